@@ -1,0 +1,25 @@
+"""cosmicai convert: a published checkpoint as safetensors."""
+
+import argparse
+from pathlib import Path
+
+HELP = "convert a checkpoint in the published format (.pt) to safetensors, without executing anything in it"
+EXAMPLE = "cosmicai convert Mixed_Inception_z_VITAE_Base.pt model.safetensors"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint", type=Path, help="the whole module (also in DataParallel) or a state dict")
+    parser.add_argument("out", type=Path, help="the safetensors file to write")
+    parser.add_argument("--float16", action="store_true", help="store matrices as float16: half the size, 3 digits")
+
+
+def run(args: argparse.Namespace) -> int:
+    from lambda_image.model import checkpoint  # PyTorch takes seconds to import: not for other commands' --help
+
+    config, tensors = checkpoint.convert(args.checkpoint)
+    checkpoint.save(args.out, tensors, config, "float16" if args.float16 else "float32")
+    weights = sum(array.size for name, array in tensors.items() if not name.endswith(("running_mean", "running_var")))
+    print(f"{weights:,} parameters in {args.out} ({args.out.stat().st_size / 1e6:.1f} MB)")
+    print(f"SHA-256 {checkpoint.file_hash(args.out)}")
+    print(config)
+    return 0

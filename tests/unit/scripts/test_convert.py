@@ -1,0 +1,59 @@
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from lambda_image.errors import CheckpointError
+from lambda_image.model import checkpoint
+from lambda_image.model.architecture import ModelConfig, RedshiftModel
+from scripts import convert
+
+SMALL = replace(
+    ModelConfig(),
+    embed_dim=16,
+    depth=1,
+    mlp_features=8,
+    pcm_features=16,
+    pcm_groups=4,
+    image_features=12,
+    head_features=8,
+)
+
+
+def run(*arguments: object) -> int:
+    parser = argparse.ArgumentParser()
+    convert.add_arguments(parser)
+    return convert.run(parser.parse_args([str(argument) for argument in arguments]))
+
+
+@pytest.fixture
+def state_dict(tmp_path: Path) -> Path:
+    torch.manual_seed(1)
+    torch.save(RedshiftModel(SMALL).state_dict(), tmp_path / "state.pt")
+    return tmp_path / "state.pt"
+
+
+def test_converts_and_says_what_it_wrote(state_dict, tmp_path, capsys):
+    out = tmp_path / "model.safetensors"
+    assert run(state_dict, out) == 0
+    model = checkpoint.load(out)
+    assert model.config == SMALL
+    printed = capsys.readouterr().out
+    assert f"{sum(p.numel() for p in model.parameters()):,} parameters" in printed
+    assert checkpoint.file_hash(out) in printed
+
+
+def test_float16_is_smaller(state_dict, tmp_path):
+    run(state_dict, tmp_path / "32.safetensors")
+    run(state_dict, tmp_path / "16.safetensors", "--float16")
+    sizes = [(tmp_path / name).stat().st_size for name in ("16.safetensors", "32.safetensors")]
+    assert sizes[0] < 0.6 * sizes[1]
+
+
+def test_a_failure_writes_nothing(tmp_path):
+    torch.save([1, 2], tmp_path / "list.pt")
+    with pytest.raises(CheckpointError, match="neither a module nor a state dict"):
+        run(tmp_path / "list.pt", tmp_path / "model.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["list.pt"]
