@@ -1,0 +1,306 @@
+"""Objects on S3: the only place in the image that knows boto3.
+
+A store is one bucket. What is not there is an error of the class that the store was made with, since only its owner
+knows what a missing object means: PartitionMissing for data, InvalidEvent for what an execution was told to find.
+Errors that may pass (throttling, lost connections) are retried by botocore; what is left of them is
+StorageUnavailable.
+"""
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from lambda_image.byte_source import SeekableReader
+from lambda_image.errors import InvalidEvent, PartitionMissing, RunError, StorageUnavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CONNECT_TIMEOUT_S = 5.0  # within a region connections take milliseconds
+READ_TIMEOUT_S = 60.0  # between two pieces of a body, not for all of it
+ATTEMPTS = 4  # of a request: three retries in botocore's standard mode, which backs off with jitter
+CONNECTIONS = 16  # kept open: a rank has one download and a few small requests in flight
+RESUMES = 3  # of one object's body without progress in between; a body that stops is continued where it stopped
+CONFLICT_ATTEMPTS = 3  # of a conditional write that met another one in flight (409); S3 asks to repeat it
+SKIP_BYTES = 1 << 16  # a short way forward is read and dropped: cheaper than a new request
+
+Outcome = Literal["absent", "changed", "conflict"]
+REFUSALS: dict[str, Outcome] = {  # by S3's error codes; bare numbers where an answer has no body (HEAD)
+    "NoSuchKey": "absent",
+    "404": "absent",
+    "PreconditionFailed": "changed",
+    "412": "changed",
+    "ConditionalRequestConflict": "conflict",
+}
+DENIED = {"AccessDenied", "AllAccessDisabled", "403"}
+
+
+class ObjectInfo(NamedTuple):
+    key: str
+    size: int
+    etag: str
+
+
+@dataclass
+class Requests:
+    """What was asked of S3, for the cost: lists are billed as puts, heads as gets."""
+
+    puts: int = 0
+    gets: int = 0
+    lists: int = 0
+    heads: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def count(self, **counts: int) -> None:
+        with self._lock:  # a rank downloads in one thread and writes in another
+            for name, count in counts.items():
+                setattr(self, name, getattr(self, name) + count)
+
+    def as_dict(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in ("puts", "gets", "lists", "heads", "bytes_in", "bytes_out")}
+
+
+_client_lock = threading.Lock()
+_client: "S3Client | None" = None
+
+
+def s3_client(environ: Mapping[str, str] = os.environ) -> "S3Client":
+    """The process's one client, made when first wanted: boto3 takes 0.2 s to import and to read its models."""
+    global _client
+    with _client_lock:
+        if _client is None:
+            import boto3
+            from botocore.config import Config
+
+            local = "AWS_ENDPOINT_URL" in environ or "AWS_ENDPOINT_URL_S3" in environ
+            _client = boto3.client(
+                "s3",
+                config=Config(
+                    connect_timeout=CONNECT_TIMEOUT_S,
+                    read_timeout=READ_TIMEOUT_S,
+                    retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+                    max_pool_connections=CONNECTIONS,
+                    # Buckets as host names need DNS, which a local endpoint does not have.
+                    s3={"addressing_style": "path" if local else "auto"},
+                ),
+            )
+        return _client
+
+
+class ObjectStore:
+    """One bucket. `missing` is raised for what is not there; `requests` may be shared by several stores."""
+
+    def __init__(
+        self,
+        bucket: str,
+        *,
+        missing: type[RunError] = PartitionMissing,
+        client: "S3Client | None" = None,
+        requests: Requests | None = None,
+    ) -> None:
+        self.bucket = bucket
+        self.requests = requests if requests is not None else Requests()
+        self._missing = missing
+        self._given_client = client
+
+    @property
+    def _client(self) -> "S3Client":
+        return self._given_client or s3_client()
+
+    def url(self, key: str) -> str:
+        return f"s3://{self.bucket}/{key}"
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Every object under a prefix, in S3's order (by UTF-8 bytes), page by page; nothing if there is none."""
+        token: dict[str, str] = {}
+        while True:
+            self.requests.count(lists=1)
+            page = self.ask("list_objects_v2", prefix, Prefix=prefix, **token)
+            for item in page.get("Contents", ()):
+                yield ObjectInfo(item["Key"], item["Size"], item["ETag"])
+            if not page.get("IsTruncated"):
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def head(self, key: str) -> ObjectInfo | None:
+        self.requests.count(heads=1)
+        try:
+            answer = self.ask("head_object", key, Key=key)
+        except RefusedError:
+            return None
+        return ObjectInfo(key, answer["ContentLength"], answer["ETag"])
+
+    def open(self, key: str) -> "ObjectReader":
+        """The object as a seekable binary file object, read as a stream as long as reads go forward."""
+        try:
+            return ObjectReader(self, key)
+        except RefusedError as error:
+            url = self.url(key)
+            raise self._missing(f"{url} does not exist: upload it, or correct the input", object=url) from error
+
+    def get(self, key: str) -> bytes:
+        with self.open(key) as reader:
+            return reader.read()
+
+    def find(self, key: str) -> bytes | None:
+        """As `get`, but None where there is no such object."""
+        try:
+            reader = ObjectReader(self, key)
+        except RefusedError:
+            return None
+        with reader:
+            return reader.read()
+
+    def put(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        content_type: str = "application/octet-stream",
+        if_absent: bool = False,
+        if_match: str | None = None,
+    ) -> str | None:
+        """Writes an object; its new ETag, or None if a condition was given and did not hold.
+
+        A retried request may meet its own first try: None then means only that something is there. Read it to see what.
+        """
+        condition = {"IfNoneMatch": "*"} if if_absent else {"IfMatch": if_match} if if_match is not None else {}
+        for _ in range(CONFLICT_ATTEMPTS):
+            self.requests.count(puts=1, bytes_out=len(data))
+            try:
+                answer = self.ask("put_object", key, Key=key, Body=data, ContentType=content_type, **condition)
+            except RefusedError as refused:
+                if refused.outcome != "conflict":
+                    return None
+            else:
+                return str(answer["ETag"])
+        return None
+
+    def get_json(self, key: str) -> Any:
+        data = self.get(key)
+        try:
+            return json.loads(data)
+        except ValueError as error:
+            raise InvalidEvent(f"{self.url(key)} is not JSON: {error}", object=self.url(key)) from error
+
+    def put_json(self, key: str, value: object, *, if_absent: bool = False, if_match: str | None = None) -> str | None:
+        data = json.dumps(value, allow_nan=False).encode()
+        return self.put(key, data, content_type="application/json", if_absent=if_absent, if_match=if_match)
+
+    def ask(self, operation: str, key: str, **parameters: object) -> Any:
+        """One request of the client. RefusedError says what a caller may expect; the rest is the user's to mend."""
+        from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+
+        try:
+            return getattr(self._client, operation)(Bucket=self.bucket, **parameters)
+        except ParamValidationError as error:
+            message = f"s3://{self.bucket} or a key in it cannot be a name on S3: correct the input ({error})"
+            raise InvalidEvent(message, bucket=self.bucket) from error
+        except ClientError as error:
+            code = str(error.response.get("Error", {}).get("Code"))
+            if code == "NoSuchBucket":
+                message = f"there is no bucket {self.bucket}: create it, or correct the bucket in the input"
+                raise InvalidEvent(message, bucket=self.bucket) from error
+            if code in DENIED:
+                message = (
+                    f"access to {self.url(key)} was denied: allow this role to use it (without s3:ListBucket "
+                    "S3 denies access to what does not exist, too)"
+                )
+                raise InvalidEvent(message, object=self.url(key)) from error
+            if code in REFUSALS:
+                raise RefusedError(REFUSALS[code]) from error
+            message = f"{self.url(key)}: S3 answered {code} after {ATTEMPTS} attempts: {error}"
+            raise StorageUnavailable(message) from error
+        except BotoCoreError as error:
+            raise StorageUnavailable(f"{self.url(key)}: no answer after {ATTEMPTS} attempts: {error}") from error
+
+
+class RefusedError(Exception):
+    """S3's answer to a request whose premise did not hold."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+
+
+class ObjectReader(SeekableReader):
+    """An object's bytes. Reading forward is one request, a seek elsewhere another; a body that breaks off is resumed.
+
+    All requests ask for the version that the first one found: an object that is replaced meanwhile is an error and not
+    a mixture. Raises RefusedError if there is no such object.
+    """
+
+    def __init__(self, store: ObjectStore, key: str) -> None:
+        self._store, self.key = store, key
+        self.name = store.url(key)
+        self._body_position = 0
+        self._etag: str | None = None
+        self._body: Any = None
+        answer = self._request(0)
+        self.size = answer["ContentLength"]
+        self._etag = answer["ETag"]
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")[: max(0, self.size - self._position)]
+        if not view:
+            return 0
+        from botocore.exceptions import BotoCoreError
+
+        for resumes in range(RESUMES + 1):
+            try:
+                self._place_body()
+                count: int = self._body.readinto(view)
+                if count == 0:
+                    raise EOFError  # the body ended before the object's size was reached
+                break
+            except (BotoCoreError, OSError, EOFError) as error:
+                self._drop_body()
+                if resumes == RESUMES:
+                    raise StorageUnavailable(f"{self.name}: the body broke off at byte {self._position:,}") from error
+        self._position += count
+        self._body_position = self._position
+        self._store.requests.count(bytes_in=count)
+        return count
+
+    def close(self) -> None:
+        self._drop_body()
+        super().close()
+
+    def _place_body(self) -> None:
+        ahead = self._position - self._body_position
+        if self._body is not None and 0 <= ahead <= SKIP_BYTES:
+            while ahead:
+                skipped = len(self._body.read(ahead))
+                if skipped == 0:
+                    raise EOFError
+                ahead -= skipped
+                self._store.requests.count(bytes_in=skipped)
+        else:
+            self._drop_body()
+            self._request(self._position)
+        self._body_position = self._position
+
+    def _request(self, start: int) -> Any:
+        wanted = {"Range": f"bytes={start}-"} if start else {}
+        if self._etag is not None:
+            wanted["IfMatch"] = self._etag
+        self._store.requests.count(gets=1)
+        try:
+            answer = self._store.ask("get_object", self.key, Key=self.key, **wanted)
+        except RefusedError as error:
+            if self._etag is None:
+                raise
+            raise InvalidEvent(f"{self.name} was replaced while it was read: start again", object=self.name) from error
+        self._body = answer["Body"]
+        self._body_position = start
+        return answer
+
+    def _drop_body(self) -> None:
+        if self._body is not None:
+            self._body.close()
+            self._body = None

@@ -1,0 +1,87 @@
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lambda_image.errors import InvalidEvent, PartitionMalformed, PartitionMissing
+from lambda_image.partition import ROW_BYTES, read_partition, write_partition
+from scripts import split
+
+ROWS = 23
+IMAGES = np.random.default_rng(1).random((ROWS, 5, 32, 32), np.float32)
+MAGNITUDES = np.random.default_rng(2).random((ROWS, 5), np.float32)
+REDSHIFTS = np.random.default_rng(3).random(ROWS, np.float32)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("dataset") / "galaxies.safetensors"
+    write_partition(path, IMAGES, MAGNITUDES, REDSHIFTS)
+    return path
+
+
+def run(*arguments: object) -> int:
+    parser = argparse.ArgumentParser()
+    split.add_arguments(parser)
+    return split.run(parser.parse_args([str(argument) for argument in arguments]))
+
+
+@given(rows_per_file=st.integers(1, ROWS + 2), file_format=st.sampled_from(["safetensors", "pt"]))
+@settings(deadline=None, max_examples=25)
+def test_files_hold_the_dataset_in_order(dataset, tmp_path_factory, rows_per_file, file_format):
+    out = tmp_path_factory.mktemp("split") / "out"
+    size_mb = (rows_per_file + 0.5) * ROW_BYTES / 1e6
+    assert run(dataset, "--size-mb", size_mb, "--format", file_format, "--out", out) == 0
+    files = -(-ROWS // rows_per_file)
+    assert {path.name for path in out.iterdir()} == {f"{index}.{file_format}" for index in range(1, files + 1)}
+    parts = [read_partition(out / f"{index}.{file_format}") for index in range(1, files + 1)]
+    assert all(len(part) == rows_per_file for part in parts[:-1])
+    assert (np.concatenate([part.images for part in parts]) == IMAGES).all()
+    assert (np.concatenate([part.magnitudes for part in parts]) == MAGNITUDES).all()
+    assert (np.concatenate([part.redshifts for part in parts]) == REDSHIFTS).all()
+
+
+def test_files_are_about_as_large_as_asked(dataset, tmp_path, capsys):
+    assert run(dataset, "--size-mb", "0.1", "--out", tmp_path / "out") == 0
+    sizes = [(tmp_path / "out" / f"{index}.safetensors").stat().st_size for index in range(1, 6)]
+    assert all(0.08e6 < size < 0.101e6 for size in sizes)
+    assert "23 galaxies in 6 files" in capsys.readouterr().out
+
+
+def test_redshifts_may_be_absent(tmp_path):
+    write_partition(tmp_path / "data", IMAGES, MAGNITUDES)
+    run(tmp_path / "data", "--out", tmp_path / "out")
+    assert read_partition(tmp_path / "out" / "1.safetensors").redshifts is None
+
+
+def test_a_directory_with_files_is_left_alone(dataset, tmp_path):
+    (tmp_path / "7.safetensors").write_bytes(b"of another dataset")
+    with pytest.raises(InvalidEvent, match="not an empty directory"):
+        run(dataset, "--out", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["7.safetensors"]
+
+
+def test_an_empty_directory_is_taken(dataset, tmp_path):
+    (tmp_path / "out").mkdir()
+    assert run(dataset, "--out", tmp_path / "out") == 0
+    assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+def test_a_bad_dataset_leaves_nothing_behind(tmp_path):
+    images = IMAGES.copy()
+    images[20, 0, 0, 0] = np.nan
+    write_partition(tmp_path / "data", images, MAGNITUDES)
+    with pytest.raises(PartitionMalformed, match="images: row 20"):
+        run(tmp_path / "data", "--size-mb", "0.1", "--out", tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_what_cannot_be_is_refused(dataset, tmp_path):
+    with pytest.raises(InvalidEvent, match=r"--size-mb is 0\.0"):
+        run(dataset, "--size-mb", "0", "--out", tmp_path / "out")
+    with pytest.raises(PartitionMissing, match=r"nowhere\.pt"):
+        run(tmp_path / "nowhere.pt", "--out", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
