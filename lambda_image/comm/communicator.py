@@ -1,0 +1,226 @@
+"""A rank's membership in its run's group, and the operations on it.
+
+    with Communicator.join("rendezvous:10000", run_id=..., run_key=..., rank=2, world_size=4, deadline=...) as comm:
+        ...                                                  # work; connections are made meanwhile
+        comm.gather(part, root=0, deadline=time.monotonic() + 60)
+
+Joining is not a barrier: it returns at once, and an operation waits for the peers it needs, up to its deadline. All
+ranks call the same collectives in the same order; a `send` and its `recv` stand between the same two collectives.
+Values are bytes-like or numpy arrays, and arrive as bytearrays or arrays. Deadlines are seconds of time.monotonic.
+
+Every operation raises PeerTimeout, PeerClosed or PeerUnreachable with rank, peer, phase and elapsed time in `details`,
+or the rendezvous' own failure (RendezvousUnreachable, RendezvousTimeout, RendezvousRejected) for peers that it never
+announced. One thread at a time may use a communicator.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from lambda_image.address import Address
+from lambda_image.comm import collectives
+from lambda_image.comm.channel import ChannelSettings
+from lambda_image.comm.collectives import REDUCTIONS, Gathered, Reduction
+from lambda_image.comm.connector import Connector, Membership
+from lambda_image.comm.exchange import Exchange
+from lambda_image.comm.handshake import KEY_BYTES
+from lambda_image.comm.roster import Peer, Roster
+from lambda_image.comm.signals import Kind
+from lambda_image.comm.values import Value
+from lambda_image.comm.wakeup import Wakeup
+from lambda_image.errors import RunError
+from rendezvous_server.protocol import Endpoint, Join, Topology
+
+
+@dataclass(frozen=True, slots=True)
+class PeerFacts:
+    """How one peer is, or was, connected."""
+
+    rank: int
+    attempt: int
+    transport: str | None  # direct, punched or relayed; None without a channel
+    connect_s: float | None  # from learning of the peer until its channel was proven
+    bytes_sent: int
+    bytes_received: int
+    lost: str | None  # why it can no longer be used
+
+
+class Communicator:
+    def __init__(self, rank: int, world_size: int, connector: Connector | None, roster: Roster, wakeup: Wakeup) -> None:
+        self.rank = rank
+        self.world_size = world_size
+        self._connector = connector
+        self._roster = roster
+        self._wakeup = wakeup
+        self._operation = 0  # collectives begun
+        self._closed = False
+
+    @classmethod
+    def join(
+        cls,
+        endpoint: str | None,
+        *,
+        run_id: str,
+        run_key: bytes,
+        rank: int,
+        world_size: int,
+        attempt: int = 0,
+        rendezvous_key: bytes | None = None,
+        deadline: float,
+        topology: Topology = Topology.FULL,
+        settings: ChannelSettings | None = None,
+    ) -> Self:
+        """Begin to join; returns at once. A world of one needs no server.
+
+        `run_key` (32 bytes) is what members prove to each other, `rendezvous_key` what they prove to the server. The
+        join must have succeeded by `deadline`. With Topology.STAR every rank but 0 has a channel to rank 0 only.
+        `endpoint` is host:port as all ranks' hosts reach it: a rank that joins over loopback listens on loopback only.
+        """
+        if len(run_key) != KEY_BYTES:
+            raise ValueError(f"a run key has {KEY_BYTES} bytes, this one {len(run_key)}")
+        join = Join(run_id, rank, world_size, attempt, topology=topology)
+        if world_size > 1:
+            if endpoint is None:
+                raise ValueError(f"a world of {world_size} ranks needs a rendezvous endpoint")
+            Address.parse(endpoint)  # a malformed one is the caller's mistake, told now and not in the background
+        wakeup = Wakeup()
+        roster = Roster(changed=wakeup.notify)
+        connector = None
+        if endpoint is not None and world_size > 1:
+            settings = settings or ChannelSettings()
+            connector = Connector(Membership(endpoint, join, run_key, rendezvous_key, deadline, settings), roster)
+            connector.start()
+        return cls(rank, world_size, connector, roster, wakeup)
+
+    def send(self, value: Value, to: int, *, deadline: float) -> None:
+        """Returns when the kernel has all of it; `value` may be changed then."""
+        collectives.send(self, value, self._peer(to), deadline)
+
+    def recv(self, source: int, *, deadline: float) -> Any:
+        return collectives.recv(self, self._peer(source), deadline)
+
+    def barrier(self, *, deadline: float) -> None:
+        """No rank returns before every rank has called."""
+        collectives.barrier(self, deadline)
+
+    def bcast(self, value: Value | None = None, root: int = 0, *, deadline: float) -> Any:
+        """The root's value, at every rank."""
+        return collectives.bcast(self, value, self._rank(root), deadline)
+
+    def gather(self, part: Value, root: int = 0, *, deadline: float, allow_missing: bool = False) -> Gathered | None:
+        """At the root the parts of all ranks, of any sizes; elsewhere None, once the root has all of this rank's part.
+
+        With `allow_missing` the root raises nothing for ranks whose part does not come: see Gathered.
+        """
+        return collectives.gather(self, part, self._rank(root), deadline, allow_missing=allow_missing)
+
+    def allgather(self, part: Value, *, deadline: float) -> list[Any]:
+        """The parts of all ranks, at every rank."""
+        return collectives.allgather(self, part, deadline)
+
+    def scatter(self, parts: Sequence[Value] | None = None, root: int = 0, *, deadline: float) -> Any:
+        """This rank's part of those that the root gives, one for each rank."""
+        return collectives.scatter(self, parts, self._rank(root), deadline)
+
+    def reduce(self, value: Value, reduction: str | Reduction = "sum", root: int = 0, *, deadline: float) -> Any:
+        """At the root the reduction of all ranks' values in the order of ranks; elsewhere None."""
+        return collectives.reduce(self, value, _reduction(reduction), self._rank(root), deadline)
+
+    def allreduce(self, value: Value, reduction: str | Reduction = "sum", *, deadline: float) -> Any:
+        """The reduction of all ranks' values, at every rank, the same bits everywhere."""
+        return collectives.allreduce(self, value, _reduction(reduction), deadline)
+
+    def scan(self, value: Value, reduction: str | Reduction = "sum", *, deadline: float) -> Any:
+        """The reduction of the values of ranks 0 up to this one."""
+        return collectives.scan(self, value, _reduction(reduction), deadline)
+
+    @property
+    def failure(self) -> RunError | None:
+        """Why the rendezvous tells nothing any more, if so. Channels that are open go on working."""
+        return self._roster.failure
+
+    @property
+    def rejected_connections(self) -> int:
+        """Connections to this rank's port that did not prove themselves, and channels that carried foreign bytes."""
+        broken = sum(peer.channel is not None and peer.channel.refused for peer in self._roster.all())
+        return broken + (self._connector.rejected_connections if self._connector else 0)
+
+    @property
+    def local_endpoints(self) -> tuple[Endpoint, ...]:
+        """Where peers can dial this rank, as announced; empty before the join and in a world of one."""
+        return self._connector.local if self._connector else ()
+
+    def peers(self) -> list[PeerFacts]:
+        """Every peer that was announced or has connected, by rank, in its newest attempt."""
+        return [_facts(peer) for peer in self._roster.all()]
+
+    def exchange(self, kind: Kind, deadline: float, *, tell: Iterable[int] = ()) -> Exchange:
+        """The next operation's exchange: what collectives are made of."""
+        if not math.isfinite(deadline):
+            raise ValueError(f"a deadline of {deadline}: every wait must end")
+        if self._closed:
+            raise ValueError("the communicator is closed")
+        for channel in self._roster.former_channels():
+            channel.close()
+        if kind is not Kind.SEND:
+            self._operation += 1
+        return Exchange(
+            self._roster,
+            self._wakeup,
+            rank=self.rank,
+            operation=self._operation,
+            kind=kind,
+            deadline=deadline,
+            tell=tell,
+        )
+
+    def close(self) -> None:
+        """Leave the group and free all threads and sockets. Data that was sent still arrives."""
+        self._closed = True
+        if self._connector is not None:
+            self._connector.stop()
+        for channel in self._roster.former_channels():
+            channel.close()
+        for peer in self._roster.all():
+            if peer.channel is not None:
+                peer.channel.close()
+        self._wakeup.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _rank(self, rank: int) -> int:
+        if not 0 <= rank < self.world_size:
+            raise ValueError(f"rank {rank} in a world of {self.world_size}")
+        return rank
+
+    def _peer(self, rank: int) -> int:
+        if self._rank(rank) == self.rank:
+            raise ValueError(f"rank {rank} has no channel to itself")
+        return rank
+
+
+def _reduction(reduction: str | Reduction) -> Reduction:
+    if isinstance(reduction, Reduction):
+        return reduction
+    try:
+        return REDUCTIONS[reduction]
+    except KeyError:
+        raise ValueError(f"reduction {reduction!r}; known are {', '.join(REDUCTIONS)}, or give a Reduction") from None
+
+
+def _facts(peer: Peer) -> PeerFacts:
+    channel = peer.channel
+    lost = peer.gone or peer.unreachable or (channel.ended if channel else None)
+    rank, attempt = peer.member.rank, peer.member.attempt
+    if channel is None:
+        return PeerFacts(rank, attempt, None, None, 0, 0, lost)
+    sent, received = channel.bytes_sent, channel.bytes_received
+    return PeerFacts(rank, attempt, str(channel.transport), channel.connect_s, sent, received, lost)

@@ -1,0 +1,178 @@
+"""A rank's line to the rendezvous server: connect, join, then events for as long as it stays open.
+
+The protocol is rendezvous_server/protocol.py; here is what it leaves out, sockets and deadlines. Runs on the asyncio
+loop of the communicator's background thread.
+"""
+
+import asyncio
+import random
+import socket
+from collections.abc import AsyncIterator
+
+from lambda_image.address import Address
+from lambda_image.comm.dialing import in_words
+from lambda_image.errors import RendezvousRejected, RendezvousTimeout, RendezvousUnreachable
+from rendezvous_server.protocol import (
+    ClientConnection,
+    ClientEvent,
+    ClientState,
+    Endpoint,
+    Join,
+    Joined,
+    Rejected,
+    RemoteProtocolError,
+)
+
+FIRST_RETRY_S = 0.1  # a server that starts at the same moment as its ranks is there within tenths of a second
+LONGEST_RETRY_S = 2.0
+SILENT_PINGS = 3  # intervals without a word until the server counts as gone; it speaks once in each
+SMALLEST_SILENCE_S = 5.0  # whatever interval the server names: a busy host is slower than that now and then
+RECEIVE_BYTES = 1 << 16
+FAREWELL_S = 1.0  # to hand LEAVE to the kernel
+
+
+class RendezvousLine:
+    """One connection. `local_host` is this host's address on the way to the server: what neighbours can reach it by."""
+
+    def __init__(self, sock: socket.socket, endpoint: str, smallest_silence_s: float = SMALLEST_SILENCE_S) -> None:
+        self._sock = sock
+        self._endpoint = endpoint
+        self._connection: ClientConnection | None = None
+        self._silence_s = smallest_silence_s
+        self._early: list[ClientEvent] = []  # told already, not handed out yet
+        self._last_words = ""
+        self.local_host = Endpoint.from_sockaddr(sock.getsockname()).host
+
+    @classmethod
+    async def connect(cls, endpoint: str, deadline: float) -> "RendezvousLine":
+        """Connect, again and again until `deadline`. Raises RendezvousUnreachable."""
+        host, port = Address.parse(endpoint)
+        loop = asyncio.get_running_loop()
+        began, pause, reason, cause = loop.time(), FIRST_RETRY_S, "no answer", None
+        while loop.time() < deadline:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    return cls(await _connect(host, port), endpoint)
+            except TimeoutError:
+                break
+            except OSError as error:
+                reason, cause = in_words(error), error
+            await asyncio.sleep(min(pause * random.uniform(0.5, 1.0), max(0.0, deadline - loop.time())))
+            pause = min(2 * pause, LONGEST_RETRY_S)
+        elapsed = loop.time() - began
+        raise RendezvousUnreachable(
+            f"no connection to the rendezvous server at {endpoint} within {elapsed:.1f} s: {reason}. "
+            "Is it running there, and may this host reach it?",
+            endpoint=endpoint,
+            elapsed_s=round(elapsed, 3),
+            reason=reason,
+        ) from cause
+
+    async def join(self, join: Join, key: bytes | None, deadline: float) -> Joined:
+        """Become a member. Raises RendezvousRejected, RendezvousTimeout, RendezvousUnreachable."""
+        self._connection = ClientConnection(join, key)
+        about = {"rank": join.rank, "endpoint": self._endpoint}
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._flush()
+                while not (events := await self._more()):
+                    pass
+        except TimeoutError:
+            raise RendezvousTimeout(
+                f"rank {join.rank}: the rendezvous server at {self._endpoint} did not answer the join by the deadline",
+                **about,
+            ) from None
+        except OSError as error:
+            self._last_words, events = in_words(error), self._connection.receive_eof()
+        first, *self._early = events
+        match first:
+            case Joined():
+                self._silence_s = max(SILENT_PINGS * first.ping_interval_s, self._silence_s)
+                return first
+            case Rejected(code, reason):
+                raise RendezvousRejected(
+                    f"rank {join.rank}: the rendezvous server at {self._endpoint} refused the join: {reason}",
+                    **about,
+                    code=code.name,
+                    reason=reason,
+                    retry_later=code.transient,
+                )
+            case _:
+                raise RendezvousUnreachable(
+                    f"rank {join.rank}: what listens at {self._endpoint} ended the connection during the join "
+                    f"({self._last_words or type(first).__name__}). Is it a rendezvous server?",
+                    **about,
+                )
+
+    async def events(self) -> AsyncIterator[ClientEvent]:
+        """Everything the server tells after the join. The last one is an end: Expired, Replaced, ServerClosing,
+        Rejected or ConnectionLost; a server that has fallen silent or talks nonsense counts as lost too.
+        """
+        assert self._connection is not None
+        while True:
+            for event in self._early:
+                yield event
+            if self._connection.state is ClientState.ENDED:
+                return
+            try:
+                async with asyncio.timeout(self._silence_s):
+                    self._early = await self._more()
+            except TimeoutError:
+                self._early = self._connection.receive_eof()
+
+    async def leave(self) -> None:
+        """Tell the others, through the server, that this rank goes; then close."""
+        try:
+            if self._connection is not None and self._connection.state is ClientState.MEMBER:
+                self._connection.leave()
+                async with asyncio.timeout(FAREWELL_S):
+                    await self._flush()
+        except (OSError, TimeoutError):
+            pass  # who cannot be told sees the connection end
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        self._sock.close()
+
+    async def _more(self) -> list[ClientEvent]:
+        """What the next bytes mean; answers that the protocol owes are sent."""
+        assert self._connection is not None
+        events: list[ClientEvent] = []
+        try:
+            data = await asyncio.get_running_loop().sock_recv(self._sock, RECEIVE_BYTES)
+            if not data:
+                return self._connection.receive_eof()
+            for event in self._connection.receive_data(data):
+                events.append(event)  # noqa: PERF402 - those before a nonsensical one still count
+            await self._flush()
+        except (OSError, RemoteProtocolError) as error:
+            self._last_words = in_words(error)
+            events += self._connection.receive_eof()
+        return events
+
+    async def _flush(self) -> None:
+        assert self._connection is not None
+        if data := self._connection.data_to_send():
+            await asyncio.get_running_loop().sock_sendall(self._sock, data)
+
+
+async def _connect(host: str, port: int) -> socket.socket:
+    """The first of the host's addresses that takes the connection. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    failure = OSError(f"{host} has no address")
+    for family, kind, number, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        sock = socket.socket(family, kind, number)
+        try:
+            sock.setblocking(False)
+            await loop.sock_connect(sock, address)
+        except OSError as error:
+            failure = error
+            sock.close()
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+    raise failure

@@ -1,0 +1,162 @@
+"""Who is in the group, as far as this rank knows, and what that means for somebody who waits for a peer.
+
+The background thread writes (`joined`, `left`, `connected`, ...), the caller's thread reads (`at`, `outlook`).
+`changed` is called after every change. `outlook` is pure: facts and `now` in, what to expect out.
+"""
+
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from lambda_image.comm.channel import Channel
+from lambda_image.comm.handshake import Member
+from lambda_image.errors import PeerClosed, PeerUnreachable, RunError
+
+# From the peer's joining until a channel must be there. A handshake takes milliseconds; seconds pass when a host starts
+# many ranks at once. The dialling side gives up first and says why, the other follows.
+DIAL_LIMIT_S = 10.0
+AWAIT_LIMIT_S = 20.0
+# A peer that is gone from the rendezvous: bytes that it sent are still read while they keep coming. A process that died
+# on a live host ends its sockets itself, at once; this is for hosts that vanished. Two retransmissions fit.
+SILENCE_AFTER_LEAVING_S = 2.0
+# The same before a channel is there: one that is being accepted at this moment still counts.
+CHANNEL_AFTER_LEAVING_S = 0.25
+
+
+@dataclass(slots=True, eq=False)
+class Peer:
+    """One attempt of one rank. A newer attempt is another Peer in its place."""
+
+    member: Member
+    joined_at: float  # monotonic seconds, when this rank learnt of it
+    channel: Channel | None = None
+    unreachable: str | None = None  # why no candidate led to it
+    gone: str | None = None  # why it is not in the group any more
+    gone_at: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    channel: Channel
+    until: float  # when to look again though nothing has changed
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    kind: type[RunError]
+    reason: str
+    cause: RunError | None = None
+
+
+def outlook(peer: Peer | None, failure: RunError | None, now: float) -> Ready | Waiting | Lost:
+    """What one who waits for this peer can expect. `failure` is why the rendezvous will announce nobody any more."""
+    if peer is None:
+        return Waiting(math.inf) if failure is None else Lost(type(failure), f"is not known: {failure}", failure)
+    channel = peer.channel
+    if channel is not None:
+        if channel.ended is not None:
+            # The rendezvous knows the better reason, once it has spoken.
+            return Lost(PeerClosed, channel.ended if peer.gone is None else f"{channel.ended}; it {peer.gone}")
+        if peer.gone is None:
+            return Ready(channel, math.inf)
+        until = max(peer.gone_at, channel.moved_at) + SILENCE_AFTER_LEAVING_S
+        return Ready(channel, until) if now < until else Lost(PeerClosed, peer.gone)
+    if peer.gone is not None:
+        until = peer.gone_at + CHANNEL_AFTER_LEAVING_S
+        return Waiting(until) if now < until else Lost(PeerClosed, peer.gone)
+    if peer.unreachable is not None:
+        return Lost(PeerUnreachable, peer.unreachable)
+    until = peer.joined_at + AWAIT_LIMIT_S
+    reason = f"joined but no connection was made within {AWAIT_LIMIT_S:.0f} s"
+    return Waiting(until) if now < until else Lost(PeerUnreachable, reason)
+
+
+@dataclass(slots=True)
+class Roster:
+    """The table of peers, for two threads."""
+
+    changed: Callable[[], None] = lambda: None
+    failure: RunError | None = None  # why no more news will come; peers that are known stay
+    dismissed: RunError | None = None  # this very rank is not part of the group any more
+    _peers: dict[int, Peer] = field(default_factory=dict)
+    _former: list[Channel] = field(default_factory=list)  # of peers that were replaced, still to be closed
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def at(self, rank: int) -> Peer | None:
+        with self._lock:
+            return self._peers.get(rank)
+
+    def all(self) -> list[Peer]:
+        with self._lock:
+            return sorted(self._peers.values(), key=lambda peer: peer.member.rank)
+
+    def joined(self, member: Member, now: float) -> bool:
+        """It is announced; True if it has no channel yet. The same attempt announced again, because its line to the
+        rendezvous broke, keeps a channel that works.
+        """
+        with self._lock:
+            known = self._peers.get(member.rank)
+            if known is not None and known.member == member and known.channel is not None and not known.channel.ended:
+                known.gone, known.gone_at = None, math.inf
+            elif known is None or member.attempt >= known.member.attempt:
+                self._place(Peer(member, now), now)
+            channel = self._peers[member.rank].channel
+        self.changed()
+        return channel is None
+
+    def left(self, member: Member, reason: str, now: float) -> None:
+        with self._lock:
+            known = self._peers.get(member.rank)
+            if known is not None and known.member == member and known.gone is None:
+                known.gone, known.gone_at = reason, now
+        self.changed()
+
+    def connected(self, channel: Channel, now: float) -> bool:
+        """A channel has authenticated; False if a newer attempt of its rank is known. A second one replaces the first:
+        the peer would not have made it if it still had that.
+        """
+        with self._lock:
+            known = self._peers.get(channel.peer.rank)
+            if known is not None and known.member.attempt > channel.peer.attempt:
+                return False
+            if known is None or known.member != channel.peer or known.channel is not None:
+                known = Peer(channel.peer, now)
+                self._place(known, now)
+            known.channel, known.unreachable = channel, None
+        self.changed()
+        return True
+
+    def unreachable(self, member: Member, reason: str) -> None:
+        with self._lock:
+            known = self._peers.get(member.rank)
+            if known is not None and known.member == member and known.channel is None:
+                known.unreachable = reason
+        self.changed()
+
+    def fail(self, error: RunError, *, dismissed: bool = False) -> None:
+        """No news any more; the first reason stays."""
+        with self._lock:
+            self.failure = self.failure or error
+            self.dismissed = self.dismissed or (error if dismissed else None)
+        self.changed()
+
+    def former_channels(self) -> list[Channel]:
+        """Channels of replaced peers, for the caller's thread to close."""
+        with self._lock:
+            former, self._former = self._former, []
+            return former
+
+    def _place(self, peer: Peer, now: float) -> None:
+        former = self._peers.get(peer.member.rank)
+        if former is not None:
+            if former.gone is None:
+                former.gone, former.gone_at = f"was replaced (attempt {peer.member.attempt})", now
+            if former.channel is not None:
+                self._former.append(former.channel)
+        self._peers[peer.member.rank] = peer

@@ -1,0 +1,496 @@
+"""Ranks against a real rendezvous server: processes where one must die, threads elsewhere.
+
+As a program (`python -m tests.integration.test_communicator SPEC`) this file is one rank of such a test.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lambda_image.comm.channel import ChannelSettings
+from lambda_image.comm.communicator import Communicator
+from lambda_image.comm.connector import Connector, Membership
+from lambda_image.comm.roster import Lost, Roster, outlook
+from lambda_image.errors import (
+    PeerClosed,
+    PeerTimeout,
+    PeerUnreachable,
+    RendezvousRejected,
+    RendezvousTimeout,
+    RendezvousUnreachable,
+    RunError,
+)
+from rendezvous_server.protocol import Join, Topology
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN_KEY = bytes(range(32))
+SERVER_KEY = b"the deployment's key"
+PATIENCE_S = 60.0  # a deadline that only a hanging test would reach
+SHORT_S = 1.0  # a deadline that a test means to reach
+LARGE = 8 << 20  # more than socket buffers hold
+
+
+def part_of(rank: int) -> bytes:
+    """Unequal parts: none, tiny, and more than a socket buffer."""
+    return bytes([rank]) * (0, 1, 1000, 300_000, 5_000_000)[rank % 5]
+
+
+def digest(part: bytes | bytearray) -> str:
+    return hashlib.sha256(part).hexdigest()
+
+
+def patience() -> float:
+    return time.monotonic() + PATIENCE_S
+
+
+def join(endpoint: str | None, rank: int, world_size: int, run_id: str, **options: Any) -> Communicator:
+    return Communicator.join(
+        endpoint,
+        run_id=run_id,
+        rank=rank,
+        world_size=world_size,
+        **{
+            "run_key": RUN_KEY,
+            "rendezvous_key": SERVER_KEY,
+            "deadline": patience(),
+            "topology": Topology.STAR,
+            **options,
+        },
+    )
+
+
+def main(spec: dict[str, Any]) -> None:
+    """One rank: joins, says "connected" when it has a channel to the root, then does its work."""
+    rank = spec["rank"]
+    with join(spec["endpoint"], rank, spec["world_size"], spec["run_id"]) as communicator:
+        if spec["work"] == "gather":
+            gathered = communicator.gather(part_of(rank), deadline=patience())
+            transport = communicator.peers()[0].transport if communicator.peers() else None
+            parts = [digest(part) for part in gathered.parts] if gathered else None
+            print(json.dumps({"transport": transport, "parts": parts}), flush=True)
+            return
+        until(lambda: any(peer.transport for peer in communicator.peers()))
+        if spec["work"] == "half a part":
+            threading.Thread(target=communicator.gather, args=(bytes(LARGE),), kwargs={"deadline": patience()}).start()
+            until(lambda: communicator.peers()[0].bytes_sent > 0)
+        print("connected", flush=True)
+        signal.pause()
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = patience()
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+@contextmanager
+def serving(**environ: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A rendezvous server's endpoint and process."""
+    command = [sys.executable, "-m", "rendezvous_server", "--host", "127.0.0.1", "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, env=os.environ | environ, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield f"127.0.0.1:{json.loads(server.stdout.readline())['port']}", server
+        finally:
+            server.terminate()
+            server.stdout.read()
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    with serving(RENDEZVOUS_KEY=SERVER_KEY.decode()) as (address, _):
+        yield address
+
+
+@pytest.fixture
+def run_id(request: pytest.FixtureRequest) -> str:
+    return request.node.name
+
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(endpoint: str, run_id: str) -> Iterator[Start]:
+    """Starts a rank as a process of its own."""
+    with ExitStack() as stack:
+
+        def rank(rank: int, world_size: int, work: str = "gather") -> subprocess.Popen[str]:
+            spec = {"endpoint": endpoint, "rank": rank, "world_size": world_size, "run_id": run_id, "work": work}
+            command = [sys.executable, "-m", "tests.integration.test_communicator", json.dumps(spec)]
+            process = stack.enter_context(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True))
+            stack.callback(process.kill)
+            return process
+
+        yield rank
+
+
+def said(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def in_threads(work: Callable[[int], object], *ranks: int) -> list[Any]:
+    """What each rank's work returned or, if it is a RunError, raised."""
+
+    def outcome(rank: int) -> object:
+        try:
+            return work(rank)
+        except RunError as error:
+            return error
+
+    with ThreadPoolExecutor(len(ranks)) as pool:
+        return list(pool.map(outcome, ranks))
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 4, 7])
+def test_processes_gather_unequal_parts(start: Start, world_size: int) -> None:
+    processes = [start(rank, world_size) for rank in range(world_size)]
+    results = [json.loads(said(process)) for process in processes]
+    assert results[0]["parts"] == [digest(part_of(rank)) for rank in range(world_size)]
+    assert all(result == {"transport": "direct", "parts": None} for result in results[1:])
+    assert [process.wait() for process in processes] == [0] * world_size
+
+
+def test_a_world_of_one_needs_no_server(run_id: str) -> None:
+    threads = threading.active_count()
+    with join(None, 0, 1, run_id) as communicator:
+        assert threading.active_count() == threads
+        communicator.barrier(deadline=patience())
+        gathered = communicator.gather(b"all", deadline=patience())
+        assert gathered is not None
+        assert gathered.parts == [b"all"]
+        assert communicator.peers() == []
+
+
+@pytest.mark.parametrize("topology", Topology)
+def test_every_operation_over_real_connections(endpoint: str, run_id: str, topology: Topology) -> None:
+    world = 4
+
+    def work(rank: int) -> list[Any]:
+        with join(endpoint, rank, world, run_id, topology=topology) as communicator:
+            results = [
+                communicator.bcast(b"from 0" if rank == 0 else None, deadline=patience()),
+                communicator.scatter([b"%d" % i for i in range(world)] if rank == 0 else None, deadline=patience()),
+                communicator.allgather(np.array([rank]), deadline=patience()),
+                communicator.reduce(np.array([rank]), "max", deadline=patience()),
+                communicator.allreduce(np.array([rank]), deadline=patience()),
+                communicator.scan(np.array([rank + 1]), "prod", deadline=patience()),
+            ]
+            if rank == 0:
+                communicator.send(b"to 3", 3, deadline=patience())
+            if rank == 3:
+                results.append(communicator.recv(0, deadline=patience()))
+            communicator.barrier(deadline=patience())
+            return results
+
+    for rank, results in enumerate(in_threads(work, *range(world))):
+        assert results[:2] == [b"from 0", b"%d" % rank]
+        assert [part.tolist() for part in results[2]] == [[0], [1], [2], [3]]
+        assert results[3] is None if rank else results[3].tolist() == [3]
+        assert results[4].tolist() == [6]
+        assert results[5].tolist() == [[1], [2], [6], [24]][rank]
+        assert results[6:] == ([b"to 3"] if rank == 3 else [])
+
+
+def test_any_rank_can_be_the_root_where_all_know_each_other(endpoint: str, run_id: str) -> None:
+    def work(rank: int) -> object:
+        with join(endpoint, rank, 3, run_id, topology=Topology.FULL) as communicator:
+            return communicator.gather(part_of(rank), root=2, deadline=patience())
+
+    results = in_threads(work, 0, 1, 2)
+    assert results[:2] == [None, None]
+    assert results[2].parts == [part_of(rank) for rank in range(3)]
+
+
+def test_tags_can_be_off(endpoint: str, run_id: str) -> None:
+    def work(rank: int) -> object:
+        with join(endpoint, rank, 2, run_id, settings=ChannelSettings(tags=False)) as communicator:
+            gathered = communicator.gather(part_of(4), deadline=patience())
+            return gathered and gathered.parts
+
+    assert in_threads(work, 0, 1) == [[part_of(4)] * 2, None]
+
+
+def test_a_rank_that_never_comes_is_named_at_the_deadline(endpoint: str, run_id: str) -> None:
+    def work(rank: int) -> object:
+        with join(endpoint, rank, 4, run_id) as communicator:
+            deadline = time.monotonic() + SHORT_S if rank == 0 else patience()
+            return communicator.gather(part_of(rank), deadline=deadline, allow_missing=True)
+
+    began = time.monotonic()
+    root, *others = in_threads(work, 0, 1, 2)
+    assert time.monotonic() - began >= SHORT_S
+    assert root.parts == [part_of(0), part_of(1), part_of(2), None]
+    assert list(root.missing) == [3]
+    assert isinstance(root.missing[3], PeerTimeout)
+    assert "rank 3 had not joined by the deadline" in str(root.missing[3])
+    assert others == [None, None]
+
+
+def test_a_killed_rank_is_reported_at_once_and_the_others_parts_are_kept(
+    start: Start, endpoint: str, run_id: str
+) -> None:
+    doomed = [start(2, 4, "linger"), start(3, 4, "half a part")]
+    living = start(1, 4)
+    with join(endpoint, 0, 4, run_id) as root:
+        assert [said(process) for process in doomed] == ["connected", "connected"]
+        for process in doomed:
+            process.kill()
+        began = time.monotonic()
+        gathered = root.gather(part_of(0), deadline=patience(), allow_missing=True)
+        assert time.monotonic() - began < PATIENCE_S / 2
+        assert gathered is not None
+        assert gathered.parts == [part_of(0), part_of(1), None, None]
+        assert json.loads(said(living))["transport"] == "direct"
+        assert {rank: type(error) for rank, error in gathered.missing.items()} == {2: PeerClosed, 3: PeerClosed}
+        assert "rank 0, gather: rank 2 closed the connection" in str(gathered.missing[2])
+        assert "middle of a frame" in str(gathered.missing[3])
+
+
+def test_a_death_during_the_wait_ends_it_and_everybody_learns_whose(start: Start, endpoint: str, run_id: str) -> None:
+    doomed = start(2, 3, "linger")
+
+    def work(rank: int) -> object:
+        with join(endpoint, rank, 3, run_id) as communicator:
+            communicator.barrier(deadline=patience())
+            return None
+
+    with ThreadPoolExecutor(1) as pool:
+        errors = pool.submit(in_threads, work, 0, 1)
+        assert said(doomed) == "connected"
+        doomed.kill()
+        for error in errors.result():
+            assert isinstance(error, PeerClosed)
+            assert error.details["peer"] == 2
+
+
+def test_who_leaves_after_its_work_has_not_died(endpoint: str, run_id: str) -> None:
+    with join(endpoint, 0, 2, run_id) as root:
+        with join(endpoint, 1, 2, run_id) as leaver:
+            leaver.send(part_of(3), 0, deadline=patience())
+        until(lambda: root.peers() and root.peers()[0].lost)
+        assert root.recv(1, deadline=patience()) == part_of(3)
+        with pytest.raises(PeerClosed, match="rank 1 closed the connection"):
+            root.barrier(deadline=patience())
+
+
+def test_a_newer_attempt_takes_the_place_of_a_dead_one(start: Start, endpoint: str, run_id: str) -> None:
+    doomed = start(1, 2, "linger")
+    with join(endpoint, 0, 2, run_id) as root:
+        assert said(doomed) == "connected"
+        doomed.kill()
+        with join(endpoint, 1, 2, run_id, attempt=1) as newer, ThreadPoolExecutor(1) as pool:
+            until(lambda: root.peers() and root.peers()[0].attempt == 1)
+            receipt = pool.submit(newer.gather, b"second try", deadline=patience())
+            gathered = root.gather(b"root", deadline=patience())
+            assert receipt.result() is None
+        assert gathered is not None
+        assert gathered.parts == [b"root", b"second try"]
+
+
+def test_a_newer_attempt_dismisses_one_that_still_lives(endpoint: str, run_id: str) -> None:
+    with join(endpoint, 0, 2, run_id) as root, join(endpoint, 1, 2, run_id) as older:
+        until(lambda: root.peers() and root.peers()[0].transport)
+        with join(endpoint, 1, 2, run_id, attempt=1) as newer, ThreadPoolExecutor(1) as pool:
+            until(lambda: root.peers()[0].attempt == 1)
+            until(lambda: older.failure)
+            with pytest.raises(RendezvousRejected, match="attempt 1 of this rank has taken its place"):
+                older.gather(b"first try", deadline=patience())
+            receipt = pool.submit(newer.gather, b"second try", deadline=patience())
+            gathered = root.gather(b"root", deadline=patience())
+            receipt.result()
+        assert gathered is not None
+        assert gathered.parts == [b"root", b"second try"]
+
+
+def test_strangers_change_nothing_and_are_counted(endpoint: str, run_id: str) -> None:
+    hello = struct.pack("!4sBIIII32s", b"CAI1", 1, 1, 0, 0, 0, bytes(32))  # as rank 1 could have said it
+    with join(endpoint, 0, 2, run_id) as root:
+        until(lambda: root.local_endpoints)
+        for garbage in (b"GET / HTTP/1.1\r\n\r\n" * 10, os.urandom(1000), hello + bytes(32), b""):
+            with socket.create_connection(root.local_endpoints[0]) as stranger, suppress(ConnectionError):
+                stranger.sendall(garbage)
+                stranger.shutdown(socket.SHUT_WR)
+                while stranger.recv(1000):
+                    pass
+        silent = socket.create_connection(root.local_endpoints[0])
+        with join(endpoint, 1, 2, run_id) as other, ThreadPoolExecutor(1) as pool, silent:
+            receipt = pool.submit(other.gather, b"part", deadline=patience())
+            gathered = root.gather(b"root", deadline=patience())
+            receipt.result()
+        assert gathered is not None
+        assert gathered.parts == [b"root", b"part"]
+        until(lambda: root.rejected_connections >= 4)
+        assert [peer.rank for peer in root.peers()] == [1]
+
+
+def test_a_member_of_the_group_without_the_runs_key_gets_no_channel(endpoint: str, run_id: str) -> None:
+    with join(endpoint, 0, 2, run_id) as root, join(endpoint, 1, 2, run_id, run_key=bytes(32)) as other:
+        until(root.peers)
+        assert isinstance(in_threads(lambda _: other.barrier(deadline=time.monotonic() + SHORT_S), 1)[0], PeerTimeout)
+        with pytest.raises(PeerTimeout, match="rank 1 had joined but not connected"):
+            root.barrier(deadline=time.monotonic())
+
+
+def test_a_peer_to_which_no_way_leads_is_unreachable_and_every_way_is_told(endpoint: str, run_id: str) -> None:
+    membership = Membership(
+        endpoint, Join(run_id, 1, 2), bytes(32), SERVER_KEY, patience(), ChannelSettings(), dial_limit_s=0.3
+    )
+    with join(endpoint, 0, 2, run_id) as root:
+        until(lambda: root.local_endpoints)
+        roster = Roster()
+        connector = Connector(membership, roster)
+        connector.start()
+        until(lambda: (peer := roster.at(0)) and peer.unreachable)
+        connector.stop()
+        view = outlook(roster.at(0), None, time.monotonic())
+        assert isinstance(view, Lost)
+        assert view.kind is PeerUnreachable
+        host, port = root.local_endpoints[0]
+        assert f"direct {host} port {port}: it claims to be rank 0 (attempt 0) but does not hold" in view.reason
+
+
+def test_a_busy_server_is_asked_again(run_id: str) -> None:
+    def work(rank: int) -> object:
+        with join(address, rank, 3, run_id) as communicator:
+            return communicator.barrier(deadline=patience())
+
+    with serving(RENDEZVOUS_JOIN_BURST="1", RENDEZVOUS_JOIN_RATE="4") as (address, _):
+        assert in_threads(work, 0, 1, 2) == [None] * 3
+
+
+def test_without_a_server_everything_ends_by_the_deadline(run_id: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    began = time.monotonic()
+    with join(f"127.0.0.1:{port}", 0, 3, run_id, deadline=began + SHORT_S) as communicator:
+        assert time.monotonic() - began < SHORT_S  # joining is not a barrier
+        with pytest.raises(RendezvousUnreachable, match=f"127.0.0.1:{port} .*: Connection refused"):
+            communicator.barrier(deadline=patience())
+        gathered = communicator.gather(b"", deadline=patience(), allow_missing=True)
+        assert gathered is not None
+        assert gathered.parts == [b"", None, None]
+        assert {type(error) for error in gathered.missing.values()} == {RendezvousUnreachable}
+    assert time.monotonic() - began < PATIENCE_S / 2
+
+
+def test_a_server_that_does_not_answer_times_out(run_id: str) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as mute,
+        join(f"127.0.0.1:{mute.getsockname()[1]}", 0, 2, run_id, deadline=time.monotonic() + SHORT_S) as communicator,
+        pytest.raises(RendezvousTimeout, match="did not answer the join"),
+    ):
+        communicator.barrier(deadline=patience())
+
+
+def test_a_group_that_expires_names_who_is_missing_and_keeps_its_connections(run_id: str) -> None:
+    def work(rank: int) -> object:
+        with join(address, rank, 3, run_id) as communicator:
+            until(lambda: communicator.failure)
+            return communicator.gather(part_of(rank), deadline=patience(), allow_missing=True)
+
+    with serving(RENDEZVOUS_GROUP_TIMEOUT_S="0.5") as (address, _):
+        root, other = in_threads(work, 0, 2)
+    assert root.parts == [part_of(0), None, part_of(2)]
+    assert isinstance(root.missing[1], RendezvousTimeout)
+    assert "rank 1 missing" in str(root.missing[1])
+    assert other is None
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [({"rendezvous_key": None}, "proof is missing"), ({"rendezvous_key": b"wrong"}, "another key")],
+)
+def test_a_refused_join_says_why(endpoint: str, run_id: str, options: dict[str, Any], reason: str) -> None:
+    with join(endpoint, 1, 2, run_id, **options) as communicator, pytest.raises(RendezvousRejected, match=reason):
+        communicator.barrier(deadline=patience())
+
+
+def test_another_world_size_is_refused(endpoint: str, run_id: str) -> None:
+    with join(endpoint, 0, 2, run_id) as first:
+        until(lambda: first.local_endpoints)
+        with join(endpoint, 1, 3, run_id) as other, pytest.raises(RendezvousRejected, match="world"):
+            other.barrier(deadline=patience())
+
+
+def test_connections_outlive_the_server(run_id: str) -> None:
+    with serving() as (address, server), join(address, 0, 2, run_id) as root, join(address, 1, 2, run_id) as other:
+        in_threads(lambda rank: (root, other)[rank].barrier(deadline=patience()), 0, 1)
+        server.kill()
+        until(lambda: root.failure and other.failure)
+        assert isinstance(root.failure, RendezvousUnreachable)
+        root_result, receipt = in_threads(
+            lambda rank: (root, other)[rank].gather(part_of(4), deadline=patience()), 0, 1
+        )
+        assert root_result.parts == [part_of(4)] * 2
+        assert receipt is None
+
+
+def test_nothing_is_left_behind(endpoint: str, run_id: str) -> None:
+    def descriptors() -> list[str]:
+        return sorted(os.listdir("/proc/self/fd"))
+
+    def work(rank: int, world_size: int, name: str) -> None:
+        with join(endpoint, rank, world_size, name) as communicator:
+            communicator.gather(part_of(rank), deadline=time.monotonic() + SHORT_S, allow_missing=True)
+
+    threads, files = set(threading.enumerate()), descriptors()
+    for turn in range(3):
+        in_threads(lambda rank, turn=turn: work(rank, 4, f"{run_id} {turn}"), *range(4))  # type: ignore[misc]
+    in_threads(lambda rank: work(rank, 3, f"{run_id} incomplete"), 0, 2)
+    closed = join(endpoint, 0, 2, f"{run_id} closed at once")
+    closed.close()
+    closed.close()
+    with pytest.raises(ValueError, match="closed"):
+        closed.barrier(deadline=patience())
+    with join("127.0.0.1:1", 0, 2, run_id):  # nothing listens there
+        pass
+    assert set(threading.enumerate()) == threads
+    assert descriptors() == files
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"endpoint": None}, "needs a rendezvous endpoint"),
+        ({"endpoint": "rendezvous"}, "write host:port"),
+        ({"run_key": b"short"}, "32 bytes"),
+    ],
+)
+def test_a_callers_mistake_is_told_at_once(options: dict[str, Any], message: str) -> None:
+    given = {"endpoint": "localhost:1", "run_id": "x", "run_key": RUN_KEY, "deadline": 0.0, **options}
+    with pytest.raises(ValueError, match=message):
+        Communicator.join(given.pop("endpoint"), rank=0, world_size=2, **given)
+
+
+def test_ranks_and_deadlines_are_checked(run_id: str) -> None:
+    with join(None, 0, 1, run_id) as communicator:
+        with pytest.raises(ValueError, match="rank 1 in a world of 1"):
+            communicator.bcast(b"", root=1, deadline=patience())
+        with pytest.raises(ValueError, match="no channel to itself"):
+            communicator.send(b"", 0, deadline=patience())
+        with pytest.raises(ValueError, match="every wait must end"):
+            communicator.barrier(deadline=float("inf"))
+        with pytest.raises(ValueError, match="known are sum, min, max, prod"):
+            communicator.allreduce(np.ones(1), "mean", deadline=patience())
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
