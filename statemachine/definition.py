@@ -1,0 +1,19 @@
+"""The state machine's definition with the functions' ARNs filled in, as CloudFormation would fill them in."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+DEFINITION = Path(__file__).with_name("redshift.asl.json")
+PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
+
+
+def definition(arns: Mapping[str, str], template: str | None = None) -> str:
+    """The Amazon States Language text; `arns` has InitFunctionArn, RankFunctionArn and SummarizeFunctionArn.
+
+    KeyError names a placeholder without a value, ValueError a value without a placeholder.
+    """
+    text = DEFINITION.read_text(encoding="utf-8") if template is None else template
+    if unused := arns.keys() - set(PLACEHOLDER.findall(text)):
+        raise ValueError(f"the definition has no placeholder for {', '.join(sorted(unused))}")
+    return PLACEHOLDER.sub(lambda match: arns[match[1]], text)

@@ -1,0 +1,66 @@
+"""`python -m statemachine.local --port 4566 --workers 4`: AWS on this machine, for this project's functions.
+
+The first line on stdout is {"event": "listening", "port": ...}; GET /_local/health says {"ready": true} once every
+worker has asked for work. SIGTERM or SIGINT ends the workers and then the endpoint, with status 0.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from statemachine.local.endpoint import serve
+from statemachine.local.settings import FUNCTIONS, FunctionSettings, read_functions, with_workers, without_proxies
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m statemachine.local",
+        description="Lambda, Step Functions, S3 and the rest of AWS that a run needs, on one port of this machine.",
+        epilog="example: python -m statemachine.local --port 4566 --workers 4",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets containers reach it (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=4566, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument(
+        "--workers", type=int, default=4, help="rank workers; 0: all workers come from outside (default: %(default)s)"
+    )
+    parser.add_argument("--functions", type=Path, metavar="FILE", help="JSON that changes or adds functions")
+    args = parser.parse_args(argv)
+    functions = with_workers(FUNCTIONS, args.workers)
+    if args.functions:
+        try:
+            functions = read_functions(args.functions.read_text(encoding="utf-8"), functions)
+        except (OSError, ValueError) as error:
+            parser.error(f"--functions {args.functions}: {error}")
+    # This process calls itself: moto calls Lambda and S3 at our port, and must find neither a proxy nor a profile.
+    os.environ.update(without_proxies(os.environ))
+    os.environ.pop("AWS_PROFILE", None)
+    try:
+        asyncio.run(until_signal(args.host, args.port, functions))
+    except OSError as error:
+        print(f"cannot listen: {error}; choose another --port, or runtime_port in --functions", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def until_signal(host: str, port: int, functions: dict[str, FunctionSettings]) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await serve(host, port, functions, dict(os.environ), emit, stop)
+
+
+def emit(event: dict[str, object]) -> None:
+    try:
+        print(json.dumps(event), flush=True)
+    except BrokenPipeError:  # whoever read the log has gone; what the endpoint serves does not depend on it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stdout.flush()
+    os._exit(status)  # nothing is left to save, and taking moto's modules and threads down in order takes a second

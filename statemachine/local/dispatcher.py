@@ -1,0 +1,122 @@
+"""A function's queue among coroutines: callers await outcomes, workers await invocations, timeouts fire."""
+
+import asyncio
+import json
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from statemachine.local.functions import (
+    Assigned,
+    Completed,
+    Event,
+    FunctionQueue,
+    Invocation,
+    Overrun,
+    Refused,
+    TooManyRequestsError,
+)
+from statemachine.local.outcomes import Outcome
+from statemachine.local.settings import FunctionSettings
+
+Emit = Callable[[dict[str, object]], None]  # writes one event to the endpoint's log
+# Seconds that an invocation may wait for a worker, beyond the timeout of the one that runs before it.
+PATIENCE_S = 60.0
+
+
+class Dispatcher:
+    def __init__(self, name: str, settings: FunctionSettings, emit: Emit) -> None:
+        self.name = name
+        self.settings = settings
+        self.slots = [f"{name}/{index}" for index in range(settings.workers)]
+        self.queue = FunctionQueue(settings.timeout_s, settings.waiting_limit, kept=self.slots)
+        self.kill: dict[str, Callable[[], None]] = {}  # how to end a worker that runs as a process of ours
+        self._emit = emit
+        self._callers: dict[str, asyncio.Future[Outcome]] = {}
+        self._pollers: dict[str, asyncio.Future[Invocation]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def invoke(self, request_id: str, payload: bytes) -> Outcome:
+        """The outcome of one invocation; TooManyRequestsError if no worker takes it, or none may wait for one."""
+        now = self._loop.time()
+        invocation = Invocation(request_id, payload, expires=now + self.settings.timeout_s + PATIENCE_S)
+        caller = self._callers[request_id] = self._loop.create_future()
+        try:
+            self._carry_out(self.queue.submit(invocation, now))
+            return await caller
+        finally:
+            del self._callers[request_id]
+            self.queue.withdraw(request_id)
+
+    async def next(self, worker: str) -> Invocation:
+        """What `worker` is to do next, however long that takes to come."""
+        poller = self._pollers[worker] = self._loop.create_future()
+        try:
+            self._carry_out(self.queue.poll(worker, self._loop.time()))
+            return await poller
+        except asyncio.CancelledError:
+            self.queue.leave(worker)
+            if poller.done() and not poller.cancelled():
+                self._carry_out(self.queue.undelivered(poller.result(), self._loop.time()))
+            raise
+        finally:
+            if self._pollers.get(worker) is poller:
+                del self._pollers[worker]
+
+    def answer(self, request_id: str, outcome: Outcome) -> None:
+        self._carry_out(self.queue.answer(request_id, outcome, self._loop.time()))
+
+    def lost(self, worker: str, returncode: int) -> None:
+        self._carry_out(self.queue.lost(worker, returncode, self._loop.time()))
+
+    def start_failed(self, worker: str, outcome: Outcome) -> None:
+        self._carry_out(self.queue.start_failed(worker, outcome, self._loop.time()))
+
+    def health(self) -> dict[str, object]:
+        queue = self.queue
+        counts = {"idle": len(queue.idle), "running": len(queue.running), "waiting": len(queue.waiting)}
+        broken = [json.loads(outcome.payload) for outcome in queue.broken.values()]
+        return {"ready": queue.ready, "workers": len(self.slots), **counts, "start_errors": broken}
+
+    def close(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+
+    def _carry_out(self, events: Iterable[Event]) -> None:
+        todo = deque(events)
+        while todo:
+            match event := todo.popleft():
+                case Assigned(worker, invocation):
+                    if (poller := self._pollers[worker]).done():  # cancelled, though its coroutine does not know yet
+                        todo.extend(self.queue.undelivered(invocation, self._loop.time()))
+                    else:
+                        poller.set_result(invocation)
+                case Completed(request_id, outcome):
+                    self._report(event)
+                    if (caller := self._callers.get(request_id)) and not caller.done():
+                        caller.set_result(outcome)
+                case Refused(request_id, reason):
+                    if (caller := self._callers.get(request_id)) and not caller.done():
+                        caller.set_exception(TooManyRequestsError(reason))
+                case Overrun(worker):
+                    if kill := self.kill.get(worker):
+                        kill()
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        expiry = self.queue.next_expiry()
+        if self._timer:
+            self._timer.cancel()
+        self._timer = None if expiry is None else self._loop.call_at(expiry, self._expire)
+
+    def _expire(self) -> None:
+        self._carry_out(self.queue.expire(self._loop.time()))
+
+    def _report(self, done: Completed) -> None:
+        report = {"event": "report", "function": self.name, "runtime": done.worker, "request_id": done.id}
+        self._emit(report | {"duration_ms": round(done.duration_s * 1000, 1), "failed": done.outcome.failed})
+
+
+def new_request_id() -> str:
+    return str(uuid.uuid4())

@@ -1,0 +1,72 @@
+"""The local AWS endpoint put together: Lambda's two APIs, the workers behind them, and moto for the rest."""
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+
+from aiohttp import web
+from yarl import URL
+
+from statemachine.local.dispatcher import Dispatcher, Emit
+from statemachine.local.invoke_api import PATH as INVOKE_PATH
+from statemachine.local.invoke_api import InvokeApi
+from statemachine.local.moto_backend import Proxy, start_moto
+from statemachine.local.outcomes import PAYLOAD_LIMIT
+from statemachine.local.processes import Slot
+from statemachine.local.runtime_api import runtime_app
+from statemachine.local.serving import listen
+from statemachine.local.settings import FunctionSettings
+
+HEALTH_PATH = "/_local/health"
+
+
+async def serve(
+    host: str,
+    port: int,
+    functions: Mapping[str, FunctionSettings],
+    environ: Mapping[str, str],
+    emit: Emit,
+    stop: asyncio.Event,
+) -> None:
+    """Until `stop` is set; then every worker is ended. OSError if a port is taken; a group of errors if moto fails."""
+    async with AsyncExitStack() as stack:
+        listener = socket.create_server((host, port))
+        stack.callback(listener.close)
+        port = listener.getsockname()[1]
+        dispatchers = {name: Dispatcher(name, function, emit) for name, function in functions.items()}
+        runtime_apis = {}
+        for name, dispatcher in dispatchers.items():
+            stack.callback(dispatcher.close)
+            runtime_apis[name] = await listen(stack, runtime_app(dispatcher), host, dispatcher.settings.runtime_port)
+        async with asyncio.TaskGroup() as tasks:
+            moto = tasks.create_task(asyncio.to_thread(start_moto, port))
+            invokes, proxy = InvokeApi(dispatchers, emit), Proxy(moto)
+            stack.push_async_callback(proxy.close)
+            stack.push_async_callback(invokes.close)
+            await listen(stack, public_app(dispatchers, moto, invokes, proxy), listener)
+            emit({"event": "listening", "port": port, "host": host, "runtime_apis": runtime_apis})
+            slots = [
+                Slot(dispatcher, worker, environ, f"http://127.0.0.1:{port}", emit)
+                for dispatcher in dispatchers.values()
+                for worker in dispatcher.slots
+            ]
+            keepers = [tasks.create_task(slot.run()) for slot in slots]
+            await stop.wait()
+            for keeper in keepers:
+                keeper.cancel()
+
+
+def public_app(
+    dispatchers: Mapping[str, Dispatcher], moto: asyncio.Task[URL], invokes: InvokeApi, proxy: Proxy
+) -> web.Application:
+    async def health(request: web.Request) -> web.Response:
+        ready = moto.done() and all(dispatcher.queue.ready for dispatcher in dispatchers.values())
+        functions = {name: dispatcher.health() for name, dispatcher in dispatchers.items()}
+        return web.json_response({"ready": ready, "functions": functions})
+
+    app = web.Application(client_max_size=PAYLOAD_LIMIT)  # of bodies that are read whole; those to moto are streamed
+    app.router.add_get(HEALTH_PATH, health)
+    app.router.add_post(INVOKE_PATH, invokes.invoke)
+    app.router.add_route("*", "/{path:.*}", proxy.forward)
+    return app

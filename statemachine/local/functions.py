@@ -1,0 +1,171 @@
+"""One function's invocations and workers: who waits, who runs, who is refused. No I/O; `now` is monotonic seconds.
+
+A worker polls, is Assigned an invocation, and answers it or is lost. An invocation waits, runs, and leaves exactly
+once: Completed with an outcome, or Refused because nobody took it in time. Methods return the events that the caller
+must carry out, in order.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from statemachine.local.outcomes import Outcome, exited, timed_out
+
+
+class TooManyRequestsError(Exception):
+    """The function has as much waiting as it may: 429 on the Invoke API."""
+
+
+class UnknownInvocationError(Exception):
+    """An answer to an invocation that is not running: it was answered before, timed out, or never existed."""
+
+
+@dataclass(frozen=True)
+class Invocation:
+    id: str
+    payload: bytes
+    expires: float  # when it stops waiting for a worker
+
+
+@dataclass(frozen=True)
+class Running:
+    worker: str
+    started: float
+    deadline: float  # when the function's timeout ends it
+
+
+@dataclass(frozen=True)
+class Assigned:
+    worker: str
+    invocation: Invocation
+
+
+@dataclass(frozen=True)
+class Completed:
+    id: str
+    outcome: Outcome
+    worker: str | None  # None: no worker ever had it
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class Refused:
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Overrun:
+    """The worker's invocation ran past the timeout: Lambda ends the process, and so must the caller."""
+
+    worker: str
+
+
+Event = Assigned | Completed | Refused | Overrun
+
+
+class FunctionQueue:
+    def __init__(self, timeout_s: float, waiting_limit: int, kept: Collection[str] = ()) -> None:
+        """`kept` names the workers that are started anew whenever they end; all others come and go as they like."""
+        self.timeout_s = timeout_s
+        self.waiting_limit = waiting_limit
+        self.kept = frozenset(kept)
+        self.waiting: dict[str, Invocation] = {}
+        self.running: dict[str, Running] = {}
+        self.idle: dict[str, None] = {}  # workers in the order in which they asked
+        self.seen: set[str] = set()  # workers that have asked at least once since they were started
+        self.broken: dict[str, Outcome] = {}  # workers whose last start failed, and how
+
+    @property
+    def ready(self) -> bool:
+        """Whether every worker that is kept has asked for work once; where none is kept, whether any has."""
+        return self.kept <= self.seen if self.kept else bool(self.seen)
+
+    def submit(self, invocation: Invocation, now: float) -> list[Event]:
+        if not self.idle and len(self.waiting) >= self.waiting_limit:
+            raise TooManyRequestsError(
+                f"Rate Exceeded: {len(self.running)} invocations run and {len(self.waiting)} wait, "
+                f"which is the limit; try again later or start more workers"
+            )
+        self.waiting[invocation.id] = invocation
+        return self._assign(now) + self._give_up(now)
+
+    def withdraw(self, invocation_id: str) -> None:
+        """Nobody waits for this answer any more: it is not begun, though it is finished if it has begun."""
+        self.waiting.pop(invocation_id, None)
+
+    def poll(self, worker: str, now: float) -> list[Event]:
+        self.idle[worker] = None
+        self.seen.add(worker)
+        self.broken.clear()  # a handler that one worker could load is not what keeps the others from starting
+        return self._assign(now)
+
+    def leave(self, worker: str) -> None:
+        """The worker hung up before it was given anything."""
+        self.idle.pop(worker, None)
+        if worker not in self.kept:  # of those it is known when they end
+            self.seen.discard(worker)
+
+    def undelivered(self, invocation: Invocation, now: float) -> list[Event]:
+        """The worker hung up while it was being given this, which goes back to the head of the queue."""
+        if self.running.pop(invocation.id, None) is None:  # it was answered for the worker meanwhile
+            return []
+        self.waiting = {invocation.id: invocation, **self.waiting}
+        return self._assign(now)
+
+    def answer(self, invocation_id: str, outcome: Outcome, now: float) -> list[Event]:
+        if invocation_id not in self.running:
+            raise UnknownInvocationError(invocation_id)
+        return [self._complete(invocation_id, outcome, now)]
+
+    def lost(self, worker: str, returncode: int, now: float) -> list[Event]:
+        """The worker's process ended; whatever it had is answered in its place."""
+        had = [key for key, running in self.running.items() if running.worker == worker]
+        events: list[Event] = [self._complete(key, exited(key, returncode), now) for key in had]
+        if worker not in self.seen and worker not in self.broken:
+            events += self.start_failed(worker, exited(None, returncode), now)
+        self.leave(worker)
+        self.seen.discard(worker)
+        return events
+
+    def start_failed(self, worker: str, outcome: Outcome, now: float) -> list[Event]:
+        """The worker reported, or showed by exiting, that its handler cannot be loaded."""
+        self.broken[worker] = outcome
+        return self._give_up(now)
+
+    def expire(self, now: float) -> list[Event]:
+        events: list[Event] = []
+        for key, running in list(self.running.items()):
+            if running.deadline <= now:
+                events += [self._complete(key, timed_out(key, self.timeout_s), now), Overrun(running.worker)]
+        for key, invocation in list(self.waiting.items()):
+            if invocation.expires <= now:
+                del self.waiting[key]
+                events.append(Refused(key, "Rate Exceeded: no worker became free in time; start more workers"))
+        return events
+
+    def next_expiry(self) -> float | None:
+        times = [running.deadline for running in self.running.values()]
+        return min(times + [invocation.expires for invocation in self.waiting.values()], default=None)
+
+    def _assign(self, now: float) -> list[Event]:
+        events: list[Event] = []
+        while self.idle and self.waiting:
+            worker = next(iter(self.idle))
+            invocation = self.waiting.pop(next(iter(self.waiting)))
+            del self.idle[worker]
+            self.running[invocation.id] = Running(worker, now, now + self.timeout_s)
+            events.append(Assigned(worker, invocation))
+        return events
+
+    def _give_up(self, now: float) -> list[Event]:
+        """Where no worker is left that could start, what waits fails with the reason, as each would on Lambda."""
+        if self.idle or self.running or not self.broken or not self.kept <= self.broken.keys():
+            return []
+        outcome = list(self.broken.values())[-1]
+        events: list[Event] = [Completed(key, outcome, None, 0.0) for key in self.waiting]
+        self.waiting.clear()
+        return events
+
+    def _complete(self, invocation_id: str, outcome: Outcome, now: float) -> Completed:
+        running = self.running.pop(invocation_id)
+        return Completed(invocation_id, outcome, running.worker, now - running.started)

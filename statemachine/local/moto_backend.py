@@ -1,0 +1,101 @@
+"""Every AWS service but Lambda: moto on a private port of this process, reached through a proxy that streams.
+
+moto's interpreter of the Amazon States Language calls Lambda and S3 at localhost:$MOTO_PORT. With the endpoint's own
+port there, Lambda calls reach the Invoke API and everything else comes back here.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import uuid
+from collections.abc import AsyncIterator, Mapping
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from statemachine.local.settings import DEFAULT_REGION
+
+CONNECT_S = 5.0  # moto is in this process: longer means that it is gone
+SILENCE_S = 900.0  # between two pieces of a body; the longest synchronous call (an Express execution) takes 300
+CHUNK = 256 * 1024  # bytes
+# Headers of one connection, not of the request (RFC 9110, 7.6.1). Expect was answered where the request came in.
+HOP_BY_HOP = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect", "proxy-connection"}
+
+
+def start_moto(public_port: int) -> URL:
+    """moto's private address once it answers. Takes a second or two, most of it imports: run it in a thread."""
+    os.environ["MOTO_PORT"] = str(public_port)
+    from moto.core.config import default_user_config
+    from moto.server import ThreadedMotoServer
+    from moto.stepfunctions.parser.asl.utils.boto_client import boto_client_for
+
+    default_user_config["stepfunctions"] = {"execute_state_machine": True}
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # otherwise one line per request
+    # A failed state or execution is no failure of moto's, and whoever started it is told through the API.
+    logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)
+    for service in ("lambda", "s3"):
+        # Sets up boto3's default session: doing so in many threads at once, as ranks of a Map would, is a race.
+        boto_client_for(region=DEFAULT_REGION, service=service)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()  # its thread is a daemon and ends with the process
+    host, port = server.get_host_and_port()
+    return URL.build(scheme="http", host=host, port=port)
+
+
+class Proxy:
+    """Must be made inside a running loop. Requests that come before moto is up wait for `backend`, its address."""
+
+    def __init__(self, backend: asyncio.Task[URL]) -> None:
+        self._backend = backend
+        self._session = aiohttp.ClientSession(
+            auto_decompress=False,
+            connector=aiohttp.TCPConnector(limit=0, force_close=True),  # no limit but the clients' own
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S),
+            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+        )
+
+    async def forward(self, request: web.Request) -> web.StreamResponse:
+        base = await asyncio.shield(self._backend)
+        headers = end_to_end(request.headers)
+        body: AsyncIterator[bytes] | bytes | None = request.content.iter_chunked(CHUNK) if request.body_exists else None
+        if headers.get("X-Amz-Target") == "AWSStepFunctions.StartExecution":
+            body = named(await request.read())
+            headers.pop("Content-Length", None)
+        async with self._session.request(
+            request.method,
+            URL(f"{base.origin()}{request.raw_path}", encoded=True),
+            headers=headers,
+            data=body,
+            allow_redirects=False,
+        ) as upstream:
+            response = web.StreamResponse(
+                status=upstream.status, reason=upstream.reason, headers=end_to_end(upstream.headers)
+            )
+            await response.prepare(request)
+            if request.method != "HEAD":
+                async for chunk in upstream.content.iter_chunked(CHUNK):
+                    await response.write(chunk)
+            await response.write_eof()
+            return response
+
+    async def close(self) -> None:
+        await self._session.close()
+
+
+def named(start_execution: bytes) -> bytes:
+    """AWS gives an execution that was started without a name a UUID for one; moto calls all of them None."""
+    try:
+        return json.dumps({"name": str(uuid.uuid4())} | json.loads(start_execution)).encode()
+    except (ValueError, TypeError):
+        return start_execution  # moto says what is wrong with it
+
+
+def end_to_end(headers: CIMultiDictProxy[str] | Mapping[str, str]) -> CIMultiDict[str]:
+    kept: CIMultiDict[str] = CIMultiDict()
+    for name, value in headers.items():
+        if name.lower() not in HOP_BY_HOP:
+            kept.add(name, value)
+    return kept

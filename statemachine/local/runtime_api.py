@@ -1,0 +1,71 @@
+"""The Lambda Runtime API as `awslambdaric` speaks it: one application per worker of ours, one for all from outside."""
+
+import json
+import secrets
+import time
+
+from aiohttp import web
+
+from statemachine.local.dispatcher import Dispatcher
+from statemachine.local.functions import UnknownInvocationError
+from statemachine.local.outcomes import PAYLOAD_LIMIT, Outcome, response_too_large
+from statemachine.local.settings import function_arn
+
+PREFIX = "/2018-06-01/runtime"
+
+
+def runtime_app(dispatcher: Dispatcher, worker: str | None = None) -> web.Application:
+    """`worker` names the one process that polls here; None where any may, told apart by their connections.
+
+    Of workers from outside only a lost poll can be seen: one that is lost in mid-invocation is ended by the timeout.
+    """
+
+    def name_of(request: web.Request) -> str:
+        host, port = request.transport.get_extra_info("peername")[:2] if request.transport else ("gone", 0)
+        return worker or f"{host}:{port}"
+
+    async def next_invocation(request: web.Request) -> web.Response:
+        invocation = await dispatcher.next(name_of(request))
+        now = time.time()
+        headers = {
+            "Lambda-Runtime-Aws-Request-Id": invocation.id,
+            "Lambda-Runtime-Deadline-Ms": str(int((now + dispatcher.settings.timeout_s) * 1000)),
+            "Lambda-Runtime-Invoked-Function-Arn": function_arn(dispatcher.name),
+            "Lambda-Runtime-Trace-Id": f"Root=1-{int(now):08x}-{secrets.token_hex(12)};Sampled=0",
+        }
+        return web.Response(body=invocation.payload, content_type="application/json", headers=headers)
+
+    async def response(request: web.Request) -> web.Response:
+        try:
+            outcome = Outcome(await request.read())
+        except web.HTTPRequestEntityTooLarge:
+            answer(request, response_too_large())
+            return refusal(413, "RequestEntityTooLarge", f"a response may have {PAYLOAD_LIMIT} bytes")
+        return answer(request, outcome)
+
+    async def error(request: web.Request) -> web.Response:
+        return answer(request, Outcome(await request.read(), failed=True))
+
+    async def init_error(request: web.Request) -> web.Response:
+        dispatcher.start_failed(name_of(request), Outcome(await request.read(), failed=True))
+        return web.json_response({"status": "OK"}, status=202)
+
+    def answer(request: web.Request, outcome: Outcome) -> web.Response:
+        try:
+            dispatcher.answer(request.match_info["id"], outcome)
+        except UnknownInvocationError as unknown:
+            # On Lambda the process would have been ended; awslambdaric ends itself when it is told this.
+            return refusal(400, "InvalidRequestID", f"invocation {unknown} is not running: answered, or timed out")
+        return web.json_response({"status": "OK"}, status=202)
+
+    app = web.Application(client_max_size=PAYLOAD_LIMIT)
+    app.router.add_get(f"{PREFIX}/invocation/next", next_invocation)
+    app.router.add_post(f"{PREFIX}/invocation/{{id}}/response", response)
+    app.router.add_post(f"{PREFIX}/invocation/{{id}}/error", error)
+    app.router.add_post(f"{PREFIX}/init/error", init_error)
+    return app
+
+
+def refusal(status: int, error_type: str, message: str) -> web.Response:
+    body = json.dumps({"errorType": error_type, "errorMessage": message})
+    return web.Response(status=status, text=body, content_type="application/json")

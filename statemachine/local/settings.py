@@ -1,0 +1,93 @@
+"""What the endpoint serves: the table of functions, and the environment that Lambda gives to each."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+ACCOUNT = "123456789012"  # moto's account
+DEFAULT_REGION = "us-east-1"
+
+
+@dataclass(frozen=True)
+class FunctionSettings:
+    handler: str  # module.function
+    timeout_s: float
+    memory_mb: int
+    workers: int = 1  # processes that the endpoint keeps; 0 if all come from outside
+    runtime_port: int = 0  # where workers from outside poll; 0 takes a free port
+    waiting_limit: int = 1000  # invocations; Lambda's own limit of concurrent executions per account, unless raised
+
+
+FUNCTIONS: Mapping[str, FunctionSettings] = {
+    "init": FunctionSettings("lambda_image.handlers.init.handler", timeout_s=120, memory_mb=512),
+    "rank": FunctionSettings("lambda_image.handlers.rank.handler", timeout_s=900, memory_mb=3072),
+    "summarize": FunctionSettings("lambda_image.handlers.summarize.handler", timeout_s=300, memory_mb=1024),
+}
+
+
+def with_workers(functions: Mapping[str, FunctionSettings], ranks: int) -> dict[str, FunctionSettings]:
+    """The table with `ranks` rank workers; 0 leaves every function to workers from outside."""
+    table = {name: replace(function, workers=min(ranks, 1)) for name, function in functions.items()}
+    return table | {"rank": replace(functions["rank"], workers=ranks)}
+
+
+def read_functions(text: str, defaults: Mapping[str, FunctionSettings] = FUNCTIONS) -> dict[str, FunctionSettings]:
+    """The table with what a JSON object `{name: {setting: value}}` changes in it or adds to it.
+
+    ValueError names a function or setting that is wrong and says what is allowed.
+    """
+    changes = json.loads(text)
+    if not isinstance(changes, dict) or not all(isinstance(change, dict) for change in changes.values()):
+        raise ValueError('the table of functions must be a JSON object {"rank": {"timeout_s": 900, ...}, ...}')
+    known = {field.name for field in fields(FunctionSettings)}
+    table = dict(defaults)
+    for name, change in changes.items():
+        if unknown := change.keys() - known:
+            raise ValueError(f"function {name}: no setting {', '.join(sorted(unknown))}; there are {sorted(known)}")
+        if name in table:
+            table[name] = replace(table[name], **change)
+        elif missing := {"handler", "timeout_s", "memory_mb"} - change.keys():
+            raise ValueError(f"function {name}: {', '.join(sorted(missing))} must be given")
+        else:
+            table[name] = FunctionSettings(**change)
+    return table
+
+
+def function_arn(name: str, region: str = DEFAULT_REGION) -> str:
+    return f"arn:aws:lambda:{region}:{ACCOUNT}:function:{name}"
+
+
+def function_name(reference: str) -> str:
+    """The name in all that Lambda takes for FunctionName: a name, a partial or a full ARN, with or without alias."""
+    _, separator, rest = reference.rpartition("function:")
+    return (rest if separator else reference).split(":")[0]
+
+
+def without_proxies(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which a proxy for the internet is not asked for the endpoint on this machine."""
+    hosts = [environ.get("NO_PROXY") or environ.get("no_proxy"), "localhost", "127.0.0.1"]
+    bypass = ",".join(host for host in hosts if host)
+    return {**environ, "NO_PROXY": bypass, "no_proxy": bypass}
+
+
+def worker_environment(
+    environ: Mapping[str, str], name: str, function: FunctionSettings, *, runtime_api: str, endpoint_url: str, cpus: int
+) -> dict[str, str]:
+    """`environ` and what Lambda sets; never the user's own AWS credentials, which are no use to a local endpoint."""
+    kept = {key: value for key, value in environ.items() if key not in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")}
+    region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
+    threads = max(1, cpus // max(1, function.workers))  # workers share the machine instead of each taking all of it
+    return without_proxies({"OMP_NUM_THREADS": str(threads), **kept}) | {
+        "AWS_LAMBDA_RUNTIME_API": runtime_api,
+        "AWS_LAMBDA_FUNCTION_NAME": name,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{name}",
+        "AWS_LAMBDA_LOG_STREAM_NAME": f"local/[$LATEST]{runtime_api}",
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_SESSION_TOKEN": "local",
+        "AWS_ENDPOINT_URL": endpoint_url,
+    }

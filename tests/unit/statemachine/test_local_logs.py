@@ -1,0 +1,40 @@
+from statemachine.local.logs import LINE_LIMIT, Lines, log_event
+
+
+def test_lines_are_whole_however_their_bytes_arrive() -> None:
+    lines = Lines()
+    assert lines.feed(b'{"a"') == []
+    assert lines.feed(b": 1}\nsecond\r\n\nthi") == ['{"a": 1}', "second"]
+    assert lines.feed(b"rd") == []
+    assert lines.feed(b"") == ["third"]
+    assert lines.feed(b"") == []
+
+
+def test_a_line_without_end_is_cut() -> None:
+    lines = Lines()
+    assert [len(line) for line in lines.feed(b"x" * (2 * LINE_LIMIT + 1))] == [LINE_LIMIT, LINE_LIMIT]
+    assert lines.feed(b"\n") == ["x"]
+
+
+def test_bytes_that_are_not_text_are_shown_as_such() -> None:
+    assert Lines().feed(b"\xff\n") == ["\ufffd"]
+
+
+def test_an_event_keeps_its_keys_and_says_where_it_comes_from() -> None:
+    assert log_event('{"event": "phase", "rank": 3}', "rank", 77) == {
+        "event": "phase",
+        "rank": 3,
+        "function": "rank",
+        "worker": 77,
+    }
+
+
+def test_any_other_line_becomes_an_event() -> None:
+    for line in ("Traceback", "[1, 2]", "17"):
+        assert log_event(line, "init", 77, "stderr") == {
+            "event": "log",
+            "function": "init",
+            "worker": 77,
+            "stream": "stderr",
+            "line": line,
+        }

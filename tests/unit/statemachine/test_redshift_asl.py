@@ -1,0 +1,138 @@
+"""The state machine against AWS's rules, the project's own, and the errors that the functions raise."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from cfnlint import lint
+
+from lambda_image import errors
+from statemachine.definition import DEFINITION
+from statemachine.local.settings import FUNCTIONS
+
+MACHINE = json.loads(DEFINITION.read_text())
+RANKS = MACHINE["States"]["Ranks"]
+RANK = RANKS["ItemProcessor"]["States"]["Rank"]
+
+
+def machines(machine: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The machine and those inside its Map states."""
+    yield machine
+    for state in machine["States"].values():
+        if "ItemProcessor" in state:
+            yield from machines(state["ItemProcessor"])
+
+
+def states() -> Iterator[tuple[str, dict[str, Any]]]:
+    for machine in machines(MACHINE):
+        yield from machine["States"].items()
+
+
+def tasks() -> dict[str, dict[str, Any]]:
+    return {name: state for name, state in states() if state["Type"] == "Task"}
+
+
+def linted(definition: dict[str, Any]) -> list[str]:
+    """What CloudFormation's linter has against this definition."""
+    properties = {
+        "RoleArn": "arn:aws:iam::123456789012:role/machine",
+        "Definition": definition,
+        "DefinitionSubstitutions": {f"{name.capitalize()}FunctionArn": f"arn:{name}" for name in FUNCTIONS},
+    }
+    machine = {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties}
+    template = {"AWSTemplateFormatVersion": "2010-09-09", "Resources": {"Machine": machine}}
+    return [f"{match.rule.id} {match.message}" for match in lint(json.dumps(template), regions=["us-east-1"])]
+
+
+def test_cloudformations_linter_accepts_it() -> None:
+    assert linted(MACHINE) == []
+
+
+def test_the_linter_reads_definitions() -> None:
+    """It would pass anything if it did not know where the definition is."""
+    mistyped = json.loads(json.dumps(MACHINE))
+    mistyped["States"]["Init"]["TimeoutSecond"] = mistyped["States"]["Init"].pop("TimeoutSeconds")
+    assert any(problem.startswith("E3601") and "TimeoutSecond" in problem for problem in linted(mistyped))
+
+
+def test_every_next_exists_and_every_state_is_reached() -> None:
+    for machine in machines(MACHINE):
+        named = {machine["StartAt"]}
+        for state in machine["States"].values():
+            targets = {state["Next"]} if "Next" in state else set()
+            targets |= {catcher["Next"] for catcher in state.get("Catch", [])}
+            assert targets or state.get("End") or state["Type"] in ("Fail", "Succeed")
+            named |= targets
+        assert named == machine["States"].keys()
+
+
+def test_every_wait_ends() -> None:
+    """A task outlasts its function's own timeout, and the machine all attempts of all its tasks."""
+    longest = 0.0
+    for name, task in tasks().items():
+        function = FUNCTIONS[name.lower()]
+        assert function.timeout_s < task["TimeoutSeconds"] <= function.timeout_s + 20
+        [lost] = [retrier for retrier in task["Retry"] if "States.Timeout" in retrier["ErrorEquals"]]
+        longest += task["TimeoutSeconds"] * (1 + lost["MaxAttempts"])
+        longest += sum(retrier["MaxDelaySeconds"] * retrier["MaxAttempts"] for retrier in task["Retry"])
+    assert longest < MACHINE["TimeoutSeconds"]
+
+
+def test_every_retry_backs_off_with_full_jitter_and_ends() -> None:
+    retriers = [retrier for _, state in states() for retrier in state.get("Retry", [])]
+    assert retriers
+    for retrier in retriers:
+        assert retrier["JitterStrategy"] == "FULL"
+        assert retrier["BackoffRate"] > 1
+        assert 1 <= retrier["IntervalSeconds"] < retrier["MaxDelaySeconds"]
+        assert 1 <= retrier["MaxAttempts"] <= 5
+        assert "States.ALL" not in retrier["ErrorEquals"]
+        assert "States.TaskFailed" not in retrier["ErrorEquals"]
+
+
+def test_every_task_catches_whatever_is_left() -> None:
+    for name, state in states():
+        if state["Type"] in ("Task", "Map"):
+            assert state["Catch"][-1]["ErrorEquals"] == ["States.ALL"], name
+
+
+def test_ranks_retry_the_errors_that_say_they_are_transient_and_no_others() -> None:
+    ours = {name for name, item in vars(errors).items() if isinstance(item, type) and issubclass(item, Exception)}
+    matched = {name for retrier in RANK["Retry"] for name in retrier["ErrorEquals"]}
+    assert {name for name in ours if getattr(errors, name).transient} == {name for name in matched if "." not in name}
+
+
+def test_every_task_retries_what_fails_around_the_function() -> None:
+    for name, task in tasks().items():
+        matched = {error for retrier in task["Retry"] for error in retrier["ErrorEquals"]}
+        assert matched >= {
+            "Lambda.ServiceException",
+            "Lambda.AWSLambdaException",
+            "Lambda.SdkClientException",
+            "Lambda.TooManyRequestsException",
+            "Lambda.Unknown",
+            "States.Timeout",
+            "Sandbox.Timedout",
+            "Runtime.ExitError",
+        }, name
+
+
+def test_ranks_run_at_once_from_the_manifest() -> None:
+    assert RANKS["ItemProcessor"]["ProcessorConfig"]["Mode"] == "DISTRIBUTED"
+    assert "MaxConcurrency" not in RANKS  # its absence means 10,000; ranks that wait for each other must all run
+    assert RANKS["ItemReader"]["ReaderConfig"] == {"InputType": "JSON"}
+
+
+def test_a_failed_rank_tells_its_rank_and_error_and_not_the_runs_key() -> None:
+    [catcher] = RANK["Catch"]
+    failed = RANKS["ItemProcessor"]["States"][catcher["Next"]]
+    assert failed["Parameters"] == {"rank.$": "$.rank", "error.$": "$.error"}
+
+
+def test_failures_carry_the_caught_error() -> None:
+    for name in ("Init", "Summarize"):
+        [catcher] = MACHINE["States"][name]["Catch"]
+        fail = MACHINE["States"][catcher["Next"]]
+        assert fail["Type"] == "Fail"
+        assert fail["ErrorPath"] == f"{catcher['ResultPath']}.Error"
+        assert fail["CausePath"] == f"{catcher['ResultPath']}.Cause"
