@@ -1,0 +1,62 @@
+"""`python -m rendezvous_server`: runs until SIGTERM or SIGINT, then closes in order and exits with status 0."""
+
+import asyncio
+import dataclasses
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+
+from rendezvous_server.server import RendezvousServer
+from rendezvous_server.settings import Settings, read_settings
+
+SPARE_FILES = 64  # descriptors for everything that is not a client
+
+
+async def serve(settings: Settings) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    server = RendezvousServer(settings, sys.stdout)
+    await server.listen()
+    await stop.wait()
+    await server.shut_down()
+
+
+def within_file_limit(settings: Settings) -> Settings:
+    """Raises this process's limit of open files, or lowers the number of connections to what the system allows: a
+    server without descriptors could not even refuse."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.limits.max_connections + SPARE_FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    limits = dataclasses.replace(settings.limits, max_connections=wanted - SPARE_FILES)
+    return dataclasses.replace(settings, limits=limits)
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """uvloop's, which takes half the CPU per connection, or asyncio's own where it is not installed."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        return asyncio.new_event_loop
+    return new_event_loop
+
+
+def main() -> int:
+    settings = within_file_limit(read_settings(sys.argv[1:], os.environ))
+    try:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(serve(settings))
+    except OSError as error:
+        print(f"cannot listen on {settings.host} port {settings.port}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import pytest
+
+from rendezvous_server.registry import Limits
+from rendezvous_server.settings import HELP, Settings, read_settings
+
+
+def test_nothing_given_is_the_defaults() -> None:
+    assert read_settings([], {}) == Settings("0.0.0.0", 10_000, None, Limits())
+
+
+def test_flags_win_over_the_environment() -> None:
+    environ = {"RENDEZVOUS_HOST": "::", "RENDEZVOUS_PORT": "1", "RENDEZVOUS_GROUP_TIMEOUT_S": "2.5"}
+    settings = read_settings(["--port", "2", "--max-groups", "3"], environ)
+    assert settings == Settings("::", 2, None, Limits(group_timeout_s=2.5, max_groups=3))
+
+
+def test_an_empty_variable_is_as_good_as_none() -> None:
+    assert read_settings([], {"RENDEZVOUS_PORT": "", "RENDEZVOUS_KEY": "", "RENDEZVOUS_KEY_FILE": ""}) == Settings()
+
+
+def test_the_key_is_read_and_never_shown(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("a secret\n")
+    for argv, environ in (
+        ([], {"RENDEZVOUS_KEY": "a secret"}),
+        ([], {"RENDEZVOUS_KEY_FILE": str(file)}),
+        (["--key-file", str(file)], {}),
+    ):
+        settings = read_settings(argv, environ)
+        assert settings.key == b"a secret"
+        assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("argv", "environ", "said"),
+    [
+        (["--port", "70000"], {}, "argument --port: '70000' is not a port"),
+        (["--port", "-1"], {}, "'-1' is not a port"),
+        ([], {"RENDEZVOUS_PORT": "http"}, "variable RENDEZVOUS_PORT: 'http' is not a port"),
+        (["--max-groups", "1.5"], {}, "'1.5' is not a whole number greater than 0"),
+        (["--join-rate", "nan"], {}, "'nan' is not a finite number greater than 0"),
+        ([], {"RENDEZVOUS_PAIRING_TIMEOUT_S": "0"}, "variable RENDEZVOUS_PAIRING_TIMEOUT_S: '0' is not"),
+        (["--ping-timeout-s", "10"], {}, "--ping-timeout-s must be greater than --ping-interval-s"),
+        (["--key-file", "/no/such/file"], {}, "/no/such/file cannot be read"),
+        (["--key-file", "/dev/null"], {}, "/dev/null is empty"),
+        (["--key-file", "/dev/null"], {"RENDEZVOUS_KEY": "a secret"}, "which one is meant"),
+    ],
+)
+def test_what_is_wrong_is_named(
+    argv: list[str], environ: dict[str, str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        read_settings(argv, environ)
+    assert exit_.value.code == 2
+    shown = capsys.readouterr().err
+    assert said in " ".join(shown.split())
+    assert "a secret" not in shown
+
+
+def test_help_shows_every_limit(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        read_settings(["--help"], {})
+    assert exit_.value.code == 0
+    shown = capsys.readouterr().out
+    for name in HELP:
+        assert f"--{name.replace('_', '-')}" in shown
