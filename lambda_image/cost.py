@@ -1,0 +1,55 @@
+"""What a run costs on AWS: billed seconds and requests times the price list. No I/O."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+# From https://aws.amazon.com/{lambda,step-functions,s3,fargate,vpc}/pricing.
+PRICES_FROM = "us-east-1, 2026-01"
+LAMBDA_GB_SECOND = {"x86_64": 0.0000166667, "arm64": 0.0000133334}
+LAMBDA_REQUEST = 0.20 / 1e6
+STEP_FUNCTIONS_TRANSITION = 0.025 / 1e3
+S3_PUT = 0.005 / 1e3  # also LIST
+S3_GET = 0.0004 / 1e3  # also HEAD
+FARGATE_VCPU_HOUR, FARGATE_GB_HOUR = 0.04048, 0.004445
+PUBLIC_IPV4_HOUR = 0.005
+RENDEZVOUS_VCPU, RENDEZVOUS_GB = 0.25, 0.5  # the smallest Fargate task
+TRANSITIONS_PER_RUN, TRANSITIONS_PER_RANK = 5, 2  # Start, Init, Ranks, Summarize, End; start and task of each child
+
+
+@dataclass(frozen=True)
+class Billed:
+    """One invocation: `seconds` include the cold start (container images have always been billed for it)."""
+
+    seconds: float
+    memory_mb: int
+    puts: int = 0
+    gets: int = 0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """US dollars."""
+
+    lambda_usd: float
+    step_functions_usd: float
+    s3_usd: float
+    rendezvous_usd: float
+    total_usd: float
+    prices: str = PRICES_FROM
+
+    def to_json(self) -> dict[str, float | str]:
+        return asdict(self)
+
+
+def cost(
+    invocations: Iterable[Billed], ranks: int, wall_s: float, with_rendezvous: bool, architecture: str = "x86_64"
+) -> Cost:
+    """Of a run of `ranks` ranks that took `wall_s` seconds, with its share of a rendezvous server if it used one."""
+    every = list(invocations)
+    gb_seconds = sum(one.seconds * one.memory_mb / 1024 for one in every)
+    compute = gb_seconds * LAMBDA_GB_SECOND[architecture] + len(every) * LAMBDA_REQUEST
+    steps = (TRANSITIONS_PER_RUN + TRANSITIONS_PER_RANK * ranks) * STEP_FUNCTIONS_TRANSITION
+    storage = sum(one.puts * S3_PUT + one.gets * S3_GET for one in every)
+    hourly = RENDEZVOUS_VCPU * FARGATE_VCPU_HOUR + RENDEZVOUS_GB * FARGATE_GB_HOUR + PUBLIC_IPV4_HOUR
+    server = hourly * wall_s / 3600 if with_rendezvous else 0.0
+    return Cost(compute, steps, storage, server, compute + steps + storage + server)

@@ -1,0 +1,221 @@
+"""The execution input: what a user may say, and what each word means. No I/O.
+
+`parse` turns the JSON that starts an execution into a RunRequest. Numbers may come as strings. A wrong value is refused
+with the key, the value and what is allowed; a key that means nothing here is accepted with a warning that names it.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from lambda_image.address import Address
+from lambda_image.errors import InvalidEvent
+
+DATA_SIZES = ("small", "medium", "large")
+MAX_WORLD_SIZE = 10_000  # concurrent children of a Distributed Map
+MAX_BATCH_SIZE = 16_384  # 335 MB of images: a larger batch is a mistake, not a wish
+MAX_GATHER_TIMEOUT_S = 840.0  # leaves a rank a minute of Lambda's 900 s to load and infer
+ALIASES = {"bucket_name": "bucket", "dataset_path": "data_path"}
+KNOWN_BUT_UNUSED = {
+    "script": "the code is in the image",
+    "inference_script": "the code is in the image",
+    "S3_object_name": "the code is in the image",
+    "object_type": "the code is in the image",
+    "model_path": "the model is in the image",
+    "data_map": "partitions are dealt to the ranks by listing them",
+    "unique_id": "each execution has an id of its own",
+}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """An execution input, understood. Exactly one of `data_prefix` and `data_path` is set."""
+
+    run_id: str
+    bucket: str
+    data_bucket: str
+    data_prefix: str | None
+    data_path: str | None
+    result_path: str
+    world_size: int | None
+    file_limit: int | None
+    batch_size: int
+    fmi_enabled: bool
+    rendezvous_endpoint: Address | None
+    tolerated_failures: int
+    gather_timeout_s: float
+    warnings: tuple[str, ...]
+
+
+def parse(event: object, run_id: str, default_endpoint: Address | None = None) -> RunRequest:
+    """The request that `event` makes; raises InvalidEvent. `default_endpoint` is the deployment's rendezvous server."""
+    if not isinstance(event, Mapping):
+        raise InvalidEvent(f"the execution input is {type(event).__name__}, but must be a JSON object of named values")
+    fields = _Fields(event)
+    bucket = fields.take("bucket", _text)
+    if bucket is None:
+        raise InvalidEvent("bucket is missing: name the S3 bucket for manifest and results", key="bucket")
+    data_prefix, data_path = _dataset(fields)
+    endpoint = fields.take("rendezvous_endpoint", Address.parse) or default_endpoint
+    fmi_enabled = fields.take("fmi_enabled", _boolean)
+    if fmi_enabled and endpoint is None:
+        raise InvalidEvent(
+            "fmi_enabled is true but no rendezvous server is known: give rendezvous_endpoint (host:port), set "
+            "RENDEZVOUS_ENDPOINT where the functions run, or set fmi_enabled to false",
+            key="fmi_enabled",
+        )
+    request = RunRequest(
+        run_id=run_id,
+        bucket=bucket,
+        data_bucket=fields.take("data_bucket", _text) or bucket,
+        data_prefix=data_prefix,
+        data_path=data_path,
+        result_path=fields.take("result_path", _key) or f"results/{run_id}",
+        world_size=fields.take("world_size", _integer(1, MAX_WORLD_SIZE)),
+        file_limit=fields.take("file_limit", _integer(1, None)),
+        batch_size=fields.take("batch_size", _integer(1, MAX_BATCH_SIZE)) or 512,
+        fmi_enabled=endpoint is not None if fmi_enabled is None else fmi_enabled,
+        rendezvous_endpoint=endpoint,
+        tolerated_failures=fields.take("tolerated_failures", _integer(0, MAX_WORLD_SIZE)) or 0,
+        gather_timeout_s=_or(fields.take("gather_timeout_s", _seconds), 60.0),
+        warnings=(),
+    )
+    return RunRequest(**{**vars(request), "warnings": tuple(fields.finish())})
+
+
+class _Fields:
+    """The input's values by their proper names, and the warnings about those that nobody asked for."""
+
+    def __init__(self, event: Mapping[str, Any]) -> None:
+        self._warnings: list[str] = []
+        self._values: dict[str, tuple[str, Any]] = {}  # proper name -> (name as given, value)
+        for given, value in event.items():
+            name = ALIASES.get(given, given)
+            if name in self._values and self._values[name][1] != value:
+                raise InvalidEvent(
+                    f"{given} = {value!r} contradicts {self._values[name][0]} = {self._values[name][1]!r}: "
+                    "they mean the same, give one of them",
+                    key=given,
+                )
+            self._values[name] = (given, value)
+
+    def take(self, name: str, read: Callable[[Any], T]) -> T | None:
+        """The value under `name`, or None where it is absent, null or an empty string."""
+        given, value = self._values.pop(name, (name, None))
+        if value is None or value == "":
+            return None
+        try:
+            return read(value)
+        except ValueError as allowed:
+            raise InvalidEvent(f"{given} is {value!r}; allowed: {allowed}", key=given, value=value) from None
+
+    def warn(self, warning: str) -> None:
+        self._warnings.append(warning)
+
+    def finish(self) -> list[str]:
+        for given, _ in self._values.values():
+            reason = KNOWN_BUT_UNUSED.get(given)
+            self.warn(f"{given} is ignored: {reason}" if reason else f"{given} is not a known key and is ignored")
+        return self._warnings
+
+
+def _dataset(fields: _Fields) -> tuple[str | None, str | None]:
+    """Prefix of the partitions, or the key of one dataset object."""
+    size = fields.take("data_size", _data_size)
+    prefix = fields.take("data_prefix", _key)
+    if size and prefix:
+        fields.warn(f"data_size is ignored: data_prefix says {prefix}")
+    prefix = prefix or (f"datasets/{size}" if size else None)
+    path = fields.take("data_path", _text)
+    if path is None:
+        if prefix is None:
+            raise InvalidEvent(
+                "no data: give data_prefix (where the partitions lie), data_size (small, medium or large) or data_path "
+                "(the key of one dataset)",
+                key="data_prefix",
+            )
+        return prefix, None
+    if path.startswith("/tmp/"):  # noqa: S108 - earlier systems copied the bucket's folder there; nothing is opened
+        fields.warn(f"data_path {path} is read as a key: /tmp/ was where the object's copy lay")
+        path = path.removeprefix("/tmp/")  # noqa: S108
+    if path.startswith(".../"):
+        if prefix is None:
+            raise InvalidEvent(
+                f"data_path is {path!r}: '...' stands for data_prefix or data_size, and neither is given",
+                key="data_path",
+            )
+        fields.warn(f"data_path {path} is read as {prefix}/{path[4:]}")
+        path = f"{prefix}/{path[4:]}"
+    elif prefix is not None:
+        fields.warn("data_prefix or data_size is ignored: data_path names the dataset")
+    return None, _key(path)
+
+
+def _or(value: T | None, default: T) -> T:
+    return default if value is None else value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("a text that is not empty")
+    return value.strip()
+
+
+def _key(value: object) -> str:
+    key = _text(value).strip("/")
+    if not key or ".." in key.split("/"):
+        raise ValueError("an S3 key or prefix, without '..' in it")
+    return key
+
+
+def _data_size(value: object) -> str:
+    if value not in DATA_SIZES:
+        raise ValueError(", ".join(DATA_SIZES))
+    return str(value)
+
+
+def _boolean(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if str(value).strip().lower() not in words:
+        raise ValueError("true or false")
+    return words[str(value).strip().lower()]
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("a number")
+    try:
+        return float(value)
+    except ValueError:
+        raise ValueError("a number") from None
+
+
+def _integer(least: int, most: int | None) -> Callable[[object], int]:
+    allowed = f"a whole number from {least}" + (f" to {most}" if most is not None else "")
+
+    def read(value: object) -> int:
+        try:
+            number = _number(value)
+        except ValueError:
+            raise ValueError(allowed) from None
+        if not number.is_integer() or number < least or (most is not None and number > most):
+            raise ValueError(allowed)
+        return int(number)
+
+    return read
+
+
+def _seconds(value: object) -> float:
+    allowed = f"seconds from 0 to {MAX_GATHER_TIMEOUT_S:g}"
+    try:
+        seconds = _number(value)
+    except ValueError:
+        raise ValueError(allowed) from None
+    if not (math.isfinite(seconds) and 0 <= seconds <= MAX_GATHER_TIMEOUT_S):
+        raise ValueError(allowed)
+    return seconds

@@ -1,0 +1,59 @@
+"""What the environment tells a function, read once where the function is put together."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lambda_image.address import Address
+from lambda_image.errors import InvalidEvent
+
+SHIPPED_MODEL = Path(__file__).parent / "model" / "redshift.safetensors"
+MB_PER_VCPU = 1769  # Lambda gives one vCPU per so much memory,
+MAX_VCPUS = 6  # six at most
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`rendezvous_key` authenticates joins; it never appears in a repr or a log."""
+
+    rendezvous_endpoint: Address | None
+    rendezvous_key: bytes | None = field(repr=False)
+    model_path: Path
+    memory_mb: int
+    threads: int
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
+        """Raises InvalidEvent that names the variable."""
+        memory_mb = _integer(environ, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 3008)
+        cpus = min(len(os.sched_getaffinity(0)), MAX_VCPUS) if hasattr(os, "sched_getaffinity") else MAX_VCPUS
+        endpoint = environ.get("RENDEZVOUS_ENDPOINT")
+        try:
+            parsed = Address.parse(endpoint) if endpoint else None
+        except ValueError as allowed:
+            raise InvalidEvent(f"RENDEZVOUS_ENDPOINT is {endpoint!r}; allowed: {allowed}") from None
+        return cls(
+            rendezvous_endpoint=parsed,
+            rendezvous_key=_rendezvous_key(environ),
+            model_path=Path(environ.get("MODEL_PATH") or SHIPPED_MODEL),
+            memory_mb=memory_mb,
+            threads=_integer(environ, "OMP_NUM_THREADS", min(cpus, max(1, round(memory_mb / MB_PER_VCPU)))),
+        )
+
+
+def _integer(environ: Mapping[str, str], name: str, default: int) -> int:
+    value = environ.get(name) or str(default)
+    if not value.isascii() or not value.isdigit() or int(value) < 1:
+        raise InvalidEvent(f"{name} is {value!r}; allowed: a whole number from 1")
+    return int(value)
+
+
+def _rendezvous_key(environ: Mapping[str, str]) -> bytes | None:
+    if path := environ.get("RENDEZVOUS_KEY_FILE"):
+        try:
+            return Path(path).read_bytes().strip()
+        except OSError as error:
+            raise InvalidEvent(f"RENDEZVOUS_KEY_FILE {path} cannot be read: {error.strerror}") from error
+    key = environ.get("RENDEZVOUS_KEY")
+    return key.encode() if key else None

@@ -1,0 +1,66 @@
+import dataclasses
+import itertools
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lambda_image.errors import InvalidEvent, PartitionMissing
+from lambda_image.events import parse
+from lambda_image.manifest import Assignment, Slice, assignments, choose_partitions, deal, deal_rows, natural_order
+
+
+def test_numbers_in_names_order_as_numbers():
+    names = ["10.pt", "2.pt", "1.pt", "a10b2.pt", "a2b10.pt", "b.pt"]
+    assert sorted(names, key=natural_order) == ["1.pt", "2.pt", "10.pt", "a2b10.pt", "a10b2.pt", "b.pt"]
+
+
+def test_partitions_are_chosen_by_suffix_in_natural_order():
+    keys = ["d/10.pt", "d/2.pt", "d/readme.txt", "d/3.safetensors"]
+    assert choose_partitions(keys, "d", None) == [Slice("d/2.pt"), Slice("d/3.safetensors"), Slice("d/10.pt")]
+    assert choose_partitions(keys, "d", 2) == [Slice("d/2.pt"), Slice("d/3.safetensors")]
+
+
+@pytest.mark.parametrize(("keys", "words"), [([], "no object"), (["d/readme.txt"], "1 objects, none of them")])
+def test_no_partitions(keys, words):
+    with pytest.raises(PartitionMissing, match=words) as raised:
+        choose_partitions(keys, "s3://b/d", None)
+    assert "s3://b/d/" in str(raised.value)
+
+
+@given(st.integers(0, 200), st.integers(1, 40))
+def test_dealing_keeps_order_and_is_even(count, world_size):
+    shares = deal(range(count), world_size)
+    assert len(shares) == world_size
+    assert list(itertools.chain(*shares)) == list(range(count))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@given(st.integers(1, 500), st.integers(1, 40))
+def test_dealing_rows_covers_the_dataset_once(rows, world_size):
+    slices = list(itertools.chain(*deal_rows("k", rows, world_size)))
+    assert [row for part in slices for row in range(*part.rows)] == list(range(rows))
+    assert len(slices) == min(rows, world_size)
+
+
+def test_an_item_survives_json():
+    request = parse({"bucket": "b", "data_prefix": "d", "rendezvous_endpoint": "h:1"}, "r")
+    items = assignments(request, [[Slice("d/1.pt")], [Slice("d/2.pt", (3, 9))], []], "00", 1.5)
+    assert [item.rank for item in items] == [0, 1, 2]
+    assert {item.world_size for item in items} == {3}
+    assert [Assignment.from_json(json.loads(json.dumps(item.to_json()))) for item in items] == items
+    assert items[0].rendezvous_endpoint == "h:1"
+
+
+@pytest.mark.parametrize("item", ["text", {}, {"rank": 0, "partitions": []}, {"partitions": 5}])
+def test_something_else_than_an_item_is_refused(item):
+    with pytest.raises(InvalidEvent, match="manifest"):
+        Assignment.from_json(item)
+
+
+def test_an_item_with_a_surprise_is_refused():
+    request = parse({"bucket": "b", "data_prefix": "d"}, "r")
+    item = dataclasses.asdict(assignments(request, [[]], "00", 0)[0])
+    with pytest.raises(InvalidEvent, match="colour"):
+        Assignment.from_json({**item, "colour": "red"})

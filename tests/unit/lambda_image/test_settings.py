@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+
+from lambda_image.address import Address
+from lambda_image.errors import InvalidEvent
+from lambda_image.settings import SHIPPED_MODEL, Settings
+
+
+def test_an_empty_environment():
+    settings = Settings.from_environ({})
+    assert settings.rendezvous_endpoint is None
+    assert settings.rendezvous_key is None
+    assert settings.model_path == SHIPPED_MODEL
+    assert settings.threads >= 1
+
+
+def test_what_is_set_counts():
+    environ = {
+        "RENDEZVOUS_ENDPOINT": "h:10000",
+        "RENDEZVOUS_KEY": "secret",
+        "MODEL_PATH": "/m.safetensors",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769",
+        "OMP_NUM_THREADS": "3",
+    }
+    settings = Settings.from_environ(environ)
+    assert settings.rendezvous_endpoint == Address("h", 10000)
+    assert settings.rendezvous_key == b"secret"
+    assert (settings.model_path, settings.memory_mb, settings.threads) == (Path("/m.safetensors"), 1769, 3)
+    assert "secret" not in repr(settings)
+
+
+def test_threads_follow_the_memory():
+    assert Settings.from_environ({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512"}).threads == 1
+
+
+def test_a_key_may_lie_in_a_file(tmp_path):
+    (tmp_path / "key").write_text("secret\n")
+    settings = Settings.from_environ({"RENDEZVOUS_KEY_FILE": str(tmp_path / "key"), "RENDEZVOUS_KEY": "other"})
+    assert settings.rendezvous_key == b"secret"
+
+
+@pytest.mark.parametrize(
+    ("environ", "word"),
+    [
+        ({"RENDEZVOUS_ENDPOINT": "nonsense"}, "RENDEZVOUS_ENDPOINT"),
+        ({"RENDEZVOUS_KEY_FILE": "/does/not/exist"}, "RENDEZVOUS_KEY_FILE"),
+        ({"OMP_NUM_THREADS": "many"}, "OMP_NUM_THREADS"),
+        ({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "0"}, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
+    ],
+)
+def test_a_wrong_variable_is_named(environ, word):
+    with pytest.raises(InvalidEvent, match=word):
+        Settings.from_environ(environ)
