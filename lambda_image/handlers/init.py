@@ -1,0 +1,93 @@
+"""The first state: understand the input, find the partitions, deal them to the ranks, write the manifest."""
+
+import json
+import os
+import secrets
+import time
+from datetime import datetime
+from typing import Any
+
+from lambda_image.errors import InvalidEvent
+from lambda_image.events import RunRequest, parse
+from lambda_image.handlers import log
+from lambda_image.manifest import Assignment, Slice, assignments, choose_partitions, deal, deal_rows
+from lambda_image.partition import count_rows
+from lambda_image.settings import Settings
+from lambda_image.storage import ObjectStore
+
+RUN_KEY_BYTES = 32
+# A run that has no summary by then has ended without one: the state machine's TimeoutSeconds.
+ABANDONED_AFTER_S = 7200.0
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """`event` is {"input": the execution's input, "execution": its name, "started_at": its start, ISO 8601}."""
+    settings = Settings.from_environ(os.environ)
+    started_at = datetime.fromisoformat(event["started_at"]).timestamp()
+    request = parse(event["input"], event["execution"], settings.rendezvous_endpoint)
+    for warning in request.warnings:
+        log("warning", message=warning)
+    data = ObjectStore(request.data_bucket)
+    results = ObjectStore(request.bucket, missing=InvalidEvent)
+    return init(request, data, results, started_at, time.time())
+
+
+def init(request: RunRequest, data: ObjectStore, results: ObjectStore, started_at: float, now: float) -> dict[str, Any]:
+    """Writes the manifest of `request`; what the next states must know of the run.
+
+    Raises InvalidEvent, PartitionMissing or PartitionMalformed; then nothing has been written.
+    """
+    shares = _shares(request, data)
+    run_key = secrets.token_hex(RUN_KEY_BYTES)
+    manifest = [item.to_json() for item in assignments(request, shares, run_key, started_at)]
+    key = f"{request.result_path}/manifest.json"
+    _claim(results, request, key, manifest, now)
+    log("manifest", ranks=len(shares), partitions=sum(map(len, shares)), object=results.url(key))
+    return {
+        "run_id": request.run_id,
+        "bucket": request.bucket,
+        "manifest_key": key,
+        "result_path": request.result_path,
+        "world_size": len(shares),
+        "tolerated_failures": request.tolerated_failures,
+        "started_at": started_at,
+        "warnings": list(request.warnings),
+    }
+
+
+def _shares(request: RunRequest, data: ObjectStore) -> list[list[Slice]]:
+    if request.data_path is not None:
+        with data.open(request.data_path) as dataset:
+            rows = count_rows(dataset, data.url(request.data_path))
+        return deal_rows(request.data_path, rows, request.world_size or 1)
+    keys = [found.key for found in data.list(f"{request.data_prefix}/")]
+    partitions = choose_partitions(keys, data.url(request.data_prefix or ""), request.file_limit)
+    return deal(partitions, request.world_size or len(partitions))
+
+
+def _claim(results: ObjectStore, request: RunRequest, key: str, manifest: list[dict[str, Any]], now: float) -> None:
+    """Writes the manifest unless another run is at work under the same result path: two would mix their results."""
+    if results.put_json(key, manifest, if_absent=True):
+        return
+    there, found = results.head(key), results.find(key)
+    if there is None or found is None:
+        raise InvalidEvent(f"{results.url(key)} was removed while this run began: start it again")
+    try:
+        earlier = Assignment.from_json(json.loads(found)[0])
+    except (ValueError, LookupError, InvalidEvent) as error:
+        raise InvalidEvent(
+            f"{results.url(key)} is there and not a manifest: remove it, or give another result_path", key="result_path"
+        ) from error
+    if earlier.run_id != request.run_id and now - earlier.started_at < ABANDONED_AFTER_S:
+        summary = results.find(f"{request.result_path}/summary.json")
+        if summary is None or json.loads(summary).get("run_id") != earlier.run_id:
+            raise InvalidEvent(
+                f"result_path {request.result_path} is in use by the run {earlier.run_id}, which has not ended: "
+                "give another result_path (or none: then each run has its own), or wait for it",
+                key="result_path",
+            )
+    if not results.put_json(key, manifest, if_match=there.etag):
+        raise InvalidEvent(
+            f"result_path {request.result_path} was taken by another run in this moment: give another result_path",
+            key="result_path",
+        )

@@ -1,0 +1,135 @@
+"""The last state: hold what came against the manifest, rebuild what the gather did not bring, and judge the run."""
+
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from lambda_image.errors import InvalidEvent, TooManyFailures
+from lambda_image.handlers import log
+from lambda_image.manifest import Assignment, result_key
+from lambda_image.predictions import Predictions
+from lambda_image.results import STORAGE, Failure, Record, Summary, belongs, digest, message_of, summarise
+from lambda_image.settings import Settings
+from lambda_image.storage import ObjectStore
+
+READERS = 16  # objects read at a time when the run is rebuilt: as many as the store keeps connections
+NAMED_FAILURES = 10  # in the error's message; summary.json has all
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """`event` is {"run": what Init returned, "ranks": what the Map gave, or "map_error": why it gave nothing}."""
+    settings = Settings.from_environ(os.environ)
+    run = event["run"]
+    results = ObjectStore(run["bucket"], missing=InvalidEvent)
+    summary = summarize(results, run, reported_failures(event), time.time(), settings.memory_mb)
+    content = summary.to_json()
+    if summary.status == "failed":
+        raise TooManyFailures(_blame(summary, run["tolerated_failures"]), failed=[f.rank for f in summary.failed_ranks])
+    if len(content["failed_ranks"]) > NAMED_FAILURES:  # a state's output is limited to 256 KiB
+        content["failed_ranks"] = content["failed_ranks"][:NAMED_FAILURES]
+    return content
+
+
+def summarize(
+    results: ObjectStore, run: Mapping[str, Any], reported: Mapping[int, Failure], now: float, memory_mb: int
+) -> Summary:
+    """Writes `summary.json`, and `combined_data.json` and `predictions.parquet` where rank 0 has not."""
+    manifest = [Assignment.from_json(item) for item in results.get_json(run["manifest_key"])]
+    if manifest[0].run_id != run["run_id"]:
+        raise InvalidEvent(
+            f"{run['manifest_key']} is the manifest of the run {manifest[0].run_id}, not {run['run_id']}"
+        )
+    path = run["result_path"]
+    combined = _combined(results, path, manifest)
+    if combined is None:
+        records, predictions, broken = _rebuild(results, path, manifest)
+        failures = [reported.get(failure.rank, failure) for failure in broken]
+        results.put(f"{path}/predictions.parquet", predictions.to_parquet())
+        results.put_json(f"{path}/combined_data.json", records)
+        log("rebuilt", ranks=len(records), missing=[failure.rank for failure in failures])
+    else:
+        records, predictions = combined
+        failures = []
+    summary = summarise(
+        manifest,
+        records,
+        predictions,
+        failures,
+        tolerated_failures=run["tolerated_failures"],
+        wall_s=now - run["started_at"],
+        memory_size_mb=memory_mb,
+        warnings=run["warnings"],
+    )
+    results.put_json(f"{path}/summary.json", summary.to_json())
+    return summary
+
+
+def _combined(
+    results: ObjectStore, path: str, manifest: Sequence[Assignment]
+) -> tuple[list[Record], Predictions] | None:
+    """What rank 0 wrote after a complete gather of this run, or None."""
+    found, table = results.find(f"{path}/combined_data.json"), results.find(f"{path}/predictions.parquet")
+    if found is None or table is None:
+        return None
+    try:
+        records, predictions = json.loads(found), Predictions.from_parquet(table)
+    except ValueError:
+        return None
+    if not isinstance(records, list) or len(records) != len(manifest):
+        return None
+    if not all(belongs(record, item.run_id, item.rank) for record, item in zip(records, manifest, strict=True)):
+        return None
+    if sum(record["samples"] for record in records) != len(predictions):
+        return None
+    return records, predictions
+
+
+def _rebuild(
+    results: ObjectStore, path: str, manifest: Sequence[Assignment]
+) -> tuple[list[Record], Predictions, list[Failure]]:
+    """The ranks' own objects put together, in order of rank; and the ranks that left none."""
+
+    def read(item: Assignment) -> tuple[Record, Predictions] | Failure:
+        missing = Failure(item.rank, "PartMissing", f"{results.url(result_key(path, item.rank))} was not written")
+        found = results.find(result_key(path, item.rank))
+        record = json.loads(found) if found is not None else None
+        if not isinstance(record, dict) or not belongs(record, item.run_id, item.rank):
+            return missing
+        table = results.find(record["predictions"]["key"])
+        if table is None or digest(table) != record["predictions"]["blake2b"]:
+            return Failure(
+                item.rank, "PartMissing", f"{results.url(record['predictions']['key'])} is not what was written"
+            )
+        return record, Predictions.from_parquet(table)
+
+    with ThreadPoolExecutor(READERS) as readers:
+        parts = list(readers.map(read, manifest))
+    whole = [part for part in parts if not isinstance(part, Failure)]
+    records = [{**record, "transport": STORAGE} for record, _ in whole]
+    return records, Predictions.concatenate([table for _, table in whole]), [p for p in parts if isinstance(p, Failure)]
+
+
+def reported_failures(event: Mapping[str, Any]) -> dict[int, Failure]:
+    """The failures that the Map caught, by rank: {"rank": 3, "error": {"Error": name, "Cause": JSON or text}}."""
+    outcomes: Iterable[Any] = event.get("ranks") or []
+    failures = {}
+    for outcome in outcomes:
+        if isinstance(outcome, Mapping) and "error" in outcome:
+            error = outcome["error"]
+            failures[outcome["rank"]] = Failure(
+                outcome["rank"], error.get("Error", "Unknown"), message_of(error.get("Cause", ""))
+            )
+    return failures
+
+
+def _blame(summary: Summary, tolerated: int) -> str:
+    failed = summary.failed_ranks
+    named = "; ".join(map(str, failed[:NAMED_FAILURES]))
+    more = f"; and {len(failed) - NAMED_FAILURES} more" if len(failed) > NAMED_FAILURES else ""
+    return (
+        f"{len(failed)} of {summary.world_size} ranks failed ({tolerated} tolerated): {named}{more}. The predictions "
+        f"of the other ranks are under {summary.result_path}/; summary.json there lists every failure"
+    )

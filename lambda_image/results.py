@@ -1,0 +1,218 @@
+"""The result objects of a run: what each holds and what is made of them. No I/O.
+
+A rank's record has the published keys with honest values (memory in MB = 2**20 bytes, times in seconds by the clock)
+and says how its part travelled to rank 0. It is written after the predictions that it describes, so that a record
+that can be read is the proof that they are whole.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from lambda_image.cost import Billed, Cost, cost
+from lambda_image.manifest import Assignment, predictions_key
+from lambda_image.metrics import Accuracy, accuracy
+from lambda_image.predictions import Predictions
+
+Record = dict[str, Any]
+
+MB = 2**20
+SELF, STORAGE = "self", "storage"  # transports beside those of the communicator: rank 0's own part; by way of S3
+DIGEST_BYTES = 16
+
+
+@dataclass
+class Work:
+    """What a rank did, over all its partitions. `bits` are those of the images and magnitudes that it inferred."""
+
+    samples: int = 0
+    batches: int = 0
+    bits: int = 0
+    read_s: float = 0.0  # waiting for bytes and decoding them
+    inference_s: float = 0.0  # in the engine, by the clock
+    inference_cpu_s: float = 0.0  # the same, processor seconds of all threads
+
+
+@dataclass
+class Phases:
+    """Seconds that each step of a rank took. `cold_start_s` is 0 in a warm environment."""
+
+    cold_start_s: float = 0.0
+    download_s: float = 0.0
+    inference_s: float = 0.0
+    write_s: float = 0.0
+    gather_s: float = 0.0
+    total_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a rank took of its environment. S3 requests are counted up to the record's own writing."""
+
+    peak_rss_mb: float
+    model_mb: float
+    memory_size_mb: int
+    device: str
+    s3_puts: int
+    s3_gets: int
+    s3_bytes_in: int
+
+
+def digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).hexdigest()
+
+
+def rank_record(
+    assignment: Assignment, attempt: int, work: Work, phases: Phases, usage: Usage, predictions: bytes, transport: str
+) -> Record:
+    """The content of `<rank>.json`; `predictions` is the Parquet file that the rank has written."""
+    batch_mb = assignment.batch_size * (work.bits / 8 / work.samples if work.samples else 0) / MB
+    return {
+        "total_cpu_time (seconds)": work.inference_cpu_s,
+        "total_cpu_memory (MB)": usage.peak_rss_mb,
+        "total_process_memory (MB)": usage.peak_rss_mb,
+        "library_overhead_memory (MB)": usage.peak_rss_mb - usage.model_mb - batch_mb,
+        "total_image_memory (MB)": batch_mb,
+        "total_model_memory (MB)": usage.model_mb,
+        "execution_time (seconds/batch)": work.inference_s / work.batches if work.batches else 0.0,
+        "num_batches": work.batches,
+        "batch_size": assignment.batch_size,
+        "device": usage.device,
+        "throughput_bps": work.bits / work.inference_s if work.inference_s else 0.0,
+        "sample_persec": work.samples / work.inference_s if work.inference_s else 0.0,
+        "result_path": assignment.result_path,
+        "data_path": ", ".join(part.key for part in assignment.partitions),
+        "run_id": assignment.run_id,
+        "rank": assignment.rank,
+        "world_size": assignment.world_size,
+        "attempt": attempt,
+        "samples": work.samples,
+        "bits": work.bits,
+        "partitions": [asdict(part) for part in assignment.partitions],
+        "transport": transport,
+        "phases": asdict(phases),
+        "memory_size_mb": usage.memory_size_mb,
+        "s3": {"puts": usage.s3_puts, "gets": usage.s3_gets, "bytes_in": usage.s3_bytes_in},
+        "predictions": {
+            "key": predictions_key(assignment.result_path, assignment.rank),
+            "bytes": len(predictions),
+            "blake2b": digest(predictions),
+        },
+    }
+
+
+def belongs(record: object, run_id: str, rank: int) -> bool:
+    """Whether `record` is that of `rank` in this run, and not one that an earlier run left under the same prefix."""
+    return isinstance(record, Mapping) and record.get("run_id") == run_id and record.get("rank") == rank
+
+
+def pack(record: Record, predictions: bytes) -> bytes:
+    """A rank's part as it travels to rank 0: the record's length (4 bytes, big endian), the record, the table."""
+    text = json.dumps(record).encode()
+    return len(text).to_bytes(4, "big") + text + predictions
+
+
+def unpack(part: bytes | bytearray) -> tuple[Record, bytes]:
+    """Raises ValueError for anything that `pack` did not give, or that changed on the way."""
+    view = memoryview(part)
+    size = 4 + int.from_bytes(view[:4], "big")
+    record, predictions = json.loads(bytes(view[4:size])), bytes(view[size:])
+    if not isinstance(record, dict) or record.get("predictions", {}).get("blake2b") != digest(predictions):
+        raise ValueError("a part whose predictions are not those that its record describes")
+    return record, predictions
+
+
+@dataclass(frozen=True)
+class Failure:
+    rank: int
+    error: str  # the error's class name
+    cause: str  # its message
+
+    def __str__(self) -> str:
+        return f"rank {self.rank}: {self.error}: {self.cause}"
+
+
+def message_of(cause: str) -> str:
+    """The message in a cause: Lambda puts {"errorMessage", "errorType", "stackTrace"} there, other services text."""
+    try:
+        return str(json.loads(cause)["errorMessage"])
+    except (ValueError, KeyError, TypeError):
+        return cause
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The content of `summary.json`. `gathered`: every rank's part reached rank 0 over sockets."""
+
+    run_id: str
+    status: str  # "succeeded" or "failed"
+    world_size: int
+    result_path: str
+    ranks_completed: int
+    failed_ranks: list[Failure]
+    gathered: bool
+    transports: dict[str, int]
+    partitions: int
+    partitions_completed: int
+    samples: int
+    accuracy: Accuracy
+    wall_s: float
+    samples_per_s: float
+    bits_per_s: float
+    cost: Cost
+    warnings: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """`mae`, `mse`, `bias`, `nmad` and `r2` stand beside the counts, not in an object of their own."""
+        fields = asdict(self)
+        measures = fields.pop("accuracy")
+        measures["samples_with_truth"] = measures.pop("samples")
+        return {**fields, **measures, "cost_usd": self.cost.total_usd}
+
+
+def summarise(
+    manifest: Sequence[Assignment],
+    records: Sequence[Record],
+    predictions: Predictions,
+    failures: Iterable[Failure],
+    *,
+    tolerated_failures: int,
+    wall_s: float,
+    memory_size_mb: int,
+    warnings: Iterable[str] = (),
+) -> Summary:
+    """Of the ranks that have `records` and whose `predictions` these are, held against the manifest."""
+    failed = sorted(failures, key=lambda failure: failure.rank)
+    first = manifest[0]
+    transports = [str(record["transport"]) for record in records]
+    ranks = [_billed(record) for record in records]
+    # Init and Summarize are two short invocations; what they take is small against the ranks.
+    others = [Billed(seconds=1.0, memory_mb=memory_size_mb, puts=2, gets=len(manifest))] * 2
+    complete = len(records) == len(manifest)
+    return Summary(
+        run_id=first.run_id,
+        status="succeeded" if len(failed) <= tolerated_failures else "failed",
+        world_size=len(manifest),
+        result_path=first.result_path,
+        ranks_completed=len(records),
+        failed_ranks=failed,
+        gathered=complete and STORAGE not in transports,
+        transports={name: transports.count(name) for name in sorted(set(transports))},
+        partitions=sum(len(assignment.partitions) for assignment in manifest),
+        partitions_completed=sum(len(record["partitions"]) for record in records),
+        samples=len(predictions),
+        accuracy=accuracy(predictions.redshift, predictions.redshift_true),
+        wall_s=wall_s,
+        samples_per_s=len(predictions) / wall_s,
+        bits_per_s=sum(record["bits"] for record in records) / wall_s,
+        cost=cost([*ranks, *others], len(manifest), wall_s, with_rendezvous=first.fmi_enabled),
+        warnings=list(warnings),
+    )
+
+
+def _billed(record: Record) -> Billed:
+    phases, requests = record["phases"], record["s3"]
+    seconds = phases["cold_start_s"] + phases["total_s"]
+    return Billed(seconds, record["memory_size_mb"], requests["puts"], requests["gets"])

@@ -1,0 +1,44 @@
+"""A bucket in memory, with as much of S3 as the handlers use, answering as boto3's client does."""
+
+import hashlib
+import io
+from typing import Any
+
+from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
+
+
+class FakeS3:
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    def put_object(self, *, Key: str, Body: bytes, **given: Any) -> dict[str, str]:  # noqa: N803
+        if given.get("IfNoneMatch") == "*" and Key in self.objects:
+            raise self._refusal("PreconditionFailed", 412)
+        if "IfMatch" in given and self._etag(Key) != given["IfMatch"]:
+            raise self._refusal("PreconditionFailed", 412)
+        self.objects[Key] = Body
+        return {"ETag": self._etag(Key)}
+
+    def get_object(self, *, Key: str, **given: Any) -> dict[str, Any]:  # noqa: N803
+        if Key not in self.objects:
+            raise self._refusal("NoSuchKey", 404)
+        start = int(given.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
+        body = self.objects[Key][start:]
+        return {"Body": StreamingBody(io.BytesIO(body), len(body)), "ContentLength": len(body), "ETag": self._etag(Key)}
+
+    def head_object(self, *, Key: str, **_: Any) -> dict[str, Any]:  # noqa: N803
+        if Key not in self.objects:
+            raise self._refusal("404", 404)
+        return {"ContentLength": len(self.objects[Key]), "ETag": self._etag(Key)}
+
+    def list_objects_v2(self, *, Prefix: str, **_: Any) -> dict[str, Any]:  # noqa: N803
+        keys = sorted(key for key in self.objects if key.startswith(Prefix))
+        return {"Contents": [{"Key": key, "Size": len(self.objects[key]), "ETag": self._etag(key)} for key in keys]}
+
+    def _etag(self, key: str) -> str:
+        return hashlib.md5(self.objects.get(key, b"")).hexdigest()
+
+    @staticmethod
+    def _refusal(code: str, status: int) -> ClientError:
+        return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "operation")  # type: ignore[typeddict-item]

@@ -1,0 +1,89 @@
+import json
+
+import pytest
+
+from lambda_image.errors import InvalidEvent, PartitionMissing
+from lambda_image.events import parse
+from lambda_image.handlers.init import ABANDONED_AFTER_S, init
+from lambda_image.storage import ObjectStore
+from tests.unit.lambda_image.handlers.fake_s3 import FakeS3
+
+NOW = 1000.0
+
+
+@pytest.fixture
+def s3() -> FakeS3:
+    fake = FakeS3()
+    fake.objects |= {f"d/{number}.pt": b"" for number in (1, 2, 10)}
+    return fake
+
+
+def begin(s3: FakeS3, run_id: str = "run-1", now: float = NOW, **given: object) -> dict:
+    request = parse({"bucket": "b", "data_prefix": "d", "result_path": "r", **given}, run_id)
+    store = ObjectStore("b", client=s3, missing=PartitionMissing)  # type: ignore[arg-type]
+    return init(request, store, store, started_at=now, now=now)
+
+
+def manifest(s3: FakeS3) -> list[dict]:
+    items: list[dict] = json.loads(s3.objects["r/manifest.json"])
+    return items
+
+
+def test_the_manifest_has_an_item_per_rank(s3: FakeS3):
+    run = begin(s3, world_size=2, colour="red")
+    assert [[part["key"] for part in item["partitions"]] for item in manifest(s3)] == [
+        ["d/1.pt", "d/2.pt"],
+        ["d/10.pt"],
+    ]
+    assert (run["manifest_key"], run["world_size"], run["run_id"]) == ("r/manifest.json", 2, "run-1")
+    assert "colour" in run["warnings"][0]
+    assert "run_key" not in run
+    keys = {item["run_key"] for item in manifest(s3)}
+    assert len(keys) == 1
+    assert len(bytes.fromhex(keys.pop())) == 32
+
+
+def test_without_a_world_size_each_partition_has_a_rank(s3: FakeS3):
+    assert begin(s3)["world_size"] == 3
+
+
+def test_nothing_is_written_where_there_is_no_data(s3: FakeS3):
+    with pytest.raises(PartitionMissing, match="s3://b/nowhere/"):
+        begin(s3, data_prefix="nowhere")
+    assert "r/manifest.json" not in s3.objects
+
+
+def test_a_result_path_belongs_to_the_run_that_is_at_work_there(s3: FakeS3):
+    begin(s3)
+    with pytest.raises(InvalidEvent, match="in use by the run run-1"):
+        begin(s3, "run-2", NOW + 10)
+    assert manifest(s3)[0]["run_id"] == "run-1"
+
+
+def test_the_same_run_may_begin_again(s3: FakeS3):
+    begin(s3)
+    begin(s3)
+    assert manifest(s3)[0]["run_id"] == "run-1"
+
+
+def test_a_result_path_is_free_again_when_its_run_has_a_summary(s3: FakeS3):
+    begin(s3)
+    s3.objects["r/summary.json"] = json.dumps({"run_id": "run-0"}).encode()  # an even earlier run's
+    with pytest.raises(InvalidEvent, match="in use"):
+        begin(s3, "run-2", NOW + 10)
+    s3.objects["r/summary.json"] = json.dumps({"run_id": "run-1"}).encode()
+    begin(s3, "run-2", NOW + 10)
+    assert manifest(s3)[0]["run_id"] == "run-2"
+
+
+def test_a_result_path_is_free_again_when_its_run_must_have_ended(s3: FakeS3):
+    begin(s3)
+    begin(s3, "run-2", NOW + ABANDONED_AFTER_S)
+    assert manifest(s3)[0]["run_id"] == "run-2"
+
+
+def test_something_else_in_the_manifests_place_is_not_overwritten(s3: FakeS3):
+    s3.objects["r/manifest.json"] = b'{"mine": true}'
+    with pytest.raises(InvalidEvent, match=r"s3://b/r/manifest.json .* not a manifest"):
+        begin(s3)
+    assert s3.objects["r/manifest.json"] == b'{"mine": true}'

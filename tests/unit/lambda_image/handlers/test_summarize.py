@@ -1,0 +1,146 @@
+import json
+
+import numpy as np
+import pytest
+
+from lambda_image.errors import InvalidEvent
+from lambda_image.handlers.summarize import reported_failures, summarize
+from lambda_image.manifest import Assignment, predictions_key, result_key
+from lambda_image.predictions import Predictions
+from lambda_image.results import Failure, Phases, Summary, Usage, Work, rank_record
+from lambda_image.storage import ObjectStore
+from tests.unit.lambda_image.handlers.fake_s3 import FakeS3
+from tests.unit.lambda_image.test_results import manifest
+
+PATH = "results/run-1"
+RUN = {
+    "run_id": "run-1",
+    "bucket": "b",
+    "manifest_key": f"{PATH}/manifest.json",
+    "result_path": PATH,
+    "tolerated_failures": 0,
+    "started_at": 100.0,
+    "warnings": [],
+}
+
+
+def table(item: Assignment, rows: int = 3) -> Predictions:
+    z = np.full(rows, 0.1 * (item.rank + 1))
+    return Predictions.of_partition(item.partitions[0].key, 0, np.zeros((rows, 5)), z, z)
+
+
+def record(item: Assignment, transport: str = "direct", rows: int = 3) -> dict:
+    usage = Usage(1.0, 1.0, 512, "cpu", 1, 1, 1)
+    return rank_record(item, 0, Work(rows, 1, 8), Phases(), usage, table(item, rows).to_parquet(), transport)
+
+
+def written(*ranks: int, world_size: int = 3) -> FakeS3:
+    """A bucket as it is when `ranks` have written their objects."""
+    s3 = FakeS3()
+    items = manifest(world_size)
+    s3.objects[RUN["manifest_key"]] = json.dumps([item.to_json() for item in items]).encode()
+    for rank in ranks:
+        s3.objects[result_key(PATH, rank)] = json.dumps(record(items[rank])).encode()
+        s3.objects[predictions_key(PATH, rank)] = table(items[rank]).to_parquet()
+    return s3
+
+
+def gathered(s3: FakeS3, world_size: int = 3) -> None:
+    """Adds what rank 0 writes after a complete gather."""
+    items = manifest(world_size)
+    everything = Predictions.concatenate([table(item) for item in items])
+    s3.objects[f"{PATH}/predictions.parquet"] = everything.to_parquet()
+    s3.objects[f"{PATH}/combined_data.json"] = json.dumps([record(item) for item in items]).encode()
+
+
+def judge(s3: FakeS3, reported: dict[int, Failure] | None = None, **changes: object) -> Summary:
+    store = ObjectStore("b", client=s3, missing=InvalidEvent)  # type: ignore[arg-type]
+    return summarize(store, {**RUN, **changes}, reported or {}, now=110.0, memory_mb=512)
+
+
+def test_a_complete_gather_is_taken_as_it_is():
+    s3 = written(0, 1, 2)
+    gathered(s3)
+    before = dict(s3.objects)
+    summary = judge(s3)
+    assert (summary.status, summary.gathered, summary.samples, summary.wall_s) == ("succeeded", True, 9, 10.0)
+    assert json.loads(s3.objects.pop(f"{PATH}/summary.json"))["samples"] == 9
+    assert s3.objects == before
+
+
+def test_without_a_gather_the_run_is_rebuilt_and_says_so():
+    s3 = written(0, 1, 2)
+    summary = judge(s3)
+    assert (summary.status, summary.gathered, summary.transports) == ("succeeded", False, {"storage": 3})
+    combined = Predictions.from_parquet(s3.objects[f"{PATH}/predictions.parquet"])
+    assert combined.source.tolist() == ["d/0.pt"] * 3 + ["d/1.pt"] * 3 + ["d/2.pt"] * 3
+    assert [entry["rank"] for entry in json.loads(s3.objects[f"{PATH}/combined_data.json"])] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("what", ["another run's", "a rank short", "rows short", "no table", "not JSON"])
+def test_a_combined_result_that_does_not_match_is_rebuilt(what: str):
+    s3 = written(0, 1, 2)
+    gathered(s3)
+    combined = json.loads(s3.objects[f"{PATH}/combined_data.json"])
+    if what == "another run's":
+        combined[1]["run_id"] = "run-0"
+    elif what == "a rank short":
+        combined.pop()
+    elif what == "rows short":
+        s3.objects[f"{PATH}/predictions.parquet"] = table(manifest(3)[0]).to_parquet()
+    elif what == "no table":
+        s3.objects[f"{PATH}/predictions.parquet"] = b"PAR1 or not"
+    s3.objects[f"{PATH}/combined_data.json"] = b"{" if what == "not JSON" else json.dumps(combined).encode()
+    summary = judge(s3)
+    assert (summary.status, summary.gathered, summary.samples) == ("succeeded", False, 9)
+
+
+def test_a_missing_rank_fails_the_run_with_what_the_map_said_of_it():
+    summary = judge(written(0, 2), {1: Failure(1, "Runtime.ExitError", "killed")})
+    assert (summary.status, summary.samples, summary.ranks_completed) == ("failed", 6, 2)
+    assert summary.failed_ranks == [Failure(1, "Runtime.ExitError", "killed")]
+
+
+def test_a_missing_rank_that_nobody_reported_is_named_all_the_same():
+    (failure,) = judge(written(0, 2)).failed_ranks
+    assert (failure.rank, failure.error) == (1, "PartMissing")
+    assert "s3://b/results/run-1/1.json was not written" in failure.cause
+
+
+def test_failures_may_be_tolerated():
+    assert judge(written(0, 2), tolerated_failures=1).status == "succeeded"
+
+
+def test_a_rank_whose_part_is_there_has_not_failed_whatever_was_reported():
+    assert judge(written(0, 1, 2), {1: Failure(1, "PeerClosed", "late")}).failed_ranks == []
+
+
+def test_what_an_earlier_run_left_does_not_count():
+    s3 = written(0, 1, 2)
+    stale = json.loads(s3.objects[result_key(PATH, 1)])
+    s3.objects[result_key(PATH, 1)] = json.dumps({**stale, "run_id": "run-0"}).encode()
+    assert [failure.rank for failure in judge(s3).failed_ranks] == [1]
+
+
+def test_predictions_that_are_not_those_of_the_record_do_not_count():
+    s3 = written(0, 1, 2)
+    s3.objects[predictions_key(PATH, 2)] = table(manifest(3)[2], rows=2).to_parquet()
+    (failure,) = judge(s3).failed_ranks
+    assert (failure.rank, "is not what was written" in failure.cause) == (2, True)
+
+
+def test_no_rank_at_all():
+    summary = judge(written())
+    assert (summary.status, summary.samples, len(summary.failed_ranks)) == ("failed", 0, 3)
+
+
+def test_another_runs_manifest_is_refused():
+    with pytest.raises(InvalidEvent, match="manifest of the run run-1, not run-9"):
+        judge(written(0), run_id="run-9")
+
+
+def test_failures_are_read_from_the_maps_outcomes():
+    cause = json.dumps({"errorMessage": "gone", "errorType": "PartitionMissing", "stackTrace": []})
+    outcomes = [{"rank": 0}, None, {"rank": 2, "error": {"Error": "PartitionMissing", "Cause": cause}}]
+    assert reported_failures({"ranks": outcomes}) == {2: Failure(2, "PartitionMissing", "gone")}
+    assert reported_failures({"map_error": {"Error": "States.DataLimitExceeded"}}) == {}
