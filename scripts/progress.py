@@ -1,0 +1,77 @@
+"""Live progress of a run: one bar per rank on a terminal, plain lines elsewhere."""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+PLAIN_INTERVAL_S = 1.0  # between two plain lines about the same phase of a rank
+
+
+class RunProgress:
+    """Shows the events that ranks log, from when it is entered. `totals`: how many samples each rank has."""
+
+    def __init__(self, out: TextIO, totals: Sequence[int]) -> None:
+        self._console = Console(file=out, highlight=False)
+        self._lock = threading.Lock()  # events come in the threads of several processes
+        self._totals = totals
+        self._last_line: dict[int, tuple[str, float]] = {}
+        self._started = time.monotonic()
+        self._bars: Progress | None = None
+        self._tasks: dict[int, TaskID] = {}
+        if self._console.is_terminal:
+            self._bars = Progress(
+                TextColumn("rank {task.fields[rank]}"),
+                TextColumn("{task.fields[phase]:<10}"),
+                BarColumn(bar_width=None),
+                TextColumn("{task.completed:>6.0f} samples  {task.fields[rate]:>12}"),
+                TimeElapsedColumn(),
+                console=self._console,
+            )
+            for rank, total in enumerate(totals):
+                self._tasks[rank] = self._bars.add_task("", rank=rank, phase="waiting", rate="", total=total)
+
+    def __enter__(self) -> "RunProgress":
+        self._started = time.monotonic()
+        if self._bars:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._bars:
+            self._bars.stop()
+
+    def say(self, text: str) -> None:
+        self._console.print(text, markup=False)
+
+    def show(self, event: Mapping[str, Any]) -> None:
+        with self._lock:
+            kind = event.get("event")
+            if kind == "phase":
+                self._phase(event)
+            elif kind in ("failed", "gather_failed", "gather_incomplete", "warning"):
+                facts = {key: value for key, value in event.items() if key not in ("event", "function", "worker")}
+                self.say(f"{kind}: " + ", ".join(f"{key} {value}" for key, value in facts.items()))
+            elif kind == "log" and event.get("stream") == "stderr":
+                self.say(f"{event.get('function')}: {event.get('line')}")
+
+    def _phase(self, event: Mapping[str, Any]) -> None:
+        rank, phase, samples = event["rank"], event["phase"], event.get("samples")
+        rate = f"{event['samples_per_s']:.0f} samples/s" if event.get("samples_per_s") else ""
+        if self._bars:
+            updates: dict[str, Any] = {"phase": phase}
+            if samples is not None:
+                updates["completed"] = samples
+            if rate:
+                updates["rate"] = rate
+            self._bars.update(self._tasks[rank], **updates)
+            return
+        said, at = self._last_line.get(rank, ("", 0.0))
+        now = time.monotonic()
+        if said != phase or now - at >= PLAIN_INTERVAL_S:
+            self._last_line[rank] = (phase, now)
+            count = f"{samples} of {self._totals[rank]} samples" if samples is not None else ""
+            self.say(f"{now - self._started:6.1f} s  rank {rank}  {phase:<10} {count:<22} {rate}".rstrip())

@@ -1,0 +1,27 @@
+from collections.abc import Iterator
+
+import pytest
+
+from scripts.local_cloud import local_cloud
+from tests.integration.system import WORKERS, Events, System, write_galaxies
+
+
+@pytest.fixture(scope="session")
+def _running() -> Iterator[System]:
+    events = Events()
+    with local_cloud(WORKERS, events) as cloud:
+        cloud.wait_until_ready()
+        yield System(cloud, events)
+
+
+@pytest.fixture
+def system(_running: System) -> System:
+    _running.events.clear()
+    return _running
+
+
+@pytest.fixture(scope="session")
+def galaxies(tmp_path_factory: pytest.TempPathFactory, _running: System) -> str:
+    """A prefix with 11 partitions of 12 galaxies: 2 comes before 10, and no world size divides them."""
+    _running.upload(write_galaxies(tmp_path_factory.mktemp("galaxies"), 11, 12), "galaxies")
+    return "galaxies"

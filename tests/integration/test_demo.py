@@ -1,0 +1,69 @@
+"""The command that a new user types, on files of their own."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lambda_image.predictions import Predictions
+from scripts.cli import main
+from tests.integration.system import write_galaxies
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def demo(out: Path, *arguments: object) -> int:
+    return main(["demo", "--out", str(out), *map(str, arguments)])
+
+
+def test_a_folder_of_partitions(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    data, out = write_galaxies(tmp_path / "data", 3, 20), tmp_path / "out"
+    assert demo(out, "--world-size", 2, "--data", data, "--batch-size", 16) == 0
+    said = capfd.readouterr().out
+    for words in ("rank 0  inference", "of 40 samples", "succeeded", "1 direct, 1 self", "USD"):
+        assert words in said
+    summary = json.loads((out / "summary.json").read_text())
+    assert (summary["world_size"], summary["failed_ranks"], summary["gathered"]) == (2, [], True)
+    assert summary["r2"] > 0.5  # of 60 galaxies: the weights fit the sample
+    files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert {"manifest.json", "0.json", "1.json", "predictions/1.parquet", "predictions.parquet"} <= files
+
+
+def test_one_dataset_and_a_published_checkpoint(tmp_path: Path, shared: Path):
+    import gzip
+
+    for name in ("checkpoint", "partition"):
+        packed = (shared / "golden" / f"published_format_{name}.pt.gz").read_bytes()
+        (tmp_path / f"{name}.pt").write_bytes(gzip.decompress(packed))
+    out = tmp_path / "out"
+    given = ("--world-size", 3, "--data", tmp_path / "partition.pt", "--model", tmp_path / "checkpoint.pt")
+    assert demo(out, *given) == 0
+    answers = Predictions.from_parquet((out / "predictions.parquet").read_bytes())
+    with np.load(shared / "golden" / "published_format_outputs.npz") as published:
+        expected = published[published.files[0]].reshape(-1)
+    np.testing.assert_allclose(answers.redshift, expected, rtol=1e-4)
+    assert answers.row.tolist() == list(range(32))
+
+
+def test_what_is_not_a_runs_result_is_not_overwritten(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    assert demo(tmp_path) == 1
+    assert "--out" in capfd.readouterr().err
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--world-size", "0"], "--world-size is 0"),
+        (["--data", "nowhere"], "--data nowhere is neither"),
+        (["--model", "nowhere.pt"], "nowhere.pt"),
+        (["--model", "nowhere.safetensors"], "nowhere.safetensors"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_starts(tmp_path: Path, capfd, arguments, words):
+    assert demo(tmp_path / "out", *arguments) == 1
+    told = capfd.readouterr()
+    assert words in told.err
+    assert not told.out

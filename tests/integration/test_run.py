@@ -1,0 +1,186 @@
+"""Whole runs: a real rendezvous server, a real state machine, real awslambdaric workers, real sockets."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lambda_image.results import message_of
+from tests.integration.system import System, write_galaxies
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def expect_success(described):
+    assert described["status"] == "SUCCEEDED", described.get("cause")
+
+
+def test_any_world_size_gives_the_same_predictions_in_the_same_order(system: System, galaxies: str):
+    tables = []
+    for world_size in (1, 2, 4, 7):
+        path = f"truth/{world_size}"
+        expect_success(system.run(data_prefix=galaxies, world_size=world_size, batch_size=8, result_path=path))
+        summary = system.json(f"{path}/summary.json")
+        assert (summary["world_size"], summary["samples"], summary["failed_ranks"]) == (world_size, 132, [])
+        assert summary["gathered"]
+        assert summary["transports"] == {"self": 1} | ({"direct": world_size - 1} if world_size > 1 else {})
+        tables.append(system.predictions(path))
+    order = [f"{galaxies}/{number}.safetensors" for number in range(1, 12) for _ in range(12)]
+    for table in tables:
+        assert table.source.tolist() == order
+        assert table.row.tolist() == list(range(12)) * 11
+        assert np.abs(table.redshift - tables[0].redshift).max() <= 1e-6
+        assert np.array_equal(table.magnitudes, tables[0].magnitudes)
+
+
+def test_results_lie_where_they_should_and_say_what_they_must(system: System, galaxies: str):
+    expect_success(system.run(data_prefix=galaxies, world_size="3", batch_size="16", result_path="results/layout"))
+    ranks = range(3)
+    assert system.keys("results/layout") == {
+        "manifest.json",
+        *(f"{rank}.json" for rank in ranks),
+        *(f"predictions/{rank}.parquet" for rank in ranks),
+        "predictions.parquet",
+        "combined_data.json",
+        "summary.json",
+    }
+    manifest = system.json("results/layout/manifest.json")
+    assert [len(item["partitions"]) for item in manifest] == [4, 4, 3]
+    combined = system.json("results/layout/combined_data.json")
+    assert [record["rank"] for record in combined] == [0, 1, 2]
+    assert [record["samples"] for record in combined] == [48, 48, 36]
+    for rank in ranks:
+        own = system.json(f"results/layout/{rank}.json")
+        assert own["transport"] == ("self" if rank == 0 else "direct")
+        assert own["num_batches"] == sum(1 for _ in manifest[rank]["partitions"])  # 12 galaxies each, 16 to a batch
+        assert own["phases"]["inference_s"] > 0
+        assert own["sample_persec"] == pytest.approx(own["samples"] / own["phases"]["inference_s"])
+    assert "run_key" not in (system.get("results/layout/summary.json") + system.get("results/layout/0.json")).decode()
+
+
+def test_published_tools_find_their_keys(system: System, galaxies: str, shared: Path):
+    published = json.loads(next((shared / "reference").glob("*.json")).read_text())
+    expect_success(system.run(data_prefix=galaxies, world_size=2, result_path="results/published"))
+    for record in system.json("results/published/combined_data.json"):
+        for key, value in published[0].items():
+            assert type(record[key]) is type(value), key
+
+
+def test_one_dataset_is_split_by_rows_and_ranks_without_rows_take_part(system: System, tmp_path: Path):
+    for file_format in ("safetensors", "pt"):
+        system.upload(write_galaxies(tmp_path / file_format, 1, 5, file_format), f"one/{file_format}")
+        key, path = f"one/{file_format}/1.{file_format}", f"results/rows-{file_format}"
+        expect_success(system.run(data_path=key, world_size=4 if file_format == "pt" else 7, result_path=path))
+        assert system.predictions(path).row.tolist() == [0, 1, 2, 3, 4]
+        assert system.json(f"{path}/summary.json")["gathered"]
+
+
+def test_a_rank_killed_during_inference_is_retried_and_nothing_is_lost(system: System, galaxies: str):
+    def kill(event):
+        if event.get("phase") == "inference" and event["rank"] == 2 and not killed:
+            killed.append(event["worker"])
+            os.kill(event["worker"], signal.SIGKILL)
+
+    killed: list[int] = []
+    system.events.react(kill)
+    expect_success(system.run(data_prefix=galaxies, world_size=4, batch_size=1, result_path="results/killed"))
+    assert killed
+    summary = system.json("results/killed/summary.json")
+    assert (summary["samples"], summary["failed_ranks"], summary["ranks_completed"]) == (132, [], 4)
+    assert system.json("results/killed/2.json")["attempt"] == 1
+
+
+def test_a_rank_that_never_survives_fails_the_run_by_name_and_the_others_stay(system: System, galaxies: str):
+    def kill(event):
+        if event.get("phase") == "inference" and event["rank"] == 1:
+            os.kill(event["worker"], signal.SIGKILL)
+
+    system.events.react(kill)
+    given = {"data_prefix": galaxies, "world_size": 3, "batch_size": 1, "gather_timeout_s": 20}
+    described = system.run(**given, result_path="results/doomed")
+    assert described["status"] == "FAILED"
+    assert described["error"] == "TooManyFailures"
+    cause = message_of(described["cause"])
+    assert "1 of 3 ranks failed" in cause
+    assert "rank 1: Runtime.ExitError" in cause
+    assert {"0.json", "2.json", "predictions/0.parquet", "predictions/2.parquet"} <= system.keys("results/doomed")
+    summary = system.json("results/doomed/summary.json")
+    assert [failure["rank"] for failure in summary["failed_ranks"]] == [1]
+    assert len(system.predictions("results/doomed")) == summary["samples"] == 84
+
+    expect_success(system.run(**given, tolerated_failures=1, result_path="results/tolerated"))
+    assert system.json("results/tolerated/summary.json")["ranks_completed"] == 2
+
+
+def test_executions_at_the_same_time_do_not_touch_each_other(system: System, galaxies: str):
+    executions = [system.start(data_prefix=galaxies, world_size=2, file_limit=limit) for limit in (3, 5)]
+    names = [arn.rpartition(":")[2] for arn in executions]
+    assert len(set(names)) == 2
+    for arn, name, limit in zip(executions, names, (3, 5), strict=True):
+        expect_success(system.cloud.wait_for(arn))
+        assert {item["run_id"] for item in system.json(f"results/{name}/manifest.json")} == {name}
+        assert len(system.predictions(f"results/{name}")) == 12 * limit
+
+
+def test_a_result_path_in_use_is_refused_and_one_that_is_done_is_replaced(system: System, galaxies: str):
+    one = {"data_prefix": galaxies, "world_size": 2, "result_path": "results/same"}
+    arns = [system.start(**one), system.start(**one)]
+    described = sorted((system.cloud.wait_for(arn) for arn in arns), key=lambda d: d["status"])
+    assert [d["status"] for d in described] == ["FAILED", "SUCCEEDED"]
+    assert described[0]["error"] == "InvalidEvent"
+    winner = described[1]["executionArn"].rpartition(":")[2]
+    assert winner in message_of(described[0]["cause"])
+    assert system.json("results/same/summary.json")["run_id"] == winner
+
+    later = system.run(**{**one, "world_size": 1, "file_limit": 2})
+    expect_success(later)
+    assert system.json("results/same/summary.json")["run_id"] == later["executionArn"].rpartition(":")[2]
+    assert len(system.predictions("results/same")) == 24
+
+
+def test_a_rendezvous_server_out_of_reach_makes_the_run_slower_not_wrong(system: System, galaxies: str):
+    given = {"data_prefix": galaxies, "world_size": 3, "rendezvous_endpoint": "127.0.0.1:9"}
+    expect_success(system.run(**given, result_path="results/alone"))
+    summary = system.json("results/alone/summary.json")
+    assert (summary["samples"], summary["gathered"], summary["transports"]) == (132, False, {"storage": 3})
+    assert any(event["error"] == "RendezvousUnreachable" for event in system.events.of("gather_failed"))
+
+
+def test_sockets_may_be_left_out(system: System, galaxies: str):
+    expect_success(system.run(data_prefix=galaxies, world_size=2, fmi_enabled=False, result_path="results/no-fmi"))
+    assert system.json("results/no-fmi/summary.json")["transports"] == {"storage": 2}
+    assert len(system.predictions("results/no-fmi")) == 132
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"bucket": None}, "InvalidEvent", ["bucket is missing"]),
+        ({"bucket": "no-such-bucket"}, "InvalidEvent", ["no-such-bucket"]),
+        ({"data_prefix": None}, "InvalidEvent", ["data_prefix"]),
+        ({"data_prefix": "nowhere"}, "PartitionMissing", ["s3://tests/nowhere/"]),
+        ({"data_prefix": None, "data_path": "nowhere.pt"}, "PartitionMissing", ["s3://tests/nowhere.pt"]),
+        ({"world_size": 0}, "InvalidEvent", ["world_size", "0"]),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(system: System, galaxies: str, change, error, words):
+    described = system.run(**{"data_prefix": galaxies, "result_path": "results/bad", **change})
+    assert (described["status"], described["error"]) == ("FAILED", error)
+    for word in words:
+        assert word in message_of(described["cause"])
+    assert not system.keys("results/bad")
+
+
+def test_a_broken_partition_fails_the_run_by_rank_and_object(system: System, tmp_path: Path):
+    folder = write_galaxies(tmp_path, 2, 6)
+    (folder / "2.safetensors").write_bytes((folder / "2.safetensors").read_bytes()[:-1000])
+    system.upload(folder, "broken")
+    given = {"data_prefix": "broken", "world_size": 2, "gather_timeout_s": 5, "result_path": "results/broken"}
+    described = system.run(**given)
+    assert described["status"] == "FAILED"
+    cause = message_of(described["cause"])
+    assert "rank 1: PartitionMalformed: s3://tests/broken/2.safetensors" in cause
+    assert len(system.predictions("results/broken")) == 6

@@ -1,0 +1,34 @@
+from rich.console import Console
+
+from lambda_image.results import summarise
+from scripts.tables import run_tables
+from tests.unit.lambda_image.test_results import Failure, manifest, predictions, record
+
+
+def shown(summary, records) -> str:
+    console = Console(width=110, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(run_tables(summary.to_json(), records))
+    return console.export_text()
+
+
+def test_a_run_in_a_table():
+    records = [record(0, transport="self"), record(1)]
+    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
+    text = shown(summarise(manifest(), records, predictions(20), [], **given), records)
+    for words in (
+        "run run-1: succeeded",
+        "direct",
+        "1 direct, 1 self",
+        "20 in 2 of 2 partitions",
+        "4 samples/s",
+        "USD",
+    ):
+        assert words in text
+
+
+def test_failed_ranks_and_unknown_accuracy_are_said():
+    lost = Failure(1, "PartitionMissing", "s3://b/d/1.pt does not exist")
+    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
+    text = shown(summarise(manifest(), [record(0)], predictions(0), [lost], **given), [record(0)])
+    assert "rank 1: PartitionMissing: s3://b/d/1.pt does not exist" in text
+    assert "unknown (no true redshifts)" in text
