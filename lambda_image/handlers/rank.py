@@ -88,9 +88,13 @@ class _Rank:
         self._phase("done", transport=record["transport"], samples=self.work.samples)
 
     def _join(self) -> Communicator | None:
-        """At once: connections are made in the background, while this rank works."""
+        """At once: connections are made in the background, while this rank works.
+
+        A root that is retried stays alone: the other ranks' gathers ended with the root that was lost, and waiting for
+        ranks that have gone would take the whole gather_timeout_s. Summarize puts such a run together.
+        """
         a = self.assignment
-        if not a.fmi_enabled or a.rendezvous_endpoint is None:
+        if not a.fmi_enabled or a.rendezvous_endpoint is None or (a.rank == ROOT and self.attempt > 0):
             return None
         return Communicator.join(
             a.rendezvous_endpoint,

@@ -470,7 +470,7 @@ def test_nothing_is_left_behind(endpoint: str, run_id: str) -> None:
     ("options", "message"),
     [
         ({"endpoint": None}, "needs a rendezvous endpoint"),
-        ({"endpoint": "rendezvous"}, "write host:port"),
+        ({"endpoint": "rendezvous"}, "host:port"),
         ({"run_key": b"short"}, "32 bytes"),
     ],
 )
