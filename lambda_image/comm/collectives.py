@@ -102,11 +102,14 @@ def bcast(group: Group, value: Value | None, root: int, deadline: float) -> Valu
         return value
 
 
-def gather(group: Group, part: Value, root: int, deadline: float, *, allow_missing: bool) -> Gathered | None:
+def gather(
+    group: Group, part: Value, root: int, deadline: float, *, allow_missing: bool, await_retries: bool = False
+) -> Gathered | None:
     with _star(group, Kind.GATHER, deadline, root) as exchange:
         if group.rank != root:
             _contribute(exchange, root, part, answers=1)  # the answer is the receipt
             return None
+        exchange.patient = await_retries
         exchange.on_received = lambda rank: exchange.send(rank, flags=Flag.RECEIPT)
         parts = _collect(group, exchange, part, tolerant=allow_missing)
         # A part that came is there, even if its receipt could not be sent.

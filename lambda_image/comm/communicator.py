@@ -109,12 +109,22 @@ class Communicator:
         """The root's value, at every rank."""
         return collectives.bcast(self, value, self._rank(root), deadline)
 
-    def gather(self, part: Value, root: int = 0, *, deadline: float, allow_missing: bool = False) -> Gathered | None:
+    def gather(
+        self,
+        part: Value,
+        root: int = 0,
+        *,
+        deadline: float,
+        allow_missing: bool = False,
+        await_retries: bool = False,
+    ) -> Gathered | None:
         """At the root the parts of all ranks, of any sizes; elsewhere None, once the root has all of this rank's part.
 
-        With `allow_missing` the root raises nothing for ranks whose part does not come: see Gathered.
+        With `allow_missing` the root raises nothing for ranks whose part does not come: see Gathered. With
+        `await_retries` it waits until the deadline for a newer attempt of a rank that was lost before its part came.
         """
-        return collectives.gather(self, part, self._rank(root), deadline, allow_missing=allow_missing)
+        root = self._rank(root)
+        return collectives.gather(self, part, root, deadline, allow_missing=allow_missing, await_retries=await_retries)
 
     def allgather(self, part: Value, *, deadline: float) -> list[Any]:
         """The parts of all ranks, at every rank."""

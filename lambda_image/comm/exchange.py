@@ -5,6 +5,7 @@ slow peer delays nobody else's data, and under one deadline. A transfer with a p
 from its first byte on it is bound to that attempt of the peer.
 """
 
+import math
 import select
 import time
 from collections import deque
@@ -77,6 +78,7 @@ class Exchange:
         self._poll = select.poll()
         self._poll.register(wakeup, select.POLLIN)
         self._watched: dict[int, int] = {}  # rank by file descriptor
+        self.patient = False  # whether a newer attempt may still bring what a lost one has not
         self.on_received: Callable[[int], None] | None = None  # called with a rank as soon as its frame is complete
         self.received: dict[int, list[Value]] = {}  # in order of arrival
         self.failed: dict[int, RunError] = {}
@@ -150,17 +152,20 @@ class Exchange:
     def _advance(self, line: _Line) -> None:
         """Everything that can be done with this peer now."""
         now = self._clock()
-        if not line.touched:  # then a newer attempt may still take the former one's place
+        if not line.touched or self._awaits_another(line):  # then a newer attempt may take the former one's place
             current = self._roster.at(line.rank)
             if line.peer is not current:
                 self._unwatch(line)
-                line.peer, line.channel = current, None
+                line.peer, line.channel, line.touched = current, None, False
         if line.peer is not None and line.peer.channel is not None:
             line.channel = line.peer.channel
             self._pump(line, line.channel)
         view = outlook(line.peer, self._roster.failure, now)  # after pumping, which may have met the channel's end
         if line.done:
             self._finish(line)
+        elif isinstance(view, Lost) and self._awaits_another(line) and view.kind is PeerClosed and now < self._deadline:
+            self._unwatch(line)
+            line.until = math.inf
         elif isinstance(view, Lost):
             error = self._where.error(view.kind, line.rank, view.reason, now)
             error.__cause__ = view.cause
@@ -171,6 +176,10 @@ class Exchange:
             line.until = view.until
             if isinstance(view, Ready):
                 self._watch(line, view.channel)
+
+    def _awaits_another(self, line: _Line) -> bool:
+        """Whether it would do for a newer attempt of this rank to send it all again."""
+        return self.patient and line.rank not in self.received and self._roster.failure is None
 
     def _pump(self, line: _Line, channel: Channel) -> None:
         """Move frames between the line and its channel until neither side can go on."""

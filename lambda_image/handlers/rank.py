@@ -150,7 +150,9 @@ class _Rank:
         self._phase("gather")
         deadline = min(time.monotonic() + self.assignment.gather_timeout_s, self.deadline)
         try:
-            gathered = communicator.gather(pack(record, table), root=ROOT, deadline=deadline, allow_missing=True)
+            gathered = communicator.gather(
+                pack(record, table), root=ROOT, deadline=deadline, allow_missing=True, await_retries=True
+            )
         except RunError as error:
             log("gather_failed", rank=self.assignment.rank, error=type(error).__name__, message=str(error))
             return STORAGE

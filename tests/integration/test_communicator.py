@@ -305,6 +305,35 @@ def test_a_newer_attempt_takes_the_place_of_a_dead_one(start: Start, endpoint: s
         assert gathered.parts == [b"root", b"second try"]
 
 
+@pytest.mark.parametrize("before_dying", ["linger", "half a part"])
+def test_a_gather_may_wait_for_the_retry_of_a_rank_that_dies(
+    start: Start, endpoint: str, run_id: str, before_dying: str
+) -> None:
+    doomed = start(1, 2, before_dying)
+    with join(endpoint, 0, 2, run_id) as root, ThreadPoolExecutor(2) as pool:
+        assert said(doomed) == "connected"
+        waiting = pool.submit(root.gather, b"root", deadline=patience(), allow_missing=True, await_retries=True)
+        doomed.kill()
+        until(lambda: root.peers()[0].lost)
+        with join(endpoint, 1, 2, run_id, attempt=1) as newer:
+            assert newer.gather(b"second try", deadline=patience()) is None
+            gathered = waiting.result()
+    assert gathered is not None
+    assert (gathered.parts, gathered.missing) == ([b"root", b"second try"], {})
+
+
+def test_a_gather_that_waits_for_a_retry_ends_at_its_deadline(start: Start, endpoint: str, run_id: str) -> None:
+    doomed = start(1, 2, "linger")
+    with join(endpoint, 0, 2, run_id) as root:
+        assert said(doomed) == "connected"
+        doomed.kill()
+        deadline = time.monotonic() + 1.0
+        gathered = root.gather(b"root", deadline=deadline, allow_missing=True, await_retries=True)
+        assert time.monotonic() >= deadline
+    assert gathered is not None
+    assert "rank 1 closed the connection" in str(gathered.missing[1])
+
+
 def test_a_newer_attempt_dismisses_one_that_still_lives(endpoint: str, run_id: str) -> None:
     with join(endpoint, 0, 2, run_id) as root, join(endpoint, 1, 2, run_id) as older:
         until(lambda: root.peers() and root.peers()[0].transport)

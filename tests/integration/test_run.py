@@ -103,7 +103,7 @@ def test_a_rank_that_never_survives_fails_the_run_by_name_and_the_others_stay(sy
             os.kill(event["worker"], signal.SIGKILL)
 
     system.events.react(kill)
-    given = {"data_prefix": galaxies, "world_size": 3, "batch_size": 1, "gather_timeout_s": 20}
+    given = {"data_prefix": galaxies, "world_size": 3, "batch_size": 1, "gather_timeout_s": 5}
     described = system.run(**given, result_path="results/doomed")
     assert described["status"] == "FAILED"
     assert described["error"] == "TooManyFailures"
