@@ -34,7 +34,7 @@ clean:
 # The stamp files remember what was installed; a change of pyproject.toml installs anew.
 .venv/torch: pyproject.toml
 	test -d .venv || $(PYTHON) -m venv .venv
-	$(if $(TORCH_INDEX),$(BIN)/pip install --quiet --retries 1 --no-deps --index-url $(TORCH_INDEX) $(TORCH) || true)
+	$(if $(TORCH_INDEX),$(BIN)/pip install --quiet --retries 1 --no-deps --index-url $(TORCH_INDEX) $(TORCH) || echo 'no CPU build of PyTorch from its own index; pip takes what it finds')
 	touch $@
 
 .venv/demo: .venv/torch
