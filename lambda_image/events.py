@@ -21,7 +21,7 @@ KNOWN_BUT_UNUSED = {
     "script": "the code is in the image",
     "inference_script": "the code is in the image",
     "S3_object_name": "the code is in the image",
-    "object_type": "the code is in the image",
+    "object_type": "partitions are recognised by their names' endings",
     "model_path": "the model is in the image",
     "data_map": "partitions are dealt to the ranks by listing them",
     "unique_id": "each execution has an id of its own",
@@ -34,7 +34,7 @@ T = TypeVar("T")
 class RunRequest:
     """An execution input, understood. Exactly one of `data_prefix` and `data_path` is set."""
 
-    run_id: str
+    execution: str  # the execution's ARN: what tells this run from all others
     bucket: str
     data_bucket: str
     data_prefix: str | None
@@ -49,9 +49,21 @@ class RunRequest:
     gather_timeout_s: float
     warnings: tuple[str, ...]
 
+    @property
+    def run_id(self) -> str:
+        return run_id_of(self.execution)
 
-def parse(event: object, run_id: str, default_endpoint: Address | None = None) -> RunRequest:
-    """The request that `event` makes; raises InvalidEvent. `default_endpoint` is the deployment's rendezvous server."""
+
+def run_id_of(execution: str) -> str:
+    """The execution's name, the last part of its ARN; another state machine may have an execution of the same name."""
+    return execution.rpartition(":")[2]
+
+
+def parse(event: object, execution: str, default_endpoint: Address | None = None) -> RunRequest:
+    """The request that the input `event` of `execution` makes; raises InvalidEvent.
+
+    `default_endpoint` is the deployment's rendezvous server.
+    """
     if not isinstance(event, Mapping):
         raise InvalidEvent(f"the execution input is {type(event).__name__}, but must be a JSON object of named values")
     fields = _Fields(event)
@@ -59,6 +71,9 @@ def parse(event: object, run_id: str, default_endpoint: Address | None = None) -
     if bucket is None:
         raise InvalidEvent("bucket is missing: name the S3 bucket for manifest and results", key="bucket")
     data_prefix, data_path = _dataset(fields)
+    file_limit = fields.take("file_limit", _integer(1, None))
+    if file_limit is not None and data_path is not None:
+        fields.warn("file_limit is ignored: data_path names one dataset")
     endpoint = fields.take("rendezvous_endpoint", Address.parse) or default_endpoint
     fmi_enabled = fields.take("fmi_enabled", _boolean)
     if fmi_enabled and endpoint is None:
@@ -68,14 +83,14 @@ def parse(event: object, run_id: str, default_endpoint: Address | None = None) -
             key="fmi_enabled",
         )
     request = RunRequest(
-        run_id=run_id,
+        execution=execution,
         bucket=bucket,
         data_bucket=fields.take("data_bucket", _text) or bucket,
         data_prefix=data_prefix,
         data_path=data_path,
-        result_path=fields.take("result_path", _key) or f"results/{run_id}",
+        result_path=fields.take("result_path", _key) or f"results/{run_id_of(execution)}",
         world_size=fields.take("world_size", _integer(1, MAX_WORLD_SIZE)),
-        file_limit=fields.take("file_limit", _integer(1, None)),
+        file_limit=file_limit,
         batch_size=fields.take("batch_size", _integer(1, MAX_BATCH_SIZE)) or 512,
         fmi_enabled=endpoint is not None if fmi_enabled is None else fmi_enabled,
         rendezvous_endpoint=endpoint,
@@ -191,7 +206,7 @@ def _number(value: object) -> float:
         raise ValueError("a number")
     try:
         return float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ValueError("a number") from None
 
 

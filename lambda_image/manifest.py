@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from lambda_image.errors import InvalidEvent, PartitionMissing
-from lambda_image.events import RunRequest
+from lambda_image.events import RunRequest, run_id_of
 
 PARTITION_SUFFIXES = (".pt", ".pth", ".safetensors")
 
@@ -20,17 +20,21 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Slice:
-    """A partition's key, and which of its rows: all where `rows` is None, else [start, stop)."""
+    """A partition's key, and which of its rows: all where `rows` is None, else [start, stop).
+
+    `etag` is the version that Init saw: ranks read that one or none.
+    """
 
     key: str
     rows: tuple[int, int] | None = None
+    etag: str | None = None
 
 
 @dataclass(frozen=True)
 class Assignment:
     """One item of the manifest: everything that a rank must know."""
 
-    run_id: str
+    execution: str  # the execution's ARN
     run_key: str  # hex; proves to other ranks that one belongs to this run
     rank: int
     world_size: int
@@ -44,8 +48,12 @@ class Assignment:
     gather_timeout_s: float
     started_at: float  # seconds since the epoch
 
+    @property
+    def run_id(self) -> str:
+        return run_id_of(self.execution)
+
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {"run_id": self.run_id, **asdict(self)}
 
     @classmethod
     def from_json(cls, item: object) -> "Assignment":
@@ -53,8 +61,13 @@ class Assignment:
         if not isinstance(item, Mapping):
             raise InvalidEvent(f"a rank was invoked with {type(item).__name__}, not with an item of a manifest")
         try:
-            slices = tuple(Slice(s["key"], tuple(s["rows"]) if s.get("rows") else None) for s in item["partitions"])
-            return cls(**{**item, "partitions": slices})
+            slices = tuple(
+                Slice(part["key"], tuple(part["rows"]) if part["rows"] else None, part["etag"])
+                for part in item["partitions"]
+            )
+            fields = {**item, "partitions": slices}
+            fields.pop("run_id", None)
+            return cls(**fields)
         except (KeyError, TypeError) as error:
             raise InvalidEvent(
                 f"not an item of a manifest ({error}): a rank is invoked by the state machine with what Init wrote"
@@ -75,17 +88,20 @@ def natural_order(key: str) -> list[tuple[int, int, str]]:
     return [(1, int(part), part) if part.isdecimal() else (0, 0, part) for part in parts]
 
 
-def choose_partitions(keys: Sequence[str], prefix: str, file_limit: int | None) -> list[Slice]:
-    """The partitions among `keys` in natural order, at most `file_limit`; raises PartitionMissing if there are none."""
-    chosen = sorted((key for key in keys if key.lower().endswith(PARTITION_SUFFIXES)), key=natural_order)
+def choose_partitions(etags: Mapping[str, str], prefix: str, file_limit: int | None) -> list[Slice]:
+    """The partitions among the objects with these ETags by key, in natural order, at most `file_limit`.
+
+    Raises PartitionMissing if there are none.
+    """
+    chosen = sorted((key for key in etags if key.lower().endswith(PARTITION_SUFFIXES)), key=natural_order)
     if not chosen:
-        found = f"{len(keys)} objects, none of them" if keys else "no object"
+        found = f"{len(etags)} objects, none of them" if etags else "no object"
         raise PartitionMissing(
             f"{found} ending in {', '.join(PARTITION_SUFFIXES)} lies under {prefix}/: upload partitions there "
-            "(cosmicai split, cosmicai upload) or give another data_prefix",
+            "(cosmicai split makes them) or give another data_prefix",
             prefix=prefix,
         )
-    return [Slice(key) for key in chosen[:file_limit]]
+    return [Slice(key, etag=etags[key]) for key in chosen[:file_limit]]
 
 
 def deal(things: Sequence[T], world_size: int) -> list[list[T]]:
@@ -95,10 +111,10 @@ def deal(things: Sequence[T], world_size: int) -> list[list[T]]:
     return [list(things[start:stop]) for start, stop in itertools.pairwise(ends)]
 
 
-def deal_rows(key: str, rows: int, world_size: int) -> list[list[Slice]]:
+def deal_rows(key: str, etag: str, rows: int, world_size: int) -> list[list[Slice]]:
     """One dataset of `rows` rows in row ranges whose lengths differ by at most one."""
     stretches = deal(range(rows), world_size)
-    return [[Slice(key, (stretch[0], stretch[-1] + 1))] if stretch else [] for stretch in stretches]
+    return [[Slice(key, (stretch[0], stretch[-1] + 1), etag)] if stretch else [] for stretch in stretches]
 
 
 def assignments(
@@ -107,7 +123,7 @@ def assignments(
     """The manifest of a run whose rank r works on `shares[r]`."""
     return [
         Assignment(
-            run_id=request.run_id,
+            execution=request.execution,
             run_key=run_key,
             rank=rank,
             world_size=len(shares),

@@ -21,6 +21,7 @@ Record = dict[str, Any]
 MB = 2**20
 SELF, STORAGE = "self", "storage"  # transports beside those of the communicator: rank 0's own part; by way of S3
 DIGEST_BYTES = 16
+NAMED_WARNINGS = 10  # about gathers that failed: one cause gives each rank a warning
 
 
 @dataclass
@@ -65,9 +66,22 @@ def digest(data: bytes) -> str:
 
 
 def rank_record(
-    assignment: Assignment, attempt: int, work: Work, phases: Phases, usage: Usage, predictions: bytes, transport: str
+    assignment: Assignment,
+    attempt: int,
+    work: Work,
+    phases: Phases,
+    usage: Usage,
+    predictions: bytes,
+    transport: str,
+    *,
+    error: str | None = None,
+    gather_error: str | None = None,
 ) -> Record:
-    """The content of `<rank>.json`; `predictions` is the Parquet file that the rank has written."""
+    """The content of `<rank>.json`; `predictions` is the Parquet file that the rank has written.
+
+    With `error` the rank failed, and these are the predictions of the partitions that it had finished. `gather_error`
+    says why its part travelled by way of storage.
+    """
     batch_mb = assignment.batch_size * (work.bits / 8 / work.samples if work.samples else 0) / MB
     return {
         "total_cpu_time (seconds)": work.inference_cpu_s,
@@ -85,6 +99,7 @@ def rank_record(
         "result_path": assignment.result_path,
         "data_path": ", ".join(part.key for part in assignment.partitions),
         "run_id": assignment.run_id,
+        "execution": assignment.execution,
         "rank": assignment.rank,
         "world_size": assignment.world_size,
         "attempt": attempt,
@@ -92,6 +107,8 @@ def rank_record(
         "bits": work.bits,
         "partitions": [asdict(part) for part in assignment.partitions],
         "transport": transport,
+        "error": error,
+        "gather_error": gather_error,
         "phases": asdict(phases),
         "memory_size_mb": usage.memory_size_mb,
         "s3": {"puts": usage.s3_puts, "gets": usage.s3_gets, "bytes_in": usage.s3_bytes_in},
@@ -103,9 +120,13 @@ def rank_record(
     }
 
 
-def belongs(record: object, run_id: str, rank: int) -> bool:
-    """Whether `record` is that of `rank` in this run, and not one that an earlier run left under the same prefix."""
-    return isinstance(record, Mapping) and record.get("run_id") == run_id and record.get("rank") == rank
+def belongs(record: object, assignment: Assignment) -> bool:
+    """Whether `record` is that of this rank in this run, and not one that an earlier run left under the same prefix."""
+    return (
+        isinstance(record, Mapping)
+        and record.get("execution") == assignment.execution
+        and record.get("rank") == assignment.rank
+    )
 
 
 def pack(record: Record, predictions: bytes) -> bytes:
@@ -147,6 +168,7 @@ class Summary:
     """The content of `summary.json`. `gathered`: every rank's part reached rank 0 over sockets."""
 
     run_id: str
+    execution: str
     status: str  # "succeeded" or "failed"
     world_size: int
     result_path: str
@@ -190,25 +212,28 @@ def summarise(
     ranks = [_billed(record) for record in records]
     # Init and Summarize are two short invocations; what they take is small against the ranks.
     others = [Billed(seconds=1.0, memory_mb=memory_size_mb, puts=2, gets=len(manifest))] * 2
-    complete = len(records) == len(manifest)
+    complete = [record for record in records if record["error"] is None]
+    lonely = [record["gather_error"] for record in records if record["gather_error"] is not None]
+    told = [f"no gather: {reason}" for reason in dict.fromkeys(lonely)]
     return Summary(
         run_id=first.run_id,
+        execution=first.execution,
         status="succeeded" if len(failed) <= tolerated_failures else "failed",
         world_size=len(manifest),
         result_path=first.result_path,
-        ranks_completed=len(records),
+        ranks_completed=len(complete),
         failed_ranks=failed,
-        gathered=complete and STORAGE not in transports,
+        gathered=len(complete) == len(manifest) and STORAGE not in transports,
         transports={name: transports.count(name) for name in sorted(set(transports))},
-        partitions=sum(len(assignment.partitions) for assignment in manifest),
-        partitions_completed=sum(len(record["partitions"]) for record in records),
+        partitions=len({part.key for assignment in manifest for part in assignment.partitions}),
+        partitions_completed=len(set(predictions.source.tolist())),
         samples=len(predictions),
         accuracy=accuracy(predictions.redshift, predictions.redshift_true),
         wall_s=wall_s,
         samples_per_s=len(predictions) / wall_s,
         bits_per_s=sum(record["bits"] for record in records) / wall_s,
         cost=cost([*ranks, *others], len(manifest), wall_s, with_rendezvous=first.fmi_enabled),
-        warnings=list(warnings),
+        warnings=[*warnings, *told[:NAMED_WARNINGS]],
     )
 
 

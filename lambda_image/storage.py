@@ -135,10 +135,13 @@ class ObjectStore:
             return None
         return ObjectInfo(key, answer["ContentLength"], answer["ETag"])
 
-    def open(self, key: str) -> "ObjectReader":
-        """The object as a seekable binary file object, read as a stream as long as reads go forward."""
+    def open(self, key: str, etag: str | None = None) -> "ObjectReader":
+        """The object as a seekable binary file object, read as a stream as long as reads go forward.
+
+        With `etag`, that version or InvalidEvent.
+        """
         try:
-            return ObjectReader(self, key)
+            return ObjectReader(self, key, etag)
         except RefusedError as error:
             url = self.url(key)
             raise self._missing(f"{url} does not exist: upload it, or correct the input", object=url) from error
@@ -204,7 +207,7 @@ class ObjectStore:
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code"))
             if code == "NoSuchBucket":
-                message = f"there is no bucket {self.bucket}: create it, or correct the bucket in the input"
+                message = f"there is no bucket {self.bucket}: create it, or correct bucket or data_bucket in the input"
                 raise InvalidEvent(message, bucket=self.bucket) from error
             if code in DENIED:
                 message = (
@@ -235,15 +238,20 @@ class ObjectReader(SeekableReader):
     a mixture. Raises RefusedError if there is no such object.
     """
 
-    def __init__(self, store: ObjectStore, key: str) -> None:
+    def __init__(self, store: ObjectStore, key: str, etag: str | None = None) -> None:
         self._store, self.key = store, key
         self.name = store.url(key)
         self._body_position = 0
-        self._etag: str | None = None
+        self.etag = etag
         self._body: Any = None
-        answer = self._request(0)
+        try:
+            answer = self._request(0)
+        except RefusedError as error:
+            if error.outcome == "changed":
+                raise self._replaced() from error
+            raise
         self.size = answer["ContentLength"]
-        self._etag = answer["ETag"]
+        self.etag = answer["ETag"]
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")[: max(0, self.size - self._position)]
@@ -282,23 +290,24 @@ class ObjectReader(SeekableReader):
                 self._store.requests.count(bytes_in=skipped)
         else:
             self._drop_body()
-            self._request(self._position)
+            try:
+                self._request(self._position)
+            except RefusedError as error:
+                raise self._replaced() from error
         self._body_position = self._position
 
     def _request(self, start: int) -> Any:
         wanted = {"Range": f"bytes={start}-"} if start else {}
-        if self._etag is not None:
-            wanted["IfMatch"] = self._etag
+        if self.etag is not None:
+            wanted["IfMatch"] = self.etag
         self._store.requests.count(gets=1)
-        try:
-            answer = self._store.ask("get_object", self.key, Key=self.key, **wanted)
-        except RefusedError as error:
-            if self._etag is None:
-                raise
-            raise InvalidEvent(f"{self.name} was replaced while it was read: start again", object=self.name) from error
+        answer = self._store.ask("get_object", self.key, Key=self.key, **wanted)
         self._body = answer["Body"]
         self._body_position = start
         return answer
+
+    def _replaced(self) -> InvalidEvent:
+        return InvalidEvent(f"{self.name} was replaced or removed while it was in use: start again", object=self.name)
 
     def _drop_body(self) -> None:
         if self._body is not None:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from lambda_image.comm.exchange import Exchange
-from lambda_image.comm.signals import Flag, Kind
+from lambda_image.comm.signals import Flag, Kind, abort_payload
 from lambda_image.comm.values import Value
 from lambda_image.errors import RunError
 
@@ -115,6 +115,13 @@ def gather(
         # A part that came is there, even if its receipt could not be sent.
         missing = {rank: error for rank, error in sorted(exchange.failed.items()) if parts[rank] is None}
         return Gathered(parts, missing)
+
+
+def withdraw(group: Group, error: Exception, root: int, deadline: float) -> None:
+    """In place of a gather: the root hears that no part will come, and why."""
+    with group.exchange(Kind.GATHER, deadline) as exchange:
+        exchange.send(root, abort_payload(error), Flag.ABORT)
+        exchange.run(tolerant=True)
 
 
 def allgather(group: Group, part: Value, deadline: float) -> list[Value]:

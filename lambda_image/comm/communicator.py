@@ -126,6 +126,11 @@ class Communicator:
         root = self._rank(root)
         return collectives.gather(self, part, root, deadline, allow_missing=allow_missing, await_retries=await_retries)
 
+    def withdraw(self, error: Exception, root: int = 0, *, deadline: float) -> None:
+        """Instead of `gather`, for a rank that failed for good: the root does not wait for it."""
+        if self._rank(root) != self.rank:
+            collectives.withdraw(self, error, root, deadline)
+
     def allgather(self, part: Value, *, deadline: float) -> list[Any]:
         """The parts of all ranks, at every rank."""
         return collectives.allgather(self, part, deadline)

@@ -4,7 +4,7 @@ import json
 import os
 import secrets
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from lambda_image.errors import InvalidEvent
@@ -21,8 +21,10 @@ ABANDONED_AFTER_S = 7200.0
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """`event` is {"input": the execution's input, "execution": its name, "started_at": its start, ISO 8601}."""
+    """`event` is {"input": the execution's input, "execution": its ARN, "started_at": its start, ISO 8601}."""
     settings = Settings.from_environ(os.environ)
+    if not isinstance(event, dict) or not {"input", "execution", "started_at"} <= event.keys():
+        raise InvalidEvent("Init is invoked by the state machine, with input, execution and started_at")
     started_at = datetime.fromisoformat(event["started_at"]).timestamp()
     request = parse(event["input"], event["execution"], settings.rendezvous_endpoint)
     for warning in request.warnings:
@@ -45,6 +47,7 @@ def init(request: RunRequest, data: ObjectStore, results: ObjectStore, started_a
     log("manifest", ranks=len(shares), partitions=sum(map(len, shares)), object=results.url(key))
     return {
         "run_id": request.run_id,
+        "execution": request.execution,
         "bucket": request.bucket,
         "manifest_key": key,
         "result_path": request.result_path,
@@ -59,9 +62,10 @@ def _shares(request: RunRequest, data: ObjectStore) -> list[list[Slice]]:
     if request.data_path is not None:
         with data.open(request.data_path) as dataset:
             rows = count_rows(dataset, data.url(request.data_path))
-        return deal_rows(request.data_path, rows, request.world_size or 1)
-    keys = [found.key for found in data.list(f"{request.data_prefix}/")]
-    partitions = choose_partitions(keys, data.url(request.data_prefix or ""), request.file_limit)
+            etag = dataset.etag or ""
+        return deal_rows(request.data_path, etag, rows, request.world_size or 1)
+    etags = {found.key: found.etag for found in data.list(f"{request.data_prefix}/")}
+    partitions = choose_partitions(etags, data.url(request.data_prefix or ""), request.file_limit)
     return deal(partitions, request.world_size or len(partitions))
 
 
@@ -78,16 +82,24 @@ def _claim(results: ObjectStore, request: RunRequest, key: str, manifest: list[d
         raise InvalidEvent(
             f"{results.url(key)} is there and not a manifest: remove it, or give another result_path", key="result_path"
         ) from error
-    if earlier.run_id != request.run_id and now - earlier.started_at < ABANDONED_AFTER_S:
-        summary = results.find(f"{request.result_path}/summary.json")
-        if summary is None or json.loads(summary).get("run_id") != earlier.run_id:
-            raise InvalidEvent(
-                f"result_path {request.result_path} is in use by the run {earlier.run_id}, which has not ended: "
-                "give another result_path (or none: then each run has its own), or wait for it",
-                key="result_path",
-            )
+    free_at = earlier.started_at + ABANDONED_AFTER_S
+    if earlier.execution != request.execution and now < free_at and not _has_ended(results, earlier):
+        raise InvalidEvent(
+            f"result_path {request.result_path} is in use by the run {earlier.run_id}, which has no summary yet: give "
+            "another result_path (or none: then each run has its own), or wait for it. If it was stopped, remove "
+            f"{results.url(key)}; without that the path is free at {datetime.fromtimestamp(free_at, UTC):%H:%M} UTC",
+            key="result_path",
+        )
     if not results.put_json(key, manifest, if_match=there.etag):
         raise InvalidEvent(
             f"result_path {request.result_path} was taken by another run in this moment: give another result_path",
             key="result_path",
         )
+
+
+def _has_ended(results: ObjectStore, run: Assignment) -> bool:
+    summary = results.find(f"{run.result_path}/summary.json")
+    try:
+        return summary is not None and json.loads(summary)["execution"] == run.execution
+    except (ValueError, LookupError, TypeError):
+        return False

@@ -4,14 +4,16 @@ In this order, so that whatever happens to the sockets, no prediction is lost: a
 (Summarize reads the ranks' objects), never wrong.
 """
 
+import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, cast
 
 from lambda_image import process
 from lambda_image.comm.communicator import Communicator
-from lambda_image.errors import RunError
+from lambda_image.errors import InvalidEvent, RunError
 from lambda_image.handlers import log
 from lambda_image.inference import infer
 from lambda_image.manifest import Assignment, predictions_key, result_key
@@ -26,6 +28,10 @@ from rendezvous_server.protocol import Topology
 
 ROOT = 0
 JOIN_TIMEOUT_S = 10.0  # for the rendezvous server to let this rank in, in the background of the first download
+WITHDRAWAL_S = 5.0  # for the root to hear that a rank failed for good; it may be connecting at that moment
+# Ranks join when they begin. A root that has not joined when another rank is done is late, or was lost before that
+# one joined; whoever waits for it for long may even keep the worker busy that it needs.
+ROOT_LATE_S, ROOT_POLL_S = 10.0, 0.05
 LAST_WORDS_S = 10.0  # of the invocation's time, kept for writing the record after a gather that came to nothing
 PROGRESS_INTERVAL_S = 0.25  # between two progress lines
 
@@ -45,6 +51,8 @@ class RankFunction:
 
     def __call__(self, event: Mapping[str, Any], context: Any) -> dict[str, int]:
         """`event` is {"item": the manifest's item, "attempt": how often the rank was invoked before}."""
+        if not isinstance(event, Mapping) or "item" not in event:
+            raise InvalidEvent("a rank is invoked by the state machine, with an item of the manifest and the attempt")
         assignment = Assignment.from_json(event["item"])
         time_left_s = context.get_remaining_time_in_millis() / 1000
         run = _Rank(self, assignment, int(event.get("attempt") or 0), time.monotonic() + time_left_s - LAST_WORDS_S)
@@ -65,6 +73,7 @@ class _Rank:
         self.settings, self.engine = function._settings, function._engine
         self.phases = Phases(cold_start_s=function._cold_start_s)
         self.work = Work()
+        self.parts: list[Predictions] = []
         self.requests = Requests()
         self.data = ObjectStore(assignment.data_bucket, requests=self.requests)
         self.results = ObjectStore(assignment.bucket, requests=self.requests)
@@ -74,27 +83,33 @@ class _Rank:
         log("phase", rank=self.assignment.rank, phase="start", attempt=self.attempt)
         communicator = self._join()
         try:
-            predictions = self._infer()
+            try:
+                self._infer()
+            except Exception as error:
+                self._keep_what_is_done(error)
+                if communicator is not None and not getattr(error, "transient", False):
+                    with suppress(RunError):
+                        communicator.withdraw(error, ROOT, deadline=time.monotonic() + WITHDRAWAL_S)
+                raise
             self._phase("write")
-            table = predictions.to_parquet()
-            self.results.put(predictions_key(self.assignment.result_path, self.assignment.rank), table)
+            table = self._write_table()
             record = self._write_record(table, STORAGE)
             if communicator is not None:
-                transport = self._timed("gather_s", lambda: self._gather(communicator, record, table))
-                record = self._write_record(table, transport)
+                transport, reason = self._timed("gather_s", lambda: self._gather(communicator, record, table))
+                record = self._write_record(table, transport, gather_error=reason)
         finally:
             if communicator is not None:
                 communicator.close()
         self._phase("done", transport=record["transport"], samples=self.work.samples)
 
     def _join(self) -> Communicator | None:
-        """At once: connections are made in the background, while this rank works.
-
-        A root that is retried stays alone: the other ranks' gathers ended with the root that was lost, and waiting for
-        ranks that have gone would take the whole gather_timeout_s. Summarize puts such a run together.
-        """
+        """At once: connections are made in the background, while this rank works."""
         a = self.assignment
-        if not a.fmi_enabled or a.rendezvous_endpoint is None or (a.rank == ROOT and self.attempt > 0):
+        if not a.fmi_enabled or a.rendezvous_endpoint is None:
+            return None
+        if a.rank == ROOT and self.attempt > 0:
+            # The other ranks' gathers ended with the root that was lost: those that have gone would not come back.
+            self._end_gather("rank 0 was lost and tried again")
             return None
         return Communicator.join(
             a.rendezvous_endpoint,
@@ -108,8 +123,8 @@ class _Rank:
             topology=Topology.STAR,
         )
 
-    def _infer(self) -> Predictions:
-        parts = []
+    def _infer(self) -> None:
+        """Fills `parts`, one for each partition that is done."""
         last_said = 0.0
 
         def say(work: Work) -> None:
@@ -121,15 +136,27 @@ class _Rank:
 
         for part in self.assignment.partitions:
             self._phase("download", object=part.key)
-            with self.data.open(part.key) as source:
+            with self.data.open(part.key, part.etag) as source:
                 opened = time.perf_counter()
                 stream = open_partition(source, self.data.url(part.key), part.rows)
                 self.work.read_s += time.perf_counter() - opened
-                parts.append(infer(stream, part.key, self.engine, self.assignment.batch_size, self.work, say))
-        self.phases.download_s, self.phases.inference_s = self.work.read_s, self.work.inference_s
-        return Predictions.concatenate(parts)
+                self.parts.append(infer(stream, part.key, self.engine, self.assignment.batch_size, self.work, say))
 
-    def _write_record(self, table: bytes, transport: str) -> Record:
+    def _keep_what_is_done(self, error: Exception) -> None:
+        """One bad partition costs no other its predictions; an S3 that does not answer must not hide the error."""
+        if self.parts:
+            with suppress(RunError):
+                self._write_record(self._write_table(), STORAGE, error=f"{type(error).__name__}: {error}")
+
+    def _write_table(self) -> bytes:
+        table = Predictions.concatenate(self.parts).to_parquet()
+        self.results.put(predictions_key(self.assignment.result_path, self.assignment.rank), table)
+        return table
+
+    def _write_record(
+        self, table: bytes, transport: str, *, error: str | None = None, gather_error: str | None = None
+    ) -> Record:
+        self.phases.download_s, self.phases.inference_s = self.work.read_s, self.work.inference_s
         self.phases.total_s = time.perf_counter() - self.started
         usage = Usage(
             peak_rss_mb=process.peak_rss_mb(),
@@ -140,30 +167,70 @@ class _Rank:
             s3_gets=self.requests.gets + self.requests.heads,
             s3_bytes_in=self.requests.bytes_in,
         )
-        record = rank_record(self.assignment, self.attempt, self.work, self.phases, usage, table, transport)
+        record = rank_record(
+            self.assignment,
+            self.attempt,
+            self.work,
+            self.phases,
+            usage,
+            table,
+            transport,
+            error=error,
+            gather_error=gather_error,
+        )
         key = result_key(self.assignment.result_path, self.assignment.rank)
         self._timed("write_s", lambda: self.results.put_json(key, record))
         return record
 
-    def _gather(self, communicator: Communicator, record: Record, table: bytes) -> str:
-        """How the part travelled: by the communicator's transport, or, where the gather failed, by way of storage."""
+    def _gather(self, communicator: Communicator, record: Record, table: bytes) -> tuple[str, str | None]:
+        """How the part travelled: by the communicator's transport or, with the reason, by way of storage."""
         self._phase("gather")
+        rank = self.assignment.rank
+        if (reason := self._no_gather(communicator)) is not None:
+            log("gather_failed", rank=rank, error="NoGather", message=reason)
+            return STORAGE, reason
         deadline = min(time.monotonic() + self.assignment.gather_timeout_s, self.deadline)
         try:
             gathered = communicator.gather(
                 pack(record, table), root=ROOT, deadline=deadline, allow_missing=True, await_retries=True
             )
         except RunError as error:
-            log("gather_failed", rank=self.assignment.rank, error=type(error).__name__, message=str(error))
-            return STORAGE
+            log("gather_failed", rank=rank, error=type(error).__name__, message=str(error))
+            return STORAGE, f"{type(error).__name__}: {error}"
         if gathered is None:  # not the root: what was sent has been received
-            return _transports(communicator)[ROOT]
+            return _transports(communicator)[ROOT], None
         if gathered.missing:
-            missing = {rank: str(error) for rank, error in gathered.missing.items()}
-            log("gather_incomplete", rank=self.assignment.rank, missing=missing)
-            return STORAGE
+            missing = {peer: str(error) for peer, error in gathered.missing.items()}
+            log("gather_incomplete", rank=rank, missing=missing)
+            reason = (
+                f"{len(missing)} of {self.assignment.world_size} parts did not come: {next(iter(missing.values()))}"
+            )
+            self._end_gather(reason)
+            return STORAGE, reason
         self._combine(communicator, [cast(bytearray, part) for part in gathered.parts])
-        return SELF
+        return SELF, None
+
+    def _end_gather(self, reason: str) -> None:
+        """Tells ranks that come later not to wait for a root that gathers no more."""
+        self.results.put_json(self._gather_ended_key(), {"execution": self.assignment.execution, "reason": reason})
+
+    def _no_gather(self, communicator: Communicator) -> str | None:
+        """Why rank 0 will not take this rank's part, if that is known."""
+        if self.assignment.rank == ROOT:
+            return None
+        found = self.results.find(self._gather_ended_key())
+        said = json.loads(found) if found is not None else {}
+        if said.get("execution") == self.assignment.execution:
+            return str(said["reason"])
+        late = time.monotonic() + ROOT_LATE_S
+        while communicator.failure is None and all(peer.rank != ROOT for peer in communicator.peers()):
+            if time.monotonic() >= late:
+                return f"rank 0 had not joined {ROOT_LATE_S:g} s after this rank's work was done"
+            time.sleep(ROOT_POLL_S)
+        return None
+
+    def _gather_ended_key(self) -> str:
+        return f"{self.assignment.result_path}/gather_ended.json"
 
     def _combine(self, communicator: Communicator, parts: list[bytearray]) -> None:
         """Writes the combined result; the list of records last, since it vouches for the table."""

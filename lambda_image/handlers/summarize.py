@@ -21,6 +21,8 @@ NAMED_FAILURES = 10  # in the error's message; summary.json has all
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """`event` is {"run": what Init returned, "ranks": what the Map gave, or "map_error": why it gave nothing}."""
+    if not isinstance(event, dict) or "run" not in event:
+        raise InvalidEvent("Summarize is invoked by the state machine, with run and ranks")
     settings = Settings.from_environ(os.environ)
     run = event["run"]
     results = ObjectStore(run["bucket"], missing=InvalidEvent)
@@ -38,7 +40,7 @@ def summarize(
 ) -> Summary:
     """Writes `summary.json`, and `combined_data.json` and `predictions.parquet` where rank 0 has not."""
     manifest = [Assignment.from_json(item) for item in results.get_json(run["manifest_key"])]
-    if manifest[0].run_id != run["run_id"]:
+    if manifest[0].execution != run["execution"]:
         raise InvalidEvent(
             f"{run['manifest_key']} is the manifest of the run {manifest[0].run_id}, not {run['run_id']}"
         )
@@ -80,7 +82,7 @@ def _combined(
         return None
     if not isinstance(records, list) or len(records) != len(manifest):
         return None
-    if not all(belongs(record, item.run_id, item.rank) for record, item in zip(records, manifest, strict=True)):
+    if not all(belongs(record, item) for record, item in zip(records, manifest, strict=True)):
         return None
     if sum(record["samples"] for record in records) != len(predictions):
         return None
@@ -90,26 +92,34 @@ def _combined(
 def _rebuild(
     results: ObjectStore, path: str, manifest: Sequence[Assignment]
 ) -> tuple[list[Record], Predictions, list[Failure]]:
-    """The ranks' own objects put together, in order of rank; and the ranks that left none."""
-
-    def read(item: Assignment) -> tuple[Record, Predictions] | Failure:
-        missing = Failure(item.rank, "PartMissing", f"{results.url(result_key(path, item.rank))} was not written")
-        found = results.find(result_key(path, item.rank))
-        record = json.loads(found) if found is not None else None
-        if not isinstance(record, dict) or not belongs(record, item.run_id, item.rank):
-            return missing
-        table = results.find(record["predictions"]["key"])
-        if table is None or digest(table) != record["predictions"]["blake2b"]:
-            return Failure(
-                item.rank, "PartMissing", f"{results.url(record['predictions']['key'])} is not what was written"
-            )
-        return record, Predictions.from_parquet(table)
-
+    """The ranks' own objects put together, in order of rank; and the ranks that left none, or not all of theirs."""
     with ThreadPoolExecutor(READERS) as readers:
-        parts = list(readers.map(read, manifest))
-    whole = [part for part in parts if not isinstance(part, Failure)]
-    records = [{**record, "transport": STORAGE} for record, _ in whole]
-    return records, Predictions.concatenate([table for _, table in whole]), [p for p in parts if isinstance(p, Failure)]
+        parts = list(readers.map(lambda item: _part(results, path, item), manifest))
+    there = [part for part in parts if not isinstance(part, Failure)]
+    records = [{**record, "transport": STORAGE} for record, _ in there]
+    broken = [part for part in parts if isinstance(part, Failure)]
+    broken += [Failure(record["rank"], "PartIncomplete", record["error"]) for record in records if record["error"]]
+    return records, Predictions.concatenate([table for _, table in there]), broken
+
+
+def _part(results: ObjectStore, path: str, item: Assignment) -> tuple[Record, Predictions] | Failure:
+    """What a rank of this run has left on S3."""
+
+    def missing(key: str, what: str) -> Failure:
+        return Failure(item.rank, "PartMissing", f"{results.url(key)} {what}")
+
+    key = result_key(path, item.rank)
+    found = results.find(key)
+    try:
+        record = json.loads(found) if found is not None else None
+    except ValueError:
+        return missing(key, "is not JSON")
+    if not isinstance(record, dict) or not belongs(record, item):
+        return missing(key, "was not written")
+    table = results.find(record["predictions"]["key"])
+    if table is None or digest(table) != record["predictions"]["blake2b"]:
+        return missing(record["predictions"]["key"], "is not what was written")
+    return record, Predictions.from_parquet(table)
 
 
 def reported_failures(event: Mapping[str, Any]) -> dict[int, Failure]:

@@ -98,6 +98,24 @@ def test_a_rank_killed_during_inference_is_retried_and_nothing_is_lost(system: S
     assert summary["gathered"] is (rank != 0)  # the others' gathers end with the root
     assert system.json(f"{path}/{rank}.json")["attempt"] == 1
     assert summary["wall_s"] < 50  # nobody waited for a gather's whole timeout
+    if rank == 0:
+        assert any("no gather" in warning for warning in summary["warnings"])
+
+
+def test_ranks_that_come_after_a_lost_root_do_not_wait_for_it(system: System, galaxies: str):
+    def kill(event):
+        if event.get("phase") == "inference" and event["rank"] == 0 and not killed:
+            killed.append(event["worker"])
+            os.kill(event["worker"], signal.SIGKILL)
+
+    killed: list[int] = []
+    system.events.react(kill)
+    # More ranks than workers: some begin when the root has long been lost.
+    expect_success(system.run(data_prefix=galaxies, world_size=11, batch_size=1, result_path="results/late"))
+    summary = system.json("results/late/summary.json")
+    assert killed
+    assert (summary["samples"], summary["transports"]) == (132, {"storage": 11})
+    assert summary["wall_s"] < 50
 
 
 def test_a_rank_that_never_survives_fails_the_run_by_name_and_the_others_stay(system: System, galaxies: str):
@@ -154,6 +172,7 @@ def test_a_rendezvous_server_out_of_reach_makes_the_run_slower_not_wrong(system:
     summary = system.json("results/alone/summary.json")
     assert (summary["samples"], summary["gathered"], summary["transports"]) == (132, False, {"storage": 3})
     assert any(event["error"] == "RendezvousUnreachable" for event in system.events.of("gather_failed"))
+    assert any("127.0.0.1:9" in warning for warning in summary["warnings"])
 
 
 def test_sockets_may_be_left_out(system: System, galaxies: str):
@@ -182,12 +201,32 @@ def test_bad_input_is_refused_before_anything_is_written(system: System, galaxie
 
 
 def test_a_broken_partition_fails_the_run_by_rank_and_object(system: System, tmp_path: Path):
-    folder = write_galaxies(tmp_path, 2, 6)
-    (folder / "2.safetensors").write_bytes((folder / "2.safetensors").read_bytes()[:-1000])
+    folder = write_galaxies(tmp_path, 4, 6)
+    (folder / "4.safetensors").write_bytes((folder / "4.safetensors").read_bytes()[:-1000])
     system.upload(folder, "broken")
-    given = {"data_prefix": "broken", "world_size": 2, "gather_timeout_s": 5, "result_path": "results/broken"}
-    described = system.run(**given)
+    described = system.run(data_prefix="broken", world_size=2, result_path="results/broken")
     assert described["status"] == "FAILED"
     cause = message_of(described["cause"])
-    assert "rank 1: PartitionMalformed: s3://tests/broken/2.safetensors" in cause
-    assert len(system.predictions("results/broken")) == 6
+    assert "rank 1: PartitionMalformed: s3://tests/broken/4.safetensors" in cause
+    kept = system.predictions("results/broken")
+    assert sorted(set(kept.source)) == [f"broken/{number}.safetensors" for number in (1, 2, 3)]
+    assert len(kept) == 18
+    summary = system.json("results/broken/summary.json")
+    assert (summary["partitions"], summary["partitions_completed"], summary["ranks_completed"]) == (4, 3, 1)
+    assert summary["wall_s"] < 50  # rank 0 heard that nothing would come and did not wait for it
+
+
+def test_data_that_is_replaced_during_a_run_is_not_mixed_in(system: System, tmp_path: Path):
+    def replace(event):
+        if event.get("phase") == "start" and event["rank"] == 1 and not replaced:
+            replaced.append(True)
+            system.upload(write_galaxies(tmp_path / "new", 6, 4), "replaced")
+
+    system.upload(write_galaxies(tmp_path / "old", 6, 3), "replaced")
+    replaced: list[bool] = []
+    system.events.react(replace)
+    described = system.run(data_prefix="replaced", world_size=6, result_path="results/replaced")
+    assert replaced
+    assert described["status"] == "FAILED"
+    assert "was replaced or removed" in message_of(described["cause"])
+    assert set(np.bincount(np.unique(system.predictions("results/replaced").source, return_inverse=True)[1])) <= {3}

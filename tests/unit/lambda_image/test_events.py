@@ -11,7 +11,7 @@ MINIMAL = {"bucket": "b", "data_prefix": "100MB"}
 
 def test_defaults():
     request = parse(MINIMAL, "run-1")
-    assert request.run_id == "run-1"
+    assert (request.run_id, request.execution) == ("run-1", "run-1")
     assert (request.bucket, request.data_bucket, request.data_prefix) == ("b", "b", "100MB")
     assert request.data_path is None
     assert request.result_path == "results/run-1"
@@ -19,6 +19,11 @@ def test_defaults():
     assert (request.tolerated_failures, request.gather_timeout_s) == (0, 60.0)
     assert request.fmi_enabled is False
     assert request.warnings == ()
+
+
+def test_the_run_is_called_as_its_execution():
+    request = parse(MINIMAL, "arn:aws:states:us-east-1:123456789012:execution:redshift:nightly")
+    assert (request.run_id, request.result_path) == ("nightly", "results/nightly")
 
 
 def test_sockets_are_used_where_a_rendezvous_server_is_known():
@@ -45,6 +50,7 @@ def test_numbers_may_be_strings_and_keys_may_have_slashes():
         ({"world_size": "four"}, ["world_size", "'four'", "from 1 to 10000"]),
         ({"world_size": 2.5}, ["world_size", "2.5"]),
         ({"world_size": True}, ["world_size", "True"]),
+        ({"world_size": 10**400}, ["world_size", "from 1 to 10000"]),
         ({"batch_size": -1}, ["batch_size", "-1"]),
         ({"file_limit": "0"}, ["file_limit", "'0'"]),
         ({"tolerated_failures": -1}, ["tolerated_failures", "-1"]),
@@ -87,6 +93,11 @@ def test_one_dataset_object(event, data_path):
     request = parse({"bucket": "b", **event}, "r")
     assert (request.data_path, request.data_prefix) == (data_path, None)
     assert request.warnings
+
+
+def test_a_file_limit_means_nothing_for_one_dataset():
+    (warning,) = parse({"bucket": "b", "data_path": "a.pt", "file_limit": 3}, "r").warnings
+    assert "file_limit is ignored" in warning
 
 
 def test_an_elided_path_needs_a_prefix():

@@ -17,12 +17,13 @@ def test_numbers_in_names_order_as_numbers():
 
 
 def test_partitions_are_chosen_by_suffix_in_natural_order():
-    keys = ["d/10.pt", "d/2.pt", "d/readme.txt", "d/3.safetensors"]
-    assert choose_partitions(keys, "d", None) == [Slice("d/2.pt"), Slice("d/3.safetensors"), Slice("d/10.pt")]
-    assert choose_partitions(keys, "d", 2) == [Slice("d/2.pt"), Slice("d/3.safetensors")]
+    etags = {"d/10.PT": "a", "d/2.pt": "b", "d/readme.txt": "c", "d/3.safetensors": "d"}
+    chosen = [Slice("d/2.pt", etag="b"), Slice("d/3.safetensors", etag="d"), Slice("d/10.PT", etag="a")]
+    assert choose_partitions(etags, "d", None) == chosen
+    assert choose_partitions(etags, "d", 2) == chosen[:2]
 
 
-@pytest.mark.parametrize(("keys", "words"), [([], "no object"), (["d/readme.txt"], "1 objects, none of them")])
+@pytest.mark.parametrize(("keys", "words"), [({}, "no object"), ({"d/readme.txt": "c"}, "1 objects, none of them")])
 def test_no_partitions(keys, words):
     with pytest.raises(PartitionMissing, match=words) as raised:
         choose_partitions(keys, "s3://b/d", None)
@@ -39,14 +40,14 @@ def test_dealing_keeps_order_and_is_even(count, world_size):
 
 @given(st.integers(1, 500), st.integers(1, 40))
 def test_dealing_rows_covers_the_dataset_once(rows, world_size):
-    slices = list(itertools.chain(*deal_rows("k", rows, world_size)))
+    slices = list(itertools.chain(*deal_rows("k", "etag", rows, world_size)))
     assert [row for part in slices for row in range(*part.rows)] == list(range(rows))
     assert len(slices) == min(rows, world_size)
 
 
 def test_an_item_survives_json():
     request = parse({"bucket": "b", "data_prefix": "d", "rendezvous_endpoint": "h:1"}, "r")
-    items = assignments(request, [[Slice("d/1.pt")], [Slice("d/2.pt", (3, 9))], []], "00", 1.5)
+    items = assignments(request, [[Slice("d/1.pt")], [Slice("d/2.pt", (3, 9), "etag")], []], "00", 1.5)
     assert [item.rank for item in items] == [0, 1, 2]
     assert {item.world_size for item in items} == {3}
     assert [Assignment.from_json(json.loads(json.dumps(item.to_json()))) for item in items] == items

@@ -58,10 +58,11 @@ def test_a_rank_without_galaxies_has_a_record_too():
 
 
 def test_only_this_runs_record_belongs():
-    assert belongs(record(1), "run-1", 1)
-    assert not belongs(record(1), "run-2", 1)
-    assert not belongs(record(1), "run-1", 0)
-    assert not belongs([], "run-1", 0)
+    item = manifest()[1]
+    assert belongs(record(1), item)
+    assert not belongs({**record(1), "execution": "arn:of:another:machine:run-1"}, item)
+    assert not belongs(record(0), item)
+    assert not belongs([], item)
 
 
 def test_a_part_travels_whole_or_not_at_all():
@@ -89,7 +90,7 @@ def test_a_complete_run():
     assert (content["status"], content["gathered"]) == ("succeeded", True)
     assert content["transports"] == {"direct": 1, "self": 1}
     assert (content["samples"], content["samples_with_truth"], content["samples_per_s"]) == (20, 20, 4.0)
-    assert (content["partitions"], content["partitions_completed"]) == (2, 2)
+    assert (content["partitions"], content["partitions_completed"]) == (2, 1)
     assert content["mae"] == pytest.approx(0.01, rel=1e-4)
     assert content["bits_per_s"] == sum(r["bits"] for r in records) / 5
     assert content["cost_usd"] == content["cost"]["total_usd"] > 0
@@ -117,3 +118,9 @@ def test_the_message_is_found_in_a_cause():
     assert message_of('{"errorMessage": "no", "errorType": "E", "stackTrace": []}') == "no"
     assert message_of("plain words") == "plain words"
     assert message_of('["a list"]') == '["a list"]'
+
+
+def test_why_there_was_no_gather_is_a_warning_once():
+    records = [{**record(rank, transport="storage"), "gather_error": "no server at h:1"} for rank in (0, 1)]
+    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512, "warnings": ["w"]}
+    assert summarise(manifest(), records, predictions(20), [], **given).warnings == ["w", "no gather: no server at h:1"]

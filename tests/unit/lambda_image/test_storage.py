@@ -187,13 +187,22 @@ def test_an_empty_object_is_read(store):
     assert store.get("empty") == b""
 
 
+def test_a_version_that_is_asked_for_is_read_or_nothing(store):
+    etag = store.put("data", DATA)
+    with store.open("data", etag) as reader:
+        assert reader.read() == DATA
+    store.put("data", DATA[::-1])
+    with pytest.raises(InvalidEvent, match="s3://cosmic/data was replaced or removed"):
+        store.open("data", etag)
+
+
 def test_an_object_that_was_replaced_is_not_mixed(store):
     store.put("data", DATA)
     with store.open("data") as reader:
         reader.read(10)
         store.put("data", DATA[::-1])
         reader.seek(200_000)
-        with pytest.raises(InvalidEvent, match="s3://cosmic/data was replaced while it was read"):
+        with pytest.raises(InvalidEvent, match="s3://cosmic/data was replaced or removed"):
             reader.read(10)
 
 

@@ -60,6 +60,12 @@ def test_a_result_path_belongs_to_the_run_that_is_at_work_there(s3: FakeS3):
     assert manifest(s3)[0]["run_id"] == "run-1"
 
 
+def test_executions_of_the_same_name_are_two_runs(s3: FakeS3):
+    begin(s3, "arn:machine-one:nightly")
+    with pytest.raises(InvalidEvent, match="in use by the run nightly"):
+        begin(s3, "arn:machine-two:nightly")
+
+
 def test_the_same_run_may_begin_again(s3: FakeS3):
     begin(s3)
     begin(s3)
@@ -68,10 +74,11 @@ def test_the_same_run_may_begin_again(s3: FakeS3):
 
 def test_a_result_path_is_free_again_when_its_run_has_a_summary(s3: FakeS3):
     begin(s3)
-    s3.objects["r/summary.json"] = json.dumps({"run_id": "run-0"}).encode()  # an even earlier run's
-    with pytest.raises(InvalidEvent, match="in use"):
-        begin(s3, "run-2", NOW + 10)
-    s3.objects["r/summary.json"] = json.dumps({"run_id": "run-1"}).encode()
+    for not_its_own in (b'{"execution": "run-0"}', b'{"exec', b"[]"):
+        s3.objects["r/summary.json"] = not_its_own
+        with pytest.raises(InvalidEvent, match="in use"):
+            begin(s3, "run-2", NOW + 10)
+    s3.objects["r/summary.json"] = json.dumps({"execution": "run-1"}).encode()
     begin(s3, "run-2", NOW + 10)
     assert manifest(s3)[0]["run_id"] == "run-2"
 

@@ -15,6 +15,7 @@ from tests.unit.lambda_image.test_results import manifest
 PATH = "results/run-1"
 RUN = {
     "run_id": "run-1",
+    "execution": "run-1",
     "bucket": "b",
     "manifest_key": f"{PATH}/manifest.json",
     "result_path": PATH,
@@ -83,7 +84,7 @@ def test_a_combined_result_that_does_not_match_is_rebuilt(what: str):
     gathered(s3)
     combined = json.loads(s3.objects[f"{PATH}/combined_data.json"])
     if what == "another run's":
-        combined[1]["run_id"] = "run-0"
+        combined[1]["execution"] = "run-0"
     elif what == "a rank short":
         combined.pop()
     elif what == "rows short":
@@ -118,7 +119,7 @@ def test_a_rank_whose_part_is_there_has_not_failed_whatever_was_reported():
 def test_what_an_earlier_run_left_does_not_count():
     s3 = written(0, 1, 2)
     stale = json.loads(s3.objects[result_key(PATH, 1)])
-    s3.objects[result_key(PATH, 1)] = json.dumps({**stale, "run_id": "run-0"}).encode()
+    s3.objects[result_key(PATH, 1)] = json.dumps({**stale, "execution": "run-0"}).encode()
     assert [failure.rank for failure in judge(s3).failed_ranks] == [1]
 
 
@@ -129,6 +130,22 @@ def test_predictions_that_are_not_those_of_the_record_do_not_count():
     assert (failure.rank, "is not what was written" in failure.cause) == (2, True)
 
 
+def test_a_record_that_cannot_be_read_does_not_count():
+    s3 = written(0, 1, 2)
+    s3.objects[result_key(PATH, 1)] = b'{"run_id'
+    (failure,) = judge(s3).failed_ranks
+    assert (failure.rank, failure.cause) == (1, "s3://b/results/run-1/1.json is not JSON")
+
+
+def test_a_rank_that_failed_keeps_what_it_had_finished():
+    s3 = written(0, 1, 2)
+    done = json.loads(s3.objects[result_key(PATH, 1)])
+    s3.objects[result_key(PATH, 1)] = json.dumps({**done, "error": "PartitionMalformed: row 3"}).encode()
+    summary = judge(s3)
+    assert (summary.status, summary.ranks_completed, summary.samples) == ("failed", 2, 9)
+    assert summary.failed_ranks == [Failure(1, "PartIncomplete", "PartitionMalformed: row 3")]
+
+
 def test_no_rank_at_all():
     summary = judge(written())
     assert (summary.status, summary.samples, len(summary.failed_ranks)) == ("failed", 0, 3)
@@ -136,7 +153,7 @@ def test_no_rank_at_all():
 
 def test_another_runs_manifest_is_refused():
     with pytest.raises(InvalidEvent, match="manifest of the run run-1, not run-9"):
-        judge(written(0), run_id="run-9")
+        judge(written(0), run_id="run-9", execution="run-9")
 
 
 def test_failures_are_read_from_the_maps_outcomes():
