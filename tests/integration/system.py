@@ -14,7 +14,7 @@ from scripts.galaxies import Mixture, render
 from scripts.local_cloud import LocalCloud
 
 BUCKET = "tests"
-WORKERS = 4
+WORKERS = 7  # as many as the ranks of the largest run that must gather: ranks in it wait for each other
 
 
 class Events:

@@ -151,7 +151,7 @@ def test_an_execution_runs_init_every_rank_of_the_manifest_and_summarize(execute
     end = execute([{}] * 5)
     assert end["status"] == "SUCCEEDED"
     assert [(rank["rank"], rank["attempt"]) for rank in end["output"]["ranks"]] == [(rank, 0) for rank in range(5)]
-    assert end["output"]["run"]["run_id"] == end["name"]
+    assert end["output"]["run"]["run_id"].endswith(f":execution:redshift:{end['name']}")
     assert end["output"]["run"]["started_at"].startswith("20")
 
 
