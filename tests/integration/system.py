@@ -66,6 +66,11 @@ class System:
     def run(self, **execution_input: Any) -> dict[str, Any]:
         return self.cloud.wait_for(self.start(**execution_input))
 
+    def invoke(self, function: str, payload: object) -> Any:
+        """What the function answers, or the error that it reports."""
+        answer = self.cloud.client("lambda").invoke(FunctionName=function, Payload=json.dumps(payload))
+        return json.load(answer["Payload"])
+
     def upload(self, folder: Path, prefix: str) -> None:
         for file in folder.iterdir():
             self.s3.upload_file(str(file), BUCKET, f"{prefix}/{file.name}")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lambda_image.results import message_of
-from tests.integration.system import System, write_galaxies
+from tests.integration.system import BUCKET, System, write_galaxies
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -216,17 +216,21 @@ def test_a_broken_partition_fails_the_run_by_rank_and_object(system: System, tmp
     assert summary["wall_s"] < 50  # rank 0 heard that nothing would come and did not wait for it
 
 
-def test_data_that_is_replaced_during_a_run_is_not_mixed_in(system: System, tmp_path: Path):
-    def replace(event):
-        if event.get("phase") == "start" and event["rank"] == 1 and not replaced:
-            replaced.append(True)
-            system.upload(write_galaxies(tmp_path / "new", 6, 4), "replaced")
+def test_data_that_is_replaced_after_init_is_refused(system: System, tmp_path: Path):
+    system.upload(write_galaxies(tmp_path / "old", 1, 3), "replaced")
+    given = {"bucket": BUCKET, "data_prefix": "replaced", "result_path": "results/replaced", "fmi_enabled": False}
+    run = system.invoke("init", {"input": given, "execution": "arn:replaced", "started_at": "2026-01-01T00:00:00Z"})
+    (item,) = system.json(run["manifest_key"])
+    system.upload(write_galaxies(tmp_path / "new", 1, 4), "replaced")
+    failure = system.invoke("rank", {"item": item, "attempt": 0})
+    assert failure["errorType"] == "InvalidEvent"
+    assert "s3://tests/replaced/1.safetensors was replaced or removed" in failure["errorMessage"]
+    assert system.keys("results/replaced") == {"manifest.json"}
 
-    system.upload(write_galaxies(tmp_path / "old", 6, 3), "replaced")
-    replaced: list[bool] = []
-    system.events.react(replace)
-    described = system.run(data_prefix="replaced", world_size=6, result_path="results/replaced")
-    assert replaced
-    assert described["status"] == "FAILED"
-    assert "was replaced or removed" in message_of(described["cause"])
-    assert set(np.bincount(np.unique(system.predictions("results/replaced").source, return_inverse=True)[1])) <= {3}
+
+@pytest.mark.parametrize("function", ["init", "rank", "summarize"])
+@pytest.mark.parametrize("payload", [{}, [1], None])
+def test_a_function_that_a_person_invokes_says_who_should(system: System, function: str, payload: object):
+    failure = system.invoke(function, payload)
+    assert failure["errorType"] == "InvalidEvent"
+    assert "invoked by the state machine" in failure["errorMessage"]
