@@ -10,7 +10,7 @@ BIN := .venv/bin
 .PHONY: demo test check format lint types clean
 
 demo: .venv/demo
-	$(BIN)/cosmicai demo
+	@$(BIN)/cosmicai demo
 
 test: .venv/dev
 	$(BIN)/python -m pytest
@@ -33,14 +33,15 @@ clean:
 
 # The stamp files remember what was installed; a change of pyproject.toml installs anew.
 .venv/torch: pyproject.toml
-	test -d .venv || $(PYTHON) -m venv .venv
-	$(if $(TORCH_INDEX),$(BIN)/pip install --quiet --retries 1 --no-deps --index-url $(TORCH_INDEX) $(TORCH) || echo 'no CPU build of PyTorch from its own index; pip takes what it finds')
-	touch $@
+	@echo 'installing into .venv (about a minute)'
+	@test -d .venv || $(PYTHON) -m venv .venv
+	@$(if $(TORCH_INDEX),$(BIN)/pip install --quiet --retries 1 --no-deps --index-url $(TORCH_INDEX) $(TORCH) || echo 'no CPU build of PyTorch from its own index; pip takes what it finds')
+	@touch $@
 
 .venv/demo: .venv/torch
-	$(BIN)/pip install --quiet --editable '.[local]'
-	touch $@
+	@$(BIN)/pip install --quiet --editable '.[local]'
+	@touch $@
 
 .venv/dev: .venv/torch
-	$(BIN)/pip install --quiet --editable '.[dev]'
-	touch $@ .venv/demo
+	@$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@ .venv/demo

@@ -106,7 +106,7 @@ class TorchArchive:
             with zipfile.ZipFile(SourceFile(source)) as archive:
                 self._entries = {entry.filename: entry for entry in archive.infolist()}
         except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError, TruncatedError) as error:
-            raise ArchiveError(f"not a whole PyTorch archive: {error}") from error
+            raise ArchiveError("not a whole PyTorch archive: cut off, or not written by torch.save") from error
         root = next((name for name in self._entries if name.count("/") == 1 and name.endswith("/data.pkl")), None)
         if root is None:
             raise ArchiveError("not a PyTorch archive: no data.pkl in it")

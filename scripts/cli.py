@@ -2,19 +2,34 @@
 
 import argparse
 import importlib
+import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from types import FrameType
+from typing import NoReturn
 
 from lambda_image.errors import RunError
 
 COMMANDS = ("demo", "sample", "split", "convert")
+ENDING = (signal.SIGTERM, signal.SIGHUP)  # beside SIGINT, which Python makes a KeyboardInterrupt
+
+
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Tells a default where there is one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.required or action.default is None else super()._get_help_string(action)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command that `arguments` (default: the process's own) name; the exit status is 0 only on success."""
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="cosmicai", description="Serverless redshift inference for astronomers.")
-    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    parser.add_argument("--version", action="version", version=f"cosmicai {version()}")
+    subparsers = parser.add_subparsers(metavar="COMMAND")
     for name in COMMANDS:
         module = importlib.import_module(f"scripts.{name}")
         subparser = subparsers.add_parser(
@@ -22,16 +37,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
             help=module.HELP,
             description=module.HELP,
             epilog=f"example: {module.EXAMPLE}",
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=HelpFormatter,
         )
         module.add_arguments(subparser)
         subparser.set_defaults(run=module.run)
     args = parser.parse_args(arguments)
+    if "run" not in args:
+        parser.print_help()
+        return 2
     try:
-        return args.run(args)
+        with ended_in_order():
+            return int(args.run(args))
     except RunError as error:
         print(f"cosmicai: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # whoever read the output has gone (`cosmicai ... | head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes when it ends
+        return 1
+    except OSError as error:
+        where = f" {error.filename}:" if error.filename is not None else ""
+        print(f"cosmicai: {type(error).__name__}:{where} {error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("cosmicai: interrupted", file=sys.stderr)
         return 130
+
+
+def version() -> str:
+    try:
+        return metadata.version("cosmicai")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+@contextmanager
+def ended_in_order() -> Iterator[None]:
+    """Within it SIGTERM and SIGHUP unwind the stack, so that whatever was started is ended, too."""
+    before = {number: signal.getsignal(number) for number in ENDING}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # nohup wants it ignored
+            signal.signal(number, _end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    for other in ENDING:
+        signal.signal(other, signal.SIG_IGN)  # what is unwinding ends by itself
+    raise SystemExit(128 + number)

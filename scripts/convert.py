@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from lambda_image.errors import InvalidEvent
+
 HELP = "convert a checkpoint in the published format (.pt) to safetensors, without executing anything in it"
 EXAMPLE = "cosmicai convert Mixed_Inception_z_VITAE_Base.pt model.safetensors"
 
@@ -16,6 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from lambda_image.model import checkpoint  # PyTorch takes seconds to import: not for other commands' --help
 
+    if args.out.suffix.lower() != ".safetensors":
+        raise InvalidEvent(f"{args.out} must end in .safetensors: that is what is written")
+    if args.out.exists() and args.checkpoint.exists() and args.out.samefile(args.checkpoint):
+        raise InvalidEvent(f"{args.out} is the checkpoint itself: give the converted one a name of its own")
     config, tensors = checkpoint.convert(args.checkpoint)
     checkpoint.save(args.out, tensors, config, "float16" if args.float16 else "float32")
     weights = sum(array.size for name, array in tensors.items() if not name.endswith(("running_mean", "running_var")))

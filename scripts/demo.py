@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -11,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from lambda_image.errors import InvalidEvent
+from lambda_image.events import MAX_BATCH_SIZE
 from lambda_image.manifest import PARTITION_SUFFIXES, deal, natural_order
 from lambda_image.partition import count_rows, write_partition
 from lambda_image.results import message_of
@@ -21,6 +21,7 @@ from lambda_image.settings import SHIPPED_MODEL
 from scripts.galaxies import Mixture, render
 from scripts.local_cloud import LocalCloud, local_cloud
 from scripts.progress import RunProgress
+from scripts.result_folder import ResultFolder, result_folder
 from scripts.tables import run_tables
 
 HELP = "run everything on this machine: ranks find each other and predict redshifts"
@@ -34,44 +35,68 @@ SAMPLE_GALAXIES, SAMPLE_PARTITIONS, SAMPLE_SEED = 4096, 8, 0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--world-size", type=int, default=4, help="ranks")
     parser.add_argument(
-        "--data", type=Path, help="a dataset file, or a folder of partitions; without it, sample galaxies"
+        "--data",
+        type=Path,
+        help="a dataset file (.safetensors, or .pt as published), or a folder of such files as partitions; "
+        f"without it, {SAMPLE_GALAXIES:,} sample galaxies",
     )
     parser.add_argument(
-        "--model", type=Path, help="a checkpoint, published format or ours; without it, the shipped one"
+        "--model",
+        type=Path,
+        help="a checkpoint, in the published format (.pt) or ours (.safetensors); without it, the shipped one",
     )
-    parser.add_argument("--batch-size", type=int, default=256)
-    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="where the result objects are put")
+    parser.add_argument("--batch-size", type=int, default=256, help="galaxies that a rank infers at a time")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("out/demo"),
+        help="a folder for the result objects; those of an earlier run in it are replaced",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     if args.world_size < 1:
         raise InvalidEvent(f"--world-size is {args.world_size}; allowed: a whole number from 1")
-    _check_out(args.out)
-    console = Console(width=None if sys.stdout.isatty() else TABLE_WIDTH)
+    if not 1 <= args.batch_size <= MAX_BATCH_SIZE:
+        raise InvalidEvent(f"--batch-size is {args.batch_size}; allowed: a whole number from 1 to {MAX_BATCH_SIZE}")
     with tempfile.TemporaryDirectory(prefix="cosmicai-") as scratch:
         model = _model(args.model, Path(scratch))
-        files = _files(args.data) if args.data else []
+        files, ignored = partition_files(args.data) if args.data else ([], 0)
         progress = RunProgress(sys.stdout, _totals(args, files))
-        with local_cloud(args.world_size, progress.show, {"MODEL_PATH": str(model.absolute())}) as cloud:
-            console.print(f"rendezvous server on {cloud.rendezvous_endpoint}, AWS endpoint on {cloud.endpoint_url}")
-            files = files or _sample(Path(scratch) / "partitions", console.print)  # while the workers start
-            described, objects = _execute(cloud, progress, files, args)
-    _write(objects, args.out)
-    if "combined_data.json" in objects and "summary.json" in objects:
-        console.print(run_tables(json.loads(objects["summary.json"]), json.loads(objects["combined_data.json"])))
-    if objects:
-        console.print(f"{len(objects)} result objects in {args.out}/", highlight=False)
+        environ = {"MODEL_PATH": str(model.absolute())}
+        with result_folder(args.out) as out:
+            with local_cloud(args.world_size, progress.show, environ) as cloud:
+                progress.say(f"rendezvous server on {cloud.rendezvous_endpoint}, AWS endpoint on {cloud.endpoint_url}")
+                if ignored:
+                    progress.say(f"{len(files)} partitions in {args.data}; other things in it, ignored: {ignored}")
+                files = files or _sample(Path(scratch) / "partitions", progress.say)  # while the workers start
+                described, objects = _execute(cloud, progress, files, args, out)
+            if "combined_data.json" in objects and "summary.json" in objects:
+                _show(run_tables(json.loads(objects["summary.json"]), json.loads(objects["combined_data.json"])))
+            if objects:
+                try:
+                    out.write(objects)
+                except OSError as error:
+                    problem = f"the results could not be written to --out {args.out}: {error.strerror}"
+                    raise InvalidEvent(problem) from error
+                progress.say(f"{len(objects)} result objects in {args.out}/")
     if described["status"] != "SUCCEEDED":
         cause = message_of(described.get("cause", ""))
         print(f"cosmicai: the run {described['status'].lower()}: {described.get('error')}: {cause}", file=sys.stderr)
+        if objects:  # the cause tells where they were on the endpoint, which is gone
+            print(f"cosmicai: what lay under results/ in that run is in {args.out}/ now", file=sys.stderr)
         return 1
     return 0
 
 
-def _check_out(out: Path) -> None:
-    """An earlier run's results are replaced; anything else is the user's own."""
-    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or (out / "manifest.json").exists())):
-        raise InvalidEvent(f"--out {out} holds something that is not a run's results: choose another folder")
+def _show(tables: RenderableType) -> None:
+    if sys.stdout.isatty():
+        Console().print(tables)
+        return
+    console = Console(width=TABLE_WIDTH, highlight=False)
+    with console.capture() as captured:
+        console.print(tables)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()), flush=True)
 
 
 def _sample(folder: Path, say: Callable[[str], None]) -> list[Path]:
@@ -90,7 +115,7 @@ def _model(model: Path | None, scratch: Path) -> Path:
         return SHIPPED_MODEL
     from lambda_image.model import checkpoint  # here: PyTorch is wanted for a user's own checkpoint only
 
-    if model.suffix == ".safetensors":
+    if checkpoint.is_safetensors(model):
         checkpoint.load(model)  # tells what is wrong with it before every worker does
         return model
     config, tensors = checkpoint.convert(model)
@@ -100,7 +125,7 @@ def _model(model: Path | None, scratch: Path) -> Path:
 
 
 def _execute(
-    cloud: LocalCloud, progress: RunProgress, files: list[Path], args: argparse.Namespace
+    cloud: LocalCloud, progress: RunProgress, files: list[Path], args: argparse.Namespace, out: ResultFolder
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """The ended execution, and the run's result objects by their names under the result path."""
     s3 = cloud.client("s3")
@@ -112,6 +137,7 @@ def _execute(
     execution_input = {"bucket": BUCKET, "world_size": args.world_size, "batch_size": args.batch_size, **where}
     machine = cloud.create_state_machine("redshift")
     cloud.wait_until_ready()
+    out.clear()
     with progress:
         execution = cloud.client("stepfunctions").start_execution(
             stateMachineArn=machine,
@@ -133,15 +159,17 @@ def _totals(args: argparse.Namespace, files: list[Path]) -> list[int]:
     return [sum(share) for share in deal(counts, args.world_size)]
 
 
-def _files(data: Path) -> list[Path]:
+def partition_files(data: Path) -> tuple[list[Path], int]:
+    """The partitions that `data` is or holds, in natural order, and how many other things lie beside them."""
     if data.is_file():
-        return [data]
-    files = [file for file in data.glob("*") if file.suffix in PARTITION_SUFFIXES] if data.is_dir() else []
+        return [data], 0
+    found = list(data.iterdir()) if data.is_dir() else []
+    files = [file for file in found if file.suffix.lower() in PARTITION_SUFFIXES and file.is_file()]
     if not files:
         raise InvalidEvent(
             f"--data {data} is neither a dataset nor a folder with files in {', '.join(PARTITION_SUFFIXES)}"
         )
-    return sorted(files, key=lambda file: natural_order(file.name))
+    return sorted(files, key=lambda file: natural_order(file.name)), len(found) - len(files)
 
 
 def _results(cloud: LocalCloud, prefix: str) -> dict[str, bytes]:
@@ -149,11 +177,3 @@ def _results(cloud: LocalCloud, prefix: str) -> dict[str, bytes]:
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
     keys = [found["Key"] for page in pages for found in page.get("Contents", ())]
     return {key.removeprefix(prefix): s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
-
-
-def _write(objects: dict[str, bytes], out: Path) -> None:
-    shutil.rmtree(out, ignore_errors=True)
-    for name, content in objects.items():
-        file = out / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)

@@ -1,5 +1,6 @@
 """Live progress of a run: one bar per rank on a terminal, plain lines elsewhere."""
 
+import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ class RunProgress:
         self._totals = totals
         self._last_line: dict[int, tuple[str, float]] = {}
         self._started = time.monotonic()
+        self._running = False
         self._bars: Progress | None = None
         self._tasks: dict[int, TaskID] = {}
         if self._console.is_terminal:
@@ -32,20 +34,24 @@ class RunProgress:
                 console=self._console,
             )
             for rank, total in enumerate(totals):
-                self._tasks[rank] = self._bars.add_task("", rank=rank, phase="waiting", rate="", total=total)
+                task = self._bars.add_task("", start=False, rank=rank, phase="waiting", rate="", total=total)
+                self._tasks[rank] = task
 
     def __enter__(self) -> "RunProgress":
-        self._started = time.monotonic()
+        self._started, self._running = time.monotonic(), True
         if self._bars:
             self._bars.start()
+            for task in self._tasks.values():
+                self._bars.start_task(task)
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._running = False
         if self._bars:
             self._bars.stop()
 
     def say(self, text: str) -> None:
-        self._console.print(text, markup=False)
+        self._console.print(text, markup=False, soft_wrap=True)
 
     def show(self, event: Mapping[str, Any]) -> None:
         with self._lock:
@@ -55,6 +61,10 @@ class RunProgress:
             elif kind in ("failed", "gather_failed", "gather_incomplete", "warning"):
                 facts = {key: value for key, value in event.items() if key not in ("event", "function", "worker")}
                 self.say(f"{kind}: " + ", ".join(f"{key} {value}" for key, value in facts.items()))
+            elif kind == "worker_exited" and event.get("function") == "rank" and event["returncode"] and self._running:
+                code = event["returncode"]
+                how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+                self.say(f"warning: a rank's process ({event['worker']}) {how}; what it worked on is tried again")
             elif kind == "log" and event.get("stream") == "stderr":
                 self.say(f"{event.get('function')}: {event.get('line')}")
 

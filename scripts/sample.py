@@ -9,12 +9,14 @@ from lambda_image.errors import InvalidEvent
 from lambda_image.partition import FileFormat, write_partition
 from scripts.galaxies import Mixture, load_catalogue, render
 
+FORMATS: dict[str, FileFormat] = {".pt": "pt", ".safetensors": "safetensors"}
+
 HELP = "make galaxies with realistic magnitudes and redshifts, and images rendered from the magnitudes"
 EXAMPLE = "cosmicai sample galaxies.safetensors --count 4096"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("out", type=Path, help="the dataset to write; .pt for the published format, else safetensors")
+    parser.add_argument("out", type=Path, help="the dataset to write: .safetensors, or .pt for the published format")
     parser.add_argument("--count", type=int, default=4096, help="how many galaxies")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same galaxies")
     parser.add_argument(
@@ -27,12 +29,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.count < 1:
         raise InvalidEvent(f"--count is {args.count}; allowed: a whole number from 1")
+    if args.seed < 0:
+        raise InvalidEvent(f"--seed is {args.seed}; allowed: a whole number from 0")
+    file_format = FORMATS.get(args.out.suffix.lower())
+    if file_format is None:
+        raise InvalidEvent(f"{args.out} must end in {' or '.join(FORMATS)}, which decides the format of the dataset")
     rng = np.random.default_rng(args.seed)
     magnitudes, redshifts = (
         load_catalogue(args.catalogue) if args.catalogue else Mixture.shipped().draw(args.count, rng)
     )
     images = render(magnitudes, rng)
-    file_format: FileFormat = "pt" if args.out.suffix == ".pt" else "safetensors"
     write_partition(args.out, images, magnitudes, redshifts, file_format=file_format)
     print(f"{len(images)} galaxies in {args.out} ({args.out.stat().st_size / 1e6:.1f} MB)")
     return 0

@@ -1,6 +1,7 @@
 """cosmicai split: partitions out of one dataset."""
 
 import argparse
+import math
 import shutil
 import tempfile
 from pathlib import Path
@@ -22,8 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if not args.size_mb > 0:
-        raise InvalidEvent(f"--size-mb is {args.size_mb}; it must be above 0")
+    if not (args.size_mb > 0 and math.isfinite(args.size_mb)):
+        raise InvalidEvent(f"--size-mb is {args.size_mb}; allowed: a number above 0")
+    if args.dataset.is_dir():
+        raise InvalidEvent(f"{args.dataset} is a folder: give one dataset file")
     files, rows = split(args.dataset, args.out, args.size_mb, args.format)
     print(f"{rows:,} galaxies in {files} files in {args.out}")
     return 0

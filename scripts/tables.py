@@ -22,7 +22,8 @@ RANK_COLUMNS = (
 def run_tables(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> RenderableType:
     """Per rank and in total, of `summary.json` and `combined_data.json`."""
     ranks = Table(title=f"run {summary['run_id']}: {summary['status']}", title_justify="left")
-    for name in RANK_COLUMNS:
+    retried = any(record["attempt"] > 0 for record in records)
+    for name in (*RANK_COLUMNS, *(["attempt"] if retried else [])):
         ranks.add_column(name, justify="left" if name == "transport" else "right")
     for record in records:
         phases = record["phases"]
@@ -36,6 +37,7 @@ def run_tables(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]])
             f"{phases['gather_s']:.2f} s",
             record["transport"],
             f"{record['total_process_memory (MB)']:.0f} MB",
+            *([str(record["attempt"] + 1)] if retried else []),
         )
     totals = Table(show_header=False, box=None)
     for name, value in _totals(summary):

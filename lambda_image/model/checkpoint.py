@@ -79,6 +79,8 @@ def convert(path: str | os.PathLike[str]) -> tuple[ModelConfig, dict[str, np.nda
     cannot be read, that names what is not allowed, or that the architecture here would answer differently.
     """
     with _named(path):
+        if is_safetensors(path):
+            raise _UnfitError("it is a safetensors file, not one in the published format: there is nothing to convert")
         found = published.read(path)
         shapes = {name: array.shape for name, array in found.tensors.items()}
         config = _derive_config(shapes, found)
@@ -87,6 +89,12 @@ def convert(path: str | os.PathLike[str]) -> tuple[ModelConfig, dict[str, np.nda
         if different := list(published.differences(found, model)):
             raise _UnfitError(f"the architecture here cannot express it: {_some(different)}")
     return config, found.tensors
+
+
+def is_safetensors(path: str | os.PathLike[str]) -> bool:
+    """Whether the file begins as a safetensors file does: 8 bytes of length, then JSON. Raises CheckpointError."""
+    with _named(path), Path(path).open("rb") as file:
+        return file.read(9)[8:] == b"{"
 
 
 def file_hash(path: str | os.PathLike[str]) -> str:
@@ -108,6 +116,8 @@ def _named(path: str | os.PathLike[str]) -> Iterator[None]:
     except FileNotFoundError as error:
         message = f"there is no checkpoint {os.fspath(path)}: correct the path (MODEL_PATH or --model)"
         raise CheckpointError(message, path=os.fspath(path)) from error
+    except IsADirectoryError as error:
+        raise CheckpointError(f"checkpoint {os.fspath(path)} is a folder: give a file", path=os.fspath(path)) from error
     except (SafetensorError, OSError) as error:
         message = (
             f"checkpoint {os.fspath(path)} cannot be read ({error}): make one with `cosmicai "

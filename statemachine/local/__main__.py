@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from statemachine.local.endpoint import serve
-from statemachine.local.settings import FUNCTIONS, FunctionSettings, read_functions, with_workers, without_proxies
+from statemachine.local.settings import FUNCTIONS, FunctionSettings, for_this_machine, read_functions, with_workers
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -36,8 +36,9 @@ def main(argv: list[str] | None = None) -> int:
         except (OSError, ValueError) as error:
             parser.error(f"--functions {args.functions}: {error}")
     # This process calls itself: moto calls Lambda and S3 at our port, and must find neither a proxy nor a profile.
-    os.environ.update(without_proxies(os.environ))
-    os.environ.pop("AWS_PROFILE", None)
+    environ = for_this_machine(os.environ)
+    os.environ.clear()
+    os.environ.update(environ)
     try:
         asyncio.run(until_signal(args.host, args.port, functions))
     except OSError as error:

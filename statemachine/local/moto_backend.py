@@ -74,11 +74,14 @@ class Proxy:
             response = web.StreamResponse(
                 status=upstream.status, reason=upstream.reason, headers=end_to_end(upstream.headers)
             )
-            await response.prepare(request)
-            if request.method != "HEAD":
-                async for chunk in upstream.content.iter_chunked(CHUNK):
-                    await response.write(chunk)
-            await response.write_eof()
+            try:
+                await response.prepare(request)
+                if request.method != "HEAD":
+                    async for chunk in upstream.content.iter_chunked(CHUNK):
+                        await response.write(chunk)
+                await response.write_eof()
+            except ConnectionResetError:  # the client has gone: it had read as much as it wanted, or has ended
+                logging.getLogger(__name__).debug("%s %s: the client has gone", request.method, request.raw_path)
             return response
 
     async def close(self) -> None:

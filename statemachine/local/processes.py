@@ -4,12 +4,11 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from pathlib import Path
 
+from statemachine.local.child import command
 from statemachine.local.dispatcher import Dispatcher, Emit
 from statemachine.local.logs import Lines, log_event
 from statemachine.local.outcomes import failure
@@ -17,7 +16,6 @@ from statemachine.local.runtime_api import runtime_app
 from statemachine.local.serving import listen
 from statemachine.local.settings import worker_environment
 
-LAUNCHER = Path(__file__).with_name("worker.py")
 # Seconds until a worker must ask for work. Lambda allows 10 and then the function's timeout; four workers that load
 # PyTorch at once from a laptop's cold disk need longer than one does.
 START_LIMIT_S = 120.0
@@ -72,7 +70,7 @@ class Slot:
         dispatcher, name = self._dispatcher, self._dispatcher.name
         # A session of its own: Ctrl-C in a terminal reaches the endpoint, which ends its workers in order.
         process = self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", LAUNCHER, str(os.getpid()), dispatcher.settings.handler,
+            *command("awslambdaric", dispatcher.settings.handler),
             stdin=asyncio.subprocess.DEVNULL, stdout=PIPE, stderr=PIPE, env=environment, start_new_session=True,
         )  # fmt: skip
         facts: dict[str, object] = {"function": name, "runtime": self.worker, "worker": process.pid}

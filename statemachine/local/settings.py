@@ -7,6 +7,16 @@ from dataclasses import dataclass, fields, replace
 ACCOUNT = "123456789012"  # moto's account
 DEFAULT_REGION = "us-east-1"
 
+# What would lead clients on this machine to another account or endpoint, or make them refuse this one.
+FOREIGN = {
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_USE_FIPS_ENDPOINT",
+    "AWS_USE_DUALSTACK_ENDPOINT",
+}
+FOREIGN_PREFIX = "AWS_ENDPOINT_URL"  # with _S3, _STEP_FUNCTIONS, ... for one service
+
 
 @dataclass(frozen=True)
 class FunctionSettings:
@@ -63,21 +73,21 @@ def function_name(reference: str) -> str:
     return (rest if separator else reference).split(":")[0]
 
 
-def without_proxies(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment in which a proxy for the internet is not asked for the endpoint on this machine."""
+def for_this_machine(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which no proxy and no AWS account is asked for what this machine serves."""
     hosts = [environ.get("NO_PROXY") or environ.get("no_proxy"), "localhost", "127.0.0.1"]
     bypass = ",".join(host for host in hosts if host)
-    return {**environ, "NO_PROXY": bypass, "no_proxy": bypass}
+    kept = {k: value for k, value in environ.items() if k not in FOREIGN and not k.startswith(FOREIGN_PREFIX)}
+    return {**kept, "NO_PROXY": bypass, "no_proxy": bypass}
 
 
 def worker_environment(
     environ: Mapping[str, str], name: str, function: FunctionSettings, *, runtime_api: str, endpoint_url: str, cpus: int
 ) -> dict[str, str]:
     """`environ` and what Lambda sets; never the user's own AWS credentials, which are no use to a local endpoint."""
-    kept = {key: value for key, value in environ.items() if key not in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")}
     region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
     threads = max(1, cpus // max(1, function.workers))  # workers share the machine instead of each taking all of it
-    return without_proxies({"OMP_NUM_THREADS": str(threads), **kept}) | {
+    return for_this_machine({"OMP_NUM_THREADS": str(threads), **environ}) | {
         "AWS_LAMBDA_RUNTIME_API": runtime_api,
         "AWS_LAMBDA_FUNCTION_NAME": name,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lambda_image.partition import write_partition
 from lambda_image.predictions import Predictions
 from scripts.cli import main
+from scripts.result_folder import result_folder
 from tests.integration.system import write_galaxies
 
 pytestmark = pytest.mark.timeout(240)
@@ -28,6 +30,21 @@ def test_a_folder_of_partitions(tmp_path: Path, capfd: pytest.CaptureFixture[str
     assert summary["r2"] > 0.5  # of 60 galaxies: the weights fit the sample
     files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     assert {"manifest.json", "0.json", "1.json", "predictions/1.parquet", "predictions.parquet"} <= files
+    with result_folder(out):  # knows all of them for a run's: the next one may replace them
+        pass
+
+
+def test_a_run_that_fails_leaves_what_it_has(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    data, out = write_galaxies(tmp_path / "data", 1, 20), tmp_path / "out"
+    nothing = np.full((1, 5, 32, 32), np.nan, np.float32)
+    write_partition(data / "2.safetensors", nothing, np.zeros((1, 5), np.float32))
+    assert demo(out, "--world-size", 2, "--data", data) == 1
+    told = capfd.readouterr().err
+    assert "not finite" in told
+    assert f"is in {out}/ now" in told
+    assert (out / "predictions" / "0.parquet").exists()
+    with result_folder(out):
+        pass
 
 
 def test_one_dataset_and_a_published_checkpoint(tmp_path: Path, shared: Path):

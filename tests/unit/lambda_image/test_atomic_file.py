@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,15 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path):
         fail_half_way()
     assert path.read_text() == "old"
     assert [path] == list(tmp_path.iterdir())
+
+
+def test_the_file_may_be_read_by_whom_the_umask_lets(tmp_path: Path):
+    path = tmp_path / "file"
+    before = os.umask(0o022)
+    try:
+        with atomic_file(path) as partial:
+            partial.unlink()
+            os.close(os.open(partial, os.O_CREAT | os.O_WRONLY, 0o600))  # as a writer does that is careful
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o644

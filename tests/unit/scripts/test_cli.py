@@ -1,9 +1,10 @@
+import signal
 import subprocess
 import sys
 
 import pytest
 
-from scripts.cli import COMMANDS, main
+from scripts.cli import COMMANDS, ended_in_order, main
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -33,3 +34,68 @@ def test_sample_writes_a_dataset(tmp_path, capsys: pytest.CaptureFixture[str], s
 def test_the_module_is_the_command():
     answer = subprocess.run([sys.executable, "-m", "scripts", "--help"], capture_output=True, text=True, check=True)
     assert "demo" in answer.stdout
+
+
+@pytest.mark.parametrize("out", [".", "galaxies.npz", "galaxies"])
+def test_a_dataset_is_named_by_its_format(out: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["sample", out, "--count", "1"]) == 1
+    assert "must end in .pt or .safetensors" in capsys.readouterr().err
+
+
+def test_a_seed_is_not_negative(tmp_path, capsys: pytest.CaptureFixture[str]):
+    assert main(["sample", str(tmp_path / "x.pt"), "--count", "1", "--seed", "-1"]) == 1
+    assert "--seed is -1" in capsys.readouterr().err
+
+
+def test_an_error_of_the_system_is_one_line_with_its_file(tmp_path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "file").write_text("")
+    assert main(["sample", str(tmp_path / "file" / "x.pt"), "--count", "1"]) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert f"{tmp_path / 'file'}" in told
+
+
+def test_no_command_is_a_question(capsys: pytest.CaptureFixture[str]):
+    assert main([]) == 2
+    assert "demo" in capsys.readouterr().out
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("cosmicai ")
+
+
+@pytest.mark.parametrize("command", ["demo", "sample", "split"])
+def test_help_tells_no_default_where_there_is_none(command: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert "None" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_unwinds_what_is_running_and_is_then_as_before(number: signal.Signals):
+    before, unwound = signal.getsignal(number), []
+
+    def work() -> None:
+        with ended_in_order():
+            try:
+                signal.raise_signal(number)
+            finally:
+                unwound.append(number)
+
+    with pytest.raises(SystemExit) as ended:
+        work()
+    assert ended.value.code == 128 + number
+    assert unwound == [number]
+    assert signal.getsignal(number) == before
+
+
+def test_nohup_is_respected():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ended_in_order():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)

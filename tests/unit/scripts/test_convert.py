@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lambda_image.errors import CheckpointError
+from lambda_image.errors import CheckpointError, InvalidEvent
 from lambda_image.model import checkpoint
 from lambda_image.model.architecture import ModelConfig, RedshiftModel
 from scripts import convert
@@ -57,3 +57,27 @@ def test_a_failure_writes_nothing(tmp_path):
     with pytest.raises(CheckpointError, match="neither a module nor a state dict"):
         run(tmp_path / "list.pt", tmp_path / "model.safetensors")
     assert [path.name for path in tmp_path.iterdir()] == ["list.pt"]
+
+
+def test_the_checkpoint_itself_is_never_overwritten(state_dict, tmp_path):
+    content = state_dict.read_bytes()
+    with pytest.raises(InvalidEvent, match=r"must end in \.safetensors"):
+        run(state_dict, state_dict)
+    same = tmp_path / "same.safetensors"
+    same.symlink_to(state_dict)
+    with pytest.raises(InvalidEvent, match="is the checkpoint itself"):
+        run(state_dict, same)
+    assert state_dict.read_bytes() == content
+
+
+def test_what_is_converted_already_is_told_so(state_dict, tmp_path):
+    run(state_dict, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match="there is nothing to convert"):
+        run(tmp_path / "model.safetensors", tmp_path / "again.safetensors")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 and no more"])
+def test_what_is_no_archive_is_told_so(content, tmp_path):
+    (tmp_path / "model.pt").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"cut off, or not written by torch\.save"):
+        run(tmp_path / "model.pt", tmp_path / "model.safetensors")

@@ -1,5 +1,7 @@
 import io
 
+import pytest
+
 from scripts.progress import RunProgress
 
 
@@ -29,3 +31,36 @@ def test_what_goes_wrong_is_said():
     assert said == "failed: rank 3, error PartitionMissing, message [no] such object"
     (said,) = lines({"event": "log", "stream": "stderr", "function": "rank", "line": "Traceback"})
     assert said == "rank: Traceback"
+
+
+def test_a_long_line_is_one_line():
+    (said,) = lines({"event": "failed", "rank": 3, "message": "word " * 50})
+    assert said.count("word") == 50
+
+
+@pytest.mark.parametrize(("returncode", "words"), [(-9, "was killed by SIGKILL"), (1, "ended with status 1")])
+def test_a_killed_rank_is_seen(returncode: int, words: str):
+    event = {"event": "worker_exited", "function": "rank", "worker": 77, "returncode": returncode, "started": True}
+    (said,) = lines(event)
+    assert "77" in said
+    assert words in said
+
+
+def test_workers_that_end_with_the_endpoint_are_no_news():
+    out = io.StringIO()
+    progress = RunProgress(out, [1])
+    with progress:
+        progress.show({"event": "worker_exited", "function": "rank", "worker": 77, "returncode": 0})
+        progress.show({"event": "worker_exited", "function": "init", "worker": 78, "returncode": -9})
+    progress.show({"event": "worker_exited", "function": "rank", "worker": 77, "returncode": -15})
+    assert out.getvalue() == ""
+
+
+def test_the_clock_of_a_bar_starts_with_the_run(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes the stream for a terminal
+    progress = RunProgress(io.StringIO(), [1])
+    assert progress._bars is not None
+    (task,) = progress._bars.tasks
+    assert task.elapsed is None
+    with progress:
+        assert task.elapsed is not None

@@ -85,3 +85,10 @@ def test_what_cannot_be_is_refused(dataset, tmp_path):
     with pytest.raises(PartitionMissing, match=r"nowhere\.pt"):
         run(tmp_path / "nowhere.pt", "--out", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_plain_mistakes_are_told(dataset, tmp_path):
+    with pytest.raises(InvalidEvent, match="--size-mb is inf"):
+        run(dataset, "--size-mb", "inf", "--out", tmp_path / "out")
+    with pytest.raises(InvalidEvent, match="is a folder"):
+        run(tmp_path, "--out", tmp_path / "out")

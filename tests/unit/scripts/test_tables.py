@@ -19,7 +19,7 @@ def test_a_run_in_a_table():
         "run run-1: succeeded",
         "direct",
         "1 direct, 1 self",
-        "20 in 2 of 2 partitions",
+        "20 in 1 of 2 partitions",
         "4 samples/s",
         "USD",
     ):
@@ -32,3 +32,11 @@ def test_failed_ranks_and_unknown_accuracy_are_said():
     text = shown(summarise(manifest(), [record(0)], predictions(0), [lost], **given), [record(0)])
     assert "rank 1: PartitionMissing: s3://b/d/1.pt does not exist" in text
     assert "unknown (no true redshifts)" in text
+
+
+def test_a_rank_that_was_tried_again_is_seen():
+    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
+    records = [record(0), {**record(1), "attempt": 1}]
+    summary = summarise(manifest(), records, predictions(20), [], **given)
+    assert "attempt" in shown(summary, records)
+    assert "attempt" not in shown(summary, [record(0), record(1)])

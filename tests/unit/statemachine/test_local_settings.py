@@ -101,3 +101,13 @@ def test_a_proxy_is_not_asked_for_this_machine() -> None:
 def test_the_region_is_the_users_own() -> None:
     assert environment(AWS_DEFAULT_REGION="eu-central-1")["AWS_REGION"] == "eu-central-1"
     assert environment()["AWS_REGION"] == "us-east-1"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_LAMBDA", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_USE_FIPS_ENDPOINT"],
+)
+def test_no_other_endpoint_is_asked(name: str) -> None:
+    got = environment(**{name: "true"})
+    assert name not in got
+    assert got["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"

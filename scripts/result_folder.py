@@ -1,0 +1,107 @@
+"""The local folder of a run's results: an earlier run's are replaced, and nothing else is ever removed."""
+
+import json
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from lambda_image.errors import InvalidEvent
+
+RESULTS = re.compile(r"(manifest|summary|combined_data|gather_ended|\d+)\.json|predictions\.parquet")
+PREDICTIONS = "predictions"  # a folder of one table per rank
+TABLES = re.compile(r"\d+\.parquet")
+
+
+class ResultFolder:
+    """A place for results that is known to be writable; made by `result_folder`."""
+
+    def __init__(self, path: Path, partial: Path) -> None:
+        self.path = path
+        self._partial = partial
+
+    def clear(self) -> None:
+        """Removes an earlier run's results, so that none of them can be taken for those of the run that follows."""
+        if self.path.is_dir():
+            _check(self.path)
+            for file in _files(self.path):
+                file.unlink()
+            if (self.path / PREDICTIONS).exists():
+                (self.path / PREDICTIONS).rmdir()
+
+    def write(self, objects: Mapping[str, bytes]) -> None:
+        """All of them appear at once. OSError leaves no part of them at `path`."""
+        for name, content in objects.items():
+            file = self._partial / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(without_run_key(content) if name == "manifest.json" else content)
+        self._partial.replace(self.path)  # which is absent or empty
+
+
+@contextmanager
+def result_folder(out: Path) -> Iterator[ResultFolder]:
+    """Raises InvalidEvent where `out` holds anything else than a run's results, or cannot be written."""
+    path = out.resolve()  # a link stays, and what it leads to is replaced
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        _check(path)
+        partial.mkdir(parents=True)
+        (partial / "probe").write_bytes(b"")
+        (partial / "probe").unlink()
+    except OSError as error:
+        raise InvalidEvent(f"--out {out} cannot be written ({error.strerror}): choose another folder") from error
+    try:
+        yield ResultFolder(path, partial)
+    finally:
+        if partial.exists():
+            shutil.rmtree(partial)
+
+
+def without_run_key(manifest: bytes) -> bytes:
+    """The run is over, and a secret that proved membership in it need not lie about."""
+    items = json.loads(manifest)
+    return json.dumps([{key: value for key, value in item.items() if key != "run_key"} for item in items]).encode()
+
+
+def _check(path: Path) -> None:
+    if path.is_mount():
+        raise InvalidEvent(f"--out {path} is a mount point, which cannot be replaced: choose a folder in it")
+    if path.is_dir():
+        strangers = set(path.iterdir()) - {path / PREDICTIONS} - set(_files(path))
+        if (path / PREDICTIONS).exists():
+            if (path / PREDICTIONS).is_dir() and not (path / PREDICTIONS).is_symlink():
+                strangers |= set((path / PREDICTIONS).iterdir()) - set(_files(path))
+            else:
+                strangers.add(path / PREDICTIONS)
+        if strangers:
+            raise _not_ours(path, str(min(strangers).relative_to(path)))
+        if any(path.iterdir()) and not _is_manifest(path / "manifest.json"):
+            raise _not_ours(path, "and no manifest.json of a run")
+    elif path.exists():
+        raise InvalidEvent(f"--out {path} is a file: choose a folder")
+
+
+def _not_ours(path: Path, what: str) -> InvalidEvent:
+    return InvalidEvent(f"--out {path} holds something that is not a run's results ({what}): choose another folder")
+
+
+def _files(path: Path) -> list[Path]:
+    """What has the name of a run's result."""
+    named = [file for file in path.iterdir() if RESULTS.fullmatch(file.name)]
+    if (path / PREDICTIONS).is_dir():
+        named += [file for file in (path / PREDICTIONS).iterdir() if TABLES.fullmatch(file.name)]
+    return [file for file in named if file.is_file() and not file.is_symlink()]
+
+
+def _is_manifest(file: Path) -> bool:
+    try:
+        items = json.loads(file.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return False
+    return (
+        isinstance(items, list)
+        and len(items) > 0
+        and all(isinstance(item, dict) and {"run_id", "rank"} <= item.keys() for item in items)
+    )

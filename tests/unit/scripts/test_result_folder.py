@@ -1,0 +1,99 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from lambda_image.errors import InvalidEvent
+from scripts.result_folder import result_folder
+
+OBJECTS = {
+    "manifest.json": json.dumps([{"run_id": "r", "rank": 0, "run_key": "secret"}]).encode(),
+    "summary.json": b"{}",
+    "combined_data.json": b"[]",
+    "gather_ended.json": b"{}",
+    "predictions.parquet": b"PAR1",
+    "0.json": b"{}",
+    "predictions/0.parquet": b"PAR1",
+}
+
+
+def names(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def put(out: Path, objects: dict[str, bytes] = OBJECTS) -> None:
+    with result_folder(out) as folder:
+        folder.clear()
+        folder.write(objects)
+
+
+def test_results_appear_without_the_runs_key(tmp_path: Path):
+    put(tmp_path / "new" / "out")
+    assert names(tmp_path / "new" / "out") == set(OBJECTS)
+    assert json.loads((tmp_path / "new" / "out" / "manifest.json").read_text()) == [{"run_id": "r", "rank": 0}]
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["out"]
+
+
+def test_an_earlier_runs_results_are_replaced(tmp_path: Path):
+    put(tmp_path / "out", OBJECTS | {"1.json": b"{}", "predictions/1.parquet": b""})
+    put(tmp_path / "out")
+    assert names(tmp_path / "out") == set(OBJECTS)
+
+
+def test_a_run_that_brings_nothing_leaves_nothing_of_an_earlier_one(tmp_path: Path):
+    put(tmp_path / "out")
+    with result_folder(tmp_path / "out") as folder:
+        assert names(tmp_path / "out") == set(OBJECTS)  # until the run begins
+        folder.clear()
+    assert [path.name for path in tmp_path.rglob("*")] == ["out"]
+
+
+def test_a_link_stays_and_leads_to_the_results(tmp_path: Path):
+    put(tmp_path / "there")
+    (tmp_path / "link").symlink_to("there")
+    put(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert names(tmp_path / "there") == set(OBJECTS)
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"manifest.json": b'{"name": "an app", "icons": []}'},
+        {"manifest.json": b"[]"},
+        {"manifest.json": b'["of", "another", "program"]'},
+        {"manifest.json": b"not JSON"},
+        {"summary.json": b"{}"},
+        OBJECTS | {"thesis.tex": b"years of work"},
+        OBJECTS | {"predictions/thesis.tex": b"years of work"},
+        OBJECTS | {"0.json/thesis.tex": b"years of work"},
+        {"predictions": b"years of work"},
+    ],
+)
+def test_what_is_not_a_runs_is_left_alone(tmp_path: Path, strange: dict[str, bytes]):
+    out = tmp_path / "out"
+    strange = {name: content for name, content in strange.items() if f"{name}/thesis.tex" not in strange}
+    for name, content in strange.items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_bytes(content)
+    with pytest.raises(InvalidEvent, match="choose another folder"), result_folder(out):
+        pass
+    assert {name: (out / name).read_bytes() for name in names(out)} == strange
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_came_meanwhile_is_left_alone(tmp_path: Path):
+    with result_folder(tmp_path / "out") as folder:
+        folder.clear()
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "thesis.tex").write_text("years of work")
+        with pytest.raises(OSError, match="not empty"):
+            folder.write(OBJECTS)
+    assert names(tmp_path) == {"out/thesis.tex"}
+
+
+def test_a_place_that_cannot_be_written_is_told_at_once(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "out", Path("/proc/out")):
+        with pytest.raises(InvalidEvent, match="--out"), result_folder(out):
+            pass
