@@ -293,7 +293,7 @@ def test_files_that_are_no_archives_are_refused(tmp_path):
     (tmp_path / "cut.pt").write_bytes(b"PK\x03\x04")
     with pytest.raises(CheckpointError, match=r"cut\.pt: not a whole PyTorch archive"):
         checkpoint.convert(tmp_path / "cut.pt")
-    with pytest.raises(CheckpointError, match="cannot be read"):
+    with pytest.raises(CheckpointError, match="is a folder: give a file"):
         checkpoint.convert(tmp_path)
 
 
