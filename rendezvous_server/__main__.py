@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 
+from rendezvous_server.log import Log, to_descriptor
 from rendezvous_server.server import RendezvousServer
 from rendezvous_server.settings import Settings, read_settings
 
@@ -19,10 +20,12 @@ async def serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    server = RendezvousServer(settings, sys.stdout)
+    log = Log(to_descriptor(sys.stdout.fileno()), loop)
+    server = RendezvousServer(settings, log)
     await server.listen()
     await stop.wait()
     await server.shut_down()
+    log.close()
 
 
 def within_file_limit(settings: Settings) -> Settings:
@@ -53,7 +56,7 @@ def main() -> int:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(serve(settings))
     except OSError as error:
-        print(f"cannot listen on {settings.host} port {settings.port}: {error}", file=sys.stderr)
+        print(error, file=sys.stderr)
         return 1
     return 0
 

@@ -5,6 +5,8 @@ from collections.abc import Hashable
 from ipaddress import IPv6Network
 from typing import Generic, TypeVar
 
+from rendezvous_server.limits import Limit
+
 C = TypeVar("C", bound=Hashable)
 
 IPV6_PREFIX = 64  # one host usually owns a whole /64, so a /64 counts as one address
@@ -16,20 +18,30 @@ class Connections(Generic[C]):
     def __init__(self, at_most: int, per_address: int) -> None:
         self._at_most = at_most
         self._per_address = per_address
-        self._addresses: dict[C, str] = {}
+        self._addresses: dict[C, str | None] = {}
         self._counts: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._addresses)
 
-    def add(self, connection: C, host: str) -> bool:
-        """Whether there was room for it."""
+    def add(self, connection: C, host: str | None) -> Limit | None:
+        """The limit that leaves no room for it, if one does. None as host: where it comes from is told later."""
+        if len(self._addresses) >= self._at_most:
+            return Limit.CONNECTIONS
+        self._addresses[connection] = None
+        limit = None if host is None else self.locate(connection, host)
+        if limit is not None:
+            del self._addresses[connection]
+        return limit
+
+    def locate(self, connection: C, host: str) -> Limit | None:
+        """The host of a connection that was added without; the limit that leaves no room for it, if one does."""
         address = counted_address(host)
-        if len(self._addresses) >= self._at_most or self._counts[address] >= self._per_address:
-            return False
+        if self._counts[address] >= self._per_address:
+            return Limit.CONNECTIONS_PER_ADDRESS
         self._addresses[connection] = address
         self._counts[address] += 1
-        return True
+        return None
 
     def remove(self, connection: C) -> None:
         """Does nothing for a connection that was not added."""

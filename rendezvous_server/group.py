@@ -5,10 +5,10 @@ the state of the last announcement (informed) get what changed since. So an anno
 byte strings (four with a star among them), and each row is encoded once in its life.
 """
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Iterator
+from typing import Generic
 
+from rendezvous_server.effects import C, Send
 from rendezvous_server.protocol import (
     COMPLETE_FRAME,
     ROOT,
@@ -20,17 +20,7 @@ from rendezvous_server.protocol import (
     encode_row,
 )
 
-C = TypeVar("C")  # a connection: anything hashable that the caller can send to
-
 RANGES_IN_A_REASON = 20  # more than that nobody reads; the frame has all of them
-
-
-@dataclass(frozen=True, slots=True)
-class Send(Generic[C]):
-    """The same bytes to each of these connections."""
-
-    to: Collection[C]
-    data: bytes
 
 
 class Member(Generic[C]):
@@ -47,9 +37,10 @@ class Member(Generic[C]):
 
 
 class Group(Generic[C]):
-    def __init__(self, run_id: str, world_size: int) -> None:
+    def __init__(self, run_id: str, world_size: int, founded: float) -> None:
         self.run_id = run_id
         self.world_size = world_size
+        self.founded = founded  # when its first member came
         self.members: dict[int, Member[C]] = {}
         self.complete = False  # all ranks were here at the same time; stays true when one leaves
         self.quiet_until = 0.0  # kept by the registry: no announcement before that, unless the group completes

@@ -11,18 +11,28 @@ Rules of this file
   and LEFT excepted, which fill their frame). New frame types need a version that the client offered.
 
 Two dialects share a port, told apart by the first byte
-- Pairing (TCPunch, FMI): the bytes are a name of up to 100 bytes, unframed, perhaps with trailing zeros. Answers are
-  `pairing_address` records of 8 bytes. A name is text and never starts with byte 0x01.
+- Pairing (TCPunch, FMI): the bytes are a name of up to 100 bytes, unframed, ended by nothing or by zeros. Answers are
+  `pairing_address` records of 8 bytes. A name is text: none starts with 0x01, 0x0D (PROXY protocol) or 0x16 (TLS).
 - Group: the client starts with HELLO = 0x01 "RDV" and one byte, the highest version it speaks. From then on both sides
   send frames: type (1 byte), length of the body (2 bytes), body. All numbers are in network byte order.
-  First bytes 0x0D (PROXY protocol) and 0x16 (TLS) stay free, and so do frame types 0x40 to 0x4F (relay, NAT probe).
 
 A rank's connection
-    rank    HELLO                                     server  CHALLENGE version, nonce
+    rank    HELLO                                     server  CHALLENGE version, nonce, probe port, observed endpoint
     rank    JOIN proof, what it is                    server  JOINED observed endpoint, or REJECTED
                                                       server  PEERS, LEFT, ... as they come; COMPLETE; PING
     rank    PONG, PING, LEAVE                         server  PONG, or the end: EXPIRED, REPLACED, CLOSING, REJECTED
 The proof is HMAC-SHA256 under RENDEZVOUS_KEY over the server's nonce and every byte of JOIN behind the proof.
+
+A NAT probe: does the NAT before this rank show the same endpoint to two destinations?
+    rank    HELLO, PROBE nonce                        server  CHALLENGE, PROBED observed endpoint; end
+It goes to the probe port that CHALLENGE named (0: there is none), from the local port of the rank's connection and
+before its JOIN. `nonce` is that connection's, so that nobody else can answer for it; JOINED then tells what was seen.
+
+A relay: two members that cannot reach each other directly connect to the server once more, each naming the other
+    rank    HELLO                                     server  CHALLENGE
+    rank    RELAY proof, who to whom                  server  SPLICED when the other is here, or the end as above
+From then on every byte is the other rank's, and the end of one side is passed on to the other. The token that pairs
+them is made of what both know: run id, both ranks, both attempts. Before SPLICED the rank keeps silent.
 
 Rows: rank, attempt, then endpoints: the first as the server observed it, the others as the rank announced them. A row
 of a rank that is known already replaces the former one. A rank is sent its own row as well (the bytes are shared by all
@@ -32,12 +42,13 @@ members of a group), which the client side drops. With `Topology.STAR` a rank ot
 import hashlib
 import hmac
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum, auto
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, TypeVar
 
 VERSION = 1
 MAGIC = b"\x01RDV"  # no pairing name starts with a control byte
@@ -45,7 +56,8 @@ ROOT = 0  # the rank that gathers
 
 NONCE_SIZE = 16  # bytes: two servers never make the same one by chance
 PROOF_SIZE = hashlib.sha256().digest_size
-PROOF_LABEL = b"rendezvous join 1\0"  # a proof for one purpose is worth nothing for another
+JOIN_LABEL = b"rendezvous join 1\0"  # a proof for one purpose is worth nothing for another
+RELAY_LABEL = b"rendezvous relay 1\0"
 MAX_PAIRING_NAME = 100  # bytes: the buffer that existing servers read into
 MAX_RUN_ID = (
     200  # bytes: an execution name of Step Functions has at most 80 characters, an ARN's last part not much more
@@ -85,6 +97,7 @@ class RejectCode(IntEnum):
     STALE_ATTEMPT = 6  # a newer attempt of this rank has been here
     LIMIT = 7  # the server is full, or this address joins too often: later it may work
     TIMEOUT = 8  # silent or unanswering for too long
+    UNKNOWN = 9  # a relay for a rank that is not in the group (any more), or a probe for no connection
 
     @property
     def transient(self) -> bool:
@@ -143,6 +156,34 @@ class Join:
         return self.topology is Topology.FULL or self.rank == ROOT
 
 
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """A rank's wish for a relayed connection to a peer; the peer's wish names the same two the other way round."""
+
+    run_id: str
+    rank: int
+    attempt: int
+    peer: int
+    peer_attempt: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.run_id.encode()) <= MAX_RUN_ID:
+            raise LocalProtocolError(f"run id of {len(self.run_id.encode())} bytes; 1 to {MAX_RUN_ID} are allowed")
+        for rank, attempt in ((self.rank, self.attempt), (self.peer, self.peer_attempt)):
+            if not (0 <= rank < MAX_WORLD_SIZE and 0 <= attempt <= MAX_ATTEMPT):
+                raise LocalProtocolError(f"a relay for rank {rank} in attempt {attempt}")
+        if self.rank == self.peer:
+            raise LocalProtocolError(f"a relay from rank {self.rank} to itself")
+
+    @property
+    def token(self) -> tuple[str, frozenset[tuple[int, int]]]:
+        """The same for both sides, and for no other pair."""
+        return self.run_id, frozenset(((self.rank, self.attempt), (self.peer, self.peer_attempt)))
+
+
+Claim = TypeVar("Claim", Join, Relay)  # what a proof is for
+
+
 # Events of the rank's side.
 
 
@@ -153,6 +194,30 @@ class Joined:
     observed: Endpoint
     expires_in_s: float  # an incomplete group ends after that; 0 if the group is complete
     ping_interval_s: float  # the server speaks at least that often; silence of several intervals means that it is gone
+    probed: Endpoint | None = None  # this rank's endpoint as its probe showed it; None without a probe
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeOffered:
+    """There is a NAT before this rank. A ProbeConnection with this nonce, from the same local port to this port of the
+    server, shows what kind; `proceed` then asks to join, with or without it."""
+
+    port: int
+    nonce: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """The end of a probe: the server has seen it come from `observed`."""
+
+    observed: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Spliced:
+    """The end of this protocol: all further bytes are the peer's. `payload` are those that have come already."""
+
+    payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +287,10 @@ class Pong:
 
 
 ClientEvent = (
-    Joined
+    ProbeOffered
+    | Probed
+    | Spliced
+    | Joined
     | PeerJoined
     | PeerReplaced
     | PeerLeft
@@ -253,8 +321,29 @@ class JoinRequested:
 
 
 @dataclass(frozen=True, slots=True)
-class JoinRefused:
-    """A join that this side has rejected already: send what there is to send and close."""
+class HelloReceived:
+    """A client of the group dialect has got this nonce."""
+
+    nonce: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RelayRequested:
+    """A relay whose proof holds, or needs none. Answer with `splice` or `reject`, now or later."""
+
+    relay: Relay
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeReceived:
+    """A probe for the connection that got this nonce. Answer with `confirm` or `reject`."""
+
+    nonce: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A join or relay that cannot be, whoever asks. Answer with `reject`."""
 
     code: RejectCode
     reason: str
@@ -265,7 +354,9 @@ class LeaveReceived:
     pass
 
 
-ServerEvent = PairingRequested | JoinRequested | JoinRefused | LeaveReceived
+ServerEvent = (
+    PairingRequested | HelloReceived | JoinRequested | RelayRequested | ProbeReceived | Refused | LeaveReceived
+)
 
 
 # Bytes. Every encoder makes whole frames, so that what they return can be sent to any number of members as it is.
@@ -285,11 +376,17 @@ class _Type(IntEnum):
     EXPIRED = 0x39
     REPLACED = 0x3A
     CLOSING = 0x3B
+    RELAY = 0x40
+    SPLICED = 0x41
+    PROBE = 0x48
+    PROBED = 0x49
 
 
 _HEADER = struct.Struct("!BH")  # type, length of the body
-_CHALLENGE = struct.Struct(f"!B{NONCE_SIZE}s")  # version, nonce
+_CHALLENGE = struct.Struct(f"!B{NONCE_SIZE}s")  # version, nonce; probe port and observed endpoint follow
+_PORT = struct.Struct("!H")
 _IDENTITY = struct.Struct("!BHHHB")  # topology, rank, world size, attempt, length of the run id
+_RELAY = struct.Struct("!HHHHB")  # rank, attempt, peer, its attempt, length of the run id; the run id follows
 _ENDPOINT = struct.Struct("!BH")  # family (4 or 6), port; the address follows
 _TIMES = struct.Struct("!II")  # milliseconds until expiry, milliseconds between pings
 _ROW = struct.Struct("!HHB")  # rank, attempt, endpoints that follow
@@ -303,8 +400,8 @@ def key_from_text(text: str) -> bytes | None:
     return text.strip().encode() or None
 
 
-def join_proof(key: bytes, nonce: bytes, identity: bytes) -> bytes:
-    return hmac.digest(key, PROOF_LABEL + nonce + identity, "sha256")
+def _proof(key: bytes, label: bytes, nonce: bytes, claim: bytes) -> bytes:
+    return hmac.digest(key, label + nonce + claim, "sha256")
 
 
 def pairing_address(endpoint: Endpoint) -> bytes:
@@ -326,9 +423,11 @@ def encode_row(join: Join, observed: Endpoint) -> bytes:
     return _ROW.pack(join.rank, join.attempt, len(endpoints)) + b"".join(map(_pack_endpoint, endpoints))
 
 
-def encode_joined(observed: Endpoint, expires_in_s: float, ping_interval_s: float) -> bytes:
+def encode_joined(
+    observed: Endpoint, expires_in_s: float, ping_interval_s: float, probed: Endpoint | None = None
+) -> bytes:
     times = _TIMES.pack(round(expires_in_s * 1000), round(ping_interval_s * 1000))
-    return _frame(_Type.JOINED, _pack_endpoint(observed) + times)
+    return _frame(_Type.JOINED, _pack_endpoint(observed) + times + (_pack_endpoint(probed) if probed else b""))
 
 
 def encode_peers(rows: Iterable[bytes]) -> bytes:
@@ -395,6 +494,19 @@ def _decode_identity(body: bytes) -> Join:
         raise RemoteProtocolError(f"{count} local endpoints; at most {MAX_LOCAL_ENDPOINTS} are allowed")
     local, _ = _take_endpoints(body, at + 1, count)
     return Join(run_id.decode(), rank, world_size, attempt, local, Topology(topology))
+
+
+def _encode_relay(relay: Relay) -> bytes:
+    run_id = relay.run_id.encode()
+    return _RELAY.pack(relay.rank, relay.attempt, relay.peer, relay.peer_attempt, len(run_id)) + run_id
+
+
+def _decode_relay(body: bytes) -> Relay:
+    *fields, size = _RELAY.unpack_from(body)
+    run_id = body[_RELAY.size : _RELAY.size + size]
+    if len(run_id) < size:
+        raise RemoteProtocolError("the run id is cut short")
+    return Relay(run_id.decode(), *fields)
 
 
 def _decode_rows(body: bytes) -> Iterator[Peer]:
@@ -473,11 +585,17 @@ class _Frames:
         self._limit = limit
         self._buffer = bytearray()
 
+    def __len__(self) -> int:
+        return len(self._buffer)
+
     def feed(self, data: bytes) -> None:
         self._buffer += data
 
-    def clear(self) -> None:
+    def take(self) -> bytes:
+        """All bytes that are no complete frame yet."""
+        data = bytes(self._buffer)
         self._buffer.clear()
+        return data
 
     def next(self) -> tuple[_Type, bytes] | None:
         buffer = self._buffer
@@ -502,39 +620,43 @@ class _Frames:
 
 class ClientState(Enum):
     HELLO = auto()  # waits for the server's nonce
-    JOINING = auto()  # waits for the answer to its join
+    PROBING = auto()  # has been offered a probe; `proceed` follows
+    ASKING = auto()  # waits for the answer to its join, relay or probe
     MEMBER = auto()
-    ENDED = auto()  # by the server's last word, by leave, or by the connection's end
+    ENDED = auto()  # by the server's last word, by leave, or by the connection's end; a relay: by being spliced
 
 
 _FAREWELLS = frozenset({_Type.REJECTED, _Type.CLOSING})
-_CLIENT_ACCEPTS: dict[ClientState, frozenset[_Type]] = {
+_LAST_WORDS = _FAREWELLS | {_Type.EXPIRED, _Type.REPLACED}
+_Accepts = dict[ClientState, frozenset[_Type]]
+_JOIN_ACCEPTS: _Accepts = {
     ClientState.HELLO: _FAREWELLS | {_Type.CHALLENGE},
-    ClientState.JOINING: _FAREWELLS | {_Type.JOINED},
-    ClientState.MEMBER: _FAREWELLS
-    | {_Type.PEERS, _Type.LEFT, _Type.COMPLETE, _Type.PING, _Type.PONG, _Type.EXPIRED, _Type.REPLACED},
-    ClientState.ENDED: frozenset(),
+    ClientState.PROBING: _FAREWELLS,
+    ClientState.ASKING: _FAREWELLS | {_Type.JOINED},
+    ClientState.MEMBER: _LAST_WORDS | {_Type.PEERS, _Type.LEFT, _Type.COMPLETE, _Type.PING, _Type.PONG},
+}
+_RELAY_ACCEPTS: _Accepts = {
+    ClientState.HELLO: _FAREWELLS | {_Type.CHALLENGE},
+    ClientState.ASKING: _LAST_WORDS | {_Type.SPLICED},
+}
+_PROBE_ACCEPTS: _Accepts = {
+    ClientState.HELLO: _FAREWELLS | {_Type.CHALLENGE},
+    ClientState.ASKING: _FAREWELLS | {_Type.PROBED},
 }
 
 
-class ClientConnection:
-    """A rank's connection to the rendezvous server.
+class _RankConnection(ABC):
+    """What a rank's connections have in common, whatever they are for.
 
-        connection = ClientConnection(join, key)
-        send(connection.data_to_send())
-        for event in connection.receive_data(recv()): ...
-        send(connection.data_to_send())  # after every receive_data: nonce and pings are answered by themselves
-
-    `peers` is the table so far, by rank, without this rank; with STAR it holds the root only (at the root, all).
+    send(connection.data_to_send())
+    for event in connection.receive_data(recv()): ...
+    send(connection.data_to_send())  # after every receive_data: what the server asks for is answered by itself
     """
 
-    def __init__(self, join: Join, key: bytes | None = None) -> None:
-        self.join = join
+    _accepts: ClassVar[_Accepts]
+
+    def __init__(self) -> None:
         self.state = ClientState.HELLO
-        self.peers: dict[int, Peer] = {}
-        self.complete = False
-        self._key = key
-        self._identity = _encode_identity(join)
         self._frames = _Frames(MAX_FRAME)
         self._out = bytearray(MAGIC + bytes((VERSION,)))
 
@@ -556,6 +678,68 @@ class ClientConnection:
         self.state = ClientState.ENDED
         return [ConnectionLost()]
 
+    def _events(self) -> Iterator[ClientEvent]:
+        while self.state is not ClientState.ENDED:
+            frame = self._frames.next()
+            if frame is None:
+                return
+            kind, body = frame
+            if kind not in self._accepts[self.state]:
+                raise RemoteProtocolError(f"the server sent {kind.name} in state {self.state.name}")
+            try:
+                yield from self._challenge(body) if kind is _Type.CHALLENGE else self._handle(kind, body)
+            except (struct.error, ValueError) as error:
+                raise RemoteProtocolError(f"the server sent a malformed {kind.name}: {error}") from error
+        self._frames.take()
+
+    def _challenge(self, body: bytes) -> Iterator[ClientEvent]:
+        version, nonce = _CHALLENGE.unpack_from(body)
+        if not 1 <= version <= VERSION:
+            raise RemoteProtocolError(f"the server chose version {version}; 1 to {VERSION} were offered")
+        self.state = ClientState.ASKING
+        yield from self._challenged(nonce, body[_CHALLENGE.size :])
+
+    @abstractmethod
+    def _challenged(self, nonce: bytes, rest: bytes) -> Iterable[ClientEvent]:
+        """Answer the nonce; `rest` is what CHALLENGE holds beside it."""
+
+    def _handle(self, kind: _Type, body: bytes) -> Iterator[ClientEvent]:
+        """What a frame means; here the last words, which are the same for all."""
+        farewell = _decode_farewell(kind, body)
+        self.state = ClientState.ENDED
+        yield farewell
+
+    def _ask(self, kind: _Type, label: bytes, key: bytes | None, nonce: bytes, claim: bytes) -> None:
+        proof = _proof(key, label, nonce, claim) if key else b""
+        self._out += _frame(kind, bytes((len(proof),)) + proof + claim)
+
+
+class ClientConnection(_RankConnection):
+    """A rank's connection as a member of its group.
+
+    `peers` is the table so far, by rank, without this rank; with STAR it holds the root only (at the root, all).
+    `probe_from` is the local endpoint of the connection, for a rank that wants to know its NAT: see ProbeOffered.
+    """
+
+    _accepts = _JOIN_ACCEPTS
+
+    def __init__(self, join: Join, key: bytes | None = None, probe_from: Endpoint | None = None) -> None:
+        super().__init__()
+        self.join = join
+        self.peers: dict[int, Peer] = {}
+        self.complete = False
+        self._key = key
+        self._nonce = b""
+        self._identity = _encode_identity(join)
+        self._probe_from = probe_from
+
+    def proceed(self) -> None:
+        """Ask to join, after a ProbeOffered."""
+        if self.state is not ClientState.PROBING:
+            raise LocalProtocolError(f"proceed in state {self.state.name}: no probe was offered")
+        self.state = ClientState.ASKING
+        self._ask(_Type.JOIN, JOIN_LABEL, self._key, self._nonce, self._identity)
+
     def leave(self) -> None:
         """Say goodbye: peers are told at once. Send, then close. Only a member can; before that just close."""
         self._require_member("leave")
@@ -573,19 +757,16 @@ class ClientConnection:
         if self.state is not ClientState.MEMBER:
             raise LocalProtocolError(f"{step} in state {self.state.name}: only a member can")
 
-    def _events(self) -> Iterator[ClientEvent]:
-        while self.state is not ClientState.ENDED:
-            frame = self._frames.next()
-            if frame is None:
-                return
-            kind, body = frame
-            if kind not in _CLIENT_ACCEPTS[self.state]:
-                raise RemoteProtocolError(f"the server sent {kind.name} in state {self.state.name}")
-            try:
-                yield from self._handle(kind, body)
-            except (struct.error, ValueError) as error:
-                raise RemoteProtocolError(f"the server sent a malformed {kind.name}: {error}") from error
-        self._frames.clear()
+    def _challenged(self, nonce: bytes, rest: bytes) -> Iterable[ClientEvent]:
+        self._nonce = nonce
+        self.state = ClientState.PROBING
+        if self._probe_from is not None and rest:  # an older server offers nothing
+            (port,) = _PORT.unpack_from(rest)
+            (observed,), _ = _take_endpoints(rest, _PORT.size, 1)
+            if port and observed != self._probe_from:
+                return (ProbeOffered(port, nonce),)
+        self.proceed()
+        return ()
 
     def _handle(self, kind: _Type, body: bytes) -> Iterator[ClientEvent]:
         match kind:
@@ -597,27 +778,18 @@ class ClientConnection:
                 self._out += _frame(_Type.PONG, body[:MAX_TOKEN])
             case _Type.PONG:
                 yield Pong(body)
-            case _Type.CHALLENGE:
-                self._answer(*_CHALLENGE.unpack_from(body))
             case _Type.JOINED:
                 (observed,), at = _take_endpoints(body, 0, 1)
                 expires_ms, ping_ms = _TIMES.unpack_from(body, at)
+                at += _TIMES.size
+                probed = _take_endpoints(body, at, 1)[0][0] if at < len(body) else None
                 self.state = ClientState.MEMBER
-                yield Joined(observed, expires_ms / 1000, ping_ms / 1000)
+                yield Joined(observed, expires_ms / 1000, ping_ms / 1000, probed)
             case _Type.COMPLETE:
                 self.complete = True
                 yield GroupComplete()
             case _:
-                farewell = _decode_farewell(kind, body)
-                self.state = ClientState.ENDED
-                yield farewell
-
-    def _answer(self, version: int, nonce: bytes) -> None:
-        if not 1 <= version <= VERSION:
-            raise RemoteProtocolError(f"the server chose version {version}; 1 to {VERSION} were offered")
-        proof = join_proof(self._key, nonce, self._identity) if self._key else b""
-        self._out += _frame(_Type.JOIN, bytes((len(proof),)) + proof + self._identity)
-        self.state = ClientState.JOINING
+                yield from super()._handle(kind, body)
 
     def _peers(self, body: bytes) -> Iterator[ClientEvent]:
         for peer in _decode_rows(body):
@@ -635,6 +807,50 @@ class ClientConnection:
             if peer is not None and peer.attempt == attempt:
                 del self.peers[rank]
                 yield PeerLeft(peer)
+
+
+class RelayConnection(_RankConnection):
+    """A rank's relayed connection to a peer, until it is spliced: then the socket belongs to the two ranks."""
+
+    _accepts = _RELAY_ACCEPTS
+
+    def __init__(self, relay: Relay, key: bytes | None = None) -> None:
+        super().__init__()
+        self.relay = relay
+        self._key = key
+        self._claim = _encode_relay(relay)
+
+    def _challenged(self, nonce: bytes, rest: bytes) -> Iterable[ClientEvent]:
+        self._ask(_Type.RELAY, RELAY_LABEL, self._key, nonce, self._claim)
+        return ()
+
+    def _handle(self, kind: _Type, body: bytes) -> Iterator[ClientEvent]:
+        if kind is _Type.SPLICED:
+            self.state = ClientState.ENDED
+            yield Spliced(self._frames.take())
+        else:
+            yield from super()._handle(kind, body)
+
+
+class ProbeConnection(_RankConnection):
+    """A rank's probe of its NAT, for the connection that got `nonce`."""
+
+    _accepts = _PROBE_ACCEPTS
+
+    def __init__(self, nonce: bytes) -> None:
+        super().__init__()
+        self._out += _frame(_Type.PROBE, nonce)  # at once: it proves nothing that an own nonce would be needed for
+
+    def _challenged(self, nonce: bytes, rest: bytes) -> Iterable[ClientEvent]:
+        return ()
+
+    def _handle(self, kind: _Type, body: bytes) -> Iterator[ClientEvent]:
+        if kind is _Type.PROBED:
+            (observed,), _ = _take_endpoints(body, 0, 1)
+            self.state = ClientState.ENDED
+            yield Probed(observed)
+        else:
+            yield from super()._handle(kind, body)
 
 
 def _decode_farewell(kind: _Type, body: bytes) -> Rejected | Expired | Replaced | ServerClosing:
@@ -656,48 +872,62 @@ def _decode_farewell(kind: _Type, body: bytes) -> Rejected | Expired | Replaced 
 class ServerState(Enum):
     NEW = auto()  # nothing but perhaps a part of HELLO has come
     PAIRING = auto()  # speaks the pairing dialect
-    CHALLENGED = auto()  # has its nonce, owes a join
-    DECIDING = auto()  # has asked to join; `accept` or `reject` follows
+    CHALLENGED = auto()  # has its nonce, owes a request
+    DECIDING = auto()  # has asked for something; `accept`, `confirm` or `reject` follows
     MEMBER = auto()
-    ENDED = auto()
+    RELAYING = auto()  # has asked for a relay; `splice` or `reject` follows
+    ENDED = auto()  # a relay: by being spliced
 
 
 _SERVER_ACCEPTS: dict[ServerState, frozenset[_Type]] = {
-    ServerState.CHALLENGED: frozenset({_Type.JOIN}),
+    ServerState.CHALLENGED: frozenset({_Type.JOIN, _Type.RELAY, _Type.PROBE}),
     ServerState.DECIDING: frozenset(),
     ServerState.MEMBER: frozenset({_Type.LEAVE, _Type.PING, _Type.PONG}),
+    ServerState.RELAYING: frozenset(),
 }
+_TOO_EARLY = "the client spoke before it was spliced"
+_FOREIGN = {0x0D: "a PROXY protocol header, which this server is not set to expect", 0x16: "TLS"}
 
 
 class ServerConnection:
     """The server's end of one connection, of either dialect.
 
-    `make_nonce` gives NONCE_SIZE fresh random bytes; it is called for the group dialect only.
+    `make_nonce` gives NONCE_SIZE fresh random bytes; it is called for the group dialect only. `observed` is where the
+    client comes from, `probe_port` what it is told of, 0 for none.
     After a RemoteProtocolError `data_to_send` may hold a last word for the client.
     """
 
-    __slots__ = ("_frames", "_head", "_key", "_make_nonce", "_nonce", "_out", "state")
+    __slots__ = (
+        "_frames",
+        "_head",
+        "_key",
+        "_make_nonce",
+        "_nonce",
+        "_observed",
+        "_out",
+        "_probe_port",
+        "dialect",
+        "state",
+    )
 
-    def __init__(self, key: bytes | None, make_nonce: Callable[[], bytes]) -> None:
+    def __init__(
+        self, key: bytes | None, make_nonce: Callable[[], bytes], observed: Endpoint, probe_port: int = 0
+    ) -> None:
         self.state = ServerState.NEW
+        self.dialect: str | None = None  # "pairing", "group", "relay" or "probe", once the client has shown which
         self._key = key
         self._make_nonce = make_nonce
         self._nonce = b""
+        self._observed = observed
+        self._probe_port = probe_port
         self._head = b""  # the pairing name so far, or a part of HELLO
         self._frames: _Frames | None = None
         self._out = bytearray()
 
     @property
-    def is_group(self) -> bool:
-        """Whether the client speaks the group dialect, so that frames mean something to it."""
+    def is_framed(self) -> bool:
+        """Whether frames mean something to the client: any dialect but pairing."""
         return self._frames is not None
-
-    @property
-    def dialect(self) -> str | None:
-        """ "group", "pairing", or None as long as the client has not shown which."""
-        if self.is_group:
-            return "group"
-        return "pairing" if self._head and self._head[:1] != MAGIC[:1] else None
 
     def data_to_send(self) -> bytes:
         """What must go out now; empty if nothing. Taken once."""
@@ -711,34 +941,44 @@ class ServerConnection:
         """The events that `data` completes; none after the end. RemoteProtocolError where the client talks nonsense."""
         if self._frames is not None:
             self._frames.feed(data)
-            return self._group_events(self._frames)
+            return self._framed_events(self._frames)
         self._head += data
         return self._first_events()
 
-    def accept(self, observed: Endpoint, expires_in_s: float, ping_interval_s: float) -> None:
-        if self.state is not ServerState.DECIDING:
-            raise LocalProtocolError(f"accept in state {self.state.name}: nobody asked to join")
-        self._out += encode_joined(observed, expires_in_s, ping_interval_s)
+    def accept(self, expires_in_s: float, ping_interval_s: float, probed: Endpoint | None = None) -> None:
+        """Answer a JoinRequested."""
+        self._require(ServerState.DECIDING, "accept")
+        self._out += encode_joined(self._observed, expires_in_s, ping_interval_s, probed)
         self.state = ServerState.MEMBER
 
+    def confirm(self) -> None:
+        """Answer a ProbeReceived."""
+        self._require(ServerState.DECIDING, "confirm")
+        self._out += _frame(_Type.PROBED, _pack_endpoint(self._observed))
+        self.state = ServerState.ENDED
+
+    def splice(self) -> None:
+        """Answer a RelayRequested: send what there is to send, and all further bytes are the peer's."""
+        self._require(ServerState.RELAYING, "splice")
+        self._out += _frame(_Type.SPLICED)
+        self.state = ServerState.ENDED
+
     def reject(self, code: RejectCode, reason: str) -> None:
-        """The last word to a client of the group dialect; to another there is nothing to say."""
-        if self.is_group and self.state is not ServerState.ENDED:
+        """The last word to a client that knows frames; to another there is nothing to say."""
+        if self.is_framed and self.state is not ServerState.ENDED:
             self._out += encode_rejected(code, reason)
         self.state = ServerState.ENDED
+
+    def _require(self, state: ServerState, step: str) -> None:
+        if self.state is not state:
+            raise LocalProtocolError(f"{step} in state {self.state.name}: nobody asked for it")
 
     def _first_events(self) -> Iterator[ServerEvent]:
         if self.state is ServerState.ENDED or not self._head:
             return
-        if self._head[:1] != MAGIC[:1]:
-            self.state = ServerState.PAIRING
-            name = self._head.rstrip(b"\0")
-            if len(self._head) > MAX_PAIRING_NAME or not name:
-                self.state = ServerState.ENDED
-                raise RemoteProtocolError(
-                    f"a pairing name of {len(name)} bytes in {len(self._head)}; 1 to {MAX_PAIRING_NAME} are allowed"
-                )
-            yield PairingRequested(name)
+        if self._head[0] != MAGIC[0]:
+            self.dialect = "pairing"
+            yield PairingRequested(self._pairing_name())
             return
         hello = self._head[: len(MAGIC)]
         if hello != MAGIC[: len(hello)]:
@@ -746,23 +986,40 @@ class ServerConnection:
             raise RemoteProtocolError(f"{hello!r} starts neither a pairing name nor the group dialect")
         if len(self._head) <= len(MAGIC):
             return
+        self.dialect = "group"
         version, rest = self._head[len(MAGIC)], self._head[len(MAGIC) + 1 :]
         self._head = b""
         self._frames = _Frames(MAX_CLIENT_FRAME)
         if version < 1:
-            reason = f"version {version} was offered; this server speaks 1 to {VERSION}"
-            self.reject(RejectCode.VERSION, reason)
-            yield JoinRefused(RejectCode.VERSION, reason)
+            self.state = ServerState.DECIDING
+            yield Refused(RejectCode.VERSION, f"version {version} was offered; this server speaks 1 to {VERSION}")
             return
         self._nonce = self._make_nonce()
-        self._out += _frame(_Type.CHALLENGE, _CHALLENGE.pack(min(version, VERSION), self._nonce))
+        challenge = _CHALLENGE.pack(min(version, VERSION), self._nonce) + _PORT.pack(self._probe_port)
+        self._out += _frame(_Type.CHALLENGE, challenge + _pack_endpoint(self._observed))
         self.state = ServerState.CHALLENGED
+        yield HelloReceived(self._nonce)
         self._frames.feed(rest)
-        yield from self._group_events(self._frames)
+        yield from self._framed_events(self._frames)
 
-    def _group_events(self, frames: _Frames) -> Iterator[ServerEvent]:
+    def _pairing_name(self) -> bytes:
+        """The name so far. As in a C string, a zero ends it: what follows is padding, however it was cut."""
+        head = self._head
+        name = head.partition(b"\0")[0]
+        if head[0] in _FOREIGN or not name or len(head) > MAX_PAIRING_NAME:
+            self.state = ServerState.ENDED
+            if head[0] in _FOREIGN:
+                raise RemoteProtocolError(_FOREIGN[head[0]])
+            was = f"a pairing name of {len(name)} bytes in {len(head)}"
+            raise RemoteProtocolError(f"{was}; 1 to {MAX_PAIRING_NAME} are allowed")
+        self.state = ServerState.PAIRING
+        return name
+
+    def _framed_events(self, frames: _Frames) -> Iterator[ServerEvent]:
         try:
             while self.state is not ServerState.ENDED:
+                if self.state is ServerState.RELAYING and frames:
+                    raise RemoteProtocolError(_TOO_EARLY)
                 frame = frames.next()
                 if frame is None:
                     return
@@ -773,7 +1030,7 @@ class ServerConnection:
         except RemoteProtocolError as error:
             self.reject(RejectCode.MALFORMED, str(error))
             raise
-        frames.clear()
+        frames.take()
 
     def _handle(self, kind: _Type, body: bytes) -> Iterator[ServerEvent]:
         match kind:
@@ -786,21 +1043,32 @@ class ServerConnection:
             case _Type.LEAVE:
                 self.state = ServerState.ENDED
                 yield LeaveReceived()
+            case _Type.PROBE:
+                self.dialect, self.state = "probe", ServerState.DECIDING
+                yield ProbeReceived(body[:NONCE_SIZE])
+            case _Type.JOIN:
+                self.state = ServerState.DECIDING
+                join, objection = self._claim(body, JOIN_LABEL, _decode_identity)
+                yield Refused(*objection) if objection else JoinRequested(join)
             case _:
-                yield self._join(body)
+                if self._frames:
+                    raise RemoteProtocolError(_TOO_EARLY)
+                self.dialect, self.state = "relay", ServerState.RELAYING
+                relay, objection = self._claim(body, RELAY_LABEL, _decode_relay)
+                yield Refused(*objection) if objection else RelayRequested(relay)
 
-    def _join(self, body: bytes) -> JoinRequested | JoinRefused:
+    def _claim(
+        self, body: bytes, label: bytes, decode: Callable[[bytes], Claim]
+    ) -> tuple[Claim, tuple[RejectCode, str] | None]:
+        """What a JOIN or RELAY asks for, and what is wrong with its proof."""
         try:
             (size,) = struct.unpack_from("!B", body)
-            proof, identity = body[1 : 1 + size], body[1 + size :]
-            join = _decode_identity(identity)
+            proof, claim = body[1 : 1 + size], body[1 + size :]
+            asked = decode(claim)
         except (struct.error, ValueError, LocalProtocolError) as error:
-            raise RemoteProtocolError(f"malformed JOIN: {error}") from error
-        key = self._key
-        if key is not None and not hmac.compare_digest(proof, join_proof(key, self._nonce, identity)):
-            wrong = "was made with another key" if proof else "is missing"
-            reason = f"rank {join.rank}: the join's proof {wrong}: set RENDEZVOUS_KEY to the server's key"
-            self.reject(RejectCode.BAD_PROOF, reason)
-            return JoinRefused(RejectCode.BAD_PROOF, reason)
-        self.state = ServerState.DECIDING
-        return JoinRequested(join)
+            raise RemoteProtocolError(f"malformed request: {error}") from error
+        if self._key is None or hmac.compare_digest(proof, _proof(self._key, label, self._nonce, claim)):
+            return asked, None
+        wrong = "was made with another key" if proof else "is missing"
+        reason = f"rank {asked.rank}: the proof {wrong}: set RENDEZVOUS_KEY to the server's key"
+        return asked, (RejectCode.BAD_PROOF, reason)

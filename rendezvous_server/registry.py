@@ -1,9 +1,11 @@
 """Who is connected, who waits for whom, and until when. No I/O and no clock: `now` comes in, effects go out.
 
-Every connection is in one of four phases, and each phase ends:
+Every connection is in one of six phases, and each phase ends:
 
     silent    has asked for nothing yet             handshake_timeout_s
     waiting   for the partner of a pairing name     pairing_timeout_s
+    relaying  waits for the other end of a relay    relay_timeout_s
+    spliced   to the other end                      relay_idle_timeout_s without a byte; relay_max_bytes
     member    of a group                            group_timeout_s while the group is incomplete; ping_timeout_s always
     closing   has been told its last word           close_timeout_s
 
@@ -12,163 +14,68 @@ a Close or Reject it reports nothing more of that connection but `disconnected`,
 whoever ended it.
 """
 
-from collections import OrderedDict
-from collections.abc import Collection, Hashable, Iterable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Collection, Iterator
 from math import inf
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic
 
 from rendezvous_server.admission import Connections, Rate
-from rendezvous_server.group import Group, Member, Send, describe_ranks
+from rendezvous_server.counts import Counts
+from rendezvous_server.deadlines import Deadlines
+from rendezvous_server.effects import Accept, C, Close, Confirm, Effect, Outcome, Reject, Send, Splice
+from rendezvous_server.groups import Groups
+from rendezvous_server.limits import Limit, Limits
+from rendezvous_server.pairing import Pairing
+from rendezvous_server.probes import Probes
 from rendezvous_server.protocol import (
-    MAX_WORLD_SIZE,
-    PING_FRAME,
     Endpoint,
     Join,
     LocalProtocolError,
     RejectCode,
+    Relay,
     encode_closing,
     encode_expired,
     encode_rejected,
     encode_replaced,
     pairing_address,
 )
+from rendezvous_server.relays import Relays
 
-C = TypeVar("C", bound=Hashable)  # a connection
-K = TypeVar("K", bound=Hashable)
-
-# After an announcement a group is quiet for this long per member told: announcing then takes about a tenth of a core at
-# most, however the ranks trickle in. The first news after a quiet time goes out at once, and so does completion.
-QUIET_PER_WRITE_S = 50e-6
 CLOSING_REASON = "the rendezvous server shuts down"
-
-
-class Outcome(StrEnum):
-    """How a connection ended: the closed vocabulary of the log."""
-
-    PAIRED = "paired"  # has its partner's address
-    LEFT = "left"  # a member said goodbye
-    LOST = "lost"  # a member's connection dropped
-    REPLACED = "replaced"  # by a newer attempt of the same rank
-    REJECTED = "rejected"  # a join refused with a code
-    EXPIRED = "expired"  # the partner, or the rest of the group, did not come in time
-    TIMEOUT = "timeout"  # silent after connecting, or no answer to pings
-    MALFORMED = "malformed"  # bytes that mean nothing, or a request that its dialect cannot answer
-    SLOW = "slow"  # does not read what it is sent
-    LIMITED = "limited"  # too many connections, in total or from its address
-    GONE = "gone"  # closed without having asked for anything: a health check
-    ABANDONED = "abandoned"  # closed while it waited for its partner
-    SHUTDOWN = "shutdown"  # the server ended first
-
-
-@dataclass(frozen=True, slots=True)
-class Accept(Generic[C]):
-    """Tell this connection that it is a member; its group, if incomplete, ends after `expires_in_s`."""
-
-    connection: C
-    expires_in_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Reject(Generic[C]):
-    """Tell this connection why it cannot join (if its dialect has words for it) and close it."""
-
-    connection: C
-    code: RejectCode
-    reason: str
-    outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Close(Generic[C]):
-    """Close these connections once what was sent to them is on its way; at once with `abort`."""
-
-    to: Collection[C]
-    outcome: Outcome
-    abort: bool = False
-
-
-Effect = Send[C] | Accept[C] | Reject[C] | Close[C]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    max_connections: int = 20_000  # the largest group twice: while one run's ranks leave, the next run's come
-    max_connections_per_address: int = 12_000  # the largest group behind one NAT, and some
-    max_groups: int = 2_000
-    join_burst: int = 2 * MAX_WORLD_SIZE  # joins from one address: two of the largest groups at once,
-    join_rate: float = 1_000.0  # then so many per second: a client that rejoins in a loop costs a tenth of a core
-    handshake_timeout_s: float = 10.0  # several retransmissions of a lost packet
-    pairing_timeout_s: float = 300.0  # the slowest cold start, several times
-    group_timeout_s: float = 300.0
-    ping_interval_s: float = 10.0  # well under the minute or more for which NATs remember a quiet connection
-    ping_timeout_s: float = 35.0  # three pings unanswered
-    close_timeout_s: float = 5.0
-    shutdown_grace_s: float = 5.0  # under the 10 s after which `docker stop` kills, and the 30 s of ECS
-
-
-class Deadlines(Generic[K]):
-    """Keys that fall due the same time after they were added: a queue whose head is the next one."""
-
-    def __init__(self, after_s: float) -> None:
-        self._after_s = after_s
-        self._queue: OrderedDict[K, float] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._queue)
-
-    def add(self, key: K, now: float) -> float:
-        """When it falls due."""
-        self._queue[key] = due = now + self._after_s
-        return due
-
-    def discard(self, key: K) -> bool:
-        """Whether it was there."""
-        return self._queue.pop(key, None) is not None
-
-    def left(self, key: K, now: float) -> float:
-        """Seconds until it falls due; 0 if it is overdue or not there."""
-        return max(0.0, self._queue.get(key, now) - now)
-
-    def next(self) -> float:
-        return next(iter(self._queue.values())) if self._queue else inf
-
-    def take_due(self, now: float) -> Iterator[K]:
-        while self._queue and self.next() <= now:
-            yield self._queue.popitem(last=False)[0]
-
-
-class _Waiter(NamedTuple, Generic[C]):
-    connection: C
-    record: bytes  # its address, as its partner will read it
 
 
 class Registry(Generic[C]):
     def __init__(self, limits: Limits) -> None:
         self.wake_at = inf
+        self.counts = Counts()
         self._limits = limits
         self._connections: Connections[C] = Connections(limits.max_connections, limits.max_connections_per_address)
-        self._join_rate = Rate(limits.join_burst, limits.join_rate)
+        self._request_rate = Rate(limits.join_burst, limits.join_rate)
         self._silent: Deadlines[C] = Deadlines(limits.handshake_timeout_s)
-        self._waiting: Deadlines[bytes] = Deadlines(limits.pairing_timeout_s)
-        self._waiters: dict[bytes, _Waiter[C]] = {}
-        self._names: dict[C, bytes] = {}
-        self._members: dict[C, Member[C]] = {}
+        self._probes: Probes[C] = Probes()  # of the silent
+        self._pairing: Pairing[C] = Pairing(limits.pairing_timeout_s)
+        self._groups: Groups[C] = Groups(limits, self.counts)
+        self._relays: Relays[C] = Relays(limits)
+        self._bereft: set[C] = set()  # were spliced to a connection that has dropped
         self._closing: Deadlines[C] = Deadlines(limits.close_timeout_s)
-        self._groups: dict[str, Group[C]] = {}
-        self._incomplete: Deadlines[str] = Deadlines(limits.group_timeout_s)
-        self._pings: Deadlines[str] = Deadlines(limits.ping_interval_s)
-        self._announce_at: dict[str, float] = {}  # groups with news, and when it goes out
         self._drain_at: float | None = None  # set once the server shuts down
 
     # What connections do.
 
-    def connected(self, connection: C, host: str, now: float) -> list[Effect[C]]:
-        if not self._connections.add(connection, host):
+    def connected(self, connection: C, host: str | None, now: float) -> list[Effect[C]]:
+        """None as host: `located` follows."""
+        limit = self._connections.add(connection, host)
+        if limit is not None:
+            self.counts.limits[limit] += 1
             return [Close((connection,), Outcome.LIMITED, abort=True)]
         self._wake(self._silent.add(connection, now))
         return []
+
+    def located(self, connection: C, host: str, now: float) -> list[Effect[C]]:
+        limit = self._connections.locate(connection, host)
+        if limit is None:
+            return []
+        self.counts.limits[limit] += 1
+        return self.ended(connection, Outcome.LIMITED, now, abort=True)
 
     def named(self, connection: C, name: bytes, observed: Endpoint, now: float) -> list[Effect[C]]:
         """A client of the pairing dialect gave its name, or a longer part of it than before."""
@@ -178,47 +85,90 @@ class Registry(Generic[C]):
         except LocalProtocolError:
             return [self._close((connection,), Outcome.MALFORMED, now)]
         own = record if first else b""
-        partner = self._waiters.get(name)
-        if partner is None:
-            self._waiters[name] = _Waiter(connection, record)
-            self._names[connection] = name
-            self._wake(self._waiting.add(name, now))
+        waiter = self._pairing.waiter(name)
+        if waiter is None:
+            self._wake(self._pairing.wait(name, connection, record, now))
             return [Send((connection,), own)] if own else []
-        self._end_phase(partner.connection, now)
+        self._end_phase(waiter.connection, now)
+        self.counts.pairing_s.observe(now - waiter.since)
         return [
-            Send((connection,), own + partner.record),
-            Send((partner.connection,), record),
-            self._close((connection, partner.connection), Outcome.PAIRED, now),
+            Send((connection,), own + waiter.record),
+            Send((waiter.connection,), record),
+            self._close((connection, waiter.connection), Outcome.PAIRED, now),
         ]
+
+    def greeted(self, connection: C, nonce: bytes) -> None:
+        """A client of the group dialect got this nonce, and may send a probe with it."""
+        self._probes.expect(connection, nonce)
+
+    def probed(self, connection: C, nonce: bytes, observed: Endpoint, now: float) -> list[Effect[C]]:
+        """A probe for the connection that got this nonce came from `observed`."""
+        self._end_phase(connection, now)
+        if not self._probes.note(nonce, observed):
+            late = "the connection of this probe has asked to join already, or is closed"
+            return [self._reject(connection, RejectCode.UNKNOWN, late, now)]
+        return [Confirm(connection), self._close((connection,), Outcome.PROBED, now)]
 
     def joined(self, connection: C, join: Join, observed: Endpoint, now: float) -> list[Effect[C]]:
         """A client of the group dialect asked to join, and its proof holds."""
+        probed = self._probes.take(connection)
         self._end_phase(connection, now)
         if self._drain_at is not None:
             return self._farewell([connection], encode_closing(CLOSING_REASON), Outcome.SHUTDOWN, now)
-        group = self._groups.get(join.run_id)
-        objection = self._objection(group, join, observed, now)
+        objection = self._too_often(observed.host, now) or self._groups.objection(join)
         if objection is not None:
-            return [self._reject(connection, *objection, now, Outcome.REJECTED)]
-        group = group or self._found(join, now)
-        member, former = group.add(connection, join, observed, now)
-        self._members[connection] = member
+            return [self._reject(connection, *objection, now)]
+        former = self._groups.add(connection, join, observed, now)
+        self._wake(self._groups.wake_at)
         effects: list[Effect[C]] = []
         if former is not None:
-            del self._members[former.connection]
             data = encode_replaced(join.attempt, f"attempt {join.attempt} of rank {join.rank} has joined")
-            effects += self._farewell([former.connection], data, Outcome.REPLACED, now)
-        if group.complete:
-            self._incomplete.discard(group.run_id)
-        effects.append(Accept(connection, self._incomplete.left(group.run_id, now)))
-        self._plan_announcement(group, now)
+            effects += self._farewell([former], data, Outcome.REPLACED, now)
+        effects.append(Accept(connection, self._groups.expires_in(join.run_id, now), probed))
         return effects
+
+    def relay(self, connection: C, relay: Relay, host: str, now: float) -> list[Effect[C]]:
+        """A client asked for a relay, and its proof holds."""
+        self._end_phase(connection, now)
+        if self._drain_at is not None:
+            return self._farewell([connection], encode_closing(CLOSING_REASON), Outcome.SHUTDOWN, now)
+        objection = self._too_often(host, now) or self._relay_objection(relay)
+        if objection is not None:
+            return [self._reject(connection, *objection, now)]
+        effects: list[Effect[C]] = []
+        waiter = self._relays.waiter(relay)
+        if waiter is not None:
+            self._end_phase(waiter.connection, now)
+            if waiter.relay.rank != relay.rank:
+                self.counts.relay_s.observe(now - waiter.since)
+                self._wake(self._relays.splice(waiter.connection, connection, now))
+                return [Splice(waiter.connection, connection)]
+            data = encode_replaced(relay.attempt, f"rank {relay.rank} has connected for this relay once more")
+            effects += self._farewell([waiter.connection], data, Outcome.REPLACED, now)
+        self._wake(self._relays.wait(connection, relay, now))
+        return effects
+
+    def carried(self, connection: C, size: int, now: float) -> list[Effect[C]]:
+        """So many bytes came from an end of a relay."""
+        self.counts.relayed_bytes += size
+        if self._relays.carry(connection, size, now):
+            return []
+        self.counts.limits[Limit.RELAY_BYTES] += 1
+        return self._part(connection, Outcome.LIMITED, now, abort=True)
+
+    def relayed(self, connection: C, now: float) -> list[Effect[C]]:
+        """Both ends of this connection's relay have ended, and all that they sent is on its way."""
+        return self._part(connection, Outcome.RELAYED, now)
+
+    def refused(self, connection: C, code: RejectCode, reason: str, host: str, now: float) -> list[Effect[C]]:
+        """A join or relay that cannot be accepted from anybody, such as one without proof. Who tries that too often is
+        not told any more what was wrong, so that nobody can try keys at leisure."""
+        self._end_phase(connection, now)
+        return [self._reject(connection, *(self._too_often(host, now) or (code, reason)), now)]
 
     def heard(self, connection: C, now: float) -> None:
         """Bytes came: a sign of life."""
-        member = self._members.get(connection)
-        if member is not None:
-            member.heard = now
+        self._groups.heard(connection, now)
 
     def ended(self, connection: C, outcome: Outcome, now: float, abort: bool = False) -> list[Effect[C]]:
         """The connection is of no use any more, in whatever phase it is: its client said goodbye, or misbehaved."""
@@ -234,64 +184,121 @@ class Registry(Generic[C]):
 
     def advance(self, now: float) -> list[Effect[C]]:
         """Everything that is due."""
-        late = f"no join within {self._limits.handshake_timeout_s:g} s"
-        effects: list[Effect[C]] = [
-            self._reject(connection, RejectCode.TIMEOUT, late, now, Outcome.TIMEOUT)
-            for connection in self._silent.take_due(now)
-        ]
-        effects += self._close_waiting(self._waiting.take_due(now), Outcome.EXPIRED, now)
-        for run_id in self._incomplete.take_due(now):
-            effects += self._expire(self._groups[run_id], now)
-        for run_id in list(self._pings.take_due(now)):
-            effects += self._ping(self._groups[run_id], now)
-        for run_id in [run_id for run_id, due in self._announce_at.items() if due <= now]:
-            effects += self._announce(self._groups[run_id], now)
-        if overdue := list(self._closing.take_due(now)):
-            effects.append(Close(overdue, Outcome.SLOW, abort=True))  # too late for another outcome: they have theirs
-        if self._drain_at is not None and (now >= self._drain_at or not self._silent):
-            effects += self._close_waiting(self._waiting.take_due(inf), Outcome.SHUTDOWN, now)
-            if silent := list(self._silent.take_due(inf)):
-                effects.append(self._close(silent, Outcome.SHUTDOWN, now))
-        queues = (self._silent, self._waiting, self._incomplete, self._pings, self._closing)
-        self.wake_at = min(*(queue.next() for queue in queues), *self._announce_at.values())
-        if self._drain_at is not None and self._silent:
+        effects = list(self._effects_due(now))
+        queues = (self._silent, self._pairing, self._groups, self._relays, self._closing)
+        self.wake_at = min(queue.next() for queue in queues)
+        if self._drain_at is not None and (self._silent or self._relays.spliced):
             self._wake(self._drain_at)
         return effects
 
     def drain(self, now: float) -> list[Effect[C]]:
-        """The server shuts down: members are told; names wait a little longer for clients that have connected."""
+        """The server shuts down: members are told; names wait a little longer for clients that have connected, and
+        relays for their ends."""
         self._drain_at = now + self._limits.shutdown_grace_s
-        members = list(self._members)
-        for connection in members:
+        told = [*self._groups.members, *self._relays.waiting]
+        for connection in told:
             self._end_phase(connection, now)
-        effects = self._farewell(members, encode_closing(CLOSING_REASON), Outcome.SHUTDOWN, now) if members else []
+        effects = self._farewell(told, encode_closing(CLOSING_REASON), Outcome.SHUTDOWN, now) if told else []
         return effects + self.advance(now)
+
+    # What there is.
+
+    @property
+    def draining(self) -> bool:
+        return self._drain_at is not None
+
+    def partner(self, wish: bytes | Relay) -> C | None:
+        """Who would be handed to one that came with this pairing name or for this relay now."""
+        waiter = self._relays.waiter(wish) if isinstance(wish, Relay) else self._pairing.waiter(wish)
+        return None if waiter is None else waiter.connection
+
+    def phases(self) -> dict[str, int]:
+        """How many connections are in each phase."""
+        return {
+            "silent": len(self._silent),
+            "waiting": len(self._pairing),
+            "relaying": len(self._relays.waiting),
+            "spliced": 2 * self._relays.spliced + len(self._bereft),
+            "member": len(self._groups.members),
+            "closing": len(self._closing),
+        }
+
+    def groups(self) -> dict[str, int]:
+        incomplete = self._groups.incomplete
+        return {"incomplete": incomplete, "complete": len(self._groups) - incomplete}
 
     # Parts of the above.
 
     def _wake(self, at: float) -> None:
         self.wake_at = min(self.wake_at, at)
 
+    def _effects_due(self, now: float) -> Iterator[Effect[C]]:
+        late = f"no request within {self._limits.handshake_timeout_s:g} s"
+        for connection in self._silent.take_due(now):
+            self._probes.take(connection)
+            yield self._reject(connection, RejectCode.TIMEOUT, late, now, Outcome.TIMEOUT)
+        if expired := self._pairing.take_due(now):
+            yield self._close(expired, Outcome.EXPIRED, now)
+        yield from self._relays_due(now)
+        yield from self._groups_due(now)
+        if overdue := list(self._closing.take_due(now)):
+            yield Close(overdue, Outcome.SLOW, abort=True)  # too late for another outcome: they have theirs
+        if self._drain_at is not None:
+            yield from self._drain_due(now >= self._drain_at, now)
+
+    def _relays_due(self, now: float) -> Iterator[Effect[C]]:
+        for waiter in self._relays.take_due(now):
+            peer = waiter.relay.peer
+            reason = f"rank {peer} did not connect for this relay within {self._limits.relay_timeout_s:g} s"
+            yield from self._farewell([waiter.connection], encode_expired([peer], reason), Outcome.EXPIRED, now)
+        if idle := self._relays.take_idle(now):
+            yield self._close(idle, Outcome.TIMEOUT, now, abort=True)
+        if self._bereft:
+            bereft, self._bereft = self._bereft, set()
+            yield self._close(bereft, Outcome.LOST, now)
+
+    def _groups_due(self, now: float) -> Iterator[Effect[C]]:
+        for members, data in self._groups.take_expired(now):
+            yield from self._farewell(members, data, Outcome.EXPIRED, now)
+        if mute := list(self._groups.take_mute(now)):
+            data = encode_rejected(RejectCode.TIMEOUT, f"no sign of life for {self._limits.ping_timeout_s:g} s")
+            yield from self._farewell(mute, data, Outcome.TIMEOUT, now)
+        yield from self._groups.ping(now)
+        yield from self._groups.announce(now)
+
+    def _drain_due(self, over: bool, now: float) -> Iterator[Effect[C]]:
+        """Names have nothing to hope for once nobody is silent any more; the rest has until the end."""
+        if (over or not self._silent) and (waiting := self._pairing.take_due(inf)):
+            yield self._close(waiting, Outcome.SHUTDOWN, now)
+        if over and (silent := list(self._silent.take_due(inf))):
+            for connection in silent:
+                self._probes.take(connection)
+            yield self._close(silent, Outcome.SHUTDOWN, now)
+        if over and (spliced := self._relays.take_idle(inf)):
+            yield self._close(spliced, Outcome.SHUTDOWN, now, abort=True)
+
     def _end_phase(self, connection: C, now: float) -> Outcome | None:
         """Forget what this connection waits for. How it ends if it ends here; None if that was decided before."""
         if self._silent.discard(connection):
+            self._probes.take(connection)
             if self._drain_at is not None:
                 self._wake(now)  # perhaps the last that a waiting name could hope for
             return Outcome.GONE
-        name = self._names.pop(connection, None)
-        if name is not None:
-            del self._waiters[name]
-            self._waiting.discard(name)
+        if self._closing.discard(connection):
+            return None
+        if self._pairing.forget(connection) or self._relays.forget(connection):
             return Outcome.ABANDONED
-        member = self._members.pop(connection, None)
-        if member is not None:
-            member.group.remove(member)
-            if member.group.members:
-                self._plan_announcement(member.group, now)
-            else:
-                self._dissolve(member.group)
+        if self._groups.forget(connection, now):
+            self._wake(self._groups.wake_at)
             return Outcome.LOST
-        self._closing.discard(connection)
+        other = self._relays.part(connection)
+        if other is not None:
+            self._bereft.add(other)
+            self._wake(now)
+            return Outcome.LOST
+        if connection in self._bereft:
+            self._bereft.discard(connection)
+            return Outcome.LOST
         return None
 
     def _close(self, to: Collection[C], outcome: Outcome, now: float, abort: bool = False) -> Close[C]:
@@ -299,78 +306,31 @@ class Registry(Generic[C]):
             self._wake(self._closing.add(connection, now))
         return Close(to, outcome, abort)
 
-    def _reject(self, connection: C, code: RejectCode, reason: str, now: float, outcome: Outcome) -> Reject[C]:
+    def _reject(
+        self, connection: C, code: RejectCode, reason: str, now: float, outcome: Outcome = Outcome.REJECTED
+    ) -> Reject[C]:
         self._wake(self._closing.add(connection, now))
         return Reject(connection, code, reason, outcome)
 
     def _farewell(self, to: Collection[C], data: bytes, outcome: Outcome, now: float) -> list[Effect[C]]:
         return [Send(to, data), self._close(to, outcome, now)]
 
-    def _close_waiting(self, names: Iterable[bytes], outcome: Outcome, now: float) -> list[Effect[C]]:
-        connections = [self._waiters.pop(name).connection for name in names]
-        for connection in connections:
-            del self._names[connection]
-        return [self._close(connections, outcome, now)] if connections else []
+    def _part(self, connection: C, outcome: Outcome, now: float, abort: bool = False) -> list[Effect[C]]:
+        other = self._relays.part(connection)
+        return [] if other is None else [self._close((connection, other), outcome, now, abort)]
 
-    # Groups.
+    def _too_often(self, host: str, now: float) -> tuple[RejectCode, str] | None:
+        """Counts a request that costs a proof, a place in a group or a relay."""
+        if self._request_rate.take(host, now):
+            return None
+        self.counts.limits[Limit.JOINS] += 1
+        return RejectCode.LIMIT, f"too many joins from {host}; try again in some seconds"
 
-    def _objection(
-        self, group: Group[C] | None, join: Join, observed: Endpoint, now: float
-    ) -> tuple[RejectCode, str] | None:
-        if not self._join_rate.take(observed.host, now):
-            return RejectCode.LIMIT, f"too many joins from {observed.host}; try again in some seconds"
-        if group is not None:
-            return group.objection(join)
-        if len(self._groups) >= self._limits.max_groups:
-            return RejectCode.LIMIT, f"the server is full: {len(self._groups)} groups"
+    def _relay_objection(self, relay: Relay) -> tuple[RejectCode, str] | None:
+        for rank, attempt in ((relay.rank, relay.attempt), (relay.peer, relay.peer_attempt)):
+            if not self._groups.has(relay.run_id, rank, attempt):
+                return RejectCode.UNKNOWN, f"attempt {attempt} of rank {rank} is no member of run {relay.run_id!r}"
+        if not self._relays.has_room(relay):
+            self.counts.limits[Limit.RELAYS] += 1
+            return RejectCode.LIMIT, f"the server is full: {self._limits.max_relays} relays"
         return None
-
-    def _found(self, join: Join, now: float) -> Group[C]:
-        group: Group[C] = Group(join.run_id, join.world_size)
-        self._groups[join.run_id] = group
-        self._wake(self._incomplete.add(join.run_id, now))
-        self._wake(self._pings.add(join.run_id, now))
-        return group
-
-    def _dissolve(self, group: Group[C]) -> None:
-        del self._groups[group.run_id]
-        self._incomplete.discard(group.run_id)
-        self._pings.discard(group.run_id)
-        self._announce_at.pop(group.run_id, None)
-
-    def _plan_announcement(self, group: Group[C], now: float) -> None:
-        due = now if group.completion_untold else max(now, group.quiet_until)
-        self._announce_at[group.run_id] = due = min(due, self._announce_at.get(group.run_id, inf))
-        self._wake(due)
-
-    def _announce(self, group: Group[C], now: float) -> Iterable[Effect[C]]:
-        del self._announce_at[group.run_id]
-        sends = group.announce()
-        group.quiet_until = now + QUIET_PER_WRITE_S * sum(len(send.to) for send in sends)
-        return sends
-
-    def _expire(self, group: Group[C], now: float) -> list[Effect[C]]:
-        members = [member.connection for member in group.members.values()]
-        for connection in members:
-            del self._members[connection]
-        self._dissolve(group)
-        missing = group.missing()
-        reason = (
-            f"{describe_ranks(missing)} of {group.world_size} did not join run {group.run_id!r} "
-            f"within {self._limits.group_timeout_s:g} s"
-        )
-        return self._farewell(members, encode_expired(missing, reason), Outcome.EXPIRED, now)
-
-    def _ping(self, group: Group[C], now: float) -> list[Effect[C]]:
-        """Ping the members; those that left earlier pings unanswered are gone."""
-        effects: list[Effect[C]] = []
-        mute = [m.connection for m in group.members.values() if now - m.heard >= self._limits.ping_timeout_s]
-        for connection in mute:
-            self._end_phase(connection, now)
-        if mute:
-            data = encode_rejected(RejectCode.TIMEOUT, f"no sign of life for {self._limits.ping_timeout_s:g} s")
-            effects += self._farewell(mute, data, Outcome.TIMEOUT, now)
-        if group.members:
-            effects.append(Send([member.connection for member in group.members.values()], PING_FRAME))
-            self._pings.add(group.run_id, now)
-        return effects

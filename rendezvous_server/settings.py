@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 
+from rendezvous_server.limits import Limits
 from rendezvous_server.protocol import key_from_text
-from rendezvous_server.registry import Limits
 
 DEFAULT_HOST = "0.0.0.0"  # noqa: S104 - a rendezvous server is there to be reached
 DEFAULT_PORT = 10_000
+DEFAULT_HTTP_PORT = 10_080
+LAST_PORT = 65_535
+OFF = -1  # in the place of a port
 
 # A connection that reads too slowly is dropped when so much is held back for it. The largest table (10,000 ranks with 8
 # IPv6 endpoints each) has 1.8 MB, and is one string for all members of its group.
@@ -22,15 +25,19 @@ HELP = {
     "max_connections": "connections at a time",
     "max_connections_per_address": "connections at a time from one address (an IPv6 /64 is one)",
     "max_groups": "groups at a time",
-    "join_burst": "joins from one address at once",
-    "join_rate": "joins per second from one address after that",
+    "max_relays": "relayed pairs at a time, those that wait for their other end included",
+    "join_burst": "joins and relays from one address at once",
+    "join_rate": "joins and relays per second from one address after that",
+    "relay_max_bytes": "bytes through one relay, both ways together",
     "handshake_timeout_s": "for a new connection to say what it wants",
     "pairing_timeout_s": "for the partner of a pairing name to come",
     "group_timeout_s": "for a group to be complete",
+    "relay_timeout_s": "for the other end of a relay to come",
+    "relay_idle_timeout_s": "for which a relay may carry nothing",
     "ping_interval_s": "between pings to a member",
     "ping_timeout_s": "without a sign of life, after which a member is gone",
     "close_timeout_s": "for a client to read its last word",
-    "shutdown_grace_s": "after SIGTERM for pairs that have connected to meet",
+    "shutdown_grace_s": "after SIGTERM for pairs that have connected to meet and for relays to end",
 }
 
 
@@ -38,6 +45,9 @@ HELP = {
 class Settings:
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
+    probe_port: int | None = DEFAULT_PORT + 1  # None: no NAT probe
+    http_port: int | None = DEFAULT_HTTP_PORT  # None: no HTTP
+    proxy_protocol: bool = False
     key: bytes | None = field(default=None, repr=False)
     limits: Limits = field(default_factory=Limits)
     write_buffer_bytes: int = WRITE_BUFFER_BYTES
@@ -47,13 +57,14 @@ def read_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
     """SystemExit, as argparse does it, for --help and for a value that is no good; the message names its flag."""
     parser = argparse.ArgumentParser(
         prog="python -m rendezvous_server",
-        description="Introduces ranks to each other: groups, and pairs of TCPunch or FMI clients, on one port.",
+        description="Introduces ranks to each other: groups, and pairs of TCPunch or FMI clients, on one port. Relays "
+        "what ranks send that cannot reach each other.",
         epilog="Each flag has a variable: RENDEZVOUS_PORT for --port and so on. The key that joins are authenticated "
         "with is RENDEZVOUS_KEY, or the content of the key file; without either, everybody may join. "
         "Example: RENDEZVOUS_KEY_FILE=/run/secrets/key python -m rendezvous_server --port 10000",
     )
 
-    def flag(name: str, kind: Callable[[str], object], default: object, text: str) -> None:
+    def flag(name: str, kind: Callable[[str], object], metavar: str, default: object, text: str) -> None:
         variable = f"RENDEZVOUS_{name.upper()}"
         value = default
         if environ.get(variable):
@@ -61,14 +72,37 @@ def read_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
                 value = kind(environ[variable])
             except argparse.ArgumentTypeError as error:
                 parser.error(f"variable {variable}: {error}")
-        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=value, help=f"{text} (default {default})")
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=value, metavar=metavar, help=text)
 
-    flag("host", str, DEFAULT_HOST, "address to listen on; :: is IPv6 and IPv4")
-    flag("port", _port, DEFAULT_PORT, "port to listen on; 0 takes a free one, which the first log line names")
-    flag("key_file", Path, None, "file that holds the key")
+    flag("host", str, "ADDRESS", DEFAULT_HOST, f"address to listen on; :: is IPv6 and IPv4 (default {DEFAULT_HOST})")
+    free = "0 takes a free one, which the first log line names"
+    flag("port", _port, "PORT", DEFAULT_PORT, f"port to listen on; {free} (default {DEFAULT_PORT})")
+    also_free = "a free one where --port is 0"
+    after = f"(default: the one after --port; {also_free})"
+    flag(
+        "probe_port",
+        _port_or_off,
+        "PORT",
+        None,
+        f"second port, by which ranks learn what their NAT does; or off {after}",
+    )
+    metrics = "/livez, /readyz and /metrics over HTTP"
+    flag(
+        "http_port", _port_or_off, "PORT", None, f"port of {metrics}; or off (default {DEFAULT_HTTP_PORT}; {also_free})"
+    )
+    flag(
+        "proxy_protocol",
+        _flag,
+        "true|false",
+        False,
+        "true if a load balancer puts PROXY protocol v2 headers before everything; false (the default) otherwise, "
+        "since clients could claim any address with them",
+    )
+    flag("key_file", Path, "FILE", None, "file that holds the key")
     for limit in dataclasses.fields(Limits):
-        unit = "seconds " if limit.name.endswith("_s") else ""
-        flag(limit.name, _positive(type(limit.default)), limit.default, unit + HELP[limit.name])
+        unit, metavar = ("seconds ", "SECONDS") if limit.name.endswith("_s") else ("", "NUMBER")
+        text = f"{unit}{HELP[limit.name]} (default {limit.default:,})"
+        flag(limit.name, _positive(type(limit.default)), metavar, limit.default, text)
     given = vars(parser.parse_args(argv))
 
     limits = Limits(**{limit.name: given[limit.name] for limit in dataclasses.fields(Limits)})
@@ -78,7 +112,28 @@ def read_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         key = _read_key(environ.get("RENDEZVOUS_KEY", ""), given["key_file"])
     except ValueError as error:
         parser.error(str(error))
-    return Settings(given["host"], given["port"], key, limits)
+    port: int = given["port"]
+    probe_port, http_port = given["probe_port"], given["http_port"]
+    if probe_port is None:
+        probe_port = _after(port)
+    if http_port is None:
+        http_port = DEFAULT_HTTP_PORT if port else 0
+    return Settings(
+        given["host"],
+        port,
+        None if probe_port == OFF else probe_port,
+        None if http_port == OFF else http_port,
+        given["proxy_protocol"],
+        key,
+        limits,
+    )
+
+
+def _after(port: int) -> int:
+    """The probe port where none is given."""
+    if port == 0:
+        return 0
+    return port + 1 if port < LAST_PORT else OFF
 
 
 def _read_key(text: str, file: Path | None) -> bytes | None:
@@ -96,9 +151,19 @@ def _read_key(text: str, file: Path | None) -> bytes | None:
 
 
 def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65_535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to 65535")
+    if not text.isdecimal() or int(text) > LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to {LAST_PORT}")
     return int(text)
+
+
+def _port_or_off(text: str) -> int:
+    return OFF if text == "off" else _port(text)
+
+
+def _flag(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return text == "true"
 
 
 def _positive(kind: type) -> Callable[[str], float]:

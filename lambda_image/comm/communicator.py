@@ -26,6 +26,7 @@ from lambda_image.comm.collectives import REDUCTIONS, Gathered, Reduction
 from lambda_image.comm.connector import Connector, Membership
 from lambda_image.comm.exchange import Exchange
 from lambda_image.comm.handshake import KEY_BYTES
+from lambda_image.comm.nat import Nat
 from lambda_image.comm.roster import Peer, Roster
 from lambda_image.comm.signals import Kind
 from lambda_image.comm.values import Value
@@ -166,6 +167,11 @@ class Communicator:
     def local_endpoints(self) -> tuple[Endpoint, ...]:
         """Where peers can dial this rank, as announced; empty before the join and in a world of one."""
         return self._connector.local if self._connector else ()
+
+    @property
+    def nat(self) -> Nat:
+        """What the NAT between this rank and the rendezvous server does; unknown before the join and without one."""
+        return self._connector.nat if self._connector else Nat.UNKNOWN
 
     def peers(self) -> list[PeerFacts]:
         """Every peer that was announced or has connected, by rank, in its newest attempt."""

@@ -16,6 +16,7 @@ from lambda_image.comm.candidates import Candidate, candidates
 from lambda_image.comm.channel import Channel, ChannelSettings
 from lambda_image.comm.dialing import Abandoned, Connected, Credentials, listen, race, welcome
 from lambda_image.comm.handshake import HandshakeRefused, Member
+from lambda_image.comm.nat import Nat
 from lambda_image.comm.rendezvous import FIRST_RETRY_S, LONGEST_RETRY_S, RendezvousLine
 from lambda_image.comm.roster import DIAL_LIMIT_S, Roster
 from lambda_image.errors import RendezvousRejected, RendezvousTimeout, RendezvousUnreachable, RunError
@@ -76,6 +77,7 @@ class Connector:
         self.rejected_connections = 0  # strangers, and peers that did not hold the key or wanted somebody else
         self.local: tuple[Endpoint, ...] = ()  # as announced
         self.observed: Endpoint | None = None  # as the server sees this rank
+        self.nat = Nat.UNKNOWN
         self.joined_at: float | None = None  # monotonic seconds
 
     def start(self) -> None:
@@ -131,6 +133,7 @@ class Connector:
                 join = replace(membership.join, local=self.local)
                 try:
                     self.observed = (await line.join(join, membership.rendezvous_key, membership.deadline)).observed
+                    self.nat = line.nat
                     on_failure.pop_all()
                     return line, listener
                 except RendezvousRejected as error:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 
 from lambda_image.address import Address
 from lambda_image.comm.dialing import in_words
+from lambda_image.comm.nat import Nat, nat_behaviour
 from lambda_image.errors import RendezvousRejected, RendezvousTimeout, RendezvousUnreachable
 from rendezvous_server.protocol import (
     ClientConnection,
@@ -19,6 +20,8 @@ from rendezvous_server.protocol import (
     Endpoint,
     Join,
     Joined,
+    ProbeConnection,
+    ProbeOffered,
     Rejected,
     RemoteProtocolError,
 )
@@ -29,6 +32,7 @@ SILENT_PINGS = 3  # intervals without a word until the server counts as gone; it
 SMALLEST_SILENCE_S = 5.0  # whatever interval the server names: a busy host is slower than that now and then
 RECEIVE_BYTES = 1 << 16
 FAREWELL_S = 1.0  # to hand LEAVE to the kernel
+PROBE_LIMIT_S = 0.2  # by which a probe may delay the join: two round trips within a continent, several times
 
 
 class RendezvousLine:
@@ -41,7 +45,9 @@ class RendezvousLine:
         self._silence_s = smallest_silence_s
         self._early: list[ClientEvent] = []  # told already, not handed out yet
         self._last_words = ""
-        self.local_host = Endpoint.from_sockaddr(sock.getsockname()).host
+        self._local = Endpoint.from_sockaddr(sock.getsockname())
+        self.local_host = self._local.host
+        self.nat = Nat.UNKNOWN  # once joined: what the NAT on the way to the server does
 
     @classmethod
     async def connect(cls, endpoint: str, deadline: float) -> "RendezvousLine":
@@ -70,12 +76,12 @@ class RendezvousLine:
 
     async def join(self, join: Join, key: bytes | None, deadline: float) -> Joined:
         """Become a member. Raises RendezvousRejected, RendezvousTimeout, RendezvousUnreachable."""
-        self._connection = ClientConnection(join, key)
+        self._connection = ClientConnection(join, key, probe_from=self._local)
         about = {"rank": join.rank, "endpoint": self._endpoint}
         try:
             async with asyncio.timeout_at(deadline):
                 await self._flush()
-                while not (events := await self._more()):
+                while not (events := await self._more()) or await self._probed(events):
                     pass
         except TimeoutError:
             raise RendezvousTimeout(
@@ -88,6 +94,7 @@ class RendezvousLine:
         match first:
             case Joined():
                 self._silence_s = max(SILENT_PINGS * first.ping_interval_s, self._silence_s)
+                self.nat = nat_behaviour(self._local, first.observed, first.probed)
                 return first
             case Rejected(code, reason):
                 raise RendezvousRejected(
@@ -135,6 +142,22 @@ class RendezvousLine:
     def close(self) -> None:
         self._sock.close()
 
+    async def _probed(self, events: list[ClientEvent]) -> bool:
+        """Whether these were the server's offer of a NAT probe, which has been taken, so that the join goes on. A probe
+        that fails costs PROBE_LIMIT_S at most, and that the NAT stays unknown."""
+        match events:
+            case [ProbeOffered(port, nonce)]:
+                try:
+                    async with asyncio.timeout(PROBE_LIMIT_S):
+                        await _probe(self._sock, port, ProbeConnection(nonce))
+                except (OSError, RemoteProtocolError):
+                    pass
+                assert self._connection is not None
+                self._connection.proceed()
+                await self._flush()
+                return True
+        return False
+
     async def _more(self) -> list[ClientEvent]:
         """What the next bytes mean; answers that the protocol owes are sent."""
         assert self._connection is not None
@@ -164,7 +187,7 @@ async def _connect(host: str, port: int) -> socket.socket:
     for family, kind, number, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         sock = socket.socket(family, kind, number)
         try:
-            sock.setblocking(False)
+            _share_port(sock)
             await loop.sock_connect(sock, address)
         except OSError as error:
             failure = error
@@ -176,3 +199,25 @@ async def _connect(host: str, port: int) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return sock
     raise failure
+
+
+async def _probe(control: socket.socket, port: int, probe: ProbeConnection) -> None:
+    """Let the server see this host from the local port of `control`, at another port of the server. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    with socket.socket(control.family, control.type) as sock:
+        _share_port(sock)
+        sock.bind(control.getsockname())
+        host, _, *rest = control.getpeername()
+        await loop.sock_connect(sock, (host, port, *rest))
+        await loop.sock_sendall(sock, probe.data_to_send())
+        events: list[ClientEvent] = []
+        while not events:
+            data = await loop.sock_recv(sock, RECEIVE_BYTES)
+            events = list(probe.receive_data(data)) if data else probe.receive_eof()
+
+
+def _share_port(sock: socket.socket) -> None:
+    """For a socket of which another one is to have the local port: both need both options before they are bound."""
+    sock.setblocking(False)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

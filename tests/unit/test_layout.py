@@ -50,7 +50,9 @@ def test_aws_stays_with_storage():
 
 
 def test_sockets_stay_with_the_communicator_and_the_server():
-    assert within(importers("socket"), "lambda_image/comm/", "rendezvous_server/", "statemachine/local/")
+    assert within(
+        importers("socket"), "lambda_image/comm/", "rendezvous_server/", "statemachine/local/", "scripts/bench/"
+    )
 
 
 def test_the_image_takes_one_file_of_the_server():

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rendezvous_server.admission import Connections, Rate, counted_address
+from rendezvous_server.limits import Limit
 
 
 @pytest.mark.parametrize(
@@ -19,18 +20,29 @@ def test_what_a_host_counts_as(host: str, address: str) -> None:
 
 def test_connections_are_limited_per_address_and_in_total() -> None:
     connections: Connections[int] = Connections(at_most=3, per_address=2)
-    assert [connections.add(number, host) for number, host in enumerate("aaabb")] == [True, True, False, True, False]
+    met = [connections.add(number, host) for number, host in enumerate("aaabb")]
+    assert met == [None, None, Limit.CONNECTIONS_PER_ADDRESS, None, Limit.CONNECTIONS]
     connections.remove(0)
     connections.remove(2)  # was never added
-    assert connections.add(5, "a")
+    assert connections.add(5, "a") is None
     assert len(connections) == 3
+
+
+def test_a_connection_whose_host_is_told_later_counts_from_then_on() -> None:
+    connections: Connections[int] = Connections(at_most=3, per_address=1)
+    assert [connections.add(number, None) for number in range(4)] == [None, None, None, Limit.CONNECTIONS]
+    assert connections.locate(0, "a") is None
+    assert connections.locate(1, "a") is Limit.CONNECTIONS_PER_ADDRESS
+    for number in range(3):
+        connections.remove(number)
+    assert connections.add(5, "a") is None
 
 
 def test_addresses_without_connections_are_forgotten() -> None:
     connections: Connections[int] = Connections(at_most=1, per_address=1)
     for number in range(100):
-        assert connections.add(number, f"host {number}")
-        assert not connections.add(-1, f"refused {number}")
+        assert connections.add(number, f"host {number}") is None
+        assert connections.add(-1, f"refused {number}") is not None
         connections.remove(number)
     assert not connections._counts
 

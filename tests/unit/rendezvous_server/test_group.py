@@ -17,7 +17,7 @@ class Ranks:
     """A group and its ranks; connections are names."""
 
     def __init__(self, world_size: int, topology: Topology = Topology.FULL) -> None:
-        self.group: Group[str] = Group("run-1", world_size)
+        self.group: Group[str] = Group("run-1", world_size, 0.0)
         self.topology = topology
         self.clients: dict[str, ClientConnection] = {}
         self.members: dict[str, Member[str]] = {}
@@ -30,7 +30,7 @@ class Ranks:
         assert self.group.objection(join) is None
         self.members[name], _ = self.group.add(name, join, observed(rank), 0.0)
         client = self.clients[name] = ClientConnection(join)
-        end = p.ServerConnection(None, lambda: NONCE)
+        end = p.ServerConnection(None, lambda: NONCE, observed(rank))
         list(end.receive_data(client.data_to_send()))
         list(client.receive_data(end.data_to_send()))
         list(client.receive_data(p.encode_joined(observed(rank), 1, 1)))

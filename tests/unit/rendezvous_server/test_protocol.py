@@ -9,26 +9,47 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rendezvous_server import protocol as p
-from rendezvous_server.protocol import ClientConnection, Endpoint, Join, Peer, RejectCode, ServerConnection, Topology
+from rendezvous_server.protocol import (
+    ClientConnection,
+    Endpoint,
+    Join,
+    Peer,
+    ProbeConnection,
+    RejectCode,
+    Relay,
+    RelayConnection,
+    ServerConnection,
+    Topology,
+)
 
 KEY = b"deployment key"
 NONCE = bytes(range(p.NONCE_SIZE))
 OBSERVED = Endpoint("198.51.100.7", 40_001)
 LOCAL = (Endpoint("10.0.0.5", 41_000), Endpoint("2001:db8::5", 41_000))
+PROBE_PORT = 10_001
 JOIN = Join("run-1", rank=1, world_size=4, attempt=2, local=LOCAL)
+RELAY = Relay("run-1", rank=1, attempt=2, peer=3, peer_attempt=0)
+GREETED = p.HelloReceived(NONCE)
 
 
-def server(key: bytes | None = KEY) -> ServerConnection:
-    return ServerConnection(key, lambda: NONCE)
+def server(key: bytes | None = KEY, probe_port: int = PROBE_PORT) -> ServerConnection:
+    return ServerConnection(key, lambda: NONCE, OBSERVED, probe_port)
+
+
+def challenged(client: ClientConnection | RelayConnection, key: bytes | None = KEY) -> ServerConnection:
+    """The server's end of a client that has made its request, which lies in `data_to_send`."""
+    end = server(key)
+    assert list(end.receive_data(client.data_to_send())) == [GREETED]
+    assert list(client.receive_data(end.data_to_send())) == []
+    return end
 
 
 def joined_pair(join: Join = JOIN, key: bytes | None = KEY) -> tuple[ClientConnection, ServerConnection]:
     """A client that is a member, and its server end."""
-    client, end = ClientConnection(join, key), server(key)
-    assert list(end.receive_data(client.data_to_send())) == []
-    assert list(client.receive_data(end.data_to_send())) == []
+    client = ClientConnection(join, key)
+    end = challenged(client, key)
     assert list(end.receive_data(client.data_to_send())) == [p.JoinRequested(join)]
-    end.accept(OBSERVED, 30.5, 10)
+    end.accept(30.5, 10)
     assert list(client.receive_data(end.data_to_send())) == [p.Joined(OBSERVED, 30.5, 10.0)]
     return client, end
 
@@ -56,43 +77,51 @@ def test_a_join_arrives_as_it_was_sent() -> None:
     assert end.data_to_send() == b""
 
 
+def test_a_join_may_come_byte_by_byte() -> None:
+    client = ClientConnection(JOIN)
+    end = challenged(client, None)
+    *events, last = [list(end.receive_data(bytes((byte,)))) for byte in client.data_to_send()]
+    assert events == [[]] * len(events)
+    assert last == [p.JoinRequested(JOIN)]
+
+
 @pytest.mark.parametrize("client_key", [None, KEY])
 def test_a_server_without_a_key_ignores_the_proof(client_key: bytes | None) -> None:
-    client, end = ClientConnection(JOIN, client_key), server(None)
-    list(end.receive_data(client.data_to_send()))
-    list(client.receive_data(end.data_to_send()))
-    assert list(end.receive_data(client.data_to_send())) == [p.JoinRequested(JOIN)]
+    for client, event in (
+        (ClientConnection(JOIN, client_key), p.JoinRequested(JOIN)),
+        (RelayConnection(RELAY, client_key), p.RelayRequested(RELAY)),
+    ):
+        end = challenged(client, None)
+        assert list(end.receive_data(client.data_to_send())) == [event]
 
 
 @pytest.mark.parametrize(("client_key", "said"), [(None, "is missing"), (b"other", "another key")])
-def test_a_bad_proof_is_refused_with_a_reason(client_key: bytes | None, said: str) -> None:
-    client, end = ClientConnection(JOIN, client_key), server()
-    list(end.receive_data(client.data_to_send()))
-    list(client.receive_data(end.data_to_send()))
+@pytest.mark.parametrize("client_class", [ClientConnection, RelayConnection])
+def test_a_bad_proof_is_refused_with_a_reason(client_class: Callable, client_key: bytes | None, said: str) -> None:
+    client = client_class(JOIN if client_class is ClientConnection else RELAY, client_key)
+    end = challenged(client)
     [refused] = end.receive_data(client.data_to_send())
-    assert isinstance(refused, p.JoinRefused)
+    assert isinstance(refused, p.Refused)
     assert said in refused.reason
     assert "RENDEZVOUS_KEY" in refused.reason
+    end.reject(refused.code, refused.reason)
     assert list(client.receive_data(end.data_to_send())) == [p.Rejected(RejectCode.BAD_PROOF, refused.reason)]
     assert list(end.receive_data(b"whatever")) == []
 
 
-def test_a_proof_is_worth_nothing_under_another_nonce() -> None:
-    client, end = ClientConnection(JOIN, KEY), server()
-    list(end.receive_data(client.data_to_send()))
-    list(client.receive_data(end.data_to_send()))
-    recorded = client.data_to_send()
-    replayed = ServerConnection(KEY, lambda: bytes(p.NONCE_SIZE))
+@pytest.mark.parametrize("client", [ClientConnection(JOIN, KEY), RelayConnection(RELAY, KEY)])
+def test_a_proof_is_worth_nothing_under_another_nonce(client: ClientConnection | RelayConnection) -> None:
+    challenged(client)
+    replayed = ServerConnection(KEY, lambda: bytes(p.NONCE_SIZE), OBSERVED)
     list(replayed.receive_data(p.MAGIC + b"\x01"))
-    [refused] = replayed.receive_data(recorded)
-    assert isinstance(refused, p.JoinRefused)
+    [refused] = replayed.receive_data(client.data_to_send())
+    assert isinstance(refused, p.Refused)
 
 
 @given(st.data())
-def test_the_proof_covers_every_byte_of_the_join(data: st.DataObject) -> None:
-    client, end = ClientConnection(JOIN, KEY), server()
-    list(end.receive_data(client.data_to_send()))
-    list(client.receive_data(end.data_to_send()))
+def test_the_proof_covers_every_byte_of_the_request(data: st.DataObject) -> None:
+    client = data.draw(st.sampled_from([ClientConnection(JOIN, KEY), RelayConnection(RELAY, KEY)]))
+    end = challenged(client)
     sent = bytearray(client.data_to_send())
     at = data.draw(st.integers(4, len(sent) - 1))  # behind header and proof length
     sent[at] ^= data.draw(st.integers(1, 255))
@@ -100,7 +129,7 @@ def test_the_proof_covers_every_byte_of_the_join(data: st.DataObject) -> None:
         [event] = end.receive_data(bytes(sent))
     except p.RemoteProtocolError:
         return
-    assert isinstance(event, p.JoinRefused)
+    assert isinstance(event, p.Refused)
 
 
 def test_a_newer_client_is_answered_in_this_version() -> None:
@@ -109,13 +138,16 @@ def test_a_newer_client_is_answered_in_this_version() -> None:
     assert end.dialect is None
     list(end.receive_data(b"\x09"))
     assert end.dialect == "group"
-    assert end.data_to_send() == frame(0x30, b"\x01" + NONCE)
+    client = ClientConnection(JOIN)
+    assert end.data_to_send()[3:4] == b"\x01"
+    assert list(client.receive_data(frame(0x30, b"\x01" + NONCE))) == []
 
 
 def test_version_zero_is_refused() -> None:
     end = server()
     [refused] = end.receive_data(p.MAGIC + b"\0")
-    assert isinstance(refused, p.JoinRefused)
+    assert isinstance(refused, p.Refused)
+    end.reject(refused.code, refused.reason)
     assert list(ClientConnection(JOIN).receive_data(end.data_to_send())) == [
         p.Rejected(RejectCode.VERSION, refused.reason)
     ]
@@ -128,11 +160,12 @@ def test_a_version_that_was_not_offered_is_an_error(version: int) -> None:
 
 
 def test_fields_that_a_later_server_appends_are_ignored() -> None:
-    client = ClientConnection(JOIN)
-    list(client.receive_data(frame(0x30, b"\x01" + NONCE + b"more")))
-    joined = p.encode_joined(OBSERVED, 1, 1)
+    client, end = ClientConnection(JOIN), server()
+    list(end.receive_data(client.data_to_send()))
+    list(client.receive_data(frame(0x30, end.data_to_send()[3:] + b"more")))
+    joined = p.encode_joined(OBSERVED, 1, 1, LOCAL[0])
     [event] = client.receive_data(frame(0x31, joined[3:] + b"more"))
-    assert event == p.Joined(OBSERVED, 1.0, 1.0)
+    assert event == p.Joined(OBSERVED, 1.0, 1.0, LOCAL[0])
 
 
 @pytest.mark.parametrize(
@@ -286,10 +319,11 @@ def test_codes_say_whether_to_try_again() -> None:
     assert {code for code in RejectCode if code.transient} == {RejectCode.LIMIT, RejectCode.TIMEOUT}
 
 
-def test_accept_needs_a_request() -> None:
+def test_an_answer_needs_a_request() -> None:
     end = server()
-    with pytest.raises(p.LocalProtocolError, match="NEW"):
-        end.accept(OBSERVED, 1, 1)
+    for answer in (lambda: end.accept(1, 1), end.confirm, end.splice):
+        with pytest.raises(p.LocalProtocolError, match="NEW"):
+            answer()
 
 
 def test_reject_is_said_once() -> None:
@@ -298,6 +332,125 @@ def test_reject_is_said_once() -> None:
     assert end.data_to_send() == p.encode_rejected(RejectCode.TIMEOUT, "silent")
     end.reject(RejectCode.TIMEOUT, "silent")
     assert end.data_to_send() == b""
+
+
+# NAT probes
+
+
+def probing(local: Endpoint = LOCAL[0], probe_port: int = PROBE_PORT) -> tuple[ClientConnection, list[p.ClientEvent]]:
+    """A client that comes from `local`, and what it says of the server's challenge."""
+    client, end = ClientConnection(JOIN, probe_from=local), server(None, probe_port)
+    list(end.receive_data(client.data_to_send()))
+    return client, list(client.receive_data(end.data_to_send()))
+
+
+def test_behind_a_nat_a_probe_is_offered_before_the_join() -> None:
+    client, events = probing()
+    assert events == [p.ProbeOffered(PROBE_PORT, NONCE)]
+    assert client.data_to_send() == b""
+    client.proceed()
+    end = server(None)
+    list(end.receive_data(p.MAGIC + b"\x01"))
+    assert list(end.receive_data(client.data_to_send())) == [p.JoinRequested(JOIN)]
+    end.accept(30, 10, OBSERVED)
+    end_wire = end.data_to_send()
+    assert list(client.receive_data(end_wire[end_wire.index(b"\x31") :]))[-1] == p.Joined(OBSERVED, 30, 10, OBSERVED)
+    with pytest.raises(p.LocalProtocolError, match="MEMBER"):
+        client.proceed()
+
+
+@pytest.mark.parametrize(("local", "probe_port"), [(OBSERVED, PROBE_PORT), (LOCAL[0], 0)])
+def test_without_a_nat_or_a_probe_port_the_join_goes_out_at_once(local: Endpoint, probe_port: int) -> None:
+    client, events = probing(local, probe_port)
+    assert events == []
+    assert client.data_to_send() != b""
+
+
+def test_a_server_that_does_not_know_probes_is_asked_to_join_at_once() -> None:
+    client = ClientConnection(JOIN, probe_from=LOCAL[0])
+    assert list(client.receive_data(frame(0x30, b"\x01" + NONCE))) == []
+    assert client.data_to_send() != b""
+
+
+def test_a_server_that_is_tired_of_waiting_for_the_join_says_so() -> None:
+    client, _ = probing()
+    assert list(client.receive_data(p.encode_rejected(RejectCode.TIMEOUT, "late"))) == [
+        p.Rejected(RejectCode.TIMEOUT, "late")
+    ]
+
+
+def test_a_probe_is_answered_with_what_was_seen() -> None:
+    probe, end = ProbeConnection(bytes(p.NONCE_SIZE)), server()
+    assert list(end.receive_data(probe.data_to_send())) == [GREETED, p.ProbeReceived(bytes(p.NONCE_SIZE))]
+    assert end.dialect == "probe"
+    end.confirm()
+    assert list(probe.receive_data(end.data_to_send())) == [p.Probed(OBSERVED)]
+    assert probe.receive_eof() == []
+    assert list(end.receive_data(b"more")) == []
+
+
+def test_a_probe_can_be_refused() -> None:
+    probe, end = ProbeConnection(bytes(p.NONCE_SIZE)), server()
+    list(end.receive_data(probe.data_to_send()))
+    end.reject(RejectCode.UNKNOWN, "whose?")
+    assert list(probe.receive_data(end.data_to_send())) == [p.Rejected(RejectCode.UNKNOWN, "whose?")]
+
+
+# Relays
+
+
+def relaying(key: bytes | None = KEY) -> tuple[RelayConnection, ServerConnection]:
+    client = RelayConnection(RELAY, key)
+    end = challenged(client, key)
+    assert list(end.receive_data(client.data_to_send())) == [p.RelayRequested(RELAY)]
+    assert end.dialect == "relay"
+    return client, end
+
+
+def test_once_spliced_all_bytes_are_payload() -> None:
+    client, end = relaying()
+    end.splice()
+    wire = end.data_to_send()
+    assert list(client.receive_data(wire[:-1])) == []
+    assert list(client.receive_data(wire[-1:] + b"\x7fpayload")) == [p.Spliced(b"\x7fpayload")]
+    assert client.data_to_send() == b""
+    assert client.receive_eof() == []
+
+
+def test_the_token_is_that_of_the_pair() -> None:
+    assert Relay("run-1", 3, 0, 1, 2).token == RELAY.token
+    for other in (Relay("run-2", 1, 2, 3, 0), Relay("run-1", 1, 3, 3, 0), Relay("run-1", 1, 0, 3, 2)):
+        assert other.token != RELAY.token
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [p.encode_expired([3], "late"), p.encode_replaced(2, "again"), p.encode_rejected(RejectCode.UNKNOWN, "who?")],
+)
+def test_a_relay_that_does_not_come_about_has_a_reason(wire: bytes) -> None:
+    client, _ = relaying()
+    [event] = client.receive_data(wire)
+    assert isinstance(event, p.Expired | p.Replaced | p.Rejected)
+    assert client.state is p.ClientState.ENDED
+
+
+@pytest.mark.parametrize("early", [b"x", frame(0x20)])
+def test_who_speaks_before_it_is_spliced_is_refused(early: bytes) -> None:
+    client = RelayConnection(RELAY)
+    end = challenged(client, None)
+    with pytest.raises(p.RemoteProtocolError, match="before it was spliced"):
+        list(end.receive_data(client.data_to_send() + early))
+    _, end = relaying()
+    with pytest.raises(p.RemoteProtocolError, match="before it was spliced"):
+        list(end.receive_data(early))
+
+
+@pytest.mark.parametrize(
+    "change", [{"run_id": ""}, {"rank": -1}, {"peer": p.MAX_WORLD_SIZE}, {"peer_attempt": 65_536}, {"peer": 1}]
+)
+def test_a_relay_that_cannot_be_is_refused_where_it_is_made(change: dict) -> None:
+    with pytest.raises(p.LocalProtocolError):
+        Relay(**{"run_id": "run-1", "rank": 1, "attempt": 0, "peer": 2, "peer_attempt": 0} | change)
 
 
 # Nonsense
@@ -336,6 +489,10 @@ def test_a_member_refuses(wire: bytes) -> None:
         list(client.receive_data(wire))
 
 
+def relay(run_id: bytes = b"r", size: int = 1, rank: int = 0, peer: int = 1) -> bytes:
+    return struct.pack("!HHHHB", rank, 0, peer, 0, size) + run_id
+
+
 def identity(run_id: bytes = b"r", topology: int = 0, rank: int = 0, world: int = 1, locals_: bytes = b"\0") -> bytes:
     return struct.pack("!BHHHB", topology, rank, world, 0, len(run_id)) + run_id + locals_
 
@@ -350,6 +507,9 @@ def identity(run_id: bytes = b"r", topology: int = 0, rank: int = 0, world: int 
         frame(0x10, b"\0" + identity(rank=1)),
         frame(0x10, b"\0" + identity(locals_=b"\x09")),
         frame(0x10, b"\0" + identity(locals_=b"\x01\x04\0\x50")),
+        frame(0x40, b"\0" + relay(size=2)),  # cut short
+        frame(0x40, b"\0" + relay(peer=0)),  # to itself
+        frame(0x40, b"\x05proof" + relay()[:3]),
         frame(0x11),  # LEAVE before joining
         struct.pack("!BH", 0x10, p.MAX_CLIENT_FRAME + 1),  # refused before its body comes
     ],
@@ -368,24 +528,34 @@ def test_the_server_refuses_and_says_why(wire: bytes) -> None:
 # Pairing
 
 
-def test_a_pairing_name_may_grow_and_has_no_trailing_zeros() -> None:
+def test_a_pairing_name_may_grow_until_a_zero_ends_it() -> None:
     end = server()
     assert list(end.receive_data(b"run_0")) == [p.PairingRequested(b"run_0")]
-    assert list(end.receive_data(b"_1\0\0")) == [p.PairingRequested(b"run_0_1")]
-    assert not end.is_group
+    for part in (b"_1", b"\0", b"\0stale bytes of a buffer"):
+        assert list(end.receive_data(part)) == [p.PairingRequested(b"run_0_1")]
+    assert not end.is_framed
     assert end.dialect == "pairing"
     end.reject(RejectCode.LIMIT, "full")
     assert end.data_to_send() == b""  # 8-byte records are all that such a client reads
     assert list(end.receive_data(b"2")) == []
 
 
-@pytest.mark.parametrize("wire", [b"n" * 101, b"\0" * 8, b"\x01PROXY"])
+@pytest.mark.parametrize(
+    "wire",
+    [b"n" * 101, b"n" + bytes(100), b"\0" * 8, b"\0name", b"\x01PROXY", b"\r\n\r\n\0\r\nQUIT\n", b"\x16\x03\x01"],
+)
 def test_bytes_of_neither_dialect_are_refused(wire: bytes) -> None:
     end = server()
     with pytest.raises(p.RemoteProtocolError):
         list(end.receive_data(wire))
     assert end.data_to_send() == b""
     assert list(end.receive_data(wire)) == []
+
+
+def test_what_comes_instead_of_a_name_is_named() -> None:
+    for wire, said in ((b"\r\n\r\n", "PROXY"), (b"\x16\x03\x01", "TLS")):
+        with pytest.raises(p.RemoteProtocolError, match=said):
+            list(server().receive_data(wire))
 
 
 def test_the_longest_pairing_name() -> None:
@@ -506,7 +676,7 @@ def test_how_the_bytes_are_cut_changes_nothing_for_the_server(places: list[int],
                 for event in end.receive_data(chunk):
                     events.append(event)
                     if isinstance(event, p.JoinRequested):
-                        end.accept(OBSERVED, 30, 10)
+                        end.accept(30, 10)
             except p.RemoteProtocolError as error:
                 events.append(str(error))
             return events
@@ -517,14 +687,23 @@ def test_how_the_bytes_are_cut_changes_nothing_for_the_server(places: list[int],
 
 @given(st.lists(st.binary(max_size=600), max_size=5))
 def test_no_bytes_raise_anything_but_the_protocols_error(chunks: list[bytes]) -> None:
-    for make in (server, lambda: joined_pair()[1], lambda: joined_pair()[0], lambda: ClientConnection(JOIN)):
+    for make in (
+        server,
+        lambda: joined_pair()[1],
+        lambda: joined_pair()[0],
+        lambda: relaying()[1],
+        lambda: relaying()[0],
+        lambda: ClientConnection(JOIN, probe_from=LOCAL[0]),
+        lambda: ProbeConnection(NONCE),
+    ):
         hear(make().receive_data, chunks)
-    challenged = server(None)
-    hear(challenged.receive_data, [p.MAGIC + b"\x01", *chunks])
+    hear(server(None).receive_data, [p.MAGIC + b"\x01", *chunks])
 
 
-@given(st.integers(0x10, 0x3B), st.binary(max_size=400))
+@given(st.integers(0x10, 0x4F), st.binary(max_size=400))
 def test_no_body_raises_anything_but_the_protocols_error(kind: int, body: bytes) -> None:
     hear(joined_pair()[0].receive_data, [frame(kind, body)])
-    challenged = server(None)
-    hear(challenged.receive_data, [p.MAGIC + b"\x01", frame(kind, body)])
+    hear(relaying()[0].receive_data, [frame(kind, body)])
+    hear(ClientConnection(JOIN, probe_from=LOCAL[0]).receive_data, [frame(0x30, b"\x01" + NONCE + body)])
+    hear(ProbeConnection(NONCE).receive_data, [frame(0x30, b"\x01" + NONCE), frame(kind, body)])
+    hear(server(None).receive_data, [p.MAGIC + b"\x01", frame(kind, body)])

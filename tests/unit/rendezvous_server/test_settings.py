@@ -2,18 +2,42 @@ from pathlib import Path
 
 import pytest
 
-from rendezvous_server.registry import Limits
+from rendezvous_server.limits import Limits
 from rendezvous_server.settings import HELP, Settings, read_settings
 
 
 def test_nothing_given_is_the_defaults() -> None:
-    assert read_settings([], {}) == Settings("0.0.0.0", 10_000, None, Limits())
+    assert read_settings([], {}) == Settings("0.0.0.0", 10_000, 10_001, 10_080, False, None, Limits())
+
+
+@pytest.mark.parametrize(
+    ("argv", "environ", "ports"),
+    [
+        (["--port", "7"], {}, (7, 8, 10_080)),
+        (["--port", "0"], {}, (0, 0, 0)),
+        (["--port", "65535"], {}, (65_535, None, 10_080)),
+        (["--port", "0", "--probe-port", "9", "--http-port", "0"], {}, (0, 9, 0)),
+        ([], {"RENDEZVOUS_PORT": "0", "RENDEZVOUS_HTTP_PORT": "8080", "RENDEZVOUS_PROBE_PORT": "off"}, (0, None, 8080)),
+        (["--probe-port", "off", "--http-port", "off"], {}, (10_000, None, None)),
+    ],
+)
+def test_the_other_ports_follow_the_first(
+    argv: list[str], environ: dict[str, str], ports: tuple[int, int | None, int | None]
+) -> None:
+    settings = read_settings(argv, environ)
+    assert (settings.port, settings.probe_port, settings.http_port) == ports
+
+
+def test_proxy_protocol_is_asked_for() -> None:
+    assert not read_settings([], {"RENDEZVOUS_PROXY_PROTOCOL": "false"}).proxy_protocol
+    assert read_settings([], {"RENDEZVOUS_PROXY_PROTOCOL": "true"}).proxy_protocol
+    assert read_settings(["--proxy-protocol", "true"], {}).proxy_protocol
 
 
 def test_flags_win_over_the_environment() -> None:
     environ = {"RENDEZVOUS_HOST": "::", "RENDEZVOUS_PORT": "1", "RENDEZVOUS_GROUP_TIMEOUT_S": "2.5"}
     settings = read_settings(["--port", "2", "--max-groups", "3"], environ)
-    assert settings == Settings("::", 2, None, Limits(group_timeout_s=2.5, max_groups=3))
+    assert settings == Settings("::", 2, 3, limits=Limits(group_timeout_s=2.5, max_groups=3))
 
 
 def test_an_empty_variable_is_as_good_as_none() -> None:
@@ -39,6 +63,8 @@ def test_the_key_is_read_and_never_shown(tmp_path: Path) -> None:
         (["--port", "70000"], {}, "argument --port: '70000' is not a port"),
         (["--port", "-1"], {}, "'-1' is not a port"),
         ([], {"RENDEZVOUS_PORT": "http"}, "variable RENDEZVOUS_PORT: 'http' is not a port"),
+        (["--http-port", "none"], {}, "argument --http-port: 'none' is not a port"),
+        ([], {"RENDEZVOUS_PROXY_PROTOCOL": "1"}, "variable RENDEZVOUS_PROXY_PROTOCOL: '1' is neither true nor false"),
         (["--max-groups", "1.5"], {}, "'1.5' is not a whole number greater than 0"),
         (["--join-rate", "nan"], {}, "'nan' is not a finite number greater than 0"),
         ([], {"RENDEZVOUS_PAIRING_TIMEOUT_S": "0"}, "variable RENDEZVOUS_PAIRING_TIMEOUT_S: '0' is not"),

@@ -44,7 +44,7 @@ async def nothing_more(connection: ServerConnection, writer: asyncio.StreamWrite
 
 def accepting(script: Script = nothing_more) -> Script:
     async def accept(connection: ServerConnection, writer: asyncio.StreamWriter) -> None:
-        connection.accept(SEEN, 60.0, 0.01)
+        connection.accept(60.0, 0.01)
         writer.write(connection.data_to_send())
         await script(connection, writer)
 
@@ -62,7 +62,7 @@ class Server:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.append(writer)
-        connection = ServerConnection(KEY, lambda: bytes(16))
+        connection = ServerConnection(KEY, lambda: bytes(16), SEEN)
         while data := await reader.read(1000):
             for event in connection.receive_data(data):
                 if isinstance(event, JoinRequested):

@@ -1,17 +1,19 @@
-"""What the asyncio side does by itself, with transports that do as they are told. The rest is tested with real sockets
-in tests/integration."""
+"""What a connection does by itself, with transports that do as they are told. The rest is tested with real sockets in
+tests/integration."""
 
 import asyncio
-import io
 import json
 import struct
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from rendezvous_server import protocol as p
+from rendezvous_server.connection import LONGEST_READ_BYTES, Connection
+from rendezvous_server.effects import Outcome
+from rendezvous_server.limits import Limits
+from rendezvous_server.log import Log
 from rendezvous_server.protocol import ClientConnection, Join
-from rendezvous_server.registry import Limits, Outcome
-from rendezvous_server.server import LONGEST_READ_BYTES, Connection, RendezvousServer
+from rendezvous_server.server import RendezvousServer
 from rendezvous_server.settings import Settings
 
 
@@ -54,13 +56,15 @@ class FakeTransport(asyncio.Transport):
         self.ended = "abort"
 
 
-def on_a_loop(story: Callable[[RendezvousServer, io.StringIO], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+def on_a_loop(story: Callable[[RendezvousServer, bytearray], Coroutine[Any, Any, None]]) -> Callable[[], None]:
     """The story, with a server that listens nowhere."""
 
     def test() -> None:
         async def run() -> None:
-            log = io.StringIO()
-            await story(RendezvousServer(Settings(limits=Limits(), write_buffer_bytes=10_000), log), log)
+            written = bytearray()
+            log = Log(written.extend, asyncio.get_running_loop())
+            await story(RendezvousServer(Settings(limits=Limits(), write_buffer_bytes=10_000), log), written)
+            log.close()
 
         asyncio.run(run())
 
@@ -84,7 +88,7 @@ async def turn() -> None:
 
 
 @on_a_loop
-async def test_what_one_turn_brings_is_one_write(server: RendezvousServer, log: io.StringIO) -> None:
+async def test_what_one_turn_brings_is_one_write(server: RendezvousServer, log: bytearray) -> None:
     members = [member(server, rank, 50) for rank in range(50)]
     for _, transport in members:
         assert transport.writes == 2  # the nonce, the answer to the join
@@ -95,7 +99,7 @@ async def test_what_one_turn_brings_is_one_write(server: RendezvousServer, log: 
 
 
 @on_a_loop
-async def test_a_slow_reader_is_dropped_and_the_others_are_told(server: RendezvousServer, log: io.StringIO) -> None:
+async def test_a_slow_reader_is_dropped_and_the_others_are_told(server: RendezvousServer, log: bytearray) -> None:
     slow, slow_transport = member(server, 0, 3)
     _, transport = member(server, 1, 3)
     await turn()
@@ -113,12 +117,12 @@ async def test_a_slow_reader_is_dropped_and_the_others_are_told(server: Rendezvo
     server.perform(server.registry.advance(server.now() + 1))  # after the quiet time that follows an announcement
     assert isinstance(transport.events[-1], p.PeerLeft)
     slow.connection_lost(None)
-    server.log.flush()
-    assert json.loads(log.getvalue())["outcome"] == "slow"
+    server.log.close()
+    assert json.loads(log)["outcome"] == "slow"
 
 
 @on_a_loop
-async def test_a_flood_is_not_read(server: RendezvousServer, log: io.StringIO) -> None:
+async def test_a_flood_is_not_read(server: RendezvousServer, log: bytearray) -> None:
     connection, transport = member(server, 0, 3)
     connection.data_received(bytes(LONGEST_READ_BYTES + 1))
     assert transport.ended == "abort"
@@ -126,7 +130,7 @@ async def test_a_flood_is_not_read(server: RendezvousServer, log: io.StringIO) -
 
 
 @on_a_loop
-async def test_a_flood_after_the_last_word_is_not_read_either(server: RendezvousServer, log: io.StringIO) -> None:
+async def test_a_flood_after_the_last_word_is_not_read_either(server: RendezvousServer, log: bytearray) -> None:
     connection, transport = member(server, 0, 3)
     connection.data_received(b"nonsense")
     assert transport.ended == "write_eof"
@@ -137,7 +141,7 @@ async def test_a_flood_after_the_last_word_is_not_read_either(server: Rendezvous
 
 
 @on_a_loop
-async def test_a_client_that_is_gone_before_it_is_met(server: RendezvousServer, log: io.StringIO) -> None:
+async def test_a_client_that_is_gone_before_it_is_met(server: RendezvousServer, log: bytearray) -> None:
     connection, transport = Connection(server), FakeTransport(0)
     connection.connection_made(transport)
     connection.data_received(b"name")

@@ -1,0 +1,152 @@
+"""All groups, their members, and what falls due for them. No I/O, no clock."""
+
+from collections.abc import Iterator
+from math import inf
+from typing import Generic
+
+from rendezvous_server.counts import Counts
+from rendezvous_server.deadlines import Deadlines
+from rendezvous_server.effects import C, Send
+from rendezvous_server.group import Group, Member, describe_ranks
+from rendezvous_server.limits import Limit, Limits
+from rendezvous_server.protocol import PING_FRAME, Endpoint, Join, RejectCode, encode_expired
+
+# After an announcement a group is quiet for this long per member told: announcing then takes about a tenth of a core at
+# most, however the ranks trickle in. The first news after a quiet time goes out at once, and so does completion.
+QUIET_PER_WRITE_S = 50e-6
+
+
+class Groups(Generic[C]):
+    def __init__(self, limits: Limits, counts: Counts) -> None:
+        self.wake_at = inf  # when something falls due; perhaps too early, until `next` has counted anew
+        self._limits = limits
+        self._counts = counts
+        self._groups: dict[str, Group[C]] = {}
+        self._members: dict[C, Member[C]] = {}
+        self._incomplete: Deadlines[str] = Deadlines(limits.group_timeout_s)
+        self._pings: Deadlines[str] = Deadlines(limits.ping_interval_s)
+        self._announce_at: dict[str, float] = {}  # groups with news, and when it goes out
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    @property
+    def incomplete(self) -> int:
+        return len(self._incomplete)
+
+    @property
+    def members(self) -> list[C]:
+        return list(self._members)
+
+    def has(self, run_id: str, rank: int, attempt: int) -> bool:
+        """Whether this attempt of this rank is a member."""
+        group = self._groups.get(run_id)
+        member = group.members.get(rank) if group else None
+        return member is not None and member.attempt == attempt
+
+    def objection(self, join: Join) -> tuple[RejectCode, str] | None:
+        """Why this join cannot be; None if it can."""
+        group = self._groups.get(join.run_id)
+        if group is not None:
+            return group.objection(join)
+        if len(self._groups) >= self._limits.max_groups:
+            self._counts.limits[Limit.GROUPS] += 1
+            return RejectCode.LIMIT, f"the server is full: {len(self._groups)} groups"
+        return None
+
+    def add(self, connection: C, join: Join, observed: Endpoint, now: float) -> C | None:
+        """A new member; the connection of the older attempt that it replaces is none any more."""
+        group = self._groups.get(join.run_id) or self._found(join, now)
+        member, former = group.add(connection, join, observed, now)
+        self._members[connection] = member
+        if group.complete and self._incomplete.discard(group.run_id):
+            self._counts.group_s.observe(now - group.founded)
+        self._plan_announcement(group, now)
+        if former is None:
+            return None
+        del self._members[former.connection]
+        return former.connection
+
+    def expires_in(self, run_id: str, now: float) -> float:
+        """Seconds until this group expires; 0 if it does not, being complete."""
+        return self._incomplete.left(run_id, now)
+
+    def forget(self, connection: C, now: float) -> bool:
+        """Whether it was a member."""
+        member = self._members.pop(connection, None)
+        if member is None:
+            return False
+        group = member.group
+        group.remove(member)
+        if group.members:
+            self._plan_announcement(group, now)
+        else:
+            self._dissolve(group)
+        return True
+
+    def heard(self, connection: C, now: float) -> None:
+        """Bytes came: a sign of life."""
+        member = self._members.get(connection)
+        if member is not None:
+            member.heard = now
+
+    def take_expired(self, now: float) -> Iterator[tuple[list[C], bytes]]:
+        """The members of every group that was not complete in time, none any more, and what they are told."""
+        for run_id in self._incomplete.take_due(now):
+            group = self._groups[run_id]
+            members = [member.connection for member in group.members.values()]
+            for connection in members:
+                del self._members[connection]
+            self._dissolve(group)
+            self._counts.groups_expired += 1
+            missing = group.missing()
+            was = f"{describe_ranks(missing)} of {group.world_size} did not join run {run_id!r}"
+            yield members, encode_expired(missing, f"{was} within {self._limits.group_timeout_s:g} s")
+
+    def take_mute(self, now: float) -> Iterator[C]:
+        """Members that left several pings unanswered, none any more; looked for when their group is due for a ping."""
+        for run_id in self._pings.due(now):
+            for member in list(self._groups[run_id].members.values()):
+                if now - member.heard >= self._limits.ping_timeout_s:
+                    self.forget(member.connection, now)
+                    yield member.connection
+
+    def ping(self, now: float) -> Iterator[Send[C]]:
+        for run_id in list(self._pings.take_due(now)):
+            self._pings.add(run_id, now)
+            yield Send([member.connection for member in self._groups[run_id].members.values()], PING_FRAME)
+
+    def announce(self, now: float) -> Iterator[Send[C]]:
+        """What brings the members of every group with news up to date."""
+        for run_id in [run_id for run_id, due in self._announce_at.items() if due <= now]:
+            del self._announce_at[run_id]
+            group = self._groups[run_id]
+            sends = group.announce()
+            group.quiet_until = now + QUIET_PER_WRITE_S * sum(len(send.to) for send in sends)
+            yield from sends
+
+    def next(self) -> float:
+        """When something falls due."""
+        self.wake_at = min(self._incomplete.next(), self._pings.next(), *self._announce_at.values())
+        return self.wake_at
+
+    def _found(self, join: Join, now: float) -> Group[C]:
+        group: Group[C] = Group(join.run_id, join.world_size, now)
+        self._groups[join.run_id] = group
+        self._wake(self._incomplete.add(join.run_id, now))
+        self._wake(self._pings.add(join.run_id, now))
+        return group
+
+    def _dissolve(self, group: Group[C]) -> None:
+        del self._groups[group.run_id]
+        self._incomplete.discard(group.run_id)
+        self._pings.discard(group.run_id)
+        self._announce_at.pop(group.run_id, None)
+
+    def _plan_announcement(self, group: Group[C], now: float) -> None:
+        due = now if group.completion_untold else max(now, group.quiet_until)
+        self._announce_at[group.run_id] = due = min(due, self._announce_at.get(group.run_id, inf))
+        self._wake(due)
+
+    def _wake(self, at: float) -> None:
+        self.wake_at = min(self.wake_at, at)

@@ -1,0 +1,80 @@
+"""The server's log: JSON lines, one event per line, which never make the server wait for whoever reads them."""
+
+import asyncio
+import json
+import os
+import threading
+from collections.abc import Callable
+
+DELAY_S = 0.1  # lines wait that long for others: thousands of connections a second cost tens of writes
+MAX_LINES = 20_000  # about 4 MB: the largest group leaving twice, while the reader of the log pauses
+CLOSING_S = 2.0  # for a reader that has stalled to take the last lines
+
+
+class Log:
+    """`write` is called in a thread of its own and may block for as long as it likes: then lines pile up to MAX_LINES,
+    further ones are dropped, and how many is told once it goes on. An OSError of it ends the log, not the server."""
+
+    def __init__(self, write: Callable[[bytes], None], loop: asyncio.AbstractEventLoop) -> None:
+        self._write = write
+        self._loop = loop
+        self._lines: list[str] = []
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._closed = False
+        self._gone = False
+        self._dropped_untold = 0
+        self.dropped = 0
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
+
+    def event(self, event: str, **fields: object) -> None:
+        line = json.dumps({"event": event, **fields})
+        with self._lock:
+            if self._gone or len(self._lines) >= MAX_LINES:
+                self.dropped += 1
+                self._dropped_untold += 1
+                return
+            first = not self._lines
+            self._lines.append(line)
+        if first:
+            self._loop.call_later(DELAY_S, self._wake.set)
+
+    def flush(self) -> None:
+        """Do not wait for further lines. Returns at once."""
+        self._wake.set()
+
+    def close(self, limit_s: float = CLOSING_S) -> None:
+        """Returns when all lines are written, or after `limit_s`."""
+        self._closed = True
+        self._wake.set()
+        self._thread.join(limit_s)
+
+    def _run(self) -> None:
+        try:
+            while not (self._closed and not self._lines):
+                self._wake.wait()
+                self._wake.clear()
+                self._write(self._take())
+        except OSError:
+            self._gone = True  # whoever read the log, or the disk is full: the server goes on without
+            self._lines.clear()
+
+    def _take(self) -> bytes:
+        with self._lock:
+            lines, self._lines = self._lines, []
+            if self._dropped_untold:
+                lines.append(json.dumps({"event": "log_lines_dropped", "lines": self._dropped_untold}))
+                self._dropped_untold = 0
+        return "".join(f"{line}\n" for line in lines).encode()
+
+
+def to_descriptor(descriptor: int) -> Callable[[bytes], None]:
+    """Writes to an open file, past Python's buffers: those would be flushed, and waited for, when the process ends."""
+
+    def write(data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+
+    return write

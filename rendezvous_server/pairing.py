@@ -1,0 +1,50 @@
+"""Who waits under which pairing name. No I/O, no clock."""
+
+from math import inf
+from typing import Generic, NamedTuple
+
+from rendezvous_server.deadlines import Deadlines
+from rendezvous_server.effects import C
+
+
+class Waiter(NamedTuple, Generic[C]):
+    connection: C
+    record: bytes  # its address, as its partner will read it
+    since: float
+
+
+class Pairing(Generic[C]):
+    """One connection at most waits under a name, and under one name only."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._waiters: dict[bytes, Waiter[C]] = {}
+        self._names: dict[C, bytes] = {}
+        self._due: Deadlines[bytes] = Deadlines(timeout_s)
+        self.next = self._due.next
+
+    def __len__(self) -> int:
+        return len(self._waiters)
+
+    def waiter(self, name: bytes) -> Waiter[C] | None:
+        return self._waiters.get(name)
+
+    def wait(self, name: bytes, connection: C, record: bytes, now: float) -> float:
+        """Nobody waits under this name. When the wait ends."""
+        self._waiters[name] = Waiter(connection, record, now)
+        self._names[connection] = name
+        return self._due.add(name, now)
+
+    def forget(self, connection: C) -> bool:
+        """Whether it waited."""
+        name = self._names.pop(connection, None)
+        if name is None:
+            return False
+        del self._waiters[name]
+        self._due.discard(name)
+        return True
+
+    def take_due(self, now: float = inf) -> list[C]:
+        connections = [self._waiters.pop(name).connection for name in self._due.take_due(now)]
+        for connection in connections:
+            del self._names[connection]
+        return connections

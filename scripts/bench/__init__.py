@@ -1,0 +1,32 @@
+"""cosmicai bench: how fast the parts of the system are, on this machine.
+
+Each benchmark is a module of this package with HELP, EXAMPLE, `add_arguments` and `run`, as a command is; what they
+share stands beside them.
+"""
+
+import argparse
+import importlib
+
+HELP = "measure a part of the system on this machine"
+EXAMPLE = "cosmicai bench rendezvous --quick"
+BENCHMARKS = ("rendezvous",)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    subparsers = parser.add_subparsers(metavar="BENCHMARK", required=True)
+    for name in BENCHMARKS:
+        module = importlib.import_module(f"scripts.bench.{name}")
+        subparser = subparsers.add_parser(
+            name,
+            help=module.HELP,
+            description=module.HELP,
+            epilog=f"example: {module.EXAMPLE}",
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        module.add_arguments(subparser)
+        subparser.set_defaults(benchmark=module.run)
+
+
+def run(args: argparse.Namespace) -> int:
+    status: int = args.benchmark(args)
+    return status

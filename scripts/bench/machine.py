@@ -1,0 +1,76 @@
+"""What a measurement ran on, without which its figures mean little."""
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+
+def describe_machine(packages: Sequence[str]) -> dict[str, Any]:
+    """Processor, memory, system, versions of Python and `packages` (None: not installed), load average by now."""
+    return {
+        "cpu": cpu_model(_read("/proc/cpuinfo")) or platform.processor() or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_mb": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1_000_000,
+        "system": platform.platform(),
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "versions": {name: _version(name) for name in packages},
+        "load_average": [round(load, 2) for load in os.getloadavg()],
+        "command": sys.argv[1:],
+    }
+
+
+def cpu_model(cpuinfo: str) -> str:
+    """The first model name in the text of /proc/cpuinfo; empty if it names none (ARM has part numbers only)."""
+    for line in cpuinfo.splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return ""
+
+
+class OtherWork:
+    """What else the machine does while something is measured: a busy machine's figures are to be taken again."""
+
+    def __init__(self, measured_cpu_s: Callable[[], float | None]) -> None:
+        """`measured_cpu_s` reads the CPU time of what is measured beside this process; None: not known."""
+        self._measured_cpu_s = measured_cpu_s
+        self._began = self._read()
+
+    def cores(self) -> float | None:
+        """How many cores it took since then, what the host took from a virtual machine included."""
+        began, now = self._began, self._read()
+        if began is None or now is None:
+            return None
+        (busy_before, own_before, then), (busy, own, at) = began, now
+        return max(0.0, (busy - busy_before - own + own_before) / (at - then))
+
+    def _read(self) -> tuple[float, float, float] | None:
+        measured, stat = self._measured_cpu_s(), _read("/proc/stat")
+        if measured is None or not stat:
+            return None
+        return busy_s(stat, os.sysconf("SC_CLK_TCK")), measured + time.process_time(), time.perf_counter()
+
+
+def busy_s(stat: str, ticks_per_s: int) -> float:
+    """Seconds that all cores together have worked, from the text of /proc/stat: all but idle and iowait."""
+    user, nice, system, _, _, irq, softirq, steal = map(int, stat.split(maxsplit=9)[1:9])
+    return (user + nice + system + irq + softirq + steal) / ticks_per_s
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,238 @@
+"""Load in the group dialect: all ranks of a world, in one thread on non-blocking sockets and epoll.
+
+So that the server is what is measured, a rank here counts frames and rows and takes nothing apart: parsing 4,096 tables
+of 4,096 rows would take this process a minute. The join, though, comes from the real client (its proof needs the
+server's nonce), and what every so-manieth rank was sent is kept and, when the clock has stopped, read by the real
+client's parser and compared with the addresses that the ranks' sockets really have.
+"""
+
+import gc
+import resource
+import socket
+import struct
+from dataclasses import dataclass
+from errno import EINPROGRESS, errorcode
+from select import EPOLLIN, EPOLLOUT, epoll
+from time import perf_counter
+
+from rendezvous_server.protocol import (
+    COMPLETE_FRAME,
+    PING_FRAME,
+    ROOT,
+    ClientConnection,
+    ClientState,
+    Endpoint,
+    Join,
+    Peer,
+    RemoteProtocolError,
+    Topology,
+    encode_joined,
+    encode_peers,
+    encode_row,
+)
+from scripts.bench.errors import BenchmarkError
+from scripts.bench.rendezvous.servers import Server
+from scripts.bench.rounds import Round
+
+TABLES_READ = 64  # in full, of each group; all of a smaller one
+CONNECTS_AT_ONCE = 64  # then a look at what the server has answered, so that it is never without work
+DEADLINE_S = 60.0  # a hundred times what the largest group needs
+RECEIVE_BYTES = 1 << 20
+EVENTS_AT_ONCE = 1024
+SPARE_FILES = 64  # descriptors for everything that is not a rank
+
+HEADER = struct.Struct("!BH")  # type, length of the body
+LOOPBACK = Endpoint("127.0.0.1", 1)
+JOINED, PEERS, COMPLETE, PING = KNOWN = tuple(
+    frame[0] for frame in (encode_joined(LOOPBACK, 0, 0), encode_peers([b"row"]), COMPLETE_FRAME, PING_FRAME)
+)
+
+
+def raise_file_limit() -> int:
+    """To the most that this process may have; how many ranks that is enough for."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard - SPARE_FILES
+
+
+def local_endpoint(rank: int) -> Endpoint:
+    """What a rank announces of itself: each has its own host, as on Lambda."""
+    return Endpoint(f"10.0.{rank >> 8}.{rank & 255}", 40_000)
+
+
+@dataclass(slots=True)
+class FrameCounter:
+    """Counts what a stream of frames holds, however it was cut on the way. Rows have `row_bytes` each."""
+
+    row_bytes: int
+    frames: int = 0
+    rows: int = 0
+    complete: bool = False
+    objection: str = ""
+    _header: bytes = b""
+    _left: int = 0  # bytes of the present frame's body that are still to come
+
+    def feed(self, data: memoryview) -> None:
+        at, end = 0, len(data)
+        while at < end:
+            if self._left:
+                skipped = min(self._left, end - at)
+                self._left -= skipped
+                at += skipped
+                continue
+            taken = min(HEADER.size - len(self._header), end - at)
+            self._header += data[at : at + taken]
+            at += taken
+            if len(self._header) == HEADER.size:
+                kind, self._left = HEADER.unpack(self._header)
+                self._header = b""
+                self._count(kind, self._left, data[at : at + self._left])
+
+    def _count(self, kind: int, size: int, body: memoryview) -> None:
+        self.frames += 1
+        if kind == PEERS:
+            rows, rest = divmod(size, self.row_bytes)
+            self.rows += rows
+            if rest:
+                self.objection = f"a table of {size} bytes, where a row has {self.row_bytes}"
+        elif kind == COMPLETE:
+            self.complete = True
+        elif kind not in KNOWN:  # the server's last word: a code, and a reason in words
+            self.objection = f"a frame of type 0x{kind:02x}: {bytes(body).decode(errors='replace')}"
+
+
+@dataclass(slots=True, eq=False)
+class _Rank:
+    connection: ClientConnection
+    counter: FrameCounter
+    due: int  # rows of others; its own may come as well
+    sock: socket.socket
+    kept: bytearray | None  # all that came after its join, if its table is to be read
+    received: int = 0  # bytes
+    told: bool = False  # has its whole table
+
+
+class GroupLoad:
+    """One bootstrap of a group. `fault` says what went wrong, in words."""
+
+    def __init__(self, server: Server, world_size: int, topology: Topology, run_id: str) -> None:
+        self._server = server
+        self._run_id = run_id
+        self._world_size = world_size
+        self._topology = topology
+        self._buffer = memoryview(bytearray(RECEIVE_BYTES))
+        self._epoll = epoll()
+        self._ranks: list[_Rank] = []
+        self._by_number: dict[int, _Rank] = {}
+        self._told = 0
+        self.fault = ""
+
+    def run(self) -> Round:
+        """From the first connect to the last rank's full table; empty after a fault."""
+        gc.collect()
+        gc.disable()
+        try:
+            self._make_ranks()
+            figures = self._bootstrap()
+            if not self.fault:
+                figures["tables_read"] = self._read_tables()
+            return {} if self.fault else figures
+        finally:
+            gc.enable()
+            for rank in self._ranks:
+                rank.sock.close()
+            self._epoll.close()
+
+    def _make_ranks(self) -> None:
+        keep_each = max(1, self._world_size // TABLES_READ)
+        for rank in range(self._world_size):
+            join = Join(self._run_id, rank, self._world_size, local=(local_endpoint(rank),), topology=self._topology)
+            self._ranks.append(
+                _Rank(
+                    ClientConnection(join, self._server.key),
+                    FrameCounter(len(encode_row(join, LOOPBACK))),
+                    self._world_size - 1 if join.wants_all else 1,
+                    socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK),
+                    bytearray() if rank % keep_each == 0 else None,
+                )
+            )
+
+    def _bootstrap(self) -> Round:
+        idle_mb, _ = self._server.memory_mb()
+        cpu_before, began = self._server.cpu_s(), perf_counter()
+        for number, rank in enumerate(self._ranks, start=1):
+            self._connect(rank)
+            if number % CONNECTS_AT_ONCE == 0:
+                self._poll(0)
+        while self._told < self._world_size and not self.fault:
+            self._poll(1)
+            if perf_counter() > began + DEADLINE_S:
+                self.fault = f"{self._told} of {self._world_size} ranks had their table after {DEADLINE_S:g} s"
+        seconds, cpu_after = perf_counter() - began, self._server.cpu_s()
+        memory_mb, peak_mb = self._server.memory_mb()
+        assert cpu_before is not None
+        assert cpu_after is not None
+        return {
+            "ms": 1e3 * seconds,
+            "messages": self._world_size + sum(rank.counter.frames for rank in self._ranks),  # each had a challenge
+            "bytes": sum(rank.received for rank in self._ranks),
+            "server_cpu_s": cpu_after - cpu_before,
+            "server_idle_mb": idle_mb,
+            "server_mb": memory_mb,
+            "server_peak_mb": peak_mb,
+        }
+
+    def _poll(self, timeout_s: float) -> None:
+        for number, mask in self._epoll.poll(timeout_s, EVENTS_AT_ONCE):
+            rank = self._by_number[number]
+            try:
+                if mask & EPOLLOUT:
+                    self._epoll.modify(number, EPOLLIN)
+                    rank.sock.send(rank.connection.data_to_send())  # HELLO
+                else:
+                    self._receive(rank)
+            except (OSError, RemoteProtocolError) as error:
+                self.fault = f"rank {rank.connection.join.rank}: {error}"
+
+    def _connect(self, rank: _Rank) -> None:
+        error = rank.sock.connect_ex((self._server.host, self._server.port))
+        if error not in (0, EINPROGRESS):
+            raise BenchmarkError(f"no connection to {self._server.host}:{self._server.port}: {errorcode[error]}")
+        self._by_number[rank.sock.fileno()] = rank
+        self._epoll.register(rank.sock.fileno(), EPOLLIN | EPOLLOUT)  # out: as soon as the connection stands
+
+    def _receive(self, rank: _Rank) -> None:
+        size = rank.sock.recv_into(self._buffer)
+        data, counter = self._buffer[:size], rank.counter
+        rank.received += size
+        if not size:
+            self.fault = self.fault or f"rank {rank.connection.join.rank}: the server closed the connection"
+        elif rank.connection.state is ClientState.HELLO:
+            for event in rank.connection.receive_data(bytes(data)):
+                self.fault = f"rank {rank.connection.join.rank}: {event}"
+            rank.sock.send(rank.connection.data_to_send())
+        else:
+            counter.feed(data)
+            if rank.kept is not None:
+                rank.kept += data
+            if counter.objection:
+                self.fault = f"rank {rank.connection.join.rank}: {counter.objection}"
+            if counter.complete and counter.rows >= rank.due and not rank.told:
+                rank.told = True
+                self._told += 1
+
+    def _read_tables(self) -> int:
+        """How many tables were read; sets `fault` where one is not what it should be."""
+        table = {
+            number: Peer(number, 0, Endpoint.from_sockaddr(rank.sock.getsockname()), (local_endpoint(number),))
+            for number, rank in enumerate(self._ranks)
+        }
+        kept = [rank for rank in self._ranks if rank.kept is not None]
+        for rank in kept:
+            own, connection = rank.connection.join.rank, rank.connection
+            for _ in connection.receive_data(bytes(rank.kept or b"")):
+                pass
+            due = table if connection.join.wants_all else {ROOT: table[ROOT]}
+            if connection.peers != {number: peer for number, peer in due.items() if number != own}:
+                self.fault = f"rank {own} was given another table than the one of {len(due)} rows that it should have"
+        return len(kept)

@@ -1,0 +1,45 @@
+"""What is measured, how often, and in which order."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from rendezvous_server.protocol import Topology
+from scripts.bench.rendezvous.pairing import Case
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    rounds: int = 5
+    pairings: int = 5_000  # of each round: about a second
+    warm_up: int = 500  # pairings before the first round
+    in_flight: tuple[int, ...] = (2, 50, 200)
+    crowds: tuple[tuple[int, int], ...] = ((0, 100), (300, 0), (300, 100))  # slow ones first: silence may stop a server
+    worlds: tuple[int, ...] = (4, 64, 512, 4096)
+    relay_bytes: int = 1 << 30  # about half a second
+
+    def pairing_rounds(self) -> Iterator[list[Case]]:
+        """Cases to be measured one after the other, the first of them without a crowd: what the others are compared to.
+
+        Without crowds at all comes first, so that what a crowd does to a server spoils nothing.
+        """
+        for in_flight in self.in_flight:
+            yield from [[Case(in_flight)]] * self.rounds
+        if not self.crowds:
+            return
+        for in_flight in self.in_flight:
+            crowded = [Case(in_flight, silent, slow) for silent, slow in self.crowds]
+            yield from [[Case(in_flight), *crowded]] * self.rounds
+
+    def steps(self, parts: Collection[str], servers: int) -> int:
+        """How many rounds that are, for parts by name."""
+        pairing = sum(len(cases) for cases in self.pairing_rounds()) * servers
+        group = len(list(self.groups())) * self.rounds
+        return pairing * ("pairing" in parts) + group * ("group" in parts) + self.rounds * ("relay" in parts)
+
+    def groups(self) -> Iterator[tuple[Topology, int]]:
+        for topology in Topology:
+            for world_size in self.worlds:
+                yield topology, world_size
+
+
+QUICK = Plan(rounds=2, pairings=1_000, warm_up=200, worlds=(4, 64, 512), relay_bytes=1 << 28)

@@ -1,0 +1,116 @@
+"""The servers that are measured: ours, started here as a process of its own, and perhaps another that runs already."""
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lambda_image.address import Address
+from scripts.bench.errors import BenchmarkError
+
+OURS = "ours"
+ROOT = Path(__file__).resolve().parents[3]
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 10.0
+POLL_INTERVAL_S = 0.01
+# Everything at its default, except: loopback, free ports, and a key, so that joins are authenticated.
+ENVIRON = {"RENDEZVOUS_HOST": "127.0.0.1", "RENDEZVOUS_PORT": "0", "RENDEZVOUS_HTTP_PORT": "0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    name: str
+    host: str
+    port: int
+    pid: int | None = None  # None: not a process of this machine, or not known
+    key: bytes | None = None
+
+    def cpu_s(self) -> float | None:
+        """CPU time that the process has used so far."""
+        if self.pid is None:
+            return None
+        return cpu_s(_proc(self.pid, "stat"), os.sysconf("SC_CLK_TCK"))
+
+    def memory_mb(self) -> tuple[float, float]:
+        """What the process holds now, and the most that it ever held."""
+        assert self.pid is not None
+        status = _proc(self.pid, "status")
+        return memory_mb(status, "VmRSS"), memory_mb(status, "VmHWM")
+
+
+def other_server(address: Address, pid: int | None) -> Server:
+    """One that runs already. Raises BenchmarkError where its name or its process is unknown."""
+    try:
+        found = socket.getaddrinfo(address.host, address.port, socket.AF_INET, socket.SOCK_STREAM)
+    except OSError as error:
+        raise BenchmarkError(f"{address} has no IPv4 address: {error.strerror}") from error
+    server = Server(str(address), str(found[0][4][0]), address.port, pid)
+    server.cpu_s()
+    return server
+
+
+@contextmanager
+def our_server() -> Iterator[Server]:
+    """A fresh one. Its log goes to a file, as it would under a supervisor, so that nobody has to read along."""
+    key = secrets.token_hex(32)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RENDEZVOUS_")}
+    with tempfile.TemporaryFile("w+") as log, tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "rendezvous_server"],
+            cwd=ROOT,
+            env={**inherited, **ENVIRON, "RENDEZVOUS_KEY": key},
+            stdout=log,
+            stderr=errors,
+        )
+        try:
+            deadline = time.monotonic() + START_TIMEOUT_S
+            while not (line := _first_line(log.fileno())):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    errors.seek(0)
+                    last_word = errors.read().strip().rpartition("\n")[2]
+                    raise BenchmarkError(f"the rendezvous server did not start: {last_word or 'it said nothing'}")
+                time.sleep(POLL_INTERVAL_S)
+            listening = json.loads(line)
+            yield Server(OURS, listening["host"], listening["port"], process.pid, key.encode())
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def cpu_s(stat: str, ticks_per_s: int) -> float:
+    """User and system time in the text of /proc/PID/stat, whose second field may hold anything, in parentheses."""
+    fields = stat.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / ticks_per_s
+
+
+def memory_mb(status: str, field: str) -> float:
+    """A size in the text of /proc/PID/status, which counts in KiB."""
+    for line in status.splitlines():
+        name, _, value = line.partition(":")
+        if name == field:
+            return int(value.split()[0]) * 1024 / 1e6
+    raise BenchmarkError(f"/proc/PID/status says nothing about {field}")
+
+
+def _proc(pid: int, name: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_text()
+    except OSError as error:
+        raise BenchmarkError(f"process {pid} cannot be looked at: {error.strerror}. Has it ended?") from error
+
+
+def _first_line(file: int) -> str:
+    text, newline, _ = os.pread(file, 4096, 0).decode().partition("\n")
+    return text if newline else ""

@@ -1,0 +1,120 @@
+"""The figures as tables for people."""
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from scripts.bench.rendezvous.group import TABLES_READ
+from scripts.bench.rendezvous.measure import OTHER_WORK, Results
+from scripts.bench.rendezvous.pairing import SLOW_S
+from scripts.bench.rendezvous.relay import WRITE_BYTES
+from scripts.bench.rounds import Series, Spread, spread
+
+PAIRING_COLUMNS = {
+    "pairings_per_s": "pairings/s",
+    "p99_ms": "p99 ms",
+    "p99_to_alone": "p99 to alone",
+    "cpu_us_per_pairing": "CPU µs each",
+}
+GROUP_COLUMNS = {
+    "ms": "last table ms",
+    "messages": "messages",
+    "bytes": "bytes",
+    "server_cpu_s": "CPU s",
+    "server_peak_mb": "peak MB",
+}
+NOTHING = "-"
+RELAY_COLUMNS = {
+    "raw_mb_per_s": "raw MB/s",
+    "relay_mb_per_s": "relayed MB/s",
+    "share_of_raw": "relayed / raw",
+    "server_cpu_s_per_gb": "CPU s per GB",
+    "server_peak_mb": "peak MB",
+}
+PAIRING_HOW = (
+    "A pairing lasts from the first connect until both ends have both addresses, which are checked. Slow clients pause "
+    f"{1e3 * SLOW_S:g} ms before they say their name; alone is the same number in flight, measured just before."
+)
+GROUP_HOW = (
+    "From the first connect to the last rank's full table. The real client reads about "
+    f"{TABLES_READ} of the tables in full; of the other ranks rows and frames are counted."
+)
+RELAY_HOW = (
+    f"Writes of {WRITE_BYTES >> 20} MiB through the server and through a raw loopback pair of sockets. Each end has a "
+    "thread of its own: a relay is at work on three cores, where there are so many."
+)
+
+
+def result_tables(results: Results) -> RenderableType:
+    parts: list[RenderableType] = []
+    if results.pairing:
+        parts.append(_pairing_table([*results.pairing, *results.pairing_ratios]))
+    if results.group:
+        parts.append(_group_table(results.group))
+    if results.relay:
+        parts.append(_relay_table(results.relay))
+    parts.append(Text("Medians of the rounds, with the lowest and the highest." + _disturbance(results)))
+    return Group(*parts)
+
+
+def _disturbance(results: Results) -> str:
+    """How busy the machine was with other things: they make everything here slower, latencies most."""
+    series = [*results.pairing, *results.group, *results.relay]
+    cores = [figures[OTHER_WORK] for one in series for figures in one.rounds if OTHER_WORK in figures]
+    if not cores:
+        return ""
+    figure = spread(cores)
+    return f" Other work took {figure.median:.2f} cores meanwhile, {figure.high:.2f} in the busiest round."
+
+
+def _pairing_table(series: Sequence[Series]) -> Table:
+    table = _table("pairings", PAIRING_HOW, ("in flight", "silent", "slow", "server"), PAIRING_COLUMNS)
+    for one in sorted(series, key=lambda one: (one.labels["silent"], one.labels["slow"], one.labels["in_flight"])):
+        crowd = (str(one.labels[kind] or NOTHING) for kind in ("silent", "slow"))
+        table.add_row(str(one.labels["in_flight"]), *crowd, one.labels["server"], *_cells(one, PAIRING_COLUMNS))
+    return table
+
+
+def _group_table(series: Sequence[Series]) -> Table:
+    table = _table("group bootstrap", GROUP_HOW, ("ranks", "topology"), GROUP_COLUMNS)
+    for one in series:
+        table.add_row(f"{one.labels['world_size']:,}", one.labels["topology"], *_cells(one, GROUP_COLUMNS))
+    return table
+
+
+def _relay_table(series: Sequence[Series]) -> Table:
+    table = _table("relay", RELAY_HOW, (), RELAY_COLUMNS)
+    for one in series:
+        table.add_row(*_cells(one, RELAY_COLUMNS))
+    return table
+
+
+def _table(title: str, how: str, labels: Sequence[str], figures: Mapping[str, str]) -> Table:
+    table = Table(title=title, title_justify="left", caption=how, caption_justify="left")
+    for name in labels:
+        table.add_column(name, justify="left" if name in ("server", "topology") else "right")
+    for name in figures.values():
+        table.add_column(name, justify="right")
+    return table
+
+
+def _cells(series: Series, columns: Mapping[str, str]) -> list[str]:
+    figures = series.figures()
+    return [in_words(figures[name]) if name in figures else NOTHING for name in columns]
+
+
+def in_words(figure: Spread) -> str:
+    if figure.low == figure.high:
+        return _number(figure.median)
+    return f"{_number(figure.median)} ({_number(figure.low)}-{_number(figure.high)})"
+
+
+def _number(value: float) -> str:
+    """Three digits at least, or a whole number as it is; millions as such."""
+    if value >= 1e6:
+        return f"{value / 1e6:.2f} M"
+    if value == int(value) or value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"

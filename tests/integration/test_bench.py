@@ -1,0 +1,259 @@
+"""`cosmicai bench` as people run it. That figures are right in size is not tested: machines differ."""
+
+import json
+import socket
+import subprocess
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from rendezvous_server.protocol import Topology
+from scripts.bench import rendezvous
+from scripts.bench.errors import BenchmarkError
+from scripts.bench.rendezvous.group import GroupLoad
+from scripts.bench.rendezvous.pairing import Case, PairingLoad
+from scripts.bench.rendezvous.plan import Plan
+from scripts.bench.rendezvous.relay import raw_ends, relay_round, relayed_ends, stream
+from scripts.bench.rendezvous.servers import Server, our_server
+from scripts.cli import main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def ours() -> Iterator[Server]:
+    with our_server() as server:
+        yield server
+
+
+@pytest.fixture
+def other() -> Iterator[Callable[..., Server]]:
+    with ExitStack() as stack:
+
+        def start(mode: str = "") -> Server:
+            command = [sys.executable, str(ROOT / "tests/integration/pairing_server.py"), mode]
+            process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+            stack.callback(process.kill)
+            assert process.stdout is not None
+            return Server("other", "127.0.0.1", int(process.stdout.readline()), process.pid)
+
+        yield start
+
+
+def pairing(server: Server, case: Case, pairings: int = 100, **limits: float) -> tuple[dict[str, float], list[str]]:
+    load = PairingLoad((server.host, server.port), case, pairings, "test", **limits)
+    return load.run(server.cpu_s), load.faults
+
+
+@pytest.mark.parametrize(
+    "case", [Case(1), Case(20), Case(200), Case(4, silent=30), Case(4, slow=10), Case(4, silent=30, slow=10)], ids=str
+)
+def test_all_pairings_of_a_round_are_measured(ours: Server, case: Case):
+    figures, faults = pairing(ours, case)
+    assert faults == []
+    assert figures["pairings"] == 100
+    assert 0 < figures["median_ms"] <= figures["p99_ms"] <= figures["max_ms"] <= 1e3 * figures["seconds"]
+    assert figures["cpu_us_per_pairing"] >= 0
+    assert figures.get("slow_pairings_per_s", 1) > 0
+
+
+def test_another_server_can_be_measured(other: Callable[..., Server]):
+    figures, faults = pairing(other(), Case(10, slow=4))
+    assert (figures["pairings"], faults) == (100, [])
+
+
+def test_wrong_introductions_are_found(other: Callable[..., Server]):
+    _, faults = pairing(other("swapped"), Case(10))
+    assert "was introduced to its partner as" in faults[0]
+    assert faults[-1] == "and 97 more"
+
+
+def test_a_server_that_serves_nobody_is_given_up(other: Callable[..., Server]):
+    figures, faults = pairing(other("mute"), Case(10), stall_s=0.2)
+    assert figures == {}
+    assert faults == ["no pairing finished for 0.2 s, after 0 of 100"]
+
+
+def test_a_round_ends_in_time(ours: Server):
+    figures, faults = pairing(ours, Case(4, slow=4), 1_000_000, round_s=0.2)
+    assert faults == []
+    assert figures["pairings"] < 1_000_000
+
+
+def test_a_server_that_is_not_there():
+    figures, faults = pairing(Server("nobody", "127.0.0.1", 1), Case(4))
+    assert figures == {}
+    assert "Connection refused" in faults[0]
+
+
+def test_silent_clients_come_again_when_they_are_dropped(other: Callable[..., Server]):
+    figures, faults = pairing(other("impatient"), Case(2, silent=10), short_life_s=0.01)
+    assert faults == []
+    assert figures["silent_again"] >= 10
+
+
+def test_a_server_that_drops_silent_clients_at_once_cannot_be_measured_beside_them(other: Callable[..., Server]):
+    _, faults = pairing(other("impatient"), Case(2, silent=10))
+    assert faults[0] == "a silent client did not last 1 s: closed by the server"
+
+
+@pytest.mark.parametrize("topology", list(Topology))
+@pytest.mark.parametrize("world_size", [2, 3, 130])
+def test_a_group_is_measured(ours: Server, topology: Topology, world_size: int):
+    load = GroupLoad(ours, world_size, topology, f"run-{world_size}-{topology}")
+    figures = load.run()
+    assert load.fault == ""
+    assert figures["tables_read"] == (world_size if world_size < 128 else 65)
+    assert (
+        figures["messages"] >= 4 * world_size - 1
+    )  # challenge, joined, table (the root of a star may have none), complete
+    assert figures["bytes"] > 0
+    assert figures["server_peak_mb"] >= figures["server_mb"] > 0
+
+
+def test_a_group_that_is_refused(ours: Server):
+    load = GroupLoad(Server("ours", ours.host, ours.port, ours.pid, b"another key"), 4, Topology.FULL, "run")
+    assert load.run() == {}
+    assert "key" in load.fault
+
+
+# Relay
+
+
+def test_a_relay_is_measured():
+    with our_server() as server:
+        figures = relay_round(server, 8 << 20)
+    assert figures["share_of_raw"] == pytest.approx(figures["relay_mb_per_s"] / figures["raw_mb_per_s"])
+    assert figures["server_peak_mb"] >= figures["server_idle_mb"] > 0
+
+
+def test_what_travels_is_compared():
+    with raw_ends() as ends:
+        stream(ends, b"content" * 1000, 1_000_000, check=True)
+        ends[0].send(b"x")
+        with pytest.raises(BenchmarkError, match="other bytes than were sent, between byte 0 and"):
+            stream(ends, b"content" * 1000, 100, check=True)
+
+
+def test_a_stream_that_ends_early():
+    with raw_ends() as (one, two), closing(socket.socket()) as unconnected:
+        one.sendall(b"some")
+        one.shutdown(socket.SHUT_WR)
+        with pytest.raises(BenchmarkError, match="the connection ended after 4 of 100 bytes"):
+            stream((unconnected, two), b"content", 100)
+
+
+def test_a_relay_that_is_refused(ours: Server):
+    stranger = Server("ours", ours.host, ours.port, ours.pid, b"another key")
+    with pytest.raises(BenchmarkError, match="did not make a relay"), relayed_ends(stranger, "run"):
+        pass
+
+
+# The command
+
+
+SMALL = Plan(rounds=2, pairings=60, warm_up=10, in_flight=(2, 8), crowds=((4, 4),), worlds=(4,), relay_bytes=1 << 20)
+
+
+def bench(*flags: object) -> int:
+    parser = ArgumentParser()
+    rendezvous.add_arguments(parser)
+    return rendezvous.run(parser.parse_args([str(flag) for flag in flags]), SMALL)
+
+
+def test_the_command_measures_draws_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    figures, picture = tmp_path / "bench.json", tmp_path / "bench.svg"
+    assert bench("--json", figures, "--picture", picture) == 0
+    report = json.loads(figures.read_text())
+    assert report["machine"]["cores"] >= 1
+    assert [(one["in_flight"], one["silent"], len(one["rounds"])) for one in report["pairing"]] == [
+        (2, 0, 2),
+        (8, 0, 2),
+        (2, 4, 2),
+        (8, 4, 2),
+    ]
+    assert [(one["topology"], one["world_size"], len(one["rounds"])) for one in report["group"]] == [
+        ("full", 4, 2),
+        ("star", 4, 2),
+    ]
+    assert [len(one["rounds"]) for one in report["relay"]] == [2]
+    assert report["failures"] == []
+    assert (b"<svg" in picture.read_bytes()) if find_spec("matplotlib") else not picture.exists()
+    out = capsys.readouterr().out
+    assert "group bootstrap" in out
+
+
+def test_against_another_server(other: Callable[..., Server], tmp_path: Path):
+    server, figures = other(), tmp_path / "bench.json"
+    against = ("--against", f"127.0.0.1:{server.port}", "--against-pid", server.pid)
+    assert bench("--only", "pairing", "--json", figures, *against) == 0
+    report = json.loads(figures.read_text())
+    assert [one["server"] for one in report["pairing"][:2]] == ["ours", f"127.0.0.1:{server.port}"]
+    ratio = report["pairing_ratios"][0]
+    ours, theirs = (one["rounds"] for one in report["pairing"][:2])
+    assert [one["p99_ms"] for one in ratio["rounds"]] == [
+        a["p99_ms"] / b["p99_ms"] for a, b in zip(ours, theirs, strict=True)
+    ]
+    assert report["group"] == []
+
+
+def test_a_wrong_answer_of_the_other_is_a_failure(other: Callable[..., Server], capsys: pytest.CaptureFixture[str]):
+    server = other("swapped")
+    assert bench("--only", "pairing", "--against", f"127.0.0.1:{server.port}") == 1
+    told = capsys.readouterr()
+    assert "was introduced to its partner as" in told.err
+    assert "ours" in told.out  # the rest was measured
+
+
+def test_it_says_that_no_picture_is_drawn_without_matplotlib(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    for name in ("matplotlib", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, name, None)
+    picture = tmp_path / "bench.png"
+    assert bench("--only", "group", "--picture", picture) == 0
+    assert "no picture is drawn" in capsys.readouterr().out
+    assert not picture.exists()
+
+
+def test_a_world_that_open_files_do_not_allow_is_skipped_and_said():
+    """In a process of its own: a hard limit cannot be raised again."""
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200));"
+        "from scripts.bench.progress import BenchProgress;"
+        "from scripts.bench.rendezvous.measure import Results, measure_group;"
+        "from scripts.bench.rendezvous.plan import Plan;"
+        "results = Results();"
+        "measure_group(Plan(rounds=1, worlds=(8, 512)), results, BenchProgress(sys.stdout, 4));"
+        "print(len(results.group), *results.failures, sep='\\n')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    measured, *failures = done.stdout.splitlines()[-3:]
+    assert measured == "2"
+    assert failures == [
+        f"group of 512 ranks, {topology} topology: skipped, as open files are limited: at most 136 ranks (ulimit -Hn)"
+        for topology in ("full", "star")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--only", "pairing,punching"], "'punching' is unknown; allowed: pairing, group, relay"),
+        (["--against", "nowhere"], "host:port"),
+        (["--against", "127.0.0.1:1", "--only", "group"], "pairing dialect only"),
+        (["--against-pid", "1"], "--against-pid 1 without --against"),
+        (["--picture", "bench.gif"], "must end in .svg or .png"),
+        (["--json", "no/such/folder/bench.json"], "cannot be written"),
+    ],
+)
+def test_flags_that_cannot_be_meant(flags: list[str], said: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["bench", "rendezvous", *flags]) == 1
+    assert said in capsys.readouterr().err
