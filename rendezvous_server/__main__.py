@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import gc
 import os
 import resource
 import signal
@@ -13,6 +14,9 @@ from rendezvous_server.server import RendezvousServer
 from rendezvous_server.settings import Settings, read_settings
 
 SPARE_FILES = 64  # descriptors for everything that is not a client
+# Allocations between two garbage collections. A full one visits every connection, and next to no garbage is in cycles:
+# with Python's own 700, a group of 4,096 took a fifth more CPU.
+GC_THRESHOLD = 100_000
 
 
 async def serve(settings: Settings) -> None:
@@ -51,6 +55,7 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 def main() -> int:
+    gc.set_threshold(GC_THRESHOLD)
     settings = within_file_limit(read_settings(sys.argv[1:], os.environ))
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:

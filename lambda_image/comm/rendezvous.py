@@ -38,11 +38,17 @@ PROBE_LIMIT_S = 0.2  # by which a probe may delay the join: two round trips with
 class RendezvousLine:
     """One connection. `local_host` is this host's address on the way to the server: what neighbours can reach it by."""
 
-    def __init__(self, sock: socket.socket, endpoint: str, smallest_silence_s: float = SMALLEST_SILENCE_S) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        endpoint: str,
+        smallest_silence_s: float = SMALLEST_SILENCE_S,
+        probe_limit_s: float = PROBE_LIMIT_S,
+    ) -> None:
         self._sock = sock
         self._endpoint = endpoint
         self._connection: ClientConnection | None = None
-        self._silence_s = smallest_silence_s
+        self._silence_s, self._probe_limit_s = smallest_silence_s, probe_limit_s
         self._early: list[ClientEvent] = []  # told already, not handed out yet
         self._last_words = ""
         self._local = Endpoint.from_sockaddr(sock.getsockname())
@@ -50,7 +56,9 @@ class RendezvousLine:
         self.nat = Nat.UNKNOWN  # once joined: what the NAT on the way to the server does
 
     @classmethod
-    async def connect(cls, endpoint: str, deadline: float) -> "RendezvousLine":
+    async def connect(
+        cls, endpoint: str, deadline: float, *, probe_limit_s: float = PROBE_LIMIT_S
+    ) -> "RendezvousLine":
         """Connect, again and again until `deadline`. Raises RendezvousUnreachable."""
         host, port = Address.parse(endpoint)
         loop = asyncio.get_running_loop()
@@ -58,7 +66,7 @@ class RendezvousLine:
         while loop.time() < deadline:
             try:
                 async with asyncio.timeout_at(deadline):
-                    return cls(await _connect(host, port), endpoint)
+                    return cls(await _connect(host, port), endpoint, probe_limit_s=probe_limit_s)
             except TimeoutError:
                 break
             except OSError as error:
@@ -144,11 +152,11 @@ class RendezvousLine:
 
     async def _probed(self, events: list[ClientEvent]) -> bool:
         """Whether these were the server's offer of a NAT probe, which has been taken, so that the join goes on. A probe
-        that fails costs PROBE_LIMIT_S at most, and that the NAT stays unknown."""
+        that fails costs the probe's limit at most, and that the NAT stays unknown."""
         match events:
             case [ProbeOffered(port, nonce)]:
                 try:
-                    async with asyncio.timeout(PROBE_LIMIT_S):
+                    async with asyncio.timeout(self._probe_limit_s):
                         await _probe(self._sock, port, ProbeConnection(nonce))
                 except (OSError, RemoteProtocolError):
                     pass

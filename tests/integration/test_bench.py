@@ -1,9 +1,11 @@
 """`cosmicai bench` as people run it. That figures are right in size is not tested: machines differ."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
+import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -60,6 +62,24 @@ def test_all_pairings_of_a_round_are_measured(ours: Server, case: Case):
     assert 0 < figures["median_ms"] <= figures["p99_ms"] <= figures["max_ms"] <= 1e3 * figures["seconds"]
     assert figures["cpu_us_per_pairing"] >= 0
     assert figures.get("slow_pairings_per_s", 1) > 0
+
+
+def test_the_servers_log_does_not_grow_with_the_benchmark():
+    with our_server() as server:
+        for _ in range(2):
+            pairing(server, Case(4), 20)
+            deadline = time.monotonic() + 10
+            while (log := written(server)).count(b'"event": "connection"') < 2 * 20:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            assert log.startswith(b"{")  # and not with a hole where the former rounds were
+            server.forget_log()
+            assert written(server) == b""
+
+
+def written(server: Server) -> bytes:
+    assert server.log is not None
+    return os.pread(server.log, 1 << 20, 0)
 
 
 def test_another_server_can_be_measured(other: Callable[..., Server]):

@@ -83,6 +83,7 @@ class PairingBench:
         if (case, server) in self._failed:
             return {}
         self._rounds += 1
+        server.forget_log()
         load = PairingLoad((server.host, server.port), case, pairings, f"bench-{self._token}-{self._rounds}")
         try:
             other_work = OtherWork(server.cpu_s)

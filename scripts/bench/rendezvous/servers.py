@@ -1,5 +1,6 @@
 """The servers that are measured: ours, started here as a process of its own, and perhaps another that runs already."""
 
+import fcntl
 import json
 import os
 import secrets
@@ -32,12 +33,18 @@ class Server:
     port: int
     pid: int | None = None  # None: not a process of this machine, or not known
     key: bytes | None = None
+    log: int | None = None  # descriptor of the file that it logs to
 
     def cpu_s(self) -> float | None:
         """CPU time that the process has used so far."""
         if self.pid is None:
             return None
         return cpu_s(_proc(self.pid, "stat"), os.sysconf("SC_CLK_TCK"))
+
+    def forget_log(self) -> None:
+        """Two lines for each of a million pairings would fill a small disk."""
+        if self.log is not None:
+            os.ftruncate(self.log, 0)
 
     def memory_mb(self) -> tuple[float, float]:
         """What the process holds now, and the most that it ever held."""
@@ -63,6 +70,7 @@ def our_server() -> Iterator[Server]:
     key = secrets.token_hex(32)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RENDEZVOUS_")}
     with tempfile.TemporaryFile("w+") as log, tempfile.TemporaryFile("w+") as errors:
+        fcntl.fcntl(log, fcntl.F_SETFL, os.O_APPEND)  # so that what is forgotten leaves no hole
         process = subprocess.Popen(
             [sys.executable, "-m", "rendezvous_server"],
             cwd=ROOT,
@@ -79,7 +87,7 @@ def our_server() -> Iterator[Server]:
                     raise BenchmarkError(f"the rendezvous server did not start: {last_word or 'it said nothing'}")
                 time.sleep(POLL_INTERVAL_S)
             listening = json.loads(line)
-            yield Server(OURS, listening["host"], listening["port"], process.pid, key.encode())
+            yield Server(OURS, listening["host"], listening["port"], process.pid, key.encode(), log.fileno())
         finally:
             process.terminate()
             try:
