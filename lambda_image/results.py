@@ -76,11 +76,13 @@ def rank_record(
     *,
     error: str | None = None,
     gather_error: str | None = None,
+    nat: str | None = None,
 ) -> Record:
     """The content of `<rank>.json`; `predictions` is the Parquet file that the rank has written.
 
     With `error` the rank failed, and these are the predictions of the partitions that it had finished. `gather_error`
-    says why its part travelled by way of storage.
+    says why its part travelled by way of storage. `nat` is what the NAT before the rank does (comm/nat.py has the
+    values), None for a rank that never wanted to join.
     """
     batch_mb = assignment.batch_size * (work.bits / 8 / work.samples if work.samples else 0) / MB
     return {
@@ -109,6 +111,7 @@ def rank_record(
         "transport": transport,
         "error": error,
         "gather_error": gather_error,
+        "nat": nat,
         "phases": asdict(phases),
         "memory_size_mb": usage.memory_size_mb,
         "s3": {"puts": usage.s3_puts, "gets": usage.s3_gets, "bytes_in": usage.s3_bytes_in},

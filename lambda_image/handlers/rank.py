@@ -77,11 +77,12 @@ class _Rank:
         self.requests = Requests()
         self.data = ObjectStore(assignment.data_bucket, requests=self.requests)
         self.results = ObjectStore(assignment.bucket, requests=self.requests)
+        self.communicator: Communicator | None = None
         self.started = time.perf_counter()
 
     def perform(self) -> None:
         log("phase", rank=self.assignment.rank, phase="start", attempt=self.attempt)
-        communicator = self._join()
+        self.communicator = communicator = self._join()
         try:
             try:
                 self._infer()
@@ -177,6 +178,7 @@ class _Rank:
             transport,
             error=error,
             gather_error=gather_error,
+            nat=str(self.communicator.nat) if self.communicator is not None else None,
         )
         key = result_key(self.assignment.result_path, self.assignment.rank)
         self._timed("write_s", lambda: self.results.put_json(key, record))

@@ -55,6 +55,7 @@ def test_results_lie_where_they_should_and_say_what_they_must(system: System, ga
     for rank in ranks:
         own = system.json(f"results/layout/{rank}.json")
         assert own["transport"] == ("self" if rank == 0 else "direct")
+        assert own["nat"] == "none"
         assert own["num_batches"] == sum(1 for _ in manifest[rank]["partitions"])  # 12 galaxies each, 16 to a batch
         assert own["phases"]["inference_s"] > 0
         assert own["sample_persec"] == pytest.approx(own["samples"] / own["phases"]["inference_s"])

@@ -54,6 +54,7 @@ def test_a_record_says_what_was_measured():
 def test_a_rank_without_galaxies_has_a_record_too():
     idle = rank_record(manifest()[0], 0, Work(), Phases(), USAGE, TABLE, "self")
     assert (idle["samples"], idle["sample_persec"], idle["execution_time (seconds/batch)"]) == (0, 0, 0)
+    assert idle["nat"] is None
     json.dumps(idle, allow_nan=False)
 
 
