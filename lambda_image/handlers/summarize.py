@@ -38,7 +38,9 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 def summarize(
     results: ObjectStore, run: Mapping[str, Any], reported: Mapping[int, Failure], now: float, memory_mb: int
 ) -> Summary:
-    """Writes `summary.json`, and `combined_data.json` and `predictions.parquet` where rank 0 has not."""
+    """Writes `summary.json`, `combined_data.json` with the ranks' last times, and `predictions.parquet` where rank 0
+    has not.
+    """
     manifest = [Assignment.from_json(item) for item in results.get_json(run["manifest_key"])]
     if manifest[0].execution != run["execution"]:
         raise InvalidEvent(
@@ -47,14 +49,14 @@ def summarize(
     path = run["result_path"]
     combined = _combined(results, path, manifest)
     if combined is None:
-        records, predictions, broken = _rebuild(results, path, manifest)
+        records, predictions, broken = _rebuild(results, manifest)
         failures = [reported.get(failure.rank, failure) for failure in broken]
         results.put(f"{path}/predictions.parquet", predictions.to_parquet())
-        results.put_json(f"{path}/combined_data.json", records)
         log("rebuilt", ranks=len(records), missing=[failure.rank for failure in failures])
     else:
-        records, predictions = combined
+        records, predictions = _with_last_times(results, combined[0], manifest), combined[1]
         failures = []
+    results.put_json(f"{path}/combined_data.json", records)
     summary = summarise(
         manifest,
         records,
@@ -89,12 +91,21 @@ def _combined(
     return records, predictions
 
 
-def _rebuild(
-    results: ObjectStore, path: str, manifest: Sequence[Assignment]
-) -> tuple[list[Record], Predictions, list[Failure]]:
+def _with_last_times(results: ObjectStore, records: Sequence[Record], manifest: Sequence[Assignment]) -> list[Record]:
+    """Gathered records with the phases that the ranks' own have: what was gathered cannot tell how long that took."""
+
+    def updated(record: Record, item: Assignment) -> Record:
+        own = _record(results, item)
+        return record if isinstance(own, str) else {**record, "phases": own["phases"]}
+
+    with ThreadPoolExecutor(READERS) as readers:
+        return list(readers.map(updated, records, manifest))
+
+
+def _rebuild(results: ObjectStore, manifest: Sequence[Assignment]) -> tuple[list[Record], Predictions, list[Failure]]:
     """The ranks' own objects put together, in order of rank; and the ranks that left none, or not all of theirs."""
     with ThreadPoolExecutor(READERS) as readers:
-        parts = list(readers.map(lambda item: _part(results, path, item), manifest))
+        parts = list(readers.map(lambda item: _part(results, item), manifest))
     there = [part for part in parts if not isinstance(part, Failure)]
     records = [{**record, "transport": STORAGE} for record, _ in there]
     broken = [part for part in parts if isinstance(part, Failure)]
@@ -102,20 +113,25 @@ def _rebuild(
     return records, Predictions.concatenate([table for _, table in there]), broken
 
 
-def _part(results: ObjectStore, path: str, item: Assignment) -> tuple[Record, Predictions] | Failure:
+def _record(results: ObjectStore, item: Assignment) -> Record | str:
+    """What the rank itself wrote in this run, or why there is no such record."""
+    found = results.find(result_key(item.result_path, item.rank))
+    try:
+        record = json.loads(found) if found is not None else None
+    except ValueError:
+        return "is not JSON"
+    return record if isinstance(record, dict) and belongs(record, item) else "was not written"
+
+
+def _part(results: ObjectStore, item: Assignment) -> tuple[Record, Predictions] | Failure:
     """What a rank of this run has left on S3."""
 
     def missing(key: str, what: str) -> Failure:
         return Failure(item.rank, "PartMissing", f"{results.url(key)} {what}")
 
-    key = result_key(path, item.rank)
-    found = results.find(key)
-    try:
-        record = json.loads(found) if found is not None else None
-    except ValueError:
-        return missing(key, "is not JSON")
-    if not isinstance(record, dict) or not belongs(record, item):
-        return missing(key, "was not written")
+    record = _record(results, item)
+    if isinstance(record, str):
+        return missing(result_key(item.result_path, item.rank), record)
     table = results.find(record["predictions"]["key"])
     if table is None or digest(table) != record["predictions"]["blake2b"]:
         return missing(record["predictions"]["key"], "is not what was written")

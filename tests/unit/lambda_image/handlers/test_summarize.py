@@ -69,6 +69,20 @@ def test_a_complete_gather_is_taken_as_it_is():
     assert s3.objects == before
 
 
+def test_what_a_rank_knows_only_after_the_gather_is_in_the_combined_data():
+    s3 = written(0, 1, 2)
+    gathered(s3)
+    late = record(manifest(3)[1])
+    late["phases"]["gather_s"] = late["phases"]["total_s"] = 60.0
+    waited, before = result_key(PATH, 1), judge(s3).cost
+    s3.objects[waited] = json.dumps(late).encode()
+    assert judge(s3).cost.total_usd > before.total_usd
+    assert [entry["phases"]["gather_s"] for entry in json.loads(s3.objects[f"{PATH}/combined_data.json"])] == [0, 60, 0]
+    s3.objects[waited] = b"{"  # the rank died while it wrote: what was gathered of it counts
+    gathered(s3)
+    assert (judge(s3).status, judge(s3).gathered) == ("succeeded", True)
+
+
 def test_without_a_gather_the_run_is_rebuilt_and_says_so():
     s3 = written(0, 1, 2)
     summary = judge(s3)
