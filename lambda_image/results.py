@@ -31,7 +31,7 @@ class Work:
     samples: int = 0
     batches: int = 0
     bits: int = 0
-    read_s: float = 0.0  # waiting for bytes and decoding them
+    read_s: float = 0.0  # waiting for a batch; what is read while another is inferred costs nothing
     inference_s: float = 0.0  # in the engine, by the clock
     inference_cpu_s: float = 0.0  # the same, processor seconds of all threads
 

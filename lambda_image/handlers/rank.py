@@ -7,8 +7,9 @@ In this order, so that whatever happens to the sockets, no prediction is lost: a
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, cast
 
 from lambda_image import process
@@ -16,10 +17,10 @@ from lambda_image.comm.communicator import Communicator
 from lambda_image.errors import InvalidEvent, RunError
 from lambda_image.handlers import log
 from lambda_image.inference import infer
-from lambda_image.manifest import Assignment, predictions_key, result_key
+from lambda_image.manifest import Assignment, Slice, predictions_key, result_key
 from lambda_image.model import engine as engines
 from lambda_image.model.engine import Engine
-from lambda_image.partition import open_partition
+from lambda_image.partition import PartitionStream, open_partition
 from lambda_image.predictions import Predictions
 from lambda_image.results import SELF, STORAGE, Phases, Record, Usage, Work, pack, rank_record, unpack
 from lambda_image.settings import Settings
@@ -135,13 +136,16 @@ class _Rank:
                 rate = work.samples / work.inference_s if work.inference_s else 0.0
                 self._phase("inference", samples=work.samples, samples_per_s=round(rate, 1))
 
-        for part in self.assignment.partitions:
-            self._phase("download", object=part.key)
-            with self.data.open(part.key, part.etag) as source:
-                opened = time.perf_counter()
-                stream = open_partition(source, self.data.url(part.key), part.rows)
-                self.work.read_s += time.perf_counter() - opened
-                self.parts.append(infer(stream, part.key, self.engine, self.assignment.batch_size, self.work, say))
+        partitions = [(part.key, partial(self._open, part)) for part in self.assignment.partitions]
+        for predictions in infer(partitions, self.engine, self.assignment.batch_size, self.work, say):
+            self.parts.append(predictions)
+
+    @contextmanager
+    def _open(self, part: Slice) -> Iterator[PartitionStream]:
+        """Called ahead of the inference, in a thread of its own."""
+        self._phase("download", object=part.key)
+        with self.data.open(part.key, part.etag) as source:
+            yield open_partition(source, self.data.url(part.key), part.rows)
 
     def _keep_what_is_done(self, error: Exception) -> None:
         """One bad partition costs no other its predictions; an S3 that does not answer must not hide the error."""

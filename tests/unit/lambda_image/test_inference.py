@@ -1,22 +1,35 @@
+import threading
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
+from lambda_image.errors import PartitionMissing
 from lambda_image.inference import infer
 from lambda_image.partition import open_partition, write_partition
 from lambda_image.results import Work
 
+PATIENCE_S = 30.0
+
 
 class SumOfMagnitudes:
-    """An engine whose answers tell which rows it was given."""
+    """An engine whose answers tell which rows it was given. It answers once `may_answer` is set."""
 
     device, parameters_mb = "cpu", 0.0
 
     def __init__(self) -> None:
         self.batches: list[int] = []
+        self.may_answer = threading.Event()
+        self.may_answer.set()
 
     def predict(self, images, magnitudes):
+        assert self.may_answer.wait(PATIENCE_S)
         self.batches.append(len(images))
-        return magnitudes.sum(axis=1) + images[:, 0, 0, 0]
+        return answers(images, magnitudes)
+
+
+def answers(images, magnitudes):
+    return magnitudes.sum(axis=1) + images[:, 0, 0, 0]
 
 
 @pytest.fixture
@@ -24,14 +37,26 @@ def dataset(tmp_path):
     rng = np.random.default_rng(0)
     images, magnitudes = rng.random((7, 5, 32, 32), np.float32), rng.random((7, 5), np.float32)
     write_partition(tmp_path / "1.safetensors", images, magnitudes, magnitudes[:, 0])
-    return tmp_path / "1.safetensors", magnitudes.sum(axis=1) + images[:, 0, 0, 0], magnitudes
+    return tmp_path / "1.safetensors", answers(images, magnitudes), magnitudes
+
+
+def opening(path, rows=None, opened=None, closed=None):
+    @contextmanager
+    def open_it():
+        if opened is not None:
+            opened()
+        yield open_partition(path, rows=rows)
+        if closed is not None:
+            closed()
+
+    return open_it
 
 
 @pytest.mark.parametrize(("batch_size", "batches"), [(3, [3, 3, 1]), (7, [7]), (100, [7]), (1, [1] * 7)])
 def test_every_row_is_predicted_in_order_whatever_the_batch_size(dataset, batch_size, batches):
     path, expected, magnitudes = dataset
     engine, work, seen = SumOfMagnitudes(), Work(), []
-    table = infer(open_partition(path), "d/1", engine, batch_size, work, lambda w: seen.append(w.samples))
+    (table,) = infer([("d/1", opening(path))], engine, batch_size, work, lambda w: seen.append(w.samples))
     np.testing.assert_allclose(table.redshift, expected, rtol=1e-6)
     np.testing.assert_array_equal(table.redshift_true, magnitudes[:, 0])
     assert engine.batches == batches
@@ -43,6 +68,28 @@ def test_every_row_is_predicted_in_order_whatever_the_batch_size(dataset, batch_
 
 def test_rows_keep_their_numbers_in_the_partition(dataset):
     path, expected, _ = dataset
-    table = infer(open_partition(path, rows=(2, 5)), "d/1", SumOfMagnitudes(), 2, Work(), lambda w: None)
-    assert table.row.tolist() == [2, 3, 4]
-    np.testing.assert_allclose(table.redshift, expected[2:5], rtol=1e-6)
+    partitions = [("d/1", opening(path, (2, 5))), ("d/2", opening(path, (3, 3))), ("d/3", opening(path, (6, 7)))]
+    tables = list(infer(partitions, SumOfMagnitudes(), 2, Work(), lambda w: None))
+    assert [table.row.tolist() for table in tables] == [[2, 3, 4], [], [6]]
+    assert [set(table.source) for table in tables] == [{"d/1"}, set(), {"d/3"}]
+    np.testing.assert_allclose(np.concatenate([table.redshift for table in tables]), expected[[2, 3, 4, 6]], rtol=1e-6)
+
+
+def test_the_next_partition_is_read_while_one_is_inferred(dataset):
+    engine, closed = SumOfMagnitudes(), []
+    engine.may_answer.clear()  # until the second partition is open: only reading ahead can get there
+    partitions = [
+        ("d/1", opening(dataset[0], closed=lambda: closed.append("d/1"))),
+        ("d/2", opening(dataset[0], opened=engine.may_answer.set)),
+    ]
+    tables = list(infer(partitions, engine, 100, Work(), lambda w: None))
+    assert [len(table) for table in tables] == [7, 7]
+    assert closed == ["d/1"]
+
+
+def test_what_was_predicted_before_a_bad_partition_is_not_lost(dataset):
+    partitions = [("d/1", opening(dataset[0])), ("d/2", opening("/no/such/file"))]
+    tables = infer(partitions, SumOfMagnitudes(), 2, Work(), lambda w: None)
+    assert len(next(tables)) == 7
+    with pytest.raises(PartitionMissing):
+        next(tables)
