@@ -56,9 +56,7 @@ class RendezvousLine:
         self.nat = Nat.UNKNOWN  # once joined: what the NAT on the way to the server does
 
     @classmethod
-    async def connect(
-        cls, endpoint: str, deadline: float, *, probe_limit_s: float = PROBE_LIMIT_S
-    ) -> "RendezvousLine":
+    async def connect(cls, endpoint: str, deadline: float, *, probe_limit_s: float = PROBE_LIMIT_S) -> "RendezvousLine":
         """Connect, again and again until `deadline`. Raises RendezvousUnreachable."""
         host, port = Address.parse(endpoint)
         loop = asyncio.get_running_loop()
