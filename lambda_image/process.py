@@ -1,10 +1,13 @@
 """What the operating system knows of this process."""
 
+import math
 import os
 import resource
 import sys
 import time
 from pathlib import Path
+
+CGROUP = Path("/sys/fs/cgroup")
 
 _IMPORTED = time.perf_counter()
 
@@ -26,3 +29,23 @@ def peak_rss_mb() -> float:
     """The most memory that the process ever had resident, in MB of 2**20 bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def usable_cpus(cgroup: Path = CGROUP) -> int:
+    """CPUs that this process may use at a time: those it may run on, or the container's quota, rounded up, if less."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(allowed, _cpu_quota(cgroup))))
+
+
+def _cpu_quota(cgroup: Path) -> float:
+    """CPU time per time that the container may take; infinity where nothing limits it."""
+    for read in (
+        lambda: (cgroup / "cpu.max").read_text().split(),  # version 2
+        lambda: [(cgroup / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period")],  # version 1
+    ):
+        try:
+            quota, period = read()
+            return float(quota) / float(period) if quota != "max" and float(quota) > 0 else math.inf
+        except (OSError, ValueError):
+            continue
+    return math.inf

@@ -1,10 +1,10 @@
 """What the environment tells a function, read once where the function is put together."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lambda_image import process
 from lambda_image.address import Address
 from lambda_image.errors import InvalidEvent
 
@@ -27,7 +27,7 @@ class Settings:
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
         """Raises InvalidEvent that names the variable."""
         memory_mb = _integer(environ, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 3008)
-        cpus = min(len(os.sched_getaffinity(0)), MAX_VCPUS) if hasattr(os, "sched_getaffinity") else MAX_VCPUS
+        cpus = min(process.usable_cpus(), MAX_VCPUS)
         endpoint = environ.get("RENDEZVOUS_ENDPOINT")
         try:
             parsed = Address.parse(endpoint) if endpoint else None

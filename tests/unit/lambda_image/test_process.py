@@ -1,7 +1,9 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from lambda_image import process
 
@@ -18,3 +20,24 @@ def test_peak_memory_grows_with_what_is_touched():
     block = np.ones(int(before + 64) * 2**17)  # 8 bytes each: certainly more than was ever resident
     assert process.peak_rss_mb() >= before + 32
     assert block.sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("files", "cpus"),
+    [
+        ({"cpu.max": "58000 100000\n"}, 1),
+        ({"cpu.max": "100000 100000\n"}, 1),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({"cpu.max": "100000000 100000\n"}, None),
+        ({"cpu.max": "nonsense"}, None),
+        ({}, None),
+    ],
+)
+def test_a_containers_quota_counts(tmp_path: Path, files: dict[str, str], cpus: int | None):
+    unlimited = process.usable_cpus(tmp_path)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert process.usable_cpus(tmp_path) == (cpus or unlimited)
