@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from lambda_image.errors import RunError
 
-COMMANDS = ("demo", "sample", "split", "convert", "bench")
+COMMANDS = ("demo", "sample", "split", "convert", "tune", "bench")
 ENDING = (signal.SIGTERM, signal.SIGHUP)  # beside SIGINT, which Python makes a KeyboardInterrupt
 
 
