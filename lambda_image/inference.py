@@ -50,6 +50,7 @@ def infer(
                 started, cpu_started = time.perf_counter(), time.process_time()
                 redshifts.append(engine.predict(images, magnitudes))
                 work.inference_s += time.perf_counter() - started
+                work.first_batch_s = work.first_batch_s or work.inference_s
                 work.inference_cpu_s += time.process_time() - cpu_started
                 work.batches += 1
                 work.samples += len(images)

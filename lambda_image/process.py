@@ -25,6 +25,9 @@ def age_s() -> float:
         return time.perf_counter() - _IMPORTED
 
 
+AGE_AT_IMPORT_S = age_s()  # where this is imported before anything large: what the interpreter took
+
+
 def peak_rss_mb() -> float:
     """The most memory that the process ever had resident, in MB of 2**20 bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -32,16 +32,21 @@ class Work:
     batches: int = 0
     bits: int = 0
     read_s: float = 0.0  # waiting for a batch; what is read while another is inferred costs nothing
-    inference_s: float = 0.0  # in the engine, by the clock
+    first_batch_s: float = 0.0
+    inference_s: float = 0.0  # in the engine, by the clock; the first batch included
     inference_cpu_s: float = 0.0  # the same, processor seconds of all threads
 
 
 @dataclass
 class Phases:
-    """Seconds that each step of a rank took. `cold_start_s` is 0 in a warm environment."""
+    """Seconds that each step of a rank took. `cold_start_s` and its three parts are 0 in a warm environment."""
 
-    cold_start_s: float = 0.0
+    interpreter_s: float = 0.0
+    imports_s: float = 0.0
+    model_s: float = 0.0
+    cold_start_s: float = 0.0  # the three together: from the process's start until the model is loaded
     download_s: float = 0.0
+    first_batch_s: float = 0.0  # of the inference: an engine may prepare itself for what it is given first
     inference_s: float = 0.0
     write_s: float = 0.0
     gather_s: float = 0.0

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -40,15 +41,23 @@ PROGRESS_INTERVAL_S = 0.25  # between two progress lines
 class RankFunction:
     """One execution environment: it has loaded the model and answers invocations one after another."""
 
-    def __init__(self, settings: Settings, engine: Engine, cold_start_s: float) -> None:
+    def __init__(self, settings: Settings, engine: Engine, cold_start: Phases) -> None:
         self._settings, self._engine = settings, engine
-        self._cold_start_s = cold_start_s  # counts for the first invocation only
+        self._cold_start = cold_start  # counts for the first invocation only
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "RankFunction":
+        interpreter_s, imported_s = process.AGE_AT_IMPORT_S, process.age_s()
         settings = Settings.from_environ(environ)
         engine = engines.load(settings.model_path, settings.threads)
-        return cls(settings, engine, process.age_s())
+        loaded_s = process.age_s()
+        cold_start = Phases(
+            interpreter_s=interpreter_s,
+            imports_s=imported_s - interpreter_s,
+            model_s=loaded_s - imported_s,
+            cold_start_s=loaded_s,
+        )
+        return cls(settings, engine, cold_start)
 
     def __call__(self, event: Mapping[str, Any], context: Any) -> dict[str, int]:
         """`event` is {"item": the manifest's item, "attempt": how often the rank was invoked before}."""
@@ -57,7 +66,7 @@ class RankFunction:
         assignment = Assignment.from_json(event["item"])
         time_left_s = context.get_remaining_time_in_millis() / 1000
         run = _Rank(self, assignment, int(event.get("attempt") or 0), time.monotonic() + time_left_s - LAST_WORDS_S)
-        self._cold_start_s = 0.0
+        self._cold_start = Phases()
         try:
             run.perform()
         except RunError as error:
@@ -72,7 +81,7 @@ class _Rank:
     def __init__(self, function: RankFunction, assignment: Assignment, attempt: int, deadline: float) -> None:
         self.assignment, self.attempt, self.deadline = assignment, attempt, deadline
         self.settings, self.engine = function._settings, function._engine
-        self.phases = Phases(cold_start_s=function._cold_start_s)
+        self.phases = replace(function._cold_start)
         self.work = Work()
         self.parts: list[Predictions] = []
         self.requests = Requests()
@@ -161,7 +170,8 @@ class _Rank:
     def _write_record(
         self, table: bytes, transport: str, *, error: str | None = None, gather_error: str | None = None
     ) -> Record:
-        self.phases.download_s, self.phases.inference_s = self.work.read_s, self.work.inference_s
+        self.phases.download_s = self.work.read_s
+        self.phases.first_batch_s, self.phases.inference_s = self.work.first_batch_s, self.work.inference_s
         self.phases.total_s = time.perf_counter() - self.started
         usage = Usage(
             peak_rss_mb=process.peak_rss_mb(),
