@@ -8,11 +8,20 @@ that frames which came before it are still handed out.
 import select
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lambda_image.comm.frames import DEFAULT_MAX_PAYLOAD, Frame, FrameReader, FrameRefused, FrameWriter
+from lambda_image.comm.frames import (
+    DEFAULT_MAX_PAYLOAD,
+    HEADER_BYTES,
+    Frame,
+    FrameReader,
+    FrameRefused,
+    FrameWriter,
+    Header,
+)
 from lambda_image.comm.handshake import Member, Session
+from lambda_image.comm.signals import Flag
 from lambda_image.comm.values import Value, allocate, encode
 from lambda_image.errors import PeerClosed, PeerTimeout, RunError
 
@@ -21,10 +30,14 @@ DRAIN_ON_CLOSE = (
 )  # bytes read and dropped on close: unread ones would make the kernel reset what the peer still reads
 
 
+_ABORT = int(Flag.ABORT)
+
+
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
     tags: bool = True  # off only where both ends say so: benchmarks of the bare transport
     max_payload: int = DEFAULT_MAX_PAYLOAD  # bytes of one frame; larger ones are refused before memory is taken
+    max_segment: int | None = None  # bytes of a TCP segment, for paths that lose large ones; None: what the route gives
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +61,20 @@ class Where:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A caller's own buffer for a value, if just such a value comes."""
+
+    value: Value
+    meta: bytes
+    view: memoryview
+
+    @classmethod
+    def of(cls, value: Value) -> "Room":
+        meta, views = encode(value)
+        return cls(value, meta, views[0] if views else memoryview(bytearray()))
+
+
 class Channel:
     """One end. Used by one thread at a time; `transport` is direct, punched or relayed, `connect_s` what it took."""
 
@@ -69,7 +96,10 @@ class Channel:
         self._sock = sock
         self._clock = clock
         self._writer = FrameWriter(session.send_key)
-        self._reader = FrameReader(session.receive_key, allocate=allocate, max_payload=settings.max_payload)
+        self._reader = FrameReader(session.receive_key, allocate=self._allocate, max_payload=settings.max_payload)
+        self._rooms: Sequence[Room | None] = ()  # for the operation's next frames
+        self._rooms_for: tuple[int, int] | None = None  # which operation that is, and its kind
+        self._allocated = 0  # frames that have come for these rooms
         self.own = own
         self.peer = session.peer
         self.tags = session.send_key is not None
@@ -113,12 +143,18 @@ class Channel:
 
     def pump_out(self) -> None:
         """Send until everything queued has gone, or the kernel takes no more, or the connection ends."""
+        writer = self._writer
         try:
-            while self.ended is None and (views := self._writer.buffers()):
-                count = self._sock.sendmsg(views)
-                self._writer.sent(count)
+            while self.ended is None and (views := writer.buffers()):
+                if len(views) == 1:
+                    offered, count = len(views[0]), self._sock.send(views[0])
+                else:
+                    offered, count = sum(map(len, views)), self._sock.sendmsg(views)
+                writer.sent(count)
                 self.bytes_sent += count
                 self.moved_at = self._clock()
+                if count < offered or writer.completed == writer.pushed:
+                    return
         except BlockingIOError:
             pass
         except OSError as error:
@@ -126,15 +162,22 @@ class Channel:
 
     def pump_in(self) -> None:
         """Receive until a frame is there, or nothing more has come, or the connection ends."""
+        reader = self._reader
         try:
-            while self.ended is None and not self._reader.frames:
-                count = self._sock.recvmsg_into(self._reader.buffers())[0]
+            while self.ended is None and not reader.frames:
+                views = reader.buffers()
+                if len(views) == 1:
+                    room, count = len(views[0]), self._sock.recv_into(views[0])
+                else:
+                    room, count = sum(map(len, views)), self._sock.recvmsg_into(views)[0]
                 if not count:
-                    self.end("closed the connection" + (" in the middle of a frame" if self._reader.mid_frame else ""))
+                    self.end("closed the connection" + (" in the middle of a frame" if reader.mid_frame else ""))
                     return
                 self.bytes_received += count
                 self.moved_at = self._clock()
-                self._reader.received(count)
+                reader.received(count)
+                if count < room:
+                    return
         except BlockingIOError:
             pass
         except FrameRefused as error:
@@ -142,6 +185,40 @@ class Channel:
             self.end(f"sent bytes that cannot be trusted: {error}")
         except OSError as error:
             self.end(f"closed the connection ({error.strerror})")
+
+    def next_is_abort(self) -> bool:
+        """Whether what comes next looks like the end of an operation; nothing is received by asking."""
+        if self.frame is not None or self._reader.mid_frame:
+            return self.frame is not None and bool(self.frame.header.flags & _ABORT)
+        try:
+            head = self._sock.recv(HEADER_BYTES, socket.MSG_PEEK)
+        except OSError:
+            return False
+        return len(head) == HEADER_BYTES and bool(Header.unpack(head).flags & _ABORT)
+
+    def lend(self, operation: int, kind: int, rooms: Sequence[Room | None]) -> None:
+        """Where the next values of an operation are to be put, in order, if they suit."""
+        self._rooms, self._rooms_for = rooms, (operation, kind)
+        early = [frame.header for frame in self._reader.frames]  # some may have found another place already
+        if self._reader.unfinished is not None:
+            early.append(self._reader.unfinished[0])
+        self._allocated = sum(header[:2] == self._rooms_for for header in early)
+
+    def take_back(self) -> None:
+        """End of the loan, also of a buffer that is half filled."""
+        if self._rooms_for is not None:
+            unfinished = self._reader.unfinished
+            if unfinished is not None and any(room and room.value is unfinished[1] for room in self._rooms):
+                self._reader.leave(_fresh)
+            self._rooms, self._rooms_for = (), None
+
+    def _allocate(self, header: Header, meta: bytes) -> tuple[Value, memoryview]:
+        if header[:2] == self._rooms_for and not header.flags & _ABORT:
+            number, self._allocated = self._allocated, self._allocated + 1
+            room = self._rooms[number] if number < len(self._rooms) else None
+            if room is not None and meta == room.meta and header.length == room.view.nbytes:
+                return room.value, room.view
+        return allocate(meta, header.length)
 
     def end(self, reason: str) -> None:
         if self.ended is None:
@@ -194,3 +271,7 @@ class Channel:
         poll = select.poll()
         poll.register(self, events)
         poll.poll(max(1, (deadline - now) * 1000))
+
+
+def _fresh(header: Header, meta: bytes) -> tuple[Value, memoryview]:
+    return allocate(meta, header.length)

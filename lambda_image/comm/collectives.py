@@ -1,63 +1,30 @@
-"""The operations. Each is one `Exchange` (exchange.py); every rank calls the same ones in the same order.
+"""The operations but for reductions (reducing.py). Each is one `Exchange`; every rank calls the same ones in order.
 
-All are stars: what several ranks contribute goes to one rank (the root, or rank 0 where there is none) and results come
-back from there. Reductions fold in the order of ranks, so that results do not depend on who was first.
+What has a root of its own data (gather, scatter) is a star: a tree would only carry the same bytes further. A barrier
+and a bcast go by star or tree, and a large value by pieces; an allgather directly wherever ranks have channels to each
+other. `out`, where there is one, is a buffer for the result: it must have its form, and is what is returned.
 """
 
 import itertools
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from lambda_image.comm.cost_model import Algorithm
 from lambda_image.comm.exchange import Exchange
+from lambda_image.comm.group import HUB, Group, delivered, others, star
+from lambda_image.comm.reducing import through
+from lambda_image.comm.reduction import Reduction
 from lambda_image.comm.signals import Flag, Kind, abort_payload
-from lambda_image.comm.values import Value
+from lambda_image.comm.trees import place, star_place
+from lambda_image.comm.values import Value, allocate, encode, size_of
 from lambda_image.errors import RunError
 
-HUB = 0  # where operations without a root meet: the rank that every topology connects to all others
-
-
-class Group(Protocol):
-    """What an operation needs; `exchange` gives the next operation its number."""
-
-    @property
-    def rank(self) -> int: ...
-    @property
-    def world_size(self) -> int: ...
-    def exchange(self, kind: Kind, deadline: float, *, tell: Iterable[int] = ()) -> Exchange: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Reduction:
-    """How two contributions become one. What it declares is what a topology may make use of; the star needs neither."""
-
-    combine: Callable[[Value, Value], Value]
-    associative: bool = True
-    commutative: bool = True
-
-
-def _by_items(ufunc: np.ufunc) -> Callable[[Value, Value], Value]:
-    def combine(left: Value, right: Value) -> Value:
-        if not (isinstance(left, np.ndarray) and isinstance(right, np.ndarray)):
-            raise TypeError("bytes are reduced by a function of the caller's; sum, min, max and prod take arrays")
-        if left.shape != right.shape or left.dtype != right.dtype:
-            raise ValueError(
-                f"ranks contribute different arrays: {left.dtype}{list(left.shape)}, {right.dtype}{list(right.shape)}"
-            )
-        return np.asarray(ufunc(left, right))
-
-    return combine
-
-
-REDUCTIONS: dict[str, Reduction] = {
-    "sum": Reduction(_by_items(np.add)),
-    "min": Reduction(_by_items(np.minimum)),
-    "max": Reduction(_by_items(np.maximum)),
-    "prod": Reduction(_by_items(np.multiply)),
-}
+_NOTHING = Reduction(lambda left, right: b"")
+_PIECES = int(Flag.PIECES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,44 +41,55 @@ def send(group: Group, value: Value, to: int, deadline: float) -> None:
         exchange.run()
 
 
-def recv(group: Group, source: int, deadline: float) -> Value:
+def recv(group: Group, source: int, deadline: float, out: Value | None = None) -> Value:
     with group.exchange(Kind.SEND, deadline) as exchange:
-        exchange.receive(source)
+        exchange.receive(source, out)
         exchange.run()
-        return exchange.received[source][0]
+        return delivered(exchange.received[source][0], out)
 
 
 def barrier(group: Group, deadline: float) -> None:
-    with _star(group, Kind.BARRIER, deadline, HUB) as exchange:
-        if group.rank == HUB:
-            _collect(group, exchange, b"")
-            _spread(exchange, dict.fromkeys(_others(group), b""))
-        else:
-            _contribute(exchange, HUB, b"", answers=1)
-
-
-def bcast(group: Group, value: Value | None, root: int, deadline: float) -> Value:
-    with _star(group, Kind.BCAST, deadline, root) as exchange:
-        if group.rank != root:
-            exchange.receive(root)
+    if group.choose(Kind.BARRIER, 0) is Algorithm.TREE:
+        through(group, Kind.BARRIER, Algorithm.TREE, HUB, b"", _NOTHING, deadline)
+        return
+    with star(group, Kind.BARRIER, deadline, HUB) as exchange:
+        if group.rank != HUB:
+            exchange.send(HUB)
+            exchange.receive(HUB)
             exchange.run()
-            return exchange.received[root][0]
-        if value is None:
-            raise TypeError("the root of a bcast gives the value")
-        _spread(exchange, dict.fromkeys(_others(group), value))
-        return value
+            return
+        for rank in others(group):
+            exchange.receive(rank)
+        exchange.run()
+        for rank in others(group):
+            exchange.send(rank)
+        exchange.run()
 
 
 def gather(
-    group: Group, part: Value, root: int, deadline: float, *, allow_missing: bool, await_retries: bool = False
+    group: Group,
+    part: Value,
+    root: int,
+    deadline: float,
+    *,
+    allow_missing: bool,
+    await_retries: bool = False,
+    out: Sequence[Value] | None = None,
 ) -> Gathered | None:
-    with _star(group, Kind.GATHER, deadline, root) as exchange:
+    with star(group, Kind.GATHER, deadline, root) as exchange:
         if group.rank != root:
-            _contribute(exchange, root, part, answers=1)  # the answer is the receipt
+            exchange.send(root, part)
+            exchange.receive(root)  # the receipt
+            exchange.run()
             return None
         exchange.patient = await_retries
-        exchange.on_received = lambda rank: exchange.send(rank, flags=Flag.RECEIPT)
-        parts = _collect(group, exchange, part, tolerant=allow_missing)
+        exchange.on_received = lambda rank, value, flags: exchange.send(rank, flags=_RECEIPT)
+        rooms = _rooms(group, out)
+        for rank in others(group):
+            exchange.receive(rank, rooms[rank])
+        exchange.run(tolerant=allow_missing)
+        came = {rank: delivered(values[0], rooms[rank]) for rank, values in exchange.received.items()}
+        parts = [part if rank == root else came.get(rank) for rank in range(group.world_size)]
         # A part that came is there, even if its receipt could not be sent.
         missing = {rank: error for rank, error in sorted(exchange.failed.items()) if parts[rank] is None}
         return Gathered(parts, missing)
@@ -124,99 +102,144 @@ def withdraw(group: Group, error: Exception, root: int, deadline: float) -> None
         exchange.run(tolerant=True)
 
 
-def allgather(group: Group, part: Value, deadline: float) -> list[Value]:
-    with _star(group, Kind.ALLGATHER, deadline, HUB) as exchange:
+def allgather(group: Group, part: Value, deadline: float, out: Sequence[Value] | None = None) -> list[Value]:
+    everyone = range(group.world_size)
+    if group.star_only:
+        return _allgather_by_star(group, part, deadline, out)
+    with group.exchange(Kind.ALLGATHER, deadline, tell=others(group)) as exchange:
+        rooms = _rooms(group, out)
+        exchange.attentive = True
+        for rank in others(group):
+            exchange.receive(rank, rooms[rank])
+            exchange.send(rank, part)
+        exchange.run()
+        came = {rank: delivered(values[0], rooms[rank]) for rank, values in exchange.received.items()}
+        return [part if rank == group.rank else came[rank] for rank in everyone]
+
+
+def _allgather_by_star(group: Group, part: Value, deadline: float, out: Sequence[Value] | None) -> list[Value]:
+    with star(group, Kind.ALLGATHER, deadline, HUB) as exchange:
+        rooms = _rooms(group, out)
         if group.rank != HUB:
-            return _contribute(exchange, HUB, part, answers=group.world_size)
-        parts = _complete(_collect(group, exchange, part))
-        for value in parts:
-            for rank in _others(group):
-                exchange.send(rank, value)
+            sources = [rank for rank in range(group.world_size) if rank != group.rank]
+            exchange.send(HUB, part)
+            for rank in sources:
+                exchange.receive(HUB, rooms[rank])
+            exchange.run()
+            came = dict(zip(sources, exchange.received[HUB], strict=True))
+            return [part if rank == group.rank else delivered(came[rank], room) for rank, room in enumerate(rooms)]
+        for rank in others(group):
+            exchange.receive(rank, rooms[rank])
+        exchange.run()
+        parts = [part, *(delivered(exchange.received[rank][0], rooms[rank]) for rank in range(1, group.world_size))]
+        for source, value in enumerate(parts):
+            for rank in others(group):
+                if rank != source:
+                    exchange.send(rank, value)
         exchange.run()
         return parts
 
 
-def scatter(group: Group, parts: Sequence[Value] | None, root: int, deadline: float) -> Value:
-    with _star(group, Kind.SCATTER, deadline, root) as exchange:
+def scatter(group: Group, parts: Sequence[Value] | None, root: int, deadline: float, out: Value | None = None) -> Value:
+    with star(group, Kind.SCATTER, deadline, root) as exchange:
         if group.rank != root:
-            exchange.receive(root)
+            exchange.receive(root, out)
             exchange.run()
-            return exchange.received[root][0]
+            return delivered(exchange.received[root][0], out)
         if parts is None or len(parts) != group.world_size:
             raise TypeError(f"the root of a scatter gives one part for each of {group.world_size} ranks")
-        _spread(exchange, {rank: parts[rank] for rank in _others(group)})
-        return parts[root]
+        for rank in others(group):
+            exchange.send(rank, parts[rank])
+        exchange.run()
+        return delivered(parts[root], out)
 
 
-def reduce(group: Group, value: Value, reduction: Reduction, root: int, deadline: float) -> Value | None:
-    with _star(group, Kind.REDUCE, deadline, root) as exchange:
-        if group.rank != root:
-            _contribute(exchange, root, value, answers=0)
-            return None
-        return _fold(_complete(_collect(group, exchange, value)), reduction)
+def bcast(group: Group, value: Value | None, root: int, deadline: float, out: Value | None = None) -> Value:
+    """Who waits knows neither size nor algorithm: it waits for the rank from which small values come, which may send
+    the value or, flagged, what pieces of it will come from whom.
+    """
+    small = group.choose(Kind.BCAST, 0)
+    here = (place if small is Algorithm.TREE else star_place)(group.rank, root, group.world_size)
+    with group.exchange(Kind.BCAST, deadline, tell=here.neighbours if here.children else ()) as exchange:
+        if here.parent is not None:
+            receiver = _BcastReceiver(group, exchange, root, here.neighbours[1:], out)
+            exchange.on_received = receiver.arrived
+            exchange.receive(here.parent, out)
+            exchange.run()
+            return delivered(receiver.value, out)
+        if value is None:
+            raise TypeError("the root of a bcast gives the value")
+        in_pieces = group.choose(Kind.BCAST, size_of(value), divisible=True) is Algorithm.PIECES
+        for child in here.children:
+            exchange.send(child.rank, _announcement(value) if in_pieces else value, _PIECES if in_pieces else 0)
+        if in_pieces:
+            exchange.tell, exchange.attentive = others(group), True
+            whole = np.frombuffer(encode(value)[1][0], np.uint8)
+            for rank, piece in _pieces(group.world_size, root, whole.size).items():
+                exchange.send(rank, whole[piece], _PIECES)
+        exchange.run()
+        return value
 
 
-def allreduce(group: Group, value: Value, reduction: Reduction, deadline: float) -> Value:
-    with _star(group, Kind.ALLREDUCE, deadline, HUB) as exchange:
-        if group.rank != HUB:
-            return _contribute(exchange, HUB, value, answers=1)[0]
-        result = _fold(_complete(_collect(group, exchange, value)), reduction)
-        _spread(exchange, dict.fromkeys(_others(group), result))
-        return result
+class _BcastReceiver:
+    def __init__(self, group: Group, exchange: Exchange, root: int, children: Sequence[int], out: Value | None) -> None:
+        self._group, self._exchange, self._root, self._children, self._out = group, exchange, root, children, out
+        self._whole: np.ndarray | None = None  # bytes of a value that comes in pieces
+        self._pieces: dict[int, slice] = {}
+        self.value: Value = b""
+
+    def arrived(self, rank: int, value: Value, flags: int) -> None:
+        if self._whole is not None:
+            self._piece(rank, value)
+            return
+        for child in self._children:
+            self._exchange.send(child, value, flags)
+        if flags & _PIECES:
+            self._announced(value)
+        else:
+            self.value = value
+
+    def _announced(self, announcement: Value) -> None:
+        meta, size = json.loads(b"".join(encode(announcement)[1]))
+        value, view = allocate(meta.encode(), size)
+        if self._out is not None:
+            form, room = encode(self._out)
+            if (form.decode(), sum(map(len, room))) == (meta, size):
+                value, view = self._out, room[0]
+        self.value, self._whole = value, np.frombuffer(view, np.uint8)
+        self._pieces = _pieces(self._group.world_size, self._root, size)
+        self._exchange.tell, self._exchange.attentive = others(self._group), True
+        for rank in others(self._group):
+            source = self._group.rank if rank == self._root else rank  # the root sends this rank's own piece
+            self._exchange.receive(rank, self._whole[self._pieces[source]])
+
+    def _piece(self, source: int, value: Value) -> None:
+        assert self._whole is not None
+        own = source == self._root
+        delivered(value, self._whole[self._pieces[self._group.rank if own else source]])
+        if own:
+            for rank in others(self._group):
+                if rank != self._root:
+                    self._exchange.send(rank, value, _PIECES)
 
 
-def scan(group: Group, value: Value, reduction: Reduction, deadline: float) -> Value:
-    with _star(group, Kind.SCAN, deadline, HUB) as exchange:
-        if group.rank != HUB:
-            return _contribute(exchange, HUB, value, answers=1)[0]
-        results = list(_prefixes(_complete(_collect(group, exchange, value)), reduction))
-        _spread(exchange, {rank: results[rank] for rank in _others(group)})
-        return results[HUB]
+def _announcement(value: Value) -> bytes:
+    return json.dumps([encode(value)[0].decode(), size_of(value)]).encode()
 
 
-def _others(group: Group) -> list[int]:
-    return [rank for rank in range(group.world_size) if rank != group.rank]
+def _pieces(world_size: int, root: int, size: int) -> dict[int, slice]:
+    """Of so many bytes: which go to each rank but the root."""
+    ranks = [rank for rank in range(world_size) if rank != root]
+    cuts = [number * size // len(ranks) for number in range(len(ranks) + 1)]
+    return {rank: slice(low, high) for rank, (low, high) in zip(ranks, itertools.pairwise(cuts), strict=True)}
 
 
-def _star(group: Group, kind: Kind, deadline: float, centre: int) -> Exchange:
-    """The operation's exchange; if it fails at the centre, the centre tells everybody."""
-    return group.exchange(kind, deadline, tell=_others(group) if group.rank == centre else ())
+def _rooms(group: Group, out: Sequence[Value] | None) -> Sequence[Value | None]:
+    if out is None:
+        return [None] * group.world_size
+    if len(out) != group.world_size:
+        raise ValueError(f"out has {len(out)} buffers; there are {group.world_size} ranks")
+    return out
 
 
-def _contribute(exchange: Exchange, centre: int, value: Value, *, answers: int) -> list[Value]:
-    exchange.send(centre, value)
-    for _ in range(answers):
-        exchange.receive(centre)
-    exchange.run()
-    return exchange.received.get(centre, [])
-
-
-def _collect(group: Group, exchange: Exchange, own: Value, *, tolerant: bool = False) -> list[Value | None]:
-    """What every rank contributes, by rank; None, if tolerant, for those that failed."""
-    for rank in _others(group):
-        exchange.receive(rank)
-    exchange.run(tolerant=tolerant)
-    came = {rank: values[0] for rank, values in exchange.received.items()}
-    return [own if rank == group.rank else came.get(rank) for rank in range(group.world_size)]
-
-
-def _complete(parts: list[Value | None]) -> list[Value]:
-    return [part for part in parts if part is not None]
-
-
-def _spread(exchange: Exchange, values: dict[int, Value]) -> None:
-    for rank, value in values.items():
-        exchange.send(rank, value)
-    exchange.run()
-
-
-def _prefixes(values: list[Value], reduction: Reduction) -> Iterator[Value]:
-    """The reduction of the first value, of the first two, ... The first is copied: no result is a caller's buffer."""
-    first = values[0]
-    own = np.array(first) if isinstance(first, np.ndarray | np.generic) else bytes(first)
-    arrays = [np.asarray(value) if isinstance(value, np.generic) else value for value in values[1:]]
-    return itertools.accumulate(arrays, reduction.combine, initial=own)
-
-
-def _fold(values: list[Value], reduction: Reduction) -> Value:
-    return deque(_prefixes(values, reduction), maxlen=1).pop()
+_RECEIPT = int(Flag.RECEIPT)

@@ -8,6 +8,9 @@ Joining is not a barrier: it returns at once, and an operation waits for the pee
 ranks call the same collectives in the same order; a `send` and its `recv` stand between the same two collectives.
 Values are bytes-like or numpy arrays, and arrive as bytearrays or arrays. Deadlines are seconds of time.monotonic.
 
+`out` is a writable buffer of the result's form, which is filled and returned: for large values that are exchanged again
+and again, since fresh memory costs more than the transfer. What it holds after a failure is not defined.
+
 Every operation raises PeerTimeout, PeerClosed or PeerUnreachable with rank, peer, phase and elapsed time in `details`,
 or the rendezvous' own failure (RendezvousUnreachable, RendezvousTimeout, RendezvousRejected) for peers that it never
 announced. One thread at a time may use a communicator.
@@ -20,13 +23,16 @@ from types import TracebackType
 from typing import Any, Self
 
 from lambda_image.address import Address
-from lambda_image.comm import collectives
+from lambda_image.comm import collectives, reducing
 from lambda_image.comm.channel import ChannelSettings
-from lambda_image.comm.collectives import REDUCTIONS, Gathered, Reduction
+from lambda_image.comm.collectives import Gathered
 from lambda_image.comm.connector import Connector, Membership
+from lambda_image.comm.cost_model import Algorithm, choose
 from lambda_image.comm.exchange import Exchange
+from lambda_image.comm.group import Scratch
 from lambda_image.comm.handshake import KEY_BYTES
 from lambda_image.comm.nat import Nat
+from lambda_image.comm.reduction import REDUCTIONS, Reduction
 from lambda_image.comm.roster import Peer, Roster
 from lambda_image.comm.signals import Kind
 from lambda_image.comm.values import Value
@@ -49,9 +55,20 @@ class PeerFacts:
 
 
 class Communicator:
-    def __init__(self, rank: int, world_size: int, connector: Connector | None, roster: Roster, wakeup: Wakeup) -> None:
+    def __init__(
+        self,
+        rank: int,
+        world_size: int,
+        connector: Connector | None,
+        roster: Roster,
+        wakeup: Wakeup,
+        *,
+        star_only: bool = False,
+    ) -> None:
         self.rank = rank
         self.world_size = world_size
+        self.star_only = star_only
+        self.scratch = Scratch()
         self._connector = connector
         self._roster = roster
         self._wakeup = wakeup
@@ -93,22 +110,22 @@ class Communicator:
             settings = settings or ChannelSettings()
             connector = Connector(Membership(endpoint, join, run_key, rendezvous_key, deadline, settings), roster)
             connector.start()
-        return cls(rank, world_size, connector, roster, wakeup)
+        return cls(rank, world_size, connector, roster, wakeup, star_only=topology is Topology.STAR)
 
     def send(self, value: Value, to: int, *, deadline: float) -> None:
         """Returns when the kernel has all of it; `value` may be changed then."""
         collectives.send(self, value, self._peer(to), deadline)
 
-    def recv(self, source: int, *, deadline: float) -> Any:
-        return collectives.recv(self, self._peer(source), deadline)
+    def recv(self, source: int, *, out: Value | None = None, deadline: float) -> Any:
+        return collectives.recv(self, self._peer(source), deadline, out)
 
     def barrier(self, *, deadline: float) -> None:
         """No rank returns before every rank has called."""
         collectives.barrier(self, deadline)
 
-    def bcast(self, value: Value | None = None, root: int = 0, *, deadline: float) -> Any:
-        """The root's value, at every rank."""
-        return collectives.bcast(self, value, self._rank(root), deadline)
+    def bcast(self, value: Value | None = None, root: int = 0, *, out: Value | None = None, deadline: float) -> Any:
+        """The root's value, at every rank. The root's own is returned as it is; it needs no `out`."""
+        return collectives.bcast(self, value, self._rank(root), deadline, out)
 
     def gather(
         self,
@@ -118,39 +135,65 @@ class Communicator:
         deadline: float,
         allow_missing: bool = False,
         await_retries: bool = False,
+        out: Sequence[Value] | None = None,
     ) -> Gathered | None:
         """At the root the parts of all ranks, of any sizes; elsewhere None, once the root has all of this rank's part.
 
         With `allow_missing` the root raises nothing for ranks whose part does not come: see Gathered. With
         `await_retries` it waits until the deadline for a newer attempt of a rank that was lost before its part came.
+        `out` is one buffer for each rank, of which the root's own is not used.
         """
-        root = self._rank(root)
-        return collectives.gather(self, part, root, deadline, allow_missing=allow_missing, await_retries=await_retries)
+        return collectives.gather(
+            self,
+            part,
+            self._rank(root),
+            deadline,
+            allow_missing=allow_missing,
+            await_retries=await_retries,
+            out=out,
+        )
 
     def withdraw(self, error: Exception, root: int = 0, *, deadline: float) -> None:
         """Instead of `gather`, for a rank that failed for good: the root does not wait for it."""
         if self._rank(root) != self.rank:
             collectives.withdraw(self, error, root, deadline)
 
-    def allgather(self, part: Value, *, deadline: float) -> list[Any]:
-        """The parts of all ranks, at every rank."""
-        return collectives.allgather(self, part, deadline)
+    def allgather(self, part: Value, *, out: Sequence[Value] | None = None, deadline: float) -> list[Any]:
+        """The parts of all ranks, at every rank. `out` is one buffer for each."""
+        return collectives.allgather(self, part, deadline, out)
 
-    def scatter(self, parts: Sequence[Value] | None = None, root: int = 0, *, deadline: float) -> Any:
+    def scatter(
+        self, parts: Sequence[Value] | None = None, root: int = 0, *, out: Value | None = None, deadline: float
+    ) -> Any:
         """This rank's part of those that the root gives, one for each rank."""
-        return collectives.scatter(self, parts, self._rank(root), deadline)
+        return collectives.scatter(self, parts, self._rank(root), deadline, out)
 
-    def reduce(self, value: Value, reduction: str | Reduction = "sum", root: int = 0, *, deadline: float) -> Any:
-        """At the root the reduction of all ranks' values in the order of ranks; elsewhere None."""
-        return collectives.reduce(self, value, _reduction(reduction), self._rank(root), deadline)
+    def reduce(
+        self,
+        value: Value,
+        reduction: str | Reduction = "sum",
+        root: int = 0,
+        *,
+        out: Value | None = None,
+        deadline: float,
+    ) -> Any:
+        """At the root the reduction of all ranks' values in the order of ranks; elsewhere None.
 
-    def allreduce(self, value: Value, reduction: str | Reduction = "sum", *, deadline: float) -> Any:
-        """The reduction of all ranks' values, at every rank, the same bits everywhere."""
-        return collectives.allreduce(self, value, _reduction(reduction), deadline)
+        The same bits at every root, by every topology and algorithm (reduction.py). All ranks' arrays must be alike.
+        """
+        return reducing.reduce(self, value, _reduction(reduction), self._rank(root), deadline, out)
 
-    def scan(self, value: Value, reduction: str | Reduction = "sum", *, deadline: float) -> Any:
+    def allreduce(
+        self, value: Value, reduction: str | Reduction = "sum", *, out: Value | None = None, deadline: float
+    ) -> Any:
+        """The reduction of all ranks' values, at every rank, the same bits everywhere and as those of `reduce`."""
+        return reducing.allreduce(self, value, _reduction(reduction), deadline, out)
+
+    def scan(
+        self, value: Value, reduction: str | Reduction = "sum", *, out: Value | None = None, deadline: float
+    ) -> Any:
         """The reduction of the values of ranks 0 up to this one."""
-        return collectives.scan(self, value, _reduction(reduction), deadline)
+        return reducing.scan(self, value, _reduction(reduction), deadline, out)
 
     @property
     def failure(self) -> RunError | None:
@@ -173,9 +216,20 @@ class Communicator:
         """What the NAT between this rank and the rendezvous server does; unknown before the join and without one."""
         return self._connector.nat if self._connector else Nat.UNKNOWN
 
+    @property
+    def join_s(self) -> float | None:
+        """From `join` until the rendezvous server let this rank in; None until then and without one."""
+        return self._connector.join_s if self._connector else None
+
     def peers(self) -> list[PeerFacts]:
         """Every peer that was announced or has connected, by rank, in its newest attempt."""
         return [_facts(peer) for peer in self._roster.all()]
+
+    def choose(self, kind: Kind, size: int, *, associative: bool = True, divisible: bool = False) -> Algorithm:
+        """What algorithm an operation takes for `size` bytes at each rank; the same at all of them."""
+        return choose(
+            kind, self.world_size, size, star_only=self.star_only, associative=associative, divisible=divisible
+        )
 
     def exchange(self, kind: Kind, deadline: float, *, tell: Iterable[int] = ()) -> Exchange:
         """The next operation's exchange: what collectives are made of."""

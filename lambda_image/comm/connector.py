@@ -1,84 +1,82 @@
-"""What happens behind the caller's back: one thread joins the rendezvous, accepts and dials peers, keeps the roster.
-
-Of a pair of ranks the higher one dials, so that there is one channel per pair. (A punched pair will dial from both
-sides; who opens the handshake, and so which connection wins, stays the same.)
+"""What happens behind the caller's back: one thread joins the rendezvous, keeps the roster as it is told, and has peers
+accepted and dialled (peering.py). A line to the rendezvous that breaks is made anew; channels do not need it.
 """
 
 import asyncio
 import contextlib
+import random
 import socket
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from lambda_image.comm.candidates import Candidate, candidates
-from lambda_image.comm.channel import Channel, ChannelSettings
-from lambda_image.comm.dialing import Abandoned, Connected, Credentials, listen, race, welcome
-from lambda_image.comm.handshake import HandshakeRefused, Member
+from lambda_image.comm.candidates import Place, candidates
+from lambda_image.comm.handshake import Member
+from lambda_image.comm.membership import Membership, Site
 from lambda_image.comm.nat import Nat
+from lambda_image.comm.peering import Peering, Plan
 from lambda_image.comm.rendezvous import FIRST_RETRY_S, LONGEST_RETRY_S, RendezvousLine
-from lambda_image.comm.roster import DIAL_LIMIT_S, Roster
+from lambda_image.comm.roster import Roster
 from lambda_image.errors import RendezvousRejected, RendezvousTimeout, RendezvousUnreachable, RunError
 from rendezvous_server.protocol import (
     ClientEvent,
     ConnectionLost,
     Endpoint,
     Expired,
-    Join,
-    Peer,
     PeerJoined,
     PeerLeft,
     PeerReplaced,
+    RejectCode,
     Rejected,
     Replaced,
     ServerClosing,
 )
 
-HANDSHAKE_LIMIT_S = 5.0  # for three small messages: several retransmissions fit
-MAX_UNPROVEN = (
-    128  # connections in the handshake at once: an eighth of a Lambda's descriptors, strangers' share included
-)
-MAX_DIALS = 64  # peers dialled at once, for the same reason
-ACCEPT_PAUSE_S = 0.1  # after accept has failed for want of descriptors
+REJOIN_LIMIT_S = 60.0  # for one try to join again; others follow
+FIRST_REJOIN_S, LONGEST_REJOIN_S = 0.5, 10.0  # before each, in the mean: a restarted server has all ranks at its door
 STOP_LIMIT_S = 5.0  # until a thread that does not stop (a name lookup that hangs) is left to die with the process
 MAX_LISTED = 20  # ranks named in an error
+Joined = tuple[RendezvousLine, socket.socket, Site]  # the socket is the listener
 GONE = "is not in the group any more: it left, or its process ended"
-
-
-@dataclass(frozen=True, slots=True)
-class Membership:
-    """Everything a rank needs in order to join."""
-
-    endpoint: str
-    join: Join  # without local endpoints: those are known once there is a way to the server
-    run_key: bytes
-    rendezvous_key: bytes | None
-    deadline: float  # monotonic seconds, for the join
-    settings: ChannelSettings
-    dial_limit_s: float = DIAL_LIMIT_S
 
 
 class Connector:
     """`start` and `stop` from the caller's thread; everything else happens in its own."""
 
-    def __init__(self, membership: Membership, roster: Roster) -> None:
+    def __init__(
+        self,
+        membership: Membership,
+        roster: Roster,
+        plan: Plan = candidates,
+        *,
+        first_rejoin_s: float = FIRST_REJOIN_S,
+    ) -> None:
         self._membership = membership
+        self._first_rejoin_s = first_rejoin_s
         self._roster = roster
         self._own = Member(membership.join.rank, membership.join.attempt)
-        self._credentials = Credentials(self._own, membership.run_key, membership.settings.tags)
-        self._dials: dict[int, asyncio.Task[None]] = {}
-        self._unproven = asyncio.Semaphore(MAX_UNPROVEN)
-        self._dialling = asyncio.Semaphore(MAX_DIALS)
+        self._peering = Peering(membership, roster, plan)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._main, name=f"connector of {self._own}", daemon=True)
-        self.rejected_connections = 0  # strangers, and peers that did not hold the key or wanted somebody else
-        self.local: tuple[Endpoint, ...] = ()  # as announced
-        self.observed: Endpoint | None = None  # as the server sees this rank
-        self.nat = Nat.UNKNOWN
-        self.joined_at: float | None = None  # monotonic seconds
+        self.place: Place | None = None  # once joined
+        self.join_s: float | None = None  # what that took
+
+    @property
+    def rejected_connections(self) -> int:
+        """Strangers, and peers that did not hold the key or wanted somebody else."""
+        return self._peering.rejected
+
+    @property
+    def local(self) -> tuple[Endpoint, ...]:
+        """As announced; empty before the join."""
+        return self.place.local if self.place else ()
+
+    @property
+    def nat(self) -> Nat:
+        return self.place.nat if self.place else Nat.UNKNOWN
 
     def start(self) -> None:
         self._thread.start()
@@ -106,120 +104,97 @@ class Connector:
         """Join, then serve until cancelled. A join that fails is left in the roster for whoever waits."""
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
         self._started.set()
+        began = time.monotonic()
         try:
-            line, listener = await self._join()
+            line, listener, site = await self._join(self._membership.deadline)
         except RunError as error:
             self._roster.fail(error)
             return
-        try:
-            self.joined_at = time.monotonic()
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._accept(listener, tasks))
-                tasks.create_task(self._follow(line, tasks))
-        finally:
-            listener.close()
-            await line.leave()
+        self.join_s = time.monotonic() - began
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                accepting = tasks.create_task(self._peering.accept(listener, tasks))
+                try:
+                    joined = await self._serve(line, site, tasks)
+                finally:
+                    accepting.cancel()
+                    listener.close()
+                    await line.leave()
+                line, listener, site = joined
+                self._roster.recovered()
 
-    async def _join(self) -> tuple[RendezvousLine, socket.socket]:
+    async def _serve(self, line: RendezvousLine, site: Site, tasks: asyncio.TaskGroup) -> Joined:
+        """Until there is a new line. If there will be none, for ever: peers that are known may still connect."""
+        joined = await self._rejoin() if await self._follow(line, site, tasks) else None
+        while joined is None:
+            await asyncio.Event().wait()
+        return joined
+
+    async def _join(self, deadline: float) -> Joined:
         """A line to the server as a member, and the listening socket that peers learn of. A full server is retried."""
         membership, pause = self._membership, FIRST_RETRY_S
+        max_segment = membership.settings.max_segment
         while True:
-            line = await RendezvousLine.connect(membership.endpoint, membership.deadline)
+            line = await RendezvousLine.connect(membership.endpoint, deadline)
             with contextlib.ExitStack() as on_failure:
                 on_failure.callback(line.close)
-                listener = listen(line.local_host)
+                port = line.local_port(max_segment)
+                listener = port.listen()
                 on_failure.callback(listener.close)
-                self.local = (Endpoint(line.local_host, listener.getsockname()[1]),)
-                join = replace(membership.join, local=self.local)
+                join = replace(membership.join, local=(line.local,))
                 try:
-                    self.observed = (await line.join(join, membership.rendezvous_key, membership.deadline)).observed
-                    self.nat = line.nat
-                    on_failure.pop_all()
-                    return line, listener
+                    joined = await line.join(join, membership.rendezvous_key, deadline)
                 except RendezvousRejected as error:
-                    if not error.details["retry_later"] or time.monotonic() + pause >= membership.deadline:
+                    if not error.details["retry_later"] or time.monotonic() + pause >= deadline:
                         raise
+                else:
+                    self.place = Place(join.local, joined.observed, line.nat)
+                    on_failure.pop_all()
+                    return line, listener, Site(self.place, port, line.server, line.rtt_s)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_RETRY_S)
 
-    async def _follow(self, line: RendezvousLine, tasks: asyncio.TaskGroup) -> None:
-        """Keep the roster as the server tells. When it ends, so do the news, but neither channels nor dials."""
+    async def _rejoin(self) -> Joined | None:
+        """Join once more, as after a restart of the server; None if it takes this rank no more.
+
+        Where only the line broke, the server goes on seeing a duplicate until it has missed this rank's pings.
+        """
+        pause = self._first_rejoin_s
+        while True:
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+            pause = min(2 * pause, LONGEST_REJOIN_S)
+            try:
+                return await self._join(time.monotonic() + REJOIN_LIMIT_S)
+            except RendezvousRejected as error:
+                code = error.details["code"]
+                if not error.details["retry_later"] and code != RejectCode.DUPLICATE_RANK.name:
+                    self._roster.fail(error, dismissed=code == RejectCode.STALE_ATTEMPT.name)
+                    return None
+            except RunError:
+                pass  # the roster has the reason why there is no line
+
+    async def _follow(self, line: RendezvousLine, site: Site, tasks: asyncio.TaskGroup) -> bool:
+        """Keep the roster as the server tells. When it ends, so do the news, but neither channels nor dials: True if
+        a new line may bring more.
+        """
+        again = False
         async for event in line.events():
             match event:
                 case PeerJoined(peer) | PeerReplaced(_, peer):
-                    unconnected = self._roster.joined(Member(peer.rank, peer.attempt), time.monotonic())
-                    self._stop_dialling(peer)
-                    if unconnected and peer.rank < self._own.rank:
-                        self._dials[peer.rank] = tasks.create_task(self._dial(peer))
+                    member = Member(peer.rank, peer.attempt)
+                    # A channel may seem to work whose process has ended, if nobody has used it since.
+                    if self._roster.joined(member, time.monotonic()) or not self._peering.is_linked(member):
+                        self._peering.reach(peer, site, tasks)
+                    else:
+                        self._peering.give_up(peer.rank)
                 case PeerLeft(peer):
                     self._roster.left(Member(peer.rank, peer.attempt), GONE, time.monotonic())
-                    self._stop_dialling(peer)
+                    self._peering.give_up(peer.rank)
                 case _ if (error := _failure(event, self._own)) is not None:
+                    again = isinstance(event, ServerClosing | ConnectionLost)
                     self._roster.fail(error, dismissed=isinstance(event, Replaced))
         line.close()
-
-    def _stop_dialling(self, peer: Peer) -> None:
-        if (dial := self._dials.pop(peer.rank, None)) is not None:
-            dial.cancel()
-
-    async def _accept(self, listener: socket.socket, tasks: asyncio.TaskGroup) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await self._unproven.acquire()
-            try:
-                sock, _ = await loop.sock_accept(listener)
-            except OSError:
-                self._unproven.release()
-                await asyncio.sleep(ACCEPT_PAUSE_S)
-            else:
-                tasks.create_task(self._welcome(sock)).add_done_callback(lambda _: self._unproven.release())
-
-    async def _welcome(self, sock: socket.socket) -> None:
-        """Let a peer prove itself; anybody else is turned away and counted."""
-        began = time.monotonic()
-        try:
-            async with asyncio.timeout(HANDSHAKE_LIMIT_S):
-                connected = await welcome(sock, self._credentials)
-        except Abandoned:
-            pass
-        except (HandshakeRefused, OSError):  # TimeoutError is one
-            self.rejected_connections += 1
-        else:
-            known = self._roster.at(connected.session.peer.rank)
-            self._admit(connected, known.joined_at if known else began)
-
-    async def _dial(self, peer: Peer) -> None:
-        """Try every way until one leads to the peer; after `dial_limit_s` it counts as unreachable."""
-        member, began, pause = Member(peer.rank, peer.attempt), time.monotonic(), FIRST_RETRY_S
-        plan = candidates(self.local, peer)
-        if not plan:
-            self._roster.unreachable(member, "announced no address that means anything to this host")
-            return
-        limit_s, failures = self._membership.dial_limit_s, dict[Candidate, str]()
-        try:
-            async with self._dialling, asyncio.timeout(limit_s):
-                while (connected := await race(plan, member, self._credentials, failures)) is None:
-                    await asyncio.sleep(pause)
-                    pause = min(2 * pause, LONGEST_RETRY_S)
-        except TimeoutError:
-            ways = "; ".join(f"{way}: {failures.get(way, 'no answer')}" for way in plan)
-            self._roster.unreachable(member, f"could not be reached within {limit_s:.0f} s ({ways})")
-        else:
-            self._admit(connected, began)
-
-    def _admit(self, connected: Connected, began: float) -> None:
-        now = time.monotonic()
-        channel = Channel(
-            connected.sock,
-            connected.session,
-            self._own,
-            transport=connected.transport,
-            connect_s=now - began,
-            settings=self._membership.settings,
-        )
-        if channel.peer.rank >= self._membership.join.world_size or not self._roster.connected(channel, now):
-            channel.close()  # it holds the key, but is of another world or has been replaced
-            self.rejected_connections += 1
+        return again
 
 
 def _failure(event: ClientEvent, own: Member) -> RunError | None:

@@ -1,144 +1,48 @@
-"""One connection to one peer, from TCP to the proof of who is there; on an asyncio loop, with sockets to hand on.
-
-`race` tries all candidates with staggered starts. The first that proves itself gets the last message of the handshake
-and so becomes the channel, at both ends; the others are closed.
-"""
+"""Dials a peer from the rank's own port, and says how long to wait after a dial that failed."""
 
 import asyncio
-import os
+import errno
+import random
 import socket
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from ipaddress import ip_address
+from collections.abc import Callable
+from contextlib import suppress
 
-from lambda_image.comm.candidates import Candidate, Transport
-from lambda_image.comm.handshake import NONCE_BYTES, PROOF_BYTES, Handshake, HandshakeRefused, Member, Session
+from lambda_image.comm.sockets import LocalPort
+from rendezvous_server.protocol import Endpoint
 
-TRY_LIMIT_S = (
-    4.0  # for one candidate's connection and handshake, before it is tried anew: two retransmissions of a SYN fit
-)
-BACKLOG = 512  # connections that the kernel holds: all ranks of a large world dial the root at once
-
-
-class Abandoned(HandshakeRefused):
-    """The peer closed where its last proof was due: it has chosen another way to this rank."""
+# Where a NAT answers the first SYN to come with a reset, the sender's NAT forgets its mapping, and punching works only
+# while the SYNs of both sides cross: measured, pauses of about the time from one side to the other do.
+SHORTEST_PAUSE_S, LONGEST_FIRST_PAUSE_S = 0.001, 0.025
+GROWTH = 1.1  # from one pause to the next: some twenty tries while it is worth it, then ever fewer
+LONGEST_PAUSE_S = 0.5
+# Between these two endpoints there is, or just was, a connection: the peer's own dial has come to the listener.
+TAKEN = frozenset({errno.EADDRNOTAVAIL, errno.EADDRINUSE})
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """Who this rank is, and what it proves that with."""
+async def dial(endpoint: Endpoint, port: LocalPort, parting: Callable[[], bytes]) -> socket.socket:
+    """A connection to there from this port; pends for as long as the kernel likes to try. Raises OSError.
 
-    own: Member
-    run_key: bytes
-    tags: bool
-    nonce: Callable[[int], bytes] = os.urandom
-
-    def handshake(self, *, opens: bool, peer: Member | None) -> Handshake:
-        return Handshake(self.run_key, self.own, opens=opens, peer=peer, tags=self.tags, nonce=self.nonce(NONCE_BYTES))
-
-
-@dataclass(frozen=True, slots=True)
-class Connected:
-    sock: socket.socket
-    session: Session
-    transport: Transport
-
-
-def listen(host: str) -> socket.socket:
-    """A listening socket for peers that know this host as `host`: on every interface, or, if that is a
-    loopback address, on loopback only (the server runs on this very host, and so, it is taken, do all ranks).
+    A dial that is cancelled may have come through a moment before. Then `parting`, a greeting, is said, so that the
+    peer does not take it for a stranger's.
     """
-    address = ip_address(host)
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    bind_to = host if address.is_loopback else ""
-    sock = socket.create_server((bind_to, 0), family=family, backlog=BACKLOG)
-    sock.setblocking(False)
+    sock = port.open()
+    try:
+        await asyncio.get_running_loop().sock_connect(sock, endpoint)
+    except BaseException as error:
+        if isinstance(error, asyncio.CancelledError):
+            with suppress(OSError):
+                sock.send(parting())
+        sock.close()
+        raise
     return sock
 
 
-async def welcome(sock: socket.socket, credentials: Credentials) -> Connected:
-    """Let whoever dialled prove itself. Closes the socket and raises HandshakeRefused or OSError otherwise."""
-    handshake = credentials.handshake(opens=False, peer=None)
-    try:
-        await _exchange(sock, handshake)
-    except BaseException:
-        sock.close()
-        raise
-    assert handshake.session is not None
-    return Connected(sock, handshake.session, Transport.DIRECT)
+def pause_s(error: OSError, failed: int, rtt_s: float, spread: float | None = None) -> float:
+    """How long to wait after dial number `failed` (from 1) has ended with `error`.
 
-
-async def race(
-    plan: Sequence[Candidate], peer: Member, credentials: Credentials, failures: dict[Candidate, str]
-) -> Connected | None:
-    """The first candidate that authenticates, or None when all have failed; why is left in `failures`."""
-    first: asyncio.Future[Connected] = asyncio.get_running_loop().create_future()
-    tries = [asyncio.create_task(_try(way, peer, credentials, first, failures)) for way in plan]
-    pending: set[asyncio.Future] = {first, *tries}
-    try:
-        while not first.done():
-            if pending == {first}:
-                return None
-            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            for attempt in done:
-                attempt.result()  # a defect in a try must not pass for a way that failed
-        return first.result()
-    except BaseException:
-        if first.done():
-            first.result().sock.close()
-        raise
-    finally:
-        for attempt in tries:
-            attempt.cancel()
-
-
-async def _try(
-    way: Candidate,
-    peer: Member,
-    credentials: Credentials,
-    first: asyncio.Future[Connected],
-    failures: dict[Candidate, str],
-) -> None:
-    loop = asyncio.get_running_loop()
-    await asyncio.sleep(way.delay_s)
-    sock = socket.socket(socket.AF_INET6 if ":" in way.endpoint.host else socket.AF_INET)
-    try:
-        sock.setblocking(False)
-        handshake = credentials.handshake(opens=True, peer=peer)
-        async with asyncio.timeout(TRY_LIMIT_S):
-            await loop.sock_connect(sock, way.endpoint)
-            await _exchange(sock, handshake)
-        if not first.done():
-            sock.send(handshake.prove())  # fits the empty send buffer: nothing comes between this and the next lines
-            assert handshake.session is not None
-            first.set_result(Connected(sock, handshake.session, way.transport))
-    except (HandshakeRefused, OSError) as error:
-        failures[way] = in_words(error)
-    finally:
-        if not (first.done() and not first.cancelled() and first.result().sock is sock):
-            sock.close()
-
-
-def in_words(error: Exception) -> str:
-    """Why a connection failed: what the system says of an error number, without asyncio's wording and numbers."""
-    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
-        return os.strerror(error.errno)
-    return str(error) or "no answer in time"
-
-
-async def _exchange(sock: socket.socket, handshake: Handshake) -> None:
-    """Carry the handshake's bytes until it wants no more. Raises HandshakeRefused, OSError."""
-    loop = asyncio.get_running_loop()
-    if handshake.opens:
-        await loop.sock_sendall(sock, handshake.hello())
-    while handshake.wanted:
-        data = b""
-        while len(data) < handshake.wanted:
-            more = await loop.sock_recv(sock, handshake.wanted - len(data))
-            if not more:
-                abandoned = not handshake.opens and handshake.wanted == PROOF_BYTES and not data
-                raise (Abandoned if abandoned else HandshakeRefused)("it closed the connection during the handshake")
-            data += more
-        answer = handshake.feed(data)
-        if answer:
-            await loop.sock_sendall(sock, answer)
+    `rtt_s` is the round trip to the rendezvous, for want of a better guess. Drawn anew for every pause, as otherwise
+    two sides that once miss each other go on doing so.
+    """
+    first = min(max(rtt_s / 2, SHORTEST_PAUSE_S), LONGEST_FIRST_PAUSE_S)
+    pause = LONGEST_PAUSE_S if error.errno in TAKEN else min(first * GROWTH ** min(failed - 1, 100), LONGEST_PAUSE_S)
+    return pause * (random.uniform(0.5, 1.5) if spread is None else spread)

@@ -4,8 +4,9 @@
 
 The header holds operation (u32), kind (u8), flags (u8), length of meta (u16) and of the payload (u64). Both tags are
 keyed BLAKE2b of one running hash over the frame's sequence number and header, then also meta and payload: a length is
-trusted before anything is allocated for it, a payload is handed out only after its tag. The sequence number is never
-sent, both ends count: a frame that is repeated, left out, moved or sent back does not verify.
+trusted before anything is allocated for it, a payload is handed out only after its tag; a frame of neither meta nor
+payload has the first tag only. The sequence number is never sent, both ends count: a frame that is repeated, left out,
+moved or sent back does not verify.
 
 Neither side copies a payload: the writer hands out views of the caller's buffers for `sendmsg`, the reader allocates
 the destination once the header is known and has it filled by `recvmsg_into`.
@@ -16,47 +17,49 @@ import hmac
 import struct
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 TAG_BYTES = 16
 MAX_META = 1024  # a dtype and a shape, or the words of an error
 DEFAULT_MAX_PAYLOAD = 1 << 30  # a rank's part is megabytes; 1 GiB still fits the smallest Lambda that could send it
-STAGING_BYTES = 64 * 1024  # small frames arrive several to a read; of a large one at most this much is ever moved
+STAGING_BYTES = 4 * 1024  # a small frame arrives in one read; of a large one at most this much is moved twice
 SEAL_CHUNK = 1 << 20  # hashed, then handed to the kernel, which sends it while the next one is hashed
+ONE_PIECE_BYTES = 8 * 1024  # a frame up to this is copied into one piece: cheaper than a system call on several
 
 _HEADER = struct.Struct("!IBBHQ")
+HEADER_BYTES = _HEADER.size
+_NOTHING = memoryview(bytearray())
 
 
 class FrameRefused(Exception):
     """Bytes that are not the next frame of this session; nothing after them can be trusted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     operation: int  # which of the group's operations this belongs to
     kind: int  # what operation that is
     flags: int
     meta_length: int
     length: int  # of the payload, bytes
 
-    def pack(self) -> bytes:
-        return _HEADER.pack(self.operation, self.kind, self.flags, self.meta_length, self.length)
+    @classmethod
+    def unpack(cls, packed: bytes | memoryview, offset: int = 0) -> "Header":
+        return cls._make(_HEADER.unpack_from(packed, offset))
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     header: Header
     meta: bytes
     value: object  # what `allocate` made for the payload, now filled
 
 
-# From meta and length: the value to hand out, and the writable bytes of it that the payload fills.
-Allocate = Callable[[bytes, int], tuple[object, memoryview]]
+# From header and meta: the value to hand out, and the writable bytes of it that the payload fills.
+Allocate = Callable[[Header, bytes], tuple[object, memoryview]]
 
 
-def plain_bytes(meta: bytes, length: int) -> tuple[object, memoryview]:
+def plain_bytes(header: Header, meta: bytes) -> tuple[object, memoryview]:
     """The simplest `Allocate`: a bytearray."""
-    value = bytearray(length)
+    value = bytearray(header.length)
     return value, memoryview(value)
 
 
@@ -68,12 +71,11 @@ class _Seals:
         self._sequence = 0
         self.tag_bytes = 0 if key is None else TAG_BYTES
 
-    def begin(self, header: bytes | memoryview) -> "hashlib.blake2b | None":
+    def begin(self, header: bytes) -> "hashlib.blake2b | None":
         if self._base is None:
             return None
         seal = self._base.copy()
-        seal.update(self._sequence.to_bytes(8, "big"))
-        seal.update(header)
+        seal.update(self._sequence.to_bytes(8, "big") + header)
         self._sequence += 1
         return seal
 
@@ -83,10 +85,10 @@ class FrameWriter:
 
     def __init__(self, key: bytes | None) -> None:
         self._seals = _Seals(key)
-        self._frames: deque[tuple[Header, bytes, list[memoryview]]] = deque()  # not begun
-        self._payload: deque[memoryview] = deque()  # of the begun frame, not hashed yet
+        self._frames: deque[tuple[bytes, bytes, list[memoryview]]] = deque()  # not begun: header, meta, payload
+        self._payload: deque[memoryview] = deque()  # of the begun frame, neither hashed nor offered yet
         self._seal: hashlib.blake2b | None = None
-        self._out: deque[tuple[memoryview, bool]] = deque()  # bytes to send; whether they end a frame
+        self._out: list[bytes | memoryview] = []  # bytes to send, of the begun frame
         self._begun = False
         self.pushed = 0  # frames; a frame is on its way when `completed` reaches what `pushed` was after it
         self.completed = 0
@@ -104,9 +106,9 @@ class FrameWriter:
         """Queue a frame; `payload` is flat views of bytes. Returns its ticket (see `completed`)."""
         if len(meta) > MAX_META:
             raise ValueError(f"meta of {len(meta)} bytes; at most {MAX_META}")
-        views = [view for view in payload if view.nbytes]
-        header = Header(operation, kind, flags, len(meta), sum(view.nbytes for view in views))
-        self._frames.append((header, meta, views))
+        views = [view for view in payload if view.nbytes] if payload else []
+        length = sum(view.nbytes for view in views) if views else 0
+        self._frames.append((_HEADER.pack(operation, kind, flags, len(meta), length), meta, views))
         self.pushed += 1
         return self.pushed
 
@@ -114,53 +116,60 @@ class FrameWriter:
         """Forget every frame of which no byte was sent."""
         if not self._begun:
             self._frames.clear()
-            self._payload.clear()
             self.pushed = self.completed
 
-    def buffers(self) -> list[memoryview]:
+    def buffers(self) -> list[bytes | memoryview]:
         """What to send next, in order; empty when there is nothing."""
         if not self._out:
-            self._refill()
-        return [view for view, _ in self._out]
+            if self._begun:
+                self._continue()
+            elif self._frames:
+                self._begin(*self._frames.popleft())
+        return self._out
 
     def sent(self, count: int) -> None:
         """The first `count` bytes of `buffers()` are with the kernel."""
+        out = self._out
         while count:
-            view, last = self._out.popleft()
-            if count < view.nbytes:
-                self._out.appendleft((view[count:], last))
+            size = len(out[0])
+            if count < size:
+                out[0] = memoryview(out[0])[count:]
                 return
-            count -= view.nbytes
-            if last:
-                self.completed += 1
-                self._begun = False
+            count -= size
+            del out[0]
+        if self._begun and not out and not self._payload:
+            self._begun = False
+            self.completed += 1
 
-    def _refill(self) -> None:
-        if not self._begun:
-            if not self._frames:
-                return
-            header, meta, views = self._frames.popleft()
-            packed = header.pack()
-            self._seal = self._seals.begin(packed)
-            head = packed + (self._seal.digest() if self._seal else b"") + meta
-            if self._seal:
-                self._seal.update(meta)
-            self._begun = True
-            self._payload.extend(views)
-            # Without tags and without a payload the header is all there is.
-            self._out.append((memoryview(head), not views and self._seal is None))
+    def _begin(self, header: bytes, meta: bytes, payload: list[memoryview]) -> None:
+        self._begun = True
+        seal = self._seal = self._seals.begin(header)
+        head = header if seal is None else header + seal.digest()
+        if not meta and not payload:
+            self._out.append(head)
+            return
+        if seal is not None:
+            seal.update(meta)
+        self._payload.extend(payload)
+        self._out.append(head + meta)
+        self._continue()
+        if sum(map(len, self._out)) <= ONE_PIECE_BYTES:
+            self._out[:] = [b"".join(self._out)]
+
+    def _continue(self) -> None:
+        """Offer more of the payload: all of it without tags, otherwise as much as is hashed at a time."""
         budget = SEAL_CHUNK
         while self._payload and budget > 0:
             view = self._payload.popleft()
-            if self._seal:
-                if view.nbytes > budget:
+            if self._seal is not None:
+                if len(view) > budget:
                     self._payload.appendleft(view[budget:])
                     view = view[:budget]
                 self._seal.update(view)
-                budget -= view.nbytes
-            self._out.append((view, not self._payload and self._seal is None))
-        if not self._payload and self._seal:
-            self._out.append((memoryview(self._seal.digest()), True))
+                budget -= len(view)
+            self._out.append(view)
+        if not self._payload and self._seal is not None:
+            self._out.append(self._seal.digest())
 
 
 class FrameReader:
@@ -171,81 +180,115 @@ class FrameReader:
         self._allocate = allocate
         self._max_payload = max_payload
         self._staging = memoryview(bytearray(STAGING_BYTES))
-        self._held = 0  # bytes in staging, not parsed yet
+        self._from = self._to = 0  # which bytes of staging are not parsed yet
         self._header: Header | None = None
         self._seal: hashlib.blake2b | None = None
         self._meta: bytes | None = None
         self._value: object = None
-        self._rest: memoryview | None = None  # of the payload, still to be filled
+        self._payload = _NOTHING  # where the frame's payload goes
+        self._filled = 0  # bytes of that which have come
         self.frames: deque[Frame] = deque()
 
     @property
     def mid_frame(self) -> bool:
-        return self._header is not None or self._held > 0
+        return self._header is not None or self._to > self._from
 
     def buffers(self) -> list[memoryview]:
         """Where the next bytes go, in order; never empty."""
-        free = self._staging[self._held :]
-        return [self._rest, free] if self._rest is not None and self._rest.nbytes else [free]
+        if self._filled < len(self._payload):
+            return [self._payload[self._filled :], self._staging]  # nothing is held in staging then
+        return [self._staging[self._to :]]
 
     def received(self, count: int) -> None:
         """`count` bytes were put into `buffers()`. Raises FrameRefused."""
-        if self._rest is not None and self._rest.nbytes:
-            filled = self._rest[:count]
-            self._rest = self._rest[count:]
-            count -= filled.nbytes
-            if self._seal:
-                self._seal.update(filled)
-        self._held += count
-        at = 0
-        while (used := self._parse(self._staging[at : self._held])) is not None:
-            at += used
-        if at:
-            self._held -= at
-            self._staging[: self._held] = bytes(self._staging[at : at + self._held])  # less than one header or meta
+        missing = len(self._payload) - self._filled
+        if missing:
+            direct = min(missing, count)
+            self._fill(direct)
+            count -= direct
+        self._to += count
+        while self._step():
+            pass
+        if self._from == self._to:
+            self._from = self._to = 0
+        elif self._from:
+            rest = bytes(self._staging[self._from : self._to])  # less than one header, meta or tag
+            self._staging[: len(rest)] = rest
+            self._from, self._to = 0, len(rest)
 
-    def _parse(self, data: memoryview) -> int | None:
-        """One step on bytes at hand: how many it used, or None when it needs more."""
-        tag = self._seals.tag_bytes
+    @property
+    def unfinished(self) -> tuple[Header, object] | None:
+        """The frame whose payload is on its way: its header, and the value that is being filled."""
+        return None if self._header is None or self._meta is None else (self._header, self._value)
+
+    def leave(self, allocate: Allocate) -> None:
+        """Go on with the unfinished frame in another value, with what has come so far."""
+        if self._header is not None and self._meta is not None:
+            former = self._payload
+            self._value, self._payload = allocate(self._header, self._meta)
+            self._payload[: self._filled] = former[: self._filled]
+
+    def _fill(self, count: int) -> None:
+        """The next `count` bytes of the payload are in place."""
+        start, self._filled = self._filled, self._filled + count
+        if self._seal is not None:
+            self._seal.update(self._payload[start : self._filled])
+
+    def _step(self) -> bool:
+        """Parse one thing of the bytes in staging; False if it needs more."""
+        at, held = self._from, self._to - self._from
         if self._header is None:
-            if len(data) < _HEADER.size + tag:
-                return None
-            self._begin(data[: _HEADER.size], data[_HEADER.size : _HEADER.size + tag])
-            return _HEADER.size + tag
+            if held < HEADER_BYTES + self._seals.tag_bytes:
+                return False
+            self._from += HEADER_BYTES + self._seals.tag_bytes
+            self._begin(at)
+            return True
         if self._meta is None:
             size = self._header.meta_length
-            if len(data) < size:
-                return None
-            self._meta = bytes(data[:size])
-            if self._seal:
+            if held < size:
+                return False
+            self._from += size
+            self._meta = bytes(self._staging[at : at + size])
+            if self._seal is not None:
                 self._seal.update(self._meta)
-            self._value, self._rest = self._allocate(self._meta, self._header.length)
-            return size
-        assert self._rest is not None
-        if self._rest.nbytes:
-            count = min(self._rest.nbytes, len(data))
-            if not count:
-                return None
-            self._rest[:count] = data[:count]
-            self._rest = self._rest[count:]
-            if self._seal:
-                self._seal.update(data[:count])
-            return count
-        if len(data) < tag:
-            return None
-        if self._seal and not hmac.compare_digest(self._seal.digest(), data[:tag]):
-            raise FrameRefused("a payload does not match its tag")
-        self.frames.append(Frame(self._header, self._meta, self._value))
-        self._header = self._meta = self._value = self._rest = self._seal = None
-        return tag
+            self._value, self._payload = self._allocate(self._header, self._meta)
+            self._filled = 0
+            return True
+        missing = len(self._payload) - self._filled
+        if missing:
+            count = min(missing, held)
+            self._payload[self._filled : self._filled + count] = self._staging[at : at + count]
+            self._from += count
+            self._fill(count)
+            return count == missing
+        if self._seal is not None:
+            if held < TAG_BYTES:
+                return False
+            self._from += TAG_BYTES
+            if not hmac.compare_digest(self._seal.digest(), self._staging[at : at + TAG_BYTES]):
+                raise FrameRefused("a payload does not match its tag")
+        self._finish(self._header, self._meta)
+        return True
 
-    def _begin(self, packed: memoryview, tag: memoryview) -> None:
-        self._seal = self._seals.begin(packed)
-        if self._seal and not hmac.compare_digest(self._seal.digest(), tag):
-            raise FrameRefused("a header does not match its tag")
-        header = Header(*_HEADER.unpack(packed))
+    def _begin(self, at: int) -> None:
+        if self._seals.tag_bytes:
+            packed = bytes(self._staging[at : at + HEADER_BYTES])
+            seal = self._seal = self._seals.begin(packed)
+            tag = self._staging[at + HEADER_BYTES : at + HEADER_BYTES + TAG_BYTES]
+            if seal is None or not hmac.compare_digest(seal.digest(), tag):
+                raise FrameRefused("a header does not match its tag")
+        header = Header.unpack(self._staging, at)
         if header.meta_length > MAX_META:
             raise FrameRefused(f"a frame with {header.meta_length} bytes of meta; at most {MAX_META}")
         if header.length > self._max_payload:
             raise FrameRefused(f"a frame of {header.length} bytes; this end takes at most {self._max_payload}")
-        self._header = header
+        if header.meta_length or header.length:
+            self._header = header
+        else:
+            self.frames.append(Frame(header, b"", self._allocate(header, b"")[0]))
+            self._seal = None
+
+    def _finish(self, header: Header, meta: bytes) -> None:
+        self.frames.append(Frame(header, meta, self._value))
+        self._header = self._meta = self._value = self._seal = None
+        self._payload, self._filled = _NOTHING, 0

@@ -8,10 +8,11 @@ import asyncio
 import random
 import socket
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 
 from lambda_image.address import Address
-from lambda_image.comm.dialing import in_words
 from lambda_image.comm.nat import Nat, nat_behaviour
+from lambda_image.comm.sockets import LocalPort, in_words
 from lambda_image.errors import RendezvousRejected, RendezvousTimeout, RendezvousUnreachable
 from rendezvous_server.protocol import (
     ClientConnection,
@@ -36,7 +37,7 @@ PROBE_LIMIT_S = 0.2  # by which a probe may delay the join: two round trips with
 
 
 class RendezvousLine:
-    """One connection. `local_host` is this host's address on the way to the server: what neighbours can reach it by."""
+    """One connection. `local` is this host's end of it, and where neighbours can reach this rank: it listens there."""
 
     def __init__(
         self,
@@ -44,6 +45,7 @@ class RendezvousLine:
         endpoint: str,
         smallest_silence_s: float = SMALLEST_SILENCE_S,
         probe_limit_s: float = PROBE_LIMIT_S,
+        rtt_s: float = 0.0,
     ) -> None:
         self._sock = sock
         self._endpoint = endpoint
@@ -51,8 +53,9 @@ class RendezvousLine:
         self._silence_s, self._probe_limit_s = smallest_silence_s, probe_limit_s
         self._early: list[ClientEvent] = []  # told already, not handed out yet
         self._last_words = ""
-        self._local = Endpoint.from_sockaddr(sock.getsockname())
-        self.local_host = self._local.host
+        self.local = Endpoint.from_sockaddr(sock.getsockname())
+        self.server = sock.getpeername()
+        self.rtt_s = rtt_s  # what the connection took: a round trip to the server
         self.nat = Nat.UNKNOWN  # once joined: what the NAT on the way to the server does
 
     @classmethod
@@ -64,7 +67,8 @@ class RendezvousLine:
         while loop.time() < deadline:
             try:
                 async with asyncio.timeout_at(deadline):
-                    return cls(await _connect(host, port), endpoint, probe_limit_s=probe_limit_s)
+                    sock, rtt_s = await _connect(host, port)
+                    return cls(sock, endpoint, probe_limit_s=probe_limit_s, rtt_s=rtt_s)
             except TimeoutError:
                 break
             except OSError as error:
@@ -82,7 +86,7 @@ class RendezvousLine:
 
     async def join(self, join: Join, key: bytes | None, deadline: float) -> Joined:
         """Become a member. Raises RendezvousRejected, RendezvousTimeout, RendezvousUnreachable."""
-        self._connection = ClientConnection(join, key, probe_from=self._local)
+        self._connection = ClientConnection(join, key, probe_from=self.local)
         about = {"rank": join.rank, "endpoint": self._endpoint}
         try:
             async with asyncio.timeout_at(deadline):
@@ -100,7 +104,7 @@ class RendezvousLine:
         match first:
             case Joined():
                 self._silence_s = max(SILENT_PINGS * first.ping_interval_s, self._silence_s)
-                self.nat = nat_behaviour(self._local, first.observed, first.probed)
+                self.nat = nat_behaviour(self.local, first.observed, first.probed)
                 return first
             case Rejected(code, reason):
                 raise RendezvousRejected(
@@ -148,6 +152,10 @@ class RendezvousLine:
     def close(self) -> None:
         self._sock.close()
 
+    def local_port(self, max_segment: int | None = None) -> LocalPort:
+        """For the sockets that are to share the line's port."""
+        return LocalPort.of(self._sock, max_segment)
+
     async def _probed(self, events: list[ClientEvent]) -> bool:
         """Whether these were the server's offer of a NAT probe, which has been taken, so that the join goes on. A probe
         that fails costs the probe's limit at most, and that the NAT stays unknown."""
@@ -186,33 +194,28 @@ class RendezvousLine:
             await asyncio.get_running_loop().sock_sendall(self._sock, data)
 
 
-async def _connect(host: str, port: int) -> socket.socket:
-    """The first of the host's addresses that takes the connection. Raises OSError."""
+async def _connect(host: str, port: int) -> tuple[socket.socket, float]:
+    """The first of the host's addresses that takes the connection, and how long it took to. Raises OSError."""
     loop = asyncio.get_running_loop()
     failure = OSError(f"{host} has no address")
-    for family, kind, number, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        sock = socket.socket(family, kind, number)
-        try:
-            _share_port(sock)
-            await loop.sock_connect(sock, address)
-        except OSError as error:
-            failure = error
-            sock.close()
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return sock
+    for family, _, _, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        with ExitStack() as on_failure:
+            try:
+                sock = on_failure.enter_context(LocalPort(family).open())
+                began = loop.time()
+                await loop.sock_connect(sock, address)
+            except OSError as error:
+                failure = error
+            else:
+                on_failure.pop_all()
+                return sock, loop.time() - began
     raise failure
 
 
 async def _probe(control: socket.socket, port: int, probe: ProbeConnection) -> None:
     """Let the server see this host from the local port of `control`, at another port of the server. Raises OSError."""
     loop = asyncio.get_running_loop()
-    with socket.socket(control.family, control.type) as sock:
-        _share_port(sock)
-        sock.bind(control.getsockname())
+    with LocalPort.of(control).open() as sock:
         host, _, *rest = control.getpeername()
         await loop.sock_connect(sock, (host, port, *rest))
         await loop.sock_sendall(sock, probe.data_to_send())
@@ -220,10 +223,3 @@ async def _probe(control: socket.socket, port: int, probe: ProbeConnection) -> N
         while not events:
             data = await loop.sock_recv(sock, RECEIVE_BYTES)
             events = list(probe.receive_data(data)) if data else probe.receive_eof()
-
-
-def _share_port(sock: socket.socket) -> None:
-    """For a socket of which another one is to have the local port: both need both options before they are bound."""
-    sock.setblocking(False)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

@@ -82,7 +82,7 @@ class Roster:
     """The table of peers, for two threads."""
 
     changed: Callable[[], None] = lambda: None
-    failure: RunError | None = None  # why no more news will come; peers that are known stay
+    failure: RunError | None = None  # why no more news come; peers that are known stay
     dismissed: RunError | None = None  # this very rank is not part of the group any more
     _peers: dict[int, Peer] = field(default_factory=dict)
     _former: list[Channel] = field(default_factory=list)  # of peers that were replaced, still to be closed
@@ -119,7 +119,7 @@ class Roster:
 
     def connected(self, channel: Channel, now: float) -> bool:
         """A channel has authenticated; False if a newer attempt of its rank is known. A second one replaces the first:
-        the peer would not have made it if it still had that.
+        it is made only where the first is broken (see peering.py).
         """
         with self._lock:
             known = self._peers.get(channel.peer.rank)
@@ -140,10 +140,16 @@ class Roster:
         self.changed()
 
     def fail(self, error: RunError, *, dismissed: bool = False) -> None:
-        """No news any more; the first reason stays."""
+        """No news at present; the last reason counts, but a dismissal is final."""
         with self._lock:
-            self.failure = self.failure or error
             self.dismissed = self.dismissed or (error if dismissed else None)
+            self.failure = self.dismissed or error
+        self.changed()
+
+    def recovered(self) -> None:
+        """There are news again."""
+        with self._lock:
+            self.failure = self.dismissed
         self.changed()
 
     def former_channels(self) -> list[Channel]:

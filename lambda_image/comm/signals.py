@@ -27,6 +27,8 @@ class Flag(IntFlag):
     NONE = 0
     ABORT = 1  # the operation has failed at the sender; the payload says why
     RECEIPT = 2  # the sender has received this rank's part completely
+    TREE = 4  # the operation goes along a tree (cost_model.py)
+    PIECES = 8  # in a bcast: what pieces there will be, or one of them
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """What travels: bytes-like values and numpy arrays, as meta (what it is) and flat views (what it holds), uncopied."""
 
+import functools
 import json
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from lambda_image.comm.frames import FrameRefused
 Value = bytes | bytearray | memoryview | np.ndarray | np.generic
 
 _MAX_DIMENSIONS = 32  # more no array here has; the shape must fit the frame's meta
+_FORMS_KEPT = 256  # a rank sends the same few kinds of arrays again and again
 _PLAIN_KINDS = "?biufcmMSUV"  # dtypes whose items are their bytes; never Python objects
 
 
@@ -22,13 +23,8 @@ def encode(value: Value) -> tuple[bytes, list[memoryview]]:
     if isinstance(value, np.generic):
         value = np.asarray(value)  # a numpy scalar travels as an array without dimensions
     if not isinstance(value, np.ndarray):
-        return b"", [memoryview(value).cast("B")]
-    dtype = value.dtype
-    if dtype.hasobject or dtype.names or dtype.subdtype:
-        raise TypeError(f"an array of {dtype} cannot be sent: only arrays of plain items can")
-    meta = json.dumps([dtype.str, value.shape]).encode()
-    if value.ndim > _MAX_DIMENSIONS:
-        raise TypeError(f"an array of {value.ndim} dimensions cannot be sent; at most {_MAX_DIMENSIONS}")
+        return b"", [memoryview(value).cast("B")] if value else []
+    meta = _form(value.dtype, value.shape)
     return meta, [_flat(np.ascontiguousarray(value).reshape(-1))] if value.size else []
 
 
@@ -49,11 +45,21 @@ def size_of(value: Value) -> int:
     return value.nbytes if isinstance(value, np.ndarray | np.generic | memoryview) else len(value)
 
 
+@functools.lru_cache(_FORMS_KEPT)
+def _form(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
+    if dtype.hasobject or dtype.names or dtype.subdtype:
+        raise TypeError(f"an array of {dtype} cannot be sent: only arrays of plain items can")
+    if len(shape) > _MAX_DIMENSIONS:
+        raise TypeError(f"an array of {len(shape)} dimensions cannot be sent; at most {_MAX_DIMENSIONS}")
+    return json.dumps([dtype.str, shape]).encode()
+
+
 def _flat(items: np.ndarray) -> memoryview:
     return items.view(np.uint8).data
 
 
-def _description(meta: bytes) -> tuple[np.dtype, Sequence[int]]:
+@functools.lru_cache(_FORMS_KEPT)
+def _description(meta: bytes) -> tuple[np.dtype, tuple[int, ...]]:
     try:
         name, shape = json.loads(meta)
         dtype = np.dtype(str(name))

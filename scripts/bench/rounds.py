@@ -49,3 +49,10 @@ def ratios(ours: Sequence[Round], theirs: Sequence[Round], names: Iterable[str])
     """Ours over theirs, round by round: neighbours in time had the same machine. Of the figures that both have."""
     pairs = zip(ours, theirs, strict=False)  # one side may have failed in its last rounds
     return [{name: a[name] / b[name] for name in names if name in a and b.get(name)} for a, b in pairs]
+
+
+def bars(figures: Sequence[Mapping[str, float]]) -> tuple[list[float], tuple[list[float], list[float]]]:
+    """The medians, and how far the lowest and the highest rounds are from them."""
+    below = [figure["median"] - figure["low"] for figure in figures]
+    above = [figure["high"] - figure["median"] for figure in figures]
+    return [figure["median"] for figure in figures], (below, above)

@@ -21,7 +21,7 @@ from scripts.bench.rendezvous.group import GroupLoad
 from scripts.bench.rendezvous.pairing import Case, PairingLoad
 from scripts.bench.rendezvous.plan import Plan
 from scripts.bench.rendezvous.relay import raw_ends, relay_round, relayed_ends, stream
-from scripts.bench.rendezvous.servers import Server, our_server
+from scripts.bench.servers import Server, our_server
 from scripts.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,16 +7,13 @@ import hashlib
 import json
 import os
 import signal
-import socket
-import struct
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -24,54 +21,31 @@ import pytest
 
 from lambda_image.comm.channel import ChannelSettings
 from lambda_image.comm.communicator import Communicator
-from lambda_image.comm.connector import Connector, Membership
-from lambda_image.comm.roster import Lost, Roster, outlook
 from lambda_image.errors import (
     PeerClosed,
     PeerTimeout,
-    PeerUnreachable,
     RendezvousRejected,
-    RendezvousTimeout,
-    RendezvousUnreachable,
-    RunError,
 )
-from rendezvous_server.protocol import Join, Topology
+from rendezvous_server.protocol import Topology
+from tests.integration.communicators import (
+    PATIENCE_S,
+    ROOT,
+    RUN_KEY,
+    SERVER_KEY,
+    SHORT_S,
+    in_threads,
+    join,
+    part_of,
+    patience,
+    serving,
+    until,
+)
 
-ROOT = Path(__file__).resolve().parents[2]
-RUN_KEY = bytes(range(32))
-SERVER_KEY = b"the deployment's key"
-PATIENCE_S = 60.0  # a deadline that only a hanging test would reach
-SHORT_S = 1.0  # a deadline that a test means to reach
 LARGE = 8 << 20  # more than socket buffers hold
-
-
-def part_of(rank: int) -> bytes:
-    """Unequal parts: none, tiny, and more than a socket buffer."""
-    return bytes([rank]) * (0, 1, 1000, 300_000, 5_000_000)[rank % 5]
 
 
 def digest(part: bytes | bytearray) -> str:
     return hashlib.sha256(part).hexdigest()
-
-
-def patience() -> float:
-    return time.monotonic() + PATIENCE_S
-
-
-def join(endpoint: str | None, rank: int, world_size: int, run_id: str, **options: Any) -> Communicator:
-    return Communicator.join(
-        endpoint,
-        run_id=run_id,
-        rank=rank,
-        world_size=world_size,
-        **{
-            "run_key": RUN_KEY,
-            "rendezvous_key": SERVER_KEY,
-            "deadline": patience(),
-            "topology": Topology.STAR,
-            **options,
-        },
-    )
 
 
 def main(spec: dict[str, Any]) -> None:
@@ -90,26 +64,6 @@ def main(spec: dict[str, Any]) -> None:
             until(lambda: communicator.peers()[0].bytes_sent > 0)
         print("connected", flush=True)
         signal.pause()
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = patience()
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-
-
-@contextmanager
-def serving(**environ: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A rendezvous server's endpoint and process."""
-    command = [sys.executable, "-m", "rendezvous_server", "--host", "127.0.0.1", "--port", "0"]
-    with subprocess.Popen(command, cwd=ROOT, env=os.environ | environ, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        try:
-            yield f"127.0.0.1:{json.loads(server.stdout.readline())['port']}", server
-        finally:
-            server.terminate()
-            server.stdout.read()
 
 
 @pytest.fixture(scope="module")
@@ -144,19 +98,6 @@ def start(endpoint: str, run_id: str) -> Iterator[Start]:
 def said(process: "subprocess.Popen[str]") -> str:
     assert process.stdout is not None
     return process.stdout.readline().strip()
-
-
-def in_threads(work: Callable[[int], object], *ranks: int) -> list[Any]:
-    """What each rank's work returned or, if it is a RunError, raised."""
-
-    def outcome(rank: int) -> object:
-        try:
-            return work(rank)
-        except RunError as error:
-            return error
-
-    with ThreadPoolExecutor(len(ranks)) as pool:
-        return list(pool.map(outcome, ranks))
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 4, 7])
@@ -229,19 +170,68 @@ def test_tags_can_be_off(endpoint: str, run_id: str) -> None:
 
 
 def test_a_rank_that_never_comes_is_named_at_the_deadline(endpoint: str, run_id: str) -> None:
-    def work(rank: int) -> object:
-        with join(endpoint, rank, 4, run_id) as communicator:
-            deadline = time.monotonic() + SHORT_S if rank == 0 else patience()
-            return communicator.gather(part_of(rank), deadline=deadline, allow_missing=True)
+    world, absent = 8, 5
 
-    began = time.monotonic()
-    root, *others = in_threads(work, 0, 1, 2)
-    assert time.monotonic() - began >= SHORT_S
-    assert root.parts == [part_of(0), part_of(1), part_of(2), None]
-    assert list(root.missing) == [3]
-    assert isinstance(root.missing[3], PeerTimeout)
-    assert "rank 3 had not joined by the deadline" in str(root.missing[3])
-    assert others == [None, None]
+    def work(rank: int) -> object:
+        with join(endpoint, rank, world, run_id) as communicator:
+            if rank:
+                return communicator.gather(part_of(rank), deadline=patience())
+            until(lambda: sum(peer.transport is not None for peer in communicator.peers()) == world - 2)
+            deadline = time.monotonic() + SHORT_S
+            gathered = communicator.gather(part_of(rank), deadline=deadline, allow_missing=True)
+            return gathered, time.monotonic() - deadline
+
+    (root, late_s), *others = in_threads(work, *(rank for rank in range(world) if rank != absent))
+    assert 0 <= late_s < PATIENCE_S / 2
+    assert root.parts == [None if rank == absent else part_of(rank) for rank in range(world)]
+    assert list(root.missing) == [absent]
+    assert isinstance(root.missing[absent], PeerTimeout)
+    assert "rank 5 had not joined by the deadline" in str(root.missing[absent])
+    assert others == [None] * 6
+
+
+def test_many_ranks_gather_in_one_go(endpoint: str, run_id: str) -> None:
+    world = 64
+
+    def work(rank: int) -> object:
+        with join(endpoint, rank, world, run_id) as communicator:
+            return communicator.gather(bytes([rank]) * 1000, deadline=patience())
+
+    root, *others = in_threads(work, *range(world))
+    assert root.parts == [bytes([rank]) * 1000 for rank in range(world)]
+    assert others == [None] * (world - 1)
+
+
+def test_results_go_where_the_caller_wants_them_and_are_the_same_bits_by_any_topology(
+    endpoint: str, run_id: str
+) -> None:
+    world, size = 5, 300_000  # large enough to go in pieces where that can be done
+
+    def work(rank: int, topology: Topology) -> list[np.ndarray]:
+        own = np.random.default_rng(rank).normal(size=size).astype("f4")
+        outs = [np.empty_like(own) for _ in range(4)]
+        parts = [np.empty_like(own) for _ in range(world)]
+        with join(endpoint, rank, world, f"{run_id} {topology}", topology=topology) as communicator:
+            results = [
+                communicator.allreduce(own, out=outs[0], deadline=patience()),
+                communicator.scan(own, out=outs[1], deadline=patience()),
+                communicator.bcast(own if rank == 0 else None, out=outs[2], deadline=patience()),
+                *communicator.allgather(own, out=parts, deadline=patience()),
+            ]
+            if rank == 1:
+                communicator.send(own, 0, deadline=patience())
+            if rank == 0:
+                results.append(communicator.recv(1, out=outs[3], deadline=patience()))
+            gathered = communicator.gather(own, out=parts, deadline=patience())
+        given = [outs[0], outs[1], own if rank == 0 else outs[2], *parts, *outs[3:]]
+        given[3 + rank] = own
+        assert all(result is out for result, out in zip(results, given, strict=False))
+        assert gathered is None or all(map(np.array_equal, gathered.parts, results[3:]))
+        return results
+
+    by_topology = [in_threads(lambda rank, t=topology: work(rank, t), *range(world)) for topology in Topology]  # type: ignore[misc]
+    for one, other in zip(*by_topology, strict=True):
+        assert [result.tobytes() for result in one] == [result.tobytes() for result in other]
 
 
 def test_a_killed_rank_is_reported_at_once_and_the_others_parts_are_kept(
@@ -347,129 +337,6 @@ def test_a_newer_attempt_dismisses_one_that_still_lives(endpoint: str, run_id: s
             receipt.result()
         assert gathered is not None
         assert gathered.parts == [b"root", b"second try"]
-
-
-def test_strangers_change_nothing_and_are_counted(endpoint: str, run_id: str) -> None:
-    hello = struct.pack("!4sBIIII32s", b"CAI1", 1, 1, 0, 0, 0, bytes(32))  # as rank 1 could have said it
-    with join(endpoint, 0, 2, run_id) as root:
-        until(lambda: root.local_endpoints)
-        for garbage in (b"GET / HTTP/1.1\r\n\r\n" * 10, os.urandom(1000), hello + bytes(32), b""):
-            with socket.create_connection(root.local_endpoints[0]) as stranger, suppress(ConnectionError):
-                stranger.sendall(garbage)
-                stranger.shutdown(socket.SHUT_WR)
-                while stranger.recv(1000):
-                    pass
-        silent = socket.create_connection(root.local_endpoints[0])
-        with join(endpoint, 1, 2, run_id) as other, ThreadPoolExecutor(1) as pool, silent:
-            receipt = pool.submit(other.gather, b"part", deadline=patience())
-            gathered = root.gather(b"root", deadline=patience())
-            receipt.result()
-        assert gathered is not None
-        assert gathered.parts == [b"root", b"part"]
-        until(lambda: root.rejected_connections >= 4)
-        assert [peer.rank for peer in root.peers()] == [1]
-
-
-def test_a_member_of_the_group_without_the_runs_key_gets_no_channel(endpoint: str, run_id: str) -> None:
-    with join(endpoint, 0, 2, run_id) as root, join(endpoint, 1, 2, run_id, run_key=bytes(32)) as other:
-        until(root.peers)
-        assert isinstance(in_threads(lambda _: other.barrier(deadline=time.monotonic() + SHORT_S), 1)[0], PeerTimeout)
-        with pytest.raises(PeerTimeout, match="rank 1 had joined but not connected"):
-            root.barrier(deadline=time.monotonic())
-
-
-def test_a_peer_to_which_no_way_leads_is_unreachable_and_every_way_is_told(endpoint: str, run_id: str) -> None:
-    membership = Membership(
-        endpoint, Join(run_id, 1, 2), bytes(32), SERVER_KEY, patience(), ChannelSettings(), dial_limit_s=0.3
-    )
-    with join(endpoint, 0, 2, run_id) as root:
-        until(lambda: root.local_endpoints)
-        roster = Roster()
-        connector = Connector(membership, roster)
-        connector.start()
-        until(lambda: (peer := roster.at(0)) and peer.unreachable)
-        connector.stop()
-        view = outlook(roster.at(0), None, time.monotonic())
-        assert isinstance(view, Lost)
-        assert view.kind is PeerUnreachable
-        host, port = root.local_endpoints[0]
-        assert f"direct {host} port {port}: it claims to be rank 0 (attempt 0) but does not hold" in view.reason
-
-
-def test_a_busy_server_is_asked_again(run_id: str) -> None:
-    def work(rank: int) -> object:
-        with join(address, rank, 3, run_id) as communicator:
-            return communicator.barrier(deadline=patience())
-
-    with serving(RENDEZVOUS_JOIN_BURST="1", RENDEZVOUS_JOIN_RATE="4") as (address, _):
-        assert in_threads(work, 0, 1, 2) == [None] * 3
-
-
-def test_without_a_server_everything_ends_by_the_deadline(run_id: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    began = time.monotonic()
-    with join(f"127.0.0.1:{port}", 0, 3, run_id, deadline=began + SHORT_S) as communicator:
-        assert time.monotonic() - began < SHORT_S  # joining is not a barrier
-        with pytest.raises(RendezvousUnreachable, match=f"127.0.0.1:{port} .*: Connection refused"):
-            communicator.barrier(deadline=patience())
-        gathered = communicator.gather(b"", deadline=patience(), allow_missing=True)
-        assert gathered is not None
-        assert gathered.parts == [b"", None, None]
-        assert {type(error) for error in gathered.missing.values()} == {RendezvousUnreachable}
-    assert time.monotonic() - began < PATIENCE_S / 2
-
-
-def test_a_server_that_does_not_answer_times_out(run_id: str) -> None:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as mute,
-        join(f"127.0.0.1:{mute.getsockname()[1]}", 0, 2, run_id, deadline=time.monotonic() + SHORT_S) as communicator,
-        pytest.raises(RendezvousTimeout, match="did not answer the join"),
-    ):
-        communicator.barrier(deadline=patience())
-
-
-def test_a_group_that_expires_names_who_is_missing_and_keeps_its_connections(run_id: str) -> None:
-    def work(rank: int) -> object:
-        with join(address, rank, 3, run_id) as communicator:
-            until(lambda: communicator.failure)
-            return communicator.gather(part_of(rank), deadline=patience(), allow_missing=True)
-
-    with serving(RENDEZVOUS_GROUP_TIMEOUT_S="0.5") as (address, _):
-        root, other = in_threads(work, 0, 2)
-    assert root.parts == [part_of(0), None, part_of(2)]
-    assert isinstance(root.missing[1], RendezvousTimeout)
-    assert "rank 1 missing" in str(root.missing[1])
-    assert other is None
-
-
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [({"rendezvous_key": None}, "proof is missing"), ({"rendezvous_key": b"wrong"}, "another key")],
-)
-def test_a_refused_join_says_why(endpoint: str, run_id: str, options: dict[str, Any], reason: str) -> None:
-    with join(endpoint, 1, 2, run_id, **options) as communicator, pytest.raises(RendezvousRejected, match=reason):
-        communicator.barrier(deadline=patience())
-
-
-def test_another_world_size_is_refused(endpoint: str, run_id: str) -> None:
-    with join(endpoint, 0, 2, run_id) as first:
-        until(lambda: first.local_endpoints)
-        with join(endpoint, 1, 3, run_id) as other, pytest.raises(RendezvousRejected, match="world"):
-            other.barrier(deadline=patience())
-
-
-def test_connections_outlive_the_server(run_id: str) -> None:
-    with serving() as (address, server), join(address, 0, 2, run_id) as root, join(address, 1, 2, run_id) as other:
-        in_threads(lambda rank: (root, other)[rank].barrier(deadline=patience()), 0, 1)
-        server.kill()
-        until(lambda: root.failure and other.failure)
-        assert isinstance(root.failure, RendezvousUnreachable)
-        root_result, receipt = in_threads(
-            lambda rank: (root, other)[rank].gather(part_of(4), deadline=patience()), 0, 1
-        )
-        assert root_result.parts == [part_of(4)] * 2
-        assert receipt is None
 
 
 def test_nothing_is_left_behind(endpoint: str, run_id: str) -> None:

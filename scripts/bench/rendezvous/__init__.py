@@ -1,12 +1,10 @@
 """cosmicai bench rendezvous: the rendezvous server under load, beside another one if there is one."""
 
 import argparse
-import json
 import select
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,13 +12,14 @@ from rich.console import Console
 from lambda_image.address import Address
 from lambda_image.errors import InvalidEvent
 from scripts.bench.errors import BenchmarkError
+from scripts.bench.files import add_file_arguments, check_files, tell_failures, write_files
 from scripts.bench.machine import describe_machine
 from scripts.bench.progress import BenchProgress
 from scripts.bench.rendezvous.measure import PairingBench, Results, measure_group, measure_relay
-from scripts.bench.rendezvous.picture import SUFFIXES, draw
+from scripts.bench.rendezvous.picture import draw
 from scripts.bench.rendezvous.plan import QUICK, Plan
-from scripts.bench.rendezvous.servers import Server, other_server, our_server
 from scripts.bench.rendezvous.tables import result_tables
+from scripts.bench.servers import Server, other_server, our_server
 
 HELP = "pairings, group bootstrap and relay: rates, latencies, CPU and memory of the rendezvous server"
 EXAMPLE = "cosmicai bench rendezvous --against 127.0.0.1:10001 --against-pid 4711 --json bench.json --picture bench.svg"
@@ -35,8 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--against", metavar="HOST:PORT", help="a server that speaks the pairing dialect, measured in turn"
     )
     parser.add_argument("--against-pid", type=int, metavar="PID", help="its process, if it runs here: for CPU time")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="all figures of every round")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="a chart, .svg or .png (needs matplotlib)")
+    add_file_arguments(parser)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, no group of 4,096")
     parser.add_argument("--only", default=",".join(PARTS), metavar="PART,...", help=f"of {', '.join(PARTS)}")
 
@@ -45,7 +43,7 @@ def run(args: argparse.Namespace, plan: Plan | None = None) -> int:
     """`plan`: another one than the flags choose."""
     parts = _parts(args.only)
     against = _against(args.against, args.against_pid, parts)
-    _check_files(args.json, args.picture)
+    check_files(args.json, args.picture)
     if not hasattr(select, "epoll"):
         raise BenchmarkError("this benchmark needs Linux: epoll and /proc")
     plan = plan or (QUICK if args.quick else Plan())
@@ -60,14 +58,8 @@ def run(args: argparse.Namespace, plan: Plan | None = None) -> int:
         _measure(plan, parts, against, results, progress)
     report |= results.to_json()
     console.print(result_tables(results))
-    if args.json is not None:
-        args.json.write_text(json.dumps(report, indent=1) + "\n")
-        console.print(f"figures in {args.json}", markup=False)
-    if args.picture is not None:
-        console.print(_draw(report, args.picture), markup=False)
-    for failure in results.failures:
-        print(f"cosmicai: {failure}", file=sys.stderr)
-    return 1 if results.failures else 0
+    write_files(report, args.json, args.picture, draw, console)
+    return tell_failures(results.failures)
 
 
 def _measure(
@@ -102,20 +94,3 @@ def _against(address: str | None, pid: int | None, parts: Sequence[str]) -> list
     except ValueError as error:
         raise InvalidEvent(f"--against {address!r}; allowed: {error}") from error
     return [other_server(parsed, pid)]
-
-
-def _check_files(figures: Path | None, picture: Path | None) -> None:
-    """Before minutes of measuring, not after."""
-    for flag, file in (("--json", figures), ("--picture", picture)):
-        if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
-            raise InvalidEvent(f"{flag} {file} cannot be written: it must be a file in a folder that exists")
-    if picture is not None and picture.suffix not in SUFFIXES:
-        raise InvalidEvent(f"--picture {picture}: its name must end in {' or '.join(SUFFIXES)}")
-
-
-def _draw(report: dict[str, Any], file: Path) -> str:
-    """What came of it."""
-    try:
-        return f"picture in {file}" if draw(report, file) else "no picture is drawn: nothing was measured"
-    except ImportError as error:
-        return f"no picture is drawn: {error}. pip install 'cosmicai[bench]' installs matplotlib"

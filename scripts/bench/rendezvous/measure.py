@@ -14,8 +14,8 @@ from scripts.bench.rendezvous.group import GroupLoad, raise_file_limit
 from scripts.bench.rendezvous.pairing import Case, PairingLoad
 from scripts.bench.rendezvous.plan import Plan
 from scripts.bench.rendezvous.relay import relay_round
-from scripts.bench.rendezvous.servers import Server, our_server
 from scripts.bench.rounds import Round, Series, ratios
+from scripts.bench.servers import Server, our_server
 
 WARM_UP_RANKS = 2
 OTHER_WORK = "other_work_cores"

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scripts.bench.rounds import bars
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SUFFIXES = (".svg", ".png")
 PANEL_INCHES = (5.5, 4.5)
 
 Entry = Mapping[str, Any]  # one series in the JSON
@@ -57,21 +58,14 @@ def group_times(axes: "Axes", entries: Sequence[Entry]) -> None:
 
 
 def relay_rates(axes: "Axes", entries: Sequence[Entry]) -> None:
-    middle, outer = _bars([entries[0]["figures"][name] for name in ("raw_mb_per_s", "relay_mb_per_s")])
+    middle, outer = bars([entries[0]["figures"][name] for name in ("raw_mb_per_s", "relay_mb_per_s")])
     axes.bar(("raw pair", "relayed"), middle, width=0.5, yerr=outer, capsize=3)
     axes.set(title="relay beside a raw loopback pair", ylabel="MB/s")
 
 
 def _line(axes: "Axes", entries: Sequence[Entry], x: str, y: str, label: str) -> None:
-    middle, outer = _bars([entry["figures"][y] for entry in entries])
+    middle, outer = bars([entry["figures"][y] for entry in entries])
     axes.errorbar([entry[x] for entry in entries], middle, outer, marker="o", capsize=3, label=label)
-
-
-def _bars(figures: Sequence[Mapping[str, float]]) -> tuple[list[float], tuple[list[float], list[float]]]:
-    """The medians, and how far the lowest and the highest rounds are from them."""
-    below = [figure["median"] - figure["low"] for figure in figures]
-    above = [figure["high"] - figure["median"] for figure in figures]
-    return [figure["median"] for figure in figures], (below, above)
 
 
 def _mark(axes: "Axes", entries: Sequence[Entry], x: str) -> None:

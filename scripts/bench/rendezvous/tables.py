@@ -10,7 +10,8 @@ from scripts.bench.rendezvous.group import TABLES_READ
 from scripts.bench.rendezvous.measure import OTHER_WORK, Results
 from scripts.bench.rendezvous.pairing import SLOW_S
 from scripts.bench.rendezvous.relay import WRITE_BYTES
-from scripts.bench.rounds import Series, Spread, spread
+from scripts.bench.rounds import Series, spread
+from scripts.bench.words import in_words
 
 PAIRING_COLUMNS = {
     "pairings_per_s": "pairings/s",
@@ -103,18 +104,3 @@ def _table(title: str, how: str, labels: Sequence[str], figures: Mapping[str, st
 def _cells(series: Series, columns: Mapping[str, str]) -> list[str]:
     figures = series.figures()
     return [in_words(figures[name]) if name in figures else NOTHING for name in columns]
-
-
-def in_words(figure: Spread) -> str:
-    if figure.low == figure.high:
-        return _number(figure.median)
-    return f"{_number(figure.median)} ({_number(figure.low)}-{_number(figure.high)})"
-
-
-def _number(value: float) -> str:
-    """Three digits at least, or a whole number as it is; millions as such."""
-    if value >= 1e6:
-        return f"{value / 1e6:.2f} M"
-    if value == int(value) or value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"

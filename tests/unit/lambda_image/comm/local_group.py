@@ -4,12 +4,15 @@ import itertools
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from lambda_image.comm.candidates import Transport
 from lambda_image.comm.channel import Channel, ChannelSettings
+from lambda_image.comm.cost_model import Algorithm, choose
 from lambda_image.comm.exchange import Exchange
+from lambda_image.comm.group import Scratch
 from lambda_image.comm.handshake import Handshake, Member, Session
 from lambda_image.comm.roster import Roster
 from lambda_image.comm.signals import Kind
@@ -18,13 +21,33 @@ from lambda_image.comm.wakeup import Wakeup
 RANK_0, RANK_1 = Member(0, 0), Member(1, 0)
 
 
+Change = Callable[[Handshake, bytes], bytes]
+
+
+def converse(higher: Handshake, lower: Handshake, change: Change = lambda sender, message: message) -> None:
+    """Everything that the two have to say to each other, to the nomination, each message as `change` passes it on."""
+    ends = ((higher, lower), (lower, higher))
+    said = {one: bytearray(change(one, one.greet()) if one.dials else b"") for one, _ in ends}
+    while higher.wanted or lower.wanted:
+        before = higher.wanted, lower.wanted, *map(len, said.values())
+        for one, other in ends:
+            if one.wanted and len(said[other]) >= one.wanted:
+                heard = bytes(said[other][: one.wanted])
+                del said[other][: len(heard)]
+                if answer := one.feed(heard):
+                    said[one] += change(one, answer)
+        if not higher.wanted and higher.session is None:
+            said[higher] += change(higher, higher.nominate())
+        assert (higher.wanted, lower.wanted, *map(len, said.values())) != before, "both wait"
+
+
 def sessions(lower: Member, higher: Member, *, tags: bool = True) -> tuple[Session, Session]:
     """What a handshake between the two leaves at each."""
     key = os.urandom(32)
-    one = Handshake(key, higher, opens=True, peer=lower, tags=tags, nonce=os.urandom(32))
-    other = Handshake(key, lower, opens=False, peer=None, tags=tags, nonce=os.urandom(32))
-    one.feed(other.feed(one.hello()))
-    other.feed(one.prove())
+    way = (Transport.DIRECT, lower)
+    one = Handshake(key, higher, way=way, tags=tags, probe=False, nonce=os.urandom(32))
+    other = Handshake(key, lower, way=None, tags=tags, probe=False, nonce=os.urandom(32))
+    converse(one, other)
     assert one.session is not None
     assert other.session is not None
     return other.session, one.session
@@ -55,6 +78,14 @@ class RankInThread:
         self.wakeup = Wakeup()
         self.roster = Roster(changed=self.wakeup.notify)
         self.operation = 0
+        self.star_only = False
+        self.forced: Algorithm | None = None  # instead of what the cost model says, where it can be done
+        self.scratch = Scratch()
+
+    def choose(self, kind: Kind, size: int, *, associative: bool = True, divisible: bool = False) -> Algorithm:
+        if self.forced is None or not associative or (self.forced is Algorithm.PIECES and not (divisible and size)):
+            return choose(kind, self.world_size, size, associative=associative, divisible=divisible)
+        return self.forced
 
     def exchange(self, kind: Kind, deadline: float, *, tell: Iterable[int] = ()) -> Exchange:
         self.operation += kind is not Kind.SEND
@@ -72,10 +103,31 @@ class RankInThread:
 class LocalGroup:
     """`world_size` ranks, every pair connected; `run` calls a function for each rank in a thread of its own."""
 
-    def __init__(self, world_size: int) -> None:
+    def __init__(self, world_size: int, absent: Collection[int] = ()) -> None:
         self.ranks = [RankInThread(rank, world_size) for rank in range(world_size)]
-        for lower, higher in itertools.combinations(range(world_size), 2):
+        self._killed: set[int] = set()
+        present = [rank for rank in range(world_size) if rank not in absent]
+        for lower, higher in itertools.combinations(present, 2):
             self.connect(Member(lower, 0), Member(higher, 0))
+        self._present = present
+
+    def admit(self, member: Member) -> None:
+        """One of those that were absent comes."""
+        for other in self._present:
+            if other not in self._killed:
+                self.connect(*sorted((Member(other, 0), member), key=lambda one: one.rank))
+        self._present.append(member.rank)
+
+    def kill(self, rank: int, in_a_frame: tuple[int, int] | None = None) -> None:
+        """Close its sockets as the end of its process would; `in_a_frame`: in which operation, of how many bytes."""
+        self._killed.add(rank)
+        for peer in self.ranks[rank].roster.all():
+            assert peer.channel is not None
+            if in_a_frame is not None:
+                operation, size = in_a_frame
+                peer.channel.push(operation, int(Kind.ALLREDUCE), 0, bytes(size))
+                peer.channel.pump_out()
+            peer.channel.end("was killed")
 
     def connect(self, lower: Member, higher: Member) -> Pair:
         pair = Pair(lower, higher)

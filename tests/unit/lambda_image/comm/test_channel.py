@@ -4,7 +4,7 @@ import time
 import numpy as np
 import pytest
 
-from lambda_image.comm.channel import ChannelSettings
+from lambda_image.comm.channel import ChannelSettings, Room
 from lambda_image.comm.handshake import Member
 from lambda_image.errors import PeerClosed, PeerTimeout
 from tests.unit.lambda_image.comm.local_group import MakePair, Soon
@@ -88,3 +88,52 @@ def test_close_lets_the_peer_read_everything_though_something_was_unread_here(ma
     pair.higher.close()
     assert pair.lower.receive(deadline=soon()) == b"sent"
     pair.higher.close()  # again: nothing happens
+
+
+def test_values_go_into_rooms_in_order_if_they_suit(make_pair: MakePair, soon: Soon) -> None:
+    pair = make_pair()
+    rooms = [np.zeros(3), None, np.zeros(3), bytearray(4)]
+    pair.lower.lend(0, 0, [None if room is None else Room.of(room) for room in rooms])
+    for value in (np.arange(3.0), np.arange(3.0) + 10, np.arange(4.0), b"four"):
+        pair.higher.send(value, deadline=soon())  # all are there before the first is taken
+    first, second, third, fourth = (pair.lower.receive(deadline=soon()) for _ in range(4))
+    assert first is rooms[0]
+    assert isinstance(first, np.ndarray)
+    assert first.tolist() == [0, 1, 2]
+    assert second.tolist() == [10, 11, 12]  # type: ignore[union-attr]
+    assert third is not rooms[2]  # four items do not suit
+    assert fourth is rooms[3] == b"four"
+
+
+def test_rooms_are_for_one_operation_and_not_for_what_came_before(make_pair: MakePair, soon: Soon) -> None:
+    pair = make_pair()
+    for operation, value in ((6, 1.0), (7, 2.0), (7, 3.0)):
+        pair.higher.push(operation, 1, 0, np.full(2, value))
+    pair.higher.pump_out()
+    pair.lower.pump_in()  # all three have found their places by now
+    room = np.zeros(2)
+    pair.lower.lend(7, 1, [None, None, Room.of(room)])
+    pair.higher.push(7, 1, 0, np.full(2, 4.0))
+    pair.higher.pump_out()
+    values = [pair.lower.receive(deadline=soon()) for _ in range(4)]
+    assert [value[0] for value in values] == [1, 2, 3, 4]  # type: ignore[index]
+    assert values[3] is room
+
+
+@pytest.mark.parametrize("tags", [True, False], ids=["tags", "bare"])
+def test_a_room_that_is_taken_back_half_filled_is_written_no_more(make_pair: MakePair, soon: Soon, tags: bool) -> None:
+    pair, array = make_pair(tags=tags), np.random.default_rng(0).integers(0, 255, LARGE, np.uint8)
+    room = np.zeros(LARGE, np.uint8)
+    pair.lower.lend(0, 0, [Room.of(room)])
+    pair.higher.push(0, 0, 0, array)
+    pair.higher.pump_out()
+    pair.lower.pump_in()
+    pair.lower.take_back()
+    assert room.any()
+    room[:] = 0
+    sender = threading.Thread(target=lambda: pair.higher.send(b"next", deadline=soon()))
+    sender.start()
+    assert np.array_equal(pair.lower.receive(deadline=soon()), array)  # type: ignore[arg-type]
+    assert not room.any()
+    assert pair.lower.receive(deadline=soon()) == b"next"
+    sender.join()

@@ -5,8 +5,9 @@ import functools
 import numpy as np
 import pytest
 
-from lambda_image.comm import collectives
-from lambda_image.comm.collectives import REDUCTIONS, Gathered, Reduction
+from lambda_image.comm import collectives, reducing
+from lambda_image.comm.collectives import Gathered
+from lambda_image.comm.reduction import REDUCTIONS, Reduction
 from lambda_image.errors import PeerClosed, PeerTimeout
 from tests.unit.lambda_image.comm.local_group import LocalGroup, MakeGroup, RankInThread, Soon
 
@@ -68,9 +69,9 @@ def test_reductions_of_arrays_are_those_of_numpy(group: LocalGroup, soon: Soon, 
     def work(rank: RankInThread) -> list:
         value, reduction = values[rank.rank], REDUCTIONS[name]
         return [
-            collectives.reduce(rank, value, reduction, 0, soon()),
-            collectives.allreduce(rank, value, reduction, soon()),
-            collectives.scan(rank, value, reduction, soon()),
+            reducing.reduce(rank, value, reduction, 0, soon()),
+            reducing.allreduce(rank, value, reduction, soon()),
+            reducing.scan(rank, value, reduction, soon()),
         ]
 
     for rank, (reduced, everywhere, prefix) in enumerate(group.run(work)):
@@ -87,9 +88,9 @@ def test_a_callers_function_is_applied_in_the_order_of_ranks(group: LocalGroup, 
     def work(rank: RankInThread) -> list:
         letter = letters[rank.rank]
         return [
-            collectives.reduce(rank, letter, JOIN, root, soon()),
-            collectives.allreduce(rank, letter, JOIN, soon()),
-            collectives.scan(rank, letter, JOIN, soon()),
+            reducing.reduce(rank, letter, JOIN, root, soon()),
+            reducing.allreduce(rank, letter, JOIN, soon()),
+            reducing.scan(rank, letter, JOIN, soon()),
         ]
 
     for rank, results in enumerate(group.run(work)):
@@ -102,14 +103,14 @@ def test_float_sums_are_the_same_bits_at_every_rank_and_every_time(make_group: M
     results = [
         result.tobytes()
         for _ in range(3)
-        for result in group.run(lambda rank: collectives.allreduce(rank, values[rank.rank], REDUCTIONS["sum"], soon()))
+        for result in group.run(lambda rank: reducing.allreduce(rank, values[rank.rank], REDUCTIONS["sum"], soon()))
     ]
     assert len(set(results)) == 1
 
 
 def test_a_result_is_not_the_callers_own_array(make_group: MakeGroup, soon: Soon) -> None:
     value = np.ones(3)
-    (result,) = make_group(1).run(lambda rank: collectives.allreduce(rank, value, REDUCTIONS["sum"], soon()))
+    (result,) = make_group(1).run(lambda rank: reducing.allreduce(rank, value, REDUCTIONS["sum"], soon()))
     result += 1
     assert value.tolist() == [1, 1, 1]
 
@@ -157,8 +158,8 @@ def test_everybody_learns_whose_death_ended_the_operation(make_group: MakeGroup,
     calls = {
         "barrier": lambda rank: collectives.barrier(rank, soon()),
         "allgather": lambda rank: collectives.allgather(rank, b"", soon()),
-        "allreduce": lambda rank: collectives.allreduce(rank, b"", JOIN, soon()),
-        "scan": lambda rank: collectives.scan(rank, b"", JOIN, soon()),
+        "allreduce": lambda rank: reducing.allreduce(rank, b"", JOIN, soon()),
+        "scan": lambda rank: reducing.scan(rank, b"", JOIN, soon()),
     }
     for error in group.run(calls[operation], ranks=(0, 1, 2)):
         assert isinstance(error, PeerClosed)
@@ -177,7 +178,7 @@ def test_the_channels_of_the_living_serve_the_next_operation(make_group: MakeGro
 
 def test_contributions_that_do_not_fit_fail_everywhere_with_their_shapes(make_group: MakeGroup, soon: Soon) -> None:
     results = make_group(3).run(
-        lambda rank: collectives.allreduce(rank, np.zeros(2 + rank.rank), REDUCTIONS["sum"], soon())
+        lambda rank: reducing.allreduce(rank, np.zeros(2 + rank.rank), REDUCTIONS["sum"], soon())
     )
     assert isinstance(results[0], ValueError)
     for result in results:
@@ -185,7 +186,7 @@ def test_contributions_that_do_not_fit_fail_everywhere_with_their_shapes(make_gr
 
 
 def test_bytes_have_no_sum(make_group: MakeGroup, soon: Soon) -> None:
-    results = make_group(2).run(lambda rank: collectives.allreduce(rank, b"1", REDUCTIONS["sum"], soon()))
+    results = make_group(2).run(lambda rank: reducing.allreduce(rank, b"1", REDUCTIONS["sum"], soon()))
     assert isinstance(results[0], TypeError)
     assert "by a function of the caller's" in str(results[1])
 

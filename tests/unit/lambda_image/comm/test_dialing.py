@@ -1,135 +1,67 @@
-"""Connections over loopback, both ends in one event loop."""
-
 import asyncio
+import errno
 import os
 import socket
 
 import pytest
 
-from lambda_image.comm.candidates import Candidate, Transport
-from lambda_image.comm.dialing import Abandoned, Connected, Credentials, listen, race, welcome
-from lambda_image.comm.handshake import HandshakeRefused, Member
+from lambda_image.comm.dialing import LONGEST_FIRST_PAUSE_S, LONGEST_PAUSE_S, SHORTEST_PAUSE_S, TAKEN, dial, pause_s
+from lambda_image.comm.sockets import LocalPort
 from rendezvous_server.protocol import Endpoint
 
-KEY = os.urandom(32)
-ANSWERER, OPENER = Member(0, 0), Member(1, 0)
-
-
-def credentials(own: Member, key: bytes = KEY) -> Credentials:
-    return Credentials(own, key, tags=True)
-
-
-def way(listener: socket.socket, delay_s: float = 0.0) -> Candidate:
-    return Candidate(Transport.DIRECT, Endpoint(*listener.getsockname()[:2]), delay_s)
-
-
-async def accept(listener: socket.socket, key: bytes = KEY) -> Connected:
-    sock, _ = await asyncio.get_running_loop().sock_accept(listener)
-    return await welcome(sock, credentials(ANSWERER, key))
-
-
-def close(*ends: Connected | None) -> None:
-    for end in ends:
-        if end is not None:
-            end.sock.close()
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_both_ends_of_the_winner_agree(host: str) -> None:
-    async def scenario() -> None:
-        with listen(host) as listener:
-            answerer, opener = await asyncio.gather(
-                accept(listener), race([way(listener)], ANSWERER, credentials(OPENER), {})
-            )
-            assert opener is not None
-            assert (opener.session.peer, answerer.session.peer) == (ANSWERER, OPENER)
-            assert opener.sock.getpeername() == answerer.sock.getsockname()
-            close(answerer, opener)
-
-    asyncio.run(scenario())
-
-
-def test_a_silent_and_a_refused_candidate_lose() -> None:
-    async def scenario() -> None:
-        with listen("127.0.0.1") as silent, listen("127.0.0.1") as good:
-            with listen("127.0.0.1") as closed:
-                refused = way(closed)
-            failures: dict[Candidate, str] = {}
-            plan = [way(silent), refused, way(good, delay_s=0.05)]
-            answerer, opener = await asyncio.gather(accept(good), race(plan, ANSWERER, credentials(OPENER), failures))
-            assert opener is not None
-            assert opener.sock.getpeername() == good.getsockname()
-            assert failures[refused] == "Connection refused"
-            close(answerer, opener)
-
-    asyncio.run(scenario())
-
-
-def test_of_two_that_answer_one_becomes_the_channel_and_the_other_is_let_go() -> None:
-    async def scenario() -> None:
-        with listen("127.0.0.1") as one, listen("127.0.0.1") as other:
-            opener, *answerers = await asyncio.gather(
-                race([way(one), way(other)], ANSWERER, credentials(OPENER), {}),
-                accept(one),
-                accept(other),
-                return_exceptions=True,
-            )
-            assert sorted(type(end).__name__ for end in answerers) == ["Abandoned", "Connected"]
-            close(opener, *(end for end in answerers if isinstance(end, Connected)))
-
-    asyncio.run(scenario())
-
-
-def test_when_all_fail_the_reasons_are_left() -> None:
-    async def scenario() -> None:
-        with listen("127.0.0.1") as listener:
-            failures: dict[Candidate, str] = {}
-            plan = [way(listener)]
-            answerer, opener = await asyncio.gather(
-                accept(listener, key=bytes(32)),
-                race(plan, ANSWERER, credentials(OPENER), failures),
-                return_exceptions=True,
-            )
-            assert opener is None
-            assert isinstance(answerer, Abandoned)
-            assert "does not hold this run's key" in failures[plan[0]]
-
-    asyncio.run(scenario())
+REFUSED = ConnectionRefusedError(errno.ECONNREFUSED, "refused")
+LOOPBACK = LocalPort(socket.AF_INET, "127.0.0.1")
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"GET / HTTP/1.1\r\nHost: example.org\r\nAccept: text/html, */*\r\n\r\n", b"short", b""]
+    ("rtt_s", "first"), [(0.0, SHORTEST_PAUSE_S), (0.02, 0.01), (0.3, LONGEST_FIRST_PAUSE_S)], ids=str
 )
-def test_strangers_are_refused_and_their_socket_closed(garbage: bytes) -> None:
+def test_the_first_pause_is_about_the_time_to_the_other_side(rtt_s: float, first: float) -> None:
+    assert pause_s(REFUSED, 1, rtt_s, spread=1.0) == first
+
+
+def test_pauses_grow_to_a_limit_and_are_spread() -> None:
+    pauses = [pause_s(REFUSED, failed, 0.02, spread=1.0) for failed in range(1, 1000)]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == LONGEST_PAUSE_S
+    assert sum(pauses[:20]) < 1.0  # so many while a relay does not compete yet
+    drawn = {pause_s(REFUSED, 1, 0.02) for _ in range(100)}
+    assert len(drawn) > 50
+    assert all(0.005 <= pause <= 0.015 for pause in drawn)
+
+
+@pytest.mark.parametrize("number", sorted(TAKEN))
+def test_where_there_is_a_connection_already_it_gets_its_time(number: int) -> None:
+    assert pause_s(OSError(number, ""), 1, 0.02, spread=1.0) == LONGEST_PAUSE_S
+
+
+def test_one_port_dials_many_peers_and_none_of_them_twice() -> None:
     async def scenario() -> None:
-        with listen("127.0.0.1") as listener, socket.create_connection(listener.getsockname()) as stranger:
-            stranger.sendall(garbage)
-            stranger.shutdown(socket.SHUT_WR)
-            with pytest.raises(HandshakeRefused) as caught:
-                await accept(listener)
-            assert not isinstance(caught.value, Abandoned)
+        with LOOPBACK.listen() as own, LOOPBACK.listen() as one, LOOPBACK.listen() as other:
+            port = LocalPort.of(own)
+            for listener in (one, other):
+                endpoint = Endpoint(*listener.getsockname())
+                with await dial(endpoint, port, bytes) as sock:
+                    assert (sock.getsockname(), sock.getpeername()) == (own.getsockname(), listener.getsockname())
+                    with pytest.raises(OSError) as caught:
+                        (await dial(endpoint, port, bytes)).close()
+                    assert caught.value.errno in TAKEN
 
     asyncio.run(scenario())
 
 
-def test_a_race_that_is_cancelled_leaves_no_socket() -> None:
+def test_a_dial_that_fails_or_is_cancelled_leaves_no_socket() -> None:
     async def scenario() -> None:
-        with listen("127.0.0.1") as silent:
+        with LOOPBACK.listen() as own, LOOPBACK.open() as closed:
             before = len(os.listdir("/proc/self/fd"))
-            task = asyncio.create_task(race([way(silent)], ANSWERER, credentials(OPENER), {}))
-            sock, _ = await asyncio.get_running_loop().sock_accept(silent)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
+            port, nobody = LocalPort.of(own), Endpoint(*closed.getsockname())
+            with pytest.raises(ConnectionRefusedError):
+                await dial(nobody, port, bytes)
+            assert len(os.listdir("/proc/self/fd")) == before
+            pending = asyncio.create_task(dial(Endpoint("198.51.100.1", 9), LocalPort(socket.AF_INET), bytes))
             await asyncio.sleep(0)
-            sock.close()
+            pending.cancel()
+            await asyncio.gather(pending, return_exceptions=True)
             assert len(os.listdir("/proc/self/fd")) == before
 
     asyncio.run(scenario())
-
-
-def test_loopback_is_not_opened_to_the_network() -> None:
-    with listen("127.0.0.1") as listener:
-        assert listener.getsockname()[0] == "127.0.0.1"
-    with listen("192.0.2.1") as listener:
-        assert listener.getsockname()[0] == "0.0.0.0"

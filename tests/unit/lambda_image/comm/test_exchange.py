@@ -10,6 +10,7 @@ from lambda_image.comm.exchange import ABORT_LIMIT_S, Exchange
 from lambda_image.comm.frames import Frame
 from lambda_image.comm.handshake import Member
 from lambda_image.comm.signals import Flag, Kind, abort_payload, parse_abort
+from lambda_image.comm.values import Value
 from lambda_image.errors import PeerClosed, PeerTimeout, PeerUnreachable, RendezvousRejected, RendezvousUnreachable
 from tests.unit.lambda_image.comm.local_group import LocalGroup, MakeGroup, MakePair, Soon
 
@@ -64,7 +65,7 @@ def test_a_slow_peer_delays_nobody(make_group: MakeGroup, soon: Soon) -> None:
     order: list[int] = []
     exchange = gathering(group, soon(), 1, 2)
 
-    def arrived(rank: int) -> None:
+    def arrived(rank: int, value: Value, flags: int) -> None:
         order.append(rank)
         if rank == 2:
             threading.Thread(target=finish).start()
@@ -262,7 +263,7 @@ def test_telling_one_who_does_not_read_takes_a_bounded_time(make_group: MakeGrou
 def test_an_interrupt_leaves_no_half_frame_behind(make_group: MakeGroup, soon: Soon) -> None:
     group = make_group(2)
 
-    def interrupt(rank: int) -> None:
+    def interrupt(rank: int, value: Value, flags: int) -> None:
         raise KeyboardInterrupt
 
     put(group.channel(1, 0), b"part")
@@ -272,3 +273,53 @@ def test_an_interrupt_leaves_no_half_frame_behind(make_group: MakeGroup, soon: S
     with pytest.raises(KeyboardInterrupt), exchange:
         exchange.run()
     assert group.channel(0, 1).ended == "was given up: the operation was interrupted"
+
+
+def test_a_failure_is_heard_of_one_from_whom_nothing_is_due_any_more(make_group: MakeGroup, soon: Soon) -> None:
+    """Before or after the wait for the others has begun."""
+    for together in (True, False):
+        group = make_group(3)
+        put(group.channel(1, 0), b"part")
+        words = abort_payload(PeerClosed("", peer=2, reason="closed the connection"))
+        if together:
+            put(group.channel(1, 0), words, flags=Flag.ABORT)
+
+        def fail(rank: int, value: Value, flags: int, words: bytes = words, group: LocalGroup = group) -> None:
+            threading.Thread(target=put, args=(group.channel(1, 0), words), kwargs={"flags": Flag.ABORT}).start()
+
+        exchange = gathering(group, soon(), 1, 2)
+        exchange.attentive = True
+        exchange.on_received = None if together else fail
+        with pytest.raises(PeerClosed, match=r"rank 2 closed the connection \(as rank 1 says\)"):
+            exchange.run()
+
+
+def test_one_who_is_ahead_is_listened_to_no_further(make_group: MakeGroup, soon: Soon) -> None:
+    group = make_group(3)
+    put(group.channel(1, 0), b"part")
+    put(group.channel(1, 0), b"next", operation=2)
+    exchange = gathering(group, soon(), 1, 2)
+    exchange.attentive = True
+    threading.Timer(0.05, put, args=(group.channel(2, 0), b"late")).start()
+    exchange.run()
+    assert exchange.received == {1: [b"part"], 2: [b"late"]}
+    following = gathering(group, soon(), 1)
+    following.run()
+    assert following.received == {1: [b"next"]}
+
+
+def test_a_room_is_given_back_when_its_owner_has_waited_long_enough(make_group: MakeGroup, soon: Soon) -> None:
+    group, room = make_group(2), bytearray(LARGE)
+    sender = group.channel(1, 0)
+    sender.push(1, Kind.GATHER, 0, b"x" * LARGE)
+    sender.pump_out()
+    exchange = group.ranks[0].exchange(Kind.GATHER, time.monotonic())
+    exchange.receive(1, room)
+    with pytest.raises(PeerTimeout), exchange:
+        exchange.run()
+    room[:] = bytes(LARGE)
+    threading.Thread(target=lambda: [sender.pump_out() for _ in iter(lambda: sender.sending, False)]).start()
+    while (frame := came(group.channel(0, 1))) is None:
+        time.sleep(0.001)
+    assert frame.value == b"x" * LARGE
+    assert not any(room)

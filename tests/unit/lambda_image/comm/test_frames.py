@@ -16,6 +16,7 @@ from lambda_image.comm.frames import (
     FrameReader,
     FrameRefused,
     FrameWriter,
+    Header,
     plain_bytes,
 )
 
@@ -83,8 +84,8 @@ def test_a_payload_goes_out_as_views_of_the_callers_buffer_and_arrives_in_the_al
     payload, room = bytearray(2 * STAGING_BYTES), bytearray(2 * STAGING_BYTES)
     writer = FrameWriter(None)
     writer.push(0, 0, 0, b"", [memoryview(payload)])
-    assert any(view.obj is payload for view in writer.buffers())
-    reader = FrameReader(None, allocate=lambda meta, length: (room, memoryview(room)))
+    assert any(isinstance(view, memoryview) and view.obj is payload for view in writer.buffers())
+    reader = FrameReader(None, allocate=lambda header, meta: (room, memoryview(room)))
     head = b"".join(writer.buffers())[:HEADER_BYTES]
     read(reader, head)
     assert reader.buffers()[0].obj is room
@@ -132,9 +133,9 @@ def test_a_payload_under_anothers_header_is_refused() -> None:
 
 @pytest.mark.parametrize("key", [KEY, None], ids=["tags", "bare"])
 def test_an_oversize_frame_is_refused_before_memory_is_taken(key: bytes | None) -> None:
-    def allocate(meta: bytes, length: int) -> tuple[object, memoryview]:
-        assert length <= 100
-        return plain_bytes(meta, length)
+    def allocate(header: Header, meta: bytes) -> tuple[object, memoryview]:
+        assert header.length <= 100
+        return plain_bytes(header, meta)
 
     reader = FrameReader(key, allocate=allocate, max_payload=100)
     writer = FrameWriter(key)
@@ -155,7 +156,8 @@ def test_meta_is_limited_at_both_ends() -> None:
 def test_what_has_not_begun_can_be_taken_back() -> None:
     writer = FrameWriter(KEY)
     writer.push(0, 0, 0, b"", [memoryview(b"first")])
-    writer.sent(len(writer.buffers()[0]))
+    writer.buffers()
+    writer.sent(3)
     assert writer.mid_frame
     writer.push(1, 0, 0, b"", [memoryview(b"second")])
     writer.drop_unbegun()  # the first has begun: nothing is dropped

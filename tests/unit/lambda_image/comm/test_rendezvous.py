@@ -102,7 +102,10 @@ def test_a_member_is_told_of_its_peers_until_the_end() -> None:
     async def scenario() -> None:
         async with Server(accepting(story)) as address:
             line = await RendezvousLine.connect(address, soon())
-            assert line.local_host == "127.0.0.1"
+            assert line.local.host == "127.0.0.1"
+            assert line.local_port().port == line.local.port
+            assert line.server == Address.parse(address)
+            assert line.rtt_s > 0
             joined = await line.join(JOIN, KEY, soon())
             assert joined.observed == SEEN
             peer = Peer(0, 0, Endpoint("203.0.113.1", 8), (Endpoint("10.0.0.1", 9),))

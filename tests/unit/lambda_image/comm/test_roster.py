@@ -168,10 +168,20 @@ def test_news_of_a_former_attempt_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("dismissed", [False, True])
-def test_the_first_failure_stays(dismissed: bool) -> None:
+def test_the_last_failure_counts_but_a_dismissal_is_final(dismissed: bool) -> None:
     roster = Roster()
-    first = RendezvousTimeout("first")
+    first, second = RendezvousTimeout("first"), RendezvousTimeout("second")
     roster.fail(first, dismissed=dismissed)
-    roster.fail(RendezvousTimeout("second"))
-    assert roster.failure is first
+    roster.fail(second)
+    assert roster.failure is (first if dismissed else second)
     assert roster.dismissed is (first if dismissed else None)
+
+
+def test_news_that_come_again_end_a_failure_but_no_dismissal() -> None:
+    roster = Roster()
+    roster.fail(RendezvousTimeout("the server is gone"))
+    roster.recovered()
+    assert roster.failure is None
+    roster.fail(RendezvousTimeout("replaced"), dismissed=True)
+    roster.recovered()
+    assert roster.failure is roster.dismissed is not None

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.bench.rounds import Series, Spread, percentile, ratios, spread
+from scripts.bench.rounds import Series, Spread, bars, percentile, ratios, spread
 
 VALUES = st.lists(st.floats(-1e6, 1e6), min_size=1)
 
@@ -41,3 +41,8 @@ def test_ratios_are_taken_between_neighbours_and_of_what_both_have():
     ours = [{"rate": 6.0, "cpu": 1.0}, {"rate": 8.0, "cpu": 1.0}, {"rate": 9.0}]
     theirs = [{"rate": 3.0}, {"rate": 2.0, "cpu": 0.0}]
     assert ratios(ours, theirs, ["rate", "cpu"]) == [{"rate": 2.0}, {"rate": 4.0}]
+
+
+def test_bars_reach_from_the_median_to_the_outermost_rounds():
+    figures = [{"median": 2.0, "low": 1.5, "high": 5.0}, {"median": 3.0, "low": 3.0, "high": 3.0}]
+    assert bars(figures) == ([2.0, 3.0], ([0.5, 0.0], [3.0, 0.0]))

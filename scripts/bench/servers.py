@@ -18,7 +18,7 @@ from lambda_image.address import Address
 from scripts.bench.errors import BenchmarkError
 
 OURS = "ours"
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 POLL_INTERVAL_S = 0.01
@@ -39,7 +39,7 @@ class Server:
         """CPU time that the process has used so far."""
         if self.pid is None:
             return None
-        return cpu_s(_proc(self.pid, "stat"), os.sysconf("SC_CLK_TCK"))
+        return process_cpu_s(self.pid)
 
     def forget_log(self) -> None:
         """Two lines for each of a million pairings would fill a small disk."""
@@ -95,6 +95,11 @@ def our_server() -> Iterator[Server]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def process_cpu_s(pid: int) -> float:
+    """CPU time that a process of this machine has used so far. Raises BenchmarkError."""
+    return cpu_s(_proc(pid, "stat"), os.sysconf("SC_CLK_TCK"))
 
 
 def cpu_s(stat: str, ticks_per_s: int) -> float:

@@ -4,7 +4,7 @@ import pytest
 
 from lambda_image.address import Address
 from scripts.bench.errors import BenchmarkError
-from scripts.bench.rendezvous.servers import Server, cpu_s, memory_mb, other_server
+from scripts.bench.servers import Server, cpu_s, memory_mb, other_server
 
 STAT = "4711 (a ) name) S 1 4711 4711 0 -1 4194304 100 0 0 0 250 50 7 8 20 0 1 0 100 1000 100"
 STATUS = "Name:\tpython\nVmHWM:\t   39062 kB\nVmRSS:\t   1000 kB\n"

@@ -1,0 +1,104 @@
+"""One rank of a benchmark, a process: does what each line of its input asks, and answers when it began and ended.
+
+A round is an operation again and again, each time from a starting gate: a barrier over raw sockets, the same for all
+contenders, whose ranks it lets go in the same order.
+"""
+
+import gc
+import json
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from scripts.bench.comm.member import Member, make_member
+from scripts.bench.comm.operations import ALLREDUCE, BARRIER, BCAST, GATHER
+from scripts.bench.comm.star import Star, meet
+
+
+def main(spec: dict[str, Any]) -> None:
+    rank, world_size = spec["rank"], spec["world_size"]
+    listener = None
+    if rank == 0:
+        listener = socket.create_server(("127.0.0.1", 0), backlog=2 * world_size)
+        _say({"port": listener.getsockname()[1]})
+    gate, star = meet(rank, world_size, 2, listener, spec.get("port", 0))
+    member = make_member(spec, star)
+    _say({"ready": True})
+    rounds = Rounds(rank, world_size, member, gate)
+    for line in sys.stdin:
+        _say(rounds.run(**json.loads(line)))
+    member.close()
+
+
+class Rounds:
+    def __init__(self, rank: int, world_size: int, member: Member, gate: Star) -> None:
+        self._rank, self._world_size, self._member, self._gate = rank, world_size, member, gate
+        self._own = np.empty(0)
+        self._checked: set[tuple[str, int]] = set()
+
+    def run(self, operation: str, size: int, count: int, warm_up: int) -> dict[str, Any]:
+        """For each of `count` times, in nanoseconds: when it began and ended, by the system's monotonic clock, which
+        all ranks of a machine share, and the CPU time of this rank.
+        """
+        if self._own.nbytes != size:
+            self._own = _value(self._rank, size)
+        step = self._step(operation)
+        gc.collect()
+        if operation == BARRIER:  # back to back: nobody gets ahead of the others anyway
+            for _ in range(warm_up):
+                step()
+            self._gate.barrier(self._rank == 0)
+            began, cpu = time.monotonic_ns(), time.process_time_ns()
+            for _ in range(count):
+                step()
+            ended = began + (time.monotonic_ns() - began) // count
+            return {"began": [began], "ended": [ended], "cpu": [(time.process_time_ns() - cpu) // count]}
+        times: dict[str, list[int]] = {"began": [], "ended": [], "cpu": []}
+        for turn in range(warm_up + count):
+            self._gate.barrier(self._rank == 0)
+            began, cpu = time.monotonic_ns(), time.process_time_ns()
+            result = step()
+            ended, cpu = time.monotonic_ns(), time.process_time_ns() - cpu
+            if (operation, size) not in self._checked:
+                self._checked.add((operation, size))
+                if not self._is_right(operation, size, result):
+                    return {"error": f"rank {self._rank} got a wrong result of {operation}"}
+            del result
+            if turn >= warm_up:
+                times["began"].append(began)
+                times["ended"].append(ended)
+                times["cpu"].append(cpu)
+        return times
+
+    def _step(self, operation: str) -> Callable[[], Any]:
+        member, own = self._member, self._own
+        steps: dict[str, Callable[[], Any]] = {
+            BARRIER: member.barrier,
+            GATHER: lambda: member.gather(own),
+            BCAST: lambda: member.bcast(own),
+            ALLREDUCE: lambda: member.allreduce(own),
+        }
+        return steps[operation]
+
+    def _is_right(self, operation: str, size: int, result: Any) -> bool:
+        values = (_value(rank, size) for rank in range(self._world_size))
+        if operation == GATHER:
+            return result is None if self._rank else all(map(np.array_equal, result, values))
+        return np.array_equal(result, next(values) if operation == BCAST else sum(values))
+
+
+def _value(rank: int, size: int) -> np.ndarray:
+    """Whole numbers, whose sums in any order are the same."""
+    return np.arange(rank, rank + size // 4, dtype=np.float32) % 1024
+
+
+def _say(words: dict[str, Any]) -> None:
+    print(json.dumps(words), flush=True)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

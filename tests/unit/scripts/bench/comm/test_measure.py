@@ -1,0 +1,42 @@
+import pytest
+
+from scripts.bench.comm.measure import compare, figures_of
+from scripts.bench.comm.plan import Case
+from scripts.bench.rounds import Series
+
+MS = 1_000_000  # nanoseconds
+
+
+def answers(*spans: tuple[int, int]) -> list[dict[str, list[int]]]:
+    """Two times the same, of each rank."""
+    return [{"began": [begin * MS] * 2, "ended": [end * MS] * 2} for begin, end in spans]
+
+
+def test_an_operation_lasts_from_the_first_call_to_the_last_end():
+    assert figures_of(Case("barrier", 0), 2, answers((1, 5), (2, 9))) == {"ms": 8.0}
+
+
+def test_a_gather_is_over_when_the_root_has_all():
+    figures = figures_of(Case("gather", 1_000_000), 3, answers((1, 5), (2, 9), (3, 9)))
+    assert figures == {"ms": 4.0, "mb_per_s": 500.0}
+
+
+def series(kind: str, name: str, *times: float) -> Series:
+    return Series({"kind": kind, "contender": name}, [{"ms": ms} for ms in times])
+
+
+def test_ours_is_compared_with_the_fastest_raw_sockets_and_with_gloo():
+    ours = series("ours", "ours", 2.0, 4.0)
+    compare([ours, series("raw", "slow", 9.0, 9.0), series("raw", "fast", 1.0, 3.0), series("gloo", "Gloo", 6.0)])
+    assert ours.rounds == [{"ms": 2.0, "share_of_raw": 0.5, "times_gloo": 3.0}, {"ms": 4.0, "share_of_raw": 0.75}]
+
+
+def test_without_rivals_there_is_nothing_to_compare():
+    ours = series("ours", "ours", 2.0)
+    compare([ours])
+    assert ours.rounds == [{"ms": 2.0}]
+
+
+def test_ranks_must_answer_alike():
+    with pytest.raises(ValueError, match="zip"):
+        figures_of(Case("barrier", 0), 2, [{"began": [1], "ended": [2]}, {"began": [], "ended": []}])

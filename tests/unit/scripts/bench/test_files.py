@@ -1,0 +1,51 @@
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from lambda_image.errors import InvalidEvent
+from scripts.bench.files import check_files, tell_failures, write_files
+
+
+def written(picture: Path | None, figures: Path | None, drawn: bool | Exception) -> str:
+    def draw(report: object, file: Path) -> bool:
+        if isinstance(drawn, Exception):
+            raise drawn
+        return drawn
+
+    console = Console(width=200)
+    with console.capture() as capture:
+        write_files({"benchmark": "one"}, figures, picture, draw, console)
+    return capture.get()
+
+
+def test_figures_and_picture_are_written_and_said(tmp_path: Path):
+    figures, picture = tmp_path / "bench.json", tmp_path / "bench.svg"
+    assert written(picture, figures, True).splitlines() == [f"figures in {figures}", f"picture in {picture}"]
+    assert json.loads(figures.read_text()) == {"benchmark": "one"}
+    assert written(None, None, True) == ""
+
+
+def test_why_there_is_no_picture(tmp_path: Path):
+    assert "nothing was measured" in written(tmp_path / "bench.svg", None, False)
+    assert "pip install" in written(tmp_path / "bench.svg", None, ImportError("no matplotlib"))
+
+
+@pytest.mark.parametrize("name", ["bench.gif", "bench"])
+def test_a_picture_has_a_known_ending(tmp_path: Path, name: str):
+    with pytest.raises(InvalidEvent, match=r"\.svg or \.png"):
+        check_files(None, tmp_path / name)
+
+
+def test_files_that_cannot_be_written_are_told_before_the_measurement(tmp_path: Path):
+    check_files(tmp_path / "bench.json", tmp_path / "bench.png")
+    for file in (tmp_path, tmp_path / "none" / "bench.json"):
+        with pytest.raises(InvalidEvent, match=r"--json .* cannot be written"):
+            check_files(file, None)
+
+
+def test_failures_are_told_and_make_the_exit_status(capsys: pytest.CaptureFixture[str]):
+    assert tell_failures([]) == 0
+    assert tell_failures(["ours: a rank has ended"]) == 1
+    assert capsys.readouterr().err == "cosmicai: ours: a rank has ended\n"
