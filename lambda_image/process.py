@@ -30,7 +30,11 @@ AGE_AT_IMPORT_S = age_s()  # where this is imported before anything large: what 
 
 def peak_rss_mb() -> float:
     """The most memory that the process ever had resident, in MB of 2**20 bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    try:  # getrusage counts what the process was before exec as well: its parent's memory
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) / 2**10
+    except (OSError, IndexError):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 
 

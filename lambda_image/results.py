@@ -39,7 +39,10 @@ class Work:
 
 @dataclass
 class Phases:
-    """Seconds that each step of a rank took. `cold_start_s` and its three parts are 0 in a warm environment."""
+    """Seconds that each step of a rank took. `cold_start_s` and its three parts are 0 in a warm environment.
+
+    `join_s` and `connect_s` pass in the background of the other steps; None where it did not come to that.
+    """
 
     interpreter_s: float = 0.0
     imports_s: float = 0.0
@@ -49,6 +52,8 @@ class Phases:
     first_batch_s: float = 0.0  # of the inference: an engine may prepare itself for what it is given first
     inference_s: float = 0.0
     write_s: float = 0.0
+    join_s: float | None = None  # until the rendezvous server let the rank in
+    connect_s: float | None = None  # from learning of rank 0 until the channel to it was proven
     gather_s: float = 0.0
     total_s: float = 0.0
 

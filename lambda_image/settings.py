@@ -7,10 +7,12 @@ from pathlib import Path
 from lambda_image import process
 from lambda_image.address import Address
 from lambda_image.errors import InvalidEvent
+from lambda_image.model.compiled import ENGINE_NAMES, EngineName
 
 SHIPPED_MODEL = Path(__file__).parent / "model" / "redshift.safetensors"
 MB_PER_VCPU = 1769  # Lambda gives one vCPU per so much memory,
 MAX_VCPUS = 6  # six at most
+SEGMENTS = range(88, 32768)  # bytes: what Linux takes for TCP_MAXSEG
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Settings:
     model_path: Path
     memory_mb: int
     threads: int
+    max_segment: int | None = None  # bytes; see comm/channel.py
+    engine: EngineName = "auto"
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
@@ -39,7 +43,16 @@ class Settings:
             model_path=Path(environ.get("MODEL_PATH") or SHIPPED_MODEL),
             memory_mb=memory_mb,
             threads=_integer(environ, "OMP_NUM_THREADS", min(cpus, max(1, round(memory_mb / MB_PER_VCPU)))),
+            max_segment=_max_segment(environ),
+            engine=_engine(environ.get("INFERENCE_ENGINE") or "auto"),
         )
+
+
+def _engine(name: str) -> EngineName:
+    for known in ENGINE_NAMES:
+        if name == known:
+            return known
+    raise InvalidEvent(f"INFERENCE_ENGINE is {name!r}; allowed: {', '.join(ENGINE_NAMES)}")
 
 
 def _integer(environ: Mapping[str, str], name: str, default: int) -> int:
@@ -47,6 +60,15 @@ def _integer(environ: Mapping[str, str], name: str, default: int) -> int:
     if not value.isascii() or not value.isdigit() or int(value) < 1:
         raise InvalidEvent(f"{name} is {value!r}; allowed: a whole number from 1")
     return int(value)
+
+
+def _max_segment(environ: Mapping[str, str]) -> int | None:
+    if not environ.get("TCP_MAX_SEGMENT"):
+        return None
+    value = _integer(environ, "TCP_MAX_SEGMENT", 0)
+    if value not in SEGMENTS:
+        raise InvalidEvent(f"TCP_MAX_SEGMENT is {value}; allowed: {SEGMENTS.start} to {SEGMENTS.stop - 1} bytes")
+    return value
 
 
 def _rendezvous_key(environ: Mapping[str, str]) -> bytes | None:

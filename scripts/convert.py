@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from lambda_image.errors import InvalidEvent
+from lambda_image.model.compiled import file_hash
 
 HELP = "convert a checkpoint in the published format (.pt) to safetensors, without executing anything in it"
 EXAMPLE = "cosmicai convert Mixed_Inception_z_VITAE_Base.pt model.safetensors"
@@ -26,6 +27,6 @@ def run(args: argparse.Namespace) -> int:
     checkpoint.save(args.out, tensors, config, "float16" if args.float16 else "float32")
     weights = sum(array.size for name, array in tensors.items() if not name.endswith(("running_mean", "running_var")))
     print(f"{weights:,} parameters in {args.out} ({args.out.stat().st_size / 1e6:.1f} MB)")
-    print(f"SHA-256 {checkpoint.file_hash(args.out)}")
+    print(f"SHA-256 {file_hash(args.out)}")
     print(config)
     return 0

@@ -1,6 +1,12 @@
+import runpy
+import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from lambda_image.model.checking import Sample
 
 
 @pytest.fixture(scope="session")
@@ -9,4 +15,32 @@ def shared() -> Path:
     path = Path(__file__).resolve().parents[2] / "shared"
     if not path.is_dir():
         pytest.skip(f"the reference material is not here ({path})")
+    return path
+
+
+@pytest.fixture(scope="session")
+def golden(shared: Path) -> dict[str, Any]:
+    """`tensors()` and `inputs()` of the published test weights."""
+    return runpy.run_path(str(shared / "golden" / "weights.py"))
+
+
+@pytest.fixture(scope="session")
+def golden_sample(golden: dict[str, Any]) -> "Sample":
+    from lambda_image.model.checking import Sample  # here and below: most tests do without PyTorch
+
+    images, magnitudes, _ = golden["inputs"]()
+    return Sample(images, magnitudes.astype("float32"))
+
+
+@pytest.fixture(scope="session")
+def compiled_golden(golden: dict[str, Any], golden_sample: "Sample", tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint with the published test weights, compiled."""
+    from lambda_image.model import building, checkpoint
+    from lambda_image.model.architecture import ModelConfig
+
+    if shutil.which("g++") is None:
+        pytest.skip("the engine is compiled by g++")
+    path = tmp_path_factory.mktemp("golden") / "golden.safetensors"
+    checkpoint.save(path, dict(golden["tensors"]()), ModelConfig())
+    building.build(path, [golden_sample], threads=1, say=print)  # PyTorch's threads spin where cores are short
     return path

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, cast
 
 from lambda_image import process
+from lambda_image.comm.channel import ChannelSettings
 from lambda_image.comm.communicator import Communicator
 from lambda_image.errors import InvalidEvent, RunError
 from lambda_image.handlers import log
@@ -49,7 +50,9 @@ class RankFunction:
     def from_environ(cls, environ: Mapping[str, str]) -> "RankFunction":
         interpreter_s, imported_s = process.AGE_AT_IMPORT_S, process.age_s()
         settings = Settings.from_environ(environ)
-        engine = engines.load(settings.model_path, settings.threads)
+        engine = engines.load(
+            settings.model_path, settings.threads, settings.engine, lambda reason: log("engine", message=reason)
+        )
         loaded_s = process.age_s()
         cold_start = Phases(
             interpreter_s=interpreter_s,
@@ -132,6 +135,7 @@ class _Rank:
             rendezvous_key=self.settings.rendezvous_key,
             deadline=time.monotonic() + JOIN_TIMEOUT_S,
             topology=Topology.STAR,
+            settings=ChannelSettings(max_segment=self.settings.max_segment),
         )
 
     def _infer(self) -> None:
@@ -173,6 +177,9 @@ class _Rank:
         self.phases.download_s = self.work.read_s
         self.phases.first_batch_s, self.phases.inference_s = self.work.first_batch_s, self.work.inference_s
         self.phases.total_s = time.perf_counter() - self.started
+        if (communicator := self.communicator) is not None:
+            self.phases.join_s = communicator.join_s
+            self.phases.connect_s = next((p.connect_s for p in communicator.peers() if p.rank == ROOT), None)
         usage = Usage(
             peak_rss_mb=process.peak_rss_mb(),
             model_mb=self.engine.parameters_mb,
@@ -192,7 +199,7 @@ class _Rank:
             transport,
             error=error,
             gather_error=gather_error,
-            nat=str(self.communicator.nat) if self.communicator is not None else None,
+            nat=str(communicator.nat) if communicator is not None else None,
         )
         key = result_key(self.assignment.result_path, self.assignment.rank)
         self._timed("write_s", lambda: self.results.put_json(key, record))

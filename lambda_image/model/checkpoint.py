@@ -5,7 +5,6 @@ Matrices and convolutions may be stored as float16 (half the size); vectors (bia
 float32, as they weigh nothing and some are smaller than float16 resolves. What is loaded is float32.
 """
 
-import hashlib
 import json
 import math
 import os
@@ -95,12 +94,6 @@ def is_safetensors(path: str | os.PathLike[str]) -> bool:
     """Whether the file begins as a safetensors file does: 8 bytes of length, then JSON. Raises CheckpointError."""
     with _named(path), Path(path).open("rb") as file:
         return file.read(9)[8:] == b"{"
-
-
-def file_hash(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of the file, in hexadecimal: what is made from a checkpoint is keyed to it."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class _UnfitError(Exception):

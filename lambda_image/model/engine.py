@@ -1,13 +1,20 @@
-"""What answers: an engine takes arrays and gives redshifts. Chosen by setting; `eager` is the reference."""
+"""What answers: an engine takes arrays and gives redshifts. Chosen by setting; `eager` is the reference.
 
+PyTorch is imported only where `eager` is used: importing it takes longer than the compiled engine's whole start.
+"""
+
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lambda_image.model import checkpoint
-from lambda_image.model.architecture import RedshiftModel
+from lambda_image.errors import CheckpointError
+from lambda_image.model import compiled
+from lambda_image.model.compiled import EngineName, Precision
+from lambda_image.model.fast import Fast
 
 
 class Engine(Protocol):
@@ -19,25 +26,31 @@ class Engine(Protocol):
         ...
 
 
-class Eager:
-    """The model file as it reads, run by PyTorch operator by operator."""
+def load(
+    path: Path, threads: int, name: EngineName = "auto", say: Callable[[str], None] = lambda reason: None
+) -> Engine:
+    """The engine for the weights at `path`; `say` hears why `auto` is not `fast`. Raises CheckpointError."""
+    if name == "eager":
+        return _eager(path, threads)
+    precision: Precision = "int8" if name == "int8" else "float32"
+    try:
+        folder, record = compiled.find(path, precision)
+        return Fast(folder, threads, record.parameters_mb, precision)
+    except CheckpointError as error:
+        if name != "auto":
+            raise
+        reason = str(error)
+    engine = _eager(path, threads, f"{reason}; ")
+    say(f"eager PyTorch answers: {reason}")
+    return engine
 
-    device = "cpu"
 
-    def __init__(self, model: RedshiftModel, threads: int) -> None:
-        import torch
+def _eager(path: Path, threads: int, reason: str = "") -> Engine:
+    if find_spec("torch") is None:
+        raise CheckpointError(
+            f"{reason}PyTorch, which would answer, is not installed here (an image of its own has it)"
+        )
+    from lambda_image.model import checkpoint
+    from lambda_image.model.eager import Eager
 
-        torch.set_num_threads(threads)
-        self._model = model.eval()
-        self.parameters_mb = sum(p.numel() * p.element_size() for p in model.parameters()) / 2**20
-
-    def predict(self, images: NDArray[Any], magnitudes: NDArray[Any]) -> NDArray[np.float32]:
-        import torch
-
-        with torch.inference_mode():
-            return self._model(torch.from_numpy(images), torch.from_numpy(magnitudes))[:, 0].numpy()
-
-
-def load(path: Path, threads: int) -> Engine:
-    """The engine for the weights at `path`; raises CheckpointError."""
     return Eager(checkpoint.load(path), threads)

@@ -61,6 +61,8 @@ def test_results_lie_where_they_should_and_say_what_they_must(system: System, ga
             phases["interpreter_s"] + phases["imports_s"] + phases["model_s"], abs=1e-6
         )
         assert 0 < phases["first_batch_s"] <= phases["inference_s"]
+        assert phases["join_s"] > 0
+        assert (phases["connect_s"] is None) is (rank == 0)
         assert own["num_batches"] == sum(1 for _ in manifest[rank]["partitions"])  # 12 galaxies each, 16 to a batch
         assert own["phases"]["inference_s"] > 0
         assert own["sample_persec"] == pytest.approx(own["samples"] / own["phases"]["inference_s"])

@@ -75,9 +75,16 @@ def test_the_protocol_needs_the_standard_library_only():
     assert names <= set(sys.stdlib_module_names)
 
 
-@pytest.mark.parametrize("handler", ["init", "summarize"])
-def test_short_functions_start_without_heavy_imports(handler: str):
+@pytest.mark.parametrize(
+    ("handler", "heavy"),
+    [
+        ("init", {"torch", "boto3", "arro3.io", "rich", "sklearn"}),
+        ("summarize", {"torch", "boto3", "arro3.io", "rich", "sklearn"}),
+        ("rank", {"torch", "rich", "sklearn"}),
+    ],
+)
+def test_functions_start_without_heavy_imports(handler: str, heavy: set[str]):
     code = f"import sys, lambda_image.handlers.{handler}; print(*sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     loaded = set(answer.stdout.split())
-    assert not loaded & {"torch", "boto3", "arro3.io", "rich", "sklearn"}
+    assert not loaded & heavy

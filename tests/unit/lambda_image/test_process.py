@@ -22,6 +22,14 @@ def test_peak_memory_grows_with_what_is_touched():
     assert block.sum() > 0
 
 
+def test_peak_memory_is_not_what_the_parent_had():
+    block = np.ones(2**25)  # 256 MB; an interpreter that imports this module takes 12
+    code = "from lambda_image import process; print(process.peak_rss_mb())"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(answer.stdout) < 128
+    assert block.sum() > 0
+
+
 @pytest.mark.parametrize(
     ("files", "cpus"),
     [

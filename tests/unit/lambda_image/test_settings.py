@@ -13,6 +13,7 @@ def test_an_empty_environment():
     assert settings.rendezvous_key is None
     assert settings.model_path == SHIPPED_MODEL
     assert settings.threads >= 1
+    assert settings.max_segment is None
 
 
 def test_what_is_set_counts():
@@ -22,12 +23,19 @@ def test_what_is_set_counts():
         "MODEL_PATH": "/m.safetensors",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769",
         "OMP_NUM_THREADS": "3",
+        "TCP_MAX_SEGMENT": "1200",
     }
     settings = Settings.from_environ(environ)
     assert settings.rendezvous_endpoint == Address("h", 10000)
     assert settings.rendezvous_key == b"secret"
     assert (settings.model_path, settings.memory_mb, settings.threads) == (Path("/m.safetensors"), 1769, 3)
+    assert settings.max_segment == 1200
     assert "secret" not in repr(settings)
+
+
+def test_the_engine_is_chosen_by_name():
+    assert Settings.from_environ({}).engine == "auto"
+    assert Settings.from_environ({"INFERENCE_ENGINE": "fast"}).engine == "fast"
 
 
 def test_threads_follow_the_memory():
@@ -45,7 +53,10 @@ def test_a_key_may_lie_in_a_file(tmp_path):
     [
         ({"RENDEZVOUS_ENDPOINT": "nonsense"}, "RENDEZVOUS_ENDPOINT"),
         ({"RENDEZVOUS_KEY_FILE": "/does/not/exist"}, "RENDEZVOUS_KEY_FILE"),
+        ({"INFERENCE_ENGINE": "slow"}, "allowed: auto, fast, int8, eager"),
         ({"OMP_NUM_THREADS": "many"}, "OMP_NUM_THREADS"),
+        ({"TCP_MAX_SEGMENT": "40"}, "TCP_MAX_SEGMENT is 40; allowed: 88 to 32767"),
+        ({"TCP_MAX_SEGMENT": "large"}, "TCP_MAX_SEGMENT"),
         ({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "0"}, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
     ],
 )

@@ -8,6 +8,7 @@ import torch
 from lambda_image.errors import CheckpointError, InvalidEvent
 from lambda_image.model import checkpoint
 from lambda_image.model.architecture import ModelConfig, RedshiftModel
+from lambda_image.model.compiled import file_hash
 from scripts import convert
 
 SMALL = replace(
@@ -42,7 +43,7 @@ def test_converts_and_says_what_it_wrote(state_dict, tmp_path, capsys):
     assert model.config == SMALL
     printed = capsys.readouterr().out
     assert f"{sum(p.numel() for p in model.parameters()):,} parameters" in printed
-    assert checkpoint.file_hash(out) in printed
+    assert file_hash(out) in printed
 
 
 def test_float16_is_smaller(state_dict, tmp_path):

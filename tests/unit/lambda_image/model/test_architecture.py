@@ -1,8 +1,6 @@
 """The network against what the published code answered with the same weights."""
 
-import runpy
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +8,6 @@ import pytest
 import torch
 
 from lambda_image.model.architecture import ModelConfig, RedshiftModel
-
-
-@pytest.fixture(scope="module")
-def golden(shared: Path) -> dict[str, Any]:
-    return runpy.run_path(str(shared / "golden" / "weights.py"))
 
 
 @pytest.fixture(scope="module")

@@ -400,8 +400,3 @@ def test_a_config_that_does_not_fit_is_refused(tmp_path, config, message):
     resaved(path, format=checkpoint.FORMAT, config=json.dumps({**values, **config}))
     with pytest.raises(CheckpointError, match=message):
         checkpoint.load(path)
-
-
-def test_the_hash_is_the_files_sha256(tmp_path):
-    (tmp_path / "file").write_bytes(b"abc")
-    assert checkpoint.file_hash(tmp_path / "file").startswith("ba7816bf8f01cfea414140de5dae2223")

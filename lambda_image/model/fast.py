@@ -1,0 +1,64 @@
+"""The compiled engine: a library of our own (native/) over folded weights mapped into memory. It needs no PyTorch."""
+
+import ctypes
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lambda_image.errors import CheckpointError
+from lambda_image.model import compiled
+from lambda_image.model.compiled import LIBRARY, Precision
+
+IMAGE_SHAPE = (5, 32, 32)  # what native/network.h is written for
+
+
+class Fast:
+    """Answers by the widest instruction set that the processor has, or by the given one (`avx2`, `avx512`, `neon`)."""
+
+    device = "cpu"
+
+    def __init__(
+        self,
+        folder: Path,
+        threads: int,
+        parameters_mb: float = 0.0,
+        precision: Precision = "float32",
+        instruction_set: str | None = None,
+    ) -> None:
+        """Raises CheckpointError for a library or weights that cannot be used."""
+        self.parameters_mb, self._threads = parameters_mb, threads
+        weights = compiled.weights_of(folder, precision)
+        try:
+            library = ctypes.CDLL(str(folder / LIBRARY))
+            self._weights = np.memmap(weights, np.float32, mode="r")
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"the compiled engine in {folder} cannot be loaded: {error}; make it again"
+            ) from error
+        library.instruction_set.restype = ctypes.c_char_p
+        self.instruction_set: str = instruction_set or library.instruction_set().decode()
+        if not self.instruction_set:
+            raise CheckpointError(f"the compiled engine in {folder} needs AVX2; use INFERENCE_ENGINE=eager")
+        self._predict = library[f"predict_{precision}_{self.instruction_set}"]
+        pointer = ctypes.c_void_p
+        self._predict.argtypes = [pointer, pointer, pointer, pointer, ctypes.c_int, ctypes.c_int]
+        size = library[f"size_{precision}_{self.instruction_set}"]
+        size.restype = ctypes.c_size_t
+        if size() != self._weights.size:
+            raise CheckpointError(f"{weights} holds {self._weights.size:,} floats instead of {size():,}; make it again")
+
+    def predict(self, images: NDArray[Any], magnitudes: NDArray[Any]) -> NDArray[np.float32]:
+        images = np.ascontiguousarray(images, np.float32)
+        magnitudes = np.ascontiguousarray(magnitudes, np.float32)
+        count = len(images)
+        if images.shape[1:] != IMAGE_SHAPE or magnitudes.shape != (count, IMAGE_SHAPE[0]):
+            raise ValueError(
+                f"images {images.shape} and magnitudes {magnitudes.shape}: [N, 5, 32, 32] and [N, 5] needed"
+            )
+        redshifts = np.empty(count, np.float32)
+        addresses = (array.ctypes.data for array in (self._weights, images, magnitudes, redshifts))
+        if self._predict(*addresses, count, self._threads):
+            raise MemoryError(f"no memory for {self._threads} threads to infer {count} images")
+        return redshifts

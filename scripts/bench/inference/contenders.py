@@ -1,0 +1,163 @@
+"""What is measured: each makes its engine the way its users would. Imports are late: a start is measured, too."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Predict = Callable[[NDArray[np.float32], NDArray[np.float32]], Any]
+EngineName = Literal["fast", "int8", "eager"]
+
+PUBLISHED, EAGER, FAST, INT8, GEMM = "published loop", "eager", "fast", "int8", "GEMM"
+ONNX_RUNTIME, OPENVINO = "ONNX Runtime", "OpenVINO"
+STREAMS = " (streams)"  # the batch is split among the threads, which then work on their own: what is best varies
+PEERS = (ONNX_RUNTIME, ONNX_RUNTIME + STREAMS, OPENVINO, OPENVINO + STREAMS)
+ENGINES: dict[str, EngineName] = {FAST: "fast", INT8: "int8", EAGER: "eager"}
+NAMES = (FAST, INT8, EAGER, PUBLISHED, *PEERS)
+
+GEMM_SIZES = (1024, 2048)  # square: where the libraries come nearest to what the processor can
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a contender is made from."""
+
+    name: str
+    model: str
+    onnx: str
+    partition: str
+    threads: int
+
+
+def make(spec: Spec) -> Predict:
+    """Redshifts of images [N, 5, 32, 32] and magnitudes [N, 5], in whatever type is theirs."""
+    if spec.name in ENGINES:
+        from lambda_image.model import engine
+
+        return engine.load(Path(spec.model), spec.threads, ENGINES[spec.name]).predict
+    if spec.name.startswith(ONNX_RUNTIME):
+        return _onnx_runtime(spec)
+    if spec.name.startswith(OPENVINO):
+        return _openvino(spec)
+    return _published(spec)
+
+
+def _onnx_runtime(spec: Spec) -> Predict:
+    import onnxruntime
+
+    streams = spec.threads if spec.name.endswith(STREAMS) else 1
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = spec.threads // streams
+    session = onnxruntime.InferenceSession(spec.onnx, options, providers=["CPUExecutionProvider"])
+    pool = ThreadPoolExecutor(streams)
+
+    def predict(images: NDArray[np.float32], magnitudes: NDArray[np.float32]) -> Any:
+        parts = zip(np.array_split(images, streams), np.array_split(magnitudes, streams), strict=True)
+        feeds = [{"images": part, "magnitudes": of_part} for part, of_part in parts if len(part)]
+        return np.concatenate([answer[0] for answer in pool.map(lambda feed: session.run(None, feed), feeds)])
+
+    return predict
+
+
+def _openvino(spec: Spec) -> Predict:
+    import openvino
+
+    streams = spec.threads if spec.name.endswith(STREAMS) else 1
+    settings = {
+        "INFERENCE_NUM_THREADS": spec.threads,
+        "NUM_STREAMS": streams,
+        "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
+        "INFERENCE_PRECISION_HINT": "f32",  # it would take bf16 where the processor has it
+    }
+    compiled = openvino.Core().compile_model(spec.onnx, "CPU", settings)
+    requests = [compiled.create_infer_request() for _ in range(streams)]
+
+    def predict(images: NDArray[np.float32], magnitudes: NDArray[np.float32]) -> Any:
+        parts = zip(requests, np.array_split(images, streams), np.array_split(magnitudes, streams), strict=True)
+        started = []
+        for request, part, of_part in parts:
+            if len(part):
+                request.start_async({0: part, 1: of_part})
+                started.append(request)
+        for request in started:
+            request.wait()
+        return np.concatenate([request.get_output_tensor().data for request in started])
+
+    return predict
+
+
+def _published(spec: Spec) -> Predict:
+    """As the published handlers infer: a DataLoader over tensors, and the profiler around the loop."""
+    import torch
+    from torch.profiler import ProfilerActivity, profile
+    from torch.utils.data import DataLoader, TensorDataset
+
+    from lambda_image.model import checkpoint
+
+    torch.set_num_threads(spec.threads)
+    model = checkpoint.load(spec.model)
+
+    def predict(images: NDArray[np.float32], magnitudes: NDArray[np.float32]) -> Any:
+        dataset = TensorDataset(torch.from_numpy(images), torch.from_numpy(magnitudes))
+        answers = []
+        with torch.no_grad(), profile(activities=[ProfilerActivity.CPU], profile_memory=True):
+            for batch, of_batch in DataLoader(dataset, batch_size=len(images)):
+                answers.append(model(batch, of_batch))
+        return torch.cat(answers)
+
+    return predict
+
+
+def gemm_gflops(threads: int, seconds: float) -> float:
+    """The most GFLOP/s of a float32 product of square matrices, of MKL's and of oneDNN's (which packs one of them)."""
+    import torch
+
+    torch.set_num_threads(threads)
+    best = 0.0
+    for size in GEMM_SIZES:
+        a, b, bias = torch.rand(size, size), torch.rand(size, size), torch.zeros(size)
+        products = [partial(torch.mm, a, b)]
+        if torch.backends.mkldnn.is_available():
+            packed = torch.ops.mkldnn._reorder_linear_weight(b, size)
+            products.append(partial(torch.ops.mkldnn._linear_pointwise, a, packed, bias, "none", [], ""))
+        for product in products:
+            product()
+            times = _times(product, seconds / len(GEMM_SIZES) / len(products))
+            best = max(best, 2 * size**3 / float(np.median(times)) / 1e9)
+    return best
+
+
+def samples_per_s(
+    predict: Predict, images: NDArray[np.float32], magnitudes: NDArray[np.float32], batch_size: int, seconds: float
+) -> float:
+    """Over whole passes through the partition in batches of one size, at least `seconds` long and one batch before."""
+    starts = range(0, len(images) - batch_size + 1, batch_size)
+    predict(images[:batch_size], magnitudes[:batch_size])
+    done, began = 0, time.perf_counter()
+    while True:
+        for start in starts:
+            predict(images[start : start + batch_size], magnitudes[start : start + batch_size])
+            done += batch_size
+            if (elapsed := time.perf_counter() - began) >= seconds:
+                return done / elapsed
+
+
+def _times(work: Callable[[], Any], seconds: float) -> Sequence[float]:
+    times: list[float] = []
+    while sum(times) < seconds:
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return times
+
+
+def quiet_environ(threads: int) -> dict[str, str]:
+    """This process's environment with so many threads for whoever asks it; and nobody phones home."""
+    return {**os.environ, "OMP_NUM_THREADS": str(threads), "ORT_DISABLE_TELEMETRY": "1", "OPENVINO_TELEMETRY": "0"}

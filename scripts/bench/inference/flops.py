@@ -1,0 +1,14 @@
+"""The floating point operations of the model."""
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from lambda_image.model import checkpoint
+
+
+def flops_per_sample(model: str) -> int:
+    """Two for a multiplication with its addition, as PyTorch counts products and convolutions."""
+    network = checkpoint.load(model)
+    with FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, 5, 32, 32), torch.zeros(1, 5))
+    return int(counter.get_total_flops())

@@ -1,0 +1,31 @@
+"""What is measured, how often, and in which order."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from scripts.bench.inference.contenders import PUBLISHED
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    rounds: int = 5
+    batch_sizes: tuple[int, ...] = (64, 128, 256, 512)
+    seconds: float = 0.6  # of one contender's turn: hundreds of samples, and short against a machine's moods
+    published_batch_size: int = 512  # the published default; its loop is a baseline, not a contender
+    galaxies: int = 1024  # 21 MB, nearly the published 25 MB partition
+    cold_starts: int = 3
+
+    def turns(self, names: Sequence[str]) -> Iterator[tuple[str, int]]:
+        """One round: every contender at every batch size, the contenders in turn."""
+        for batch_size in self.batch_sizes:
+            for name in names:
+                if name != PUBLISHED:
+                    yield name, batch_size
+        if PUBLISHED in names:
+            yield PUBLISHED, self.published_batch_size
+
+    def steps(self, names: Sequence[str]) -> int:
+        return self.rounds * (1 + len(list(self.turns(names)))) + self.cold_starts * (1 + len(names))
+
+
+QUICK = Plan(rounds=3, batch_sizes=(128,), seconds=0.3, published_batch_size=128, galaxies=256, cold_starts=1)

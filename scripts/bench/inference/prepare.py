@@ -1,0 +1,69 @@
+"""What the contenders need before they start: a compiled engine, the model as ONNX, galaxies."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lambda_image.errors import CheckpointError
+from lambda_image.model import compiled
+from lambda_image.partition import write_partition
+from scripts.bench.errors import BenchmarkError
+from scripts.bench.inference.contenders import ENGINES, INT8, PEERS, Spec
+from scripts.bench.inference.processes import run_python
+from scripts.galaxies import Mixture, render
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """`spec` lacks the name; `names` are the contenders that can be measured."""
+
+    spec: Spec
+    names: Sequence[str]
+
+
+@contextmanager
+def prepared(
+    model: Path, partition: Path | None, galaxies: int, threads: int, names: Sequence[str], say: Callable[[str], None]
+) -> Iterator[Prepared]:
+    """Files that are made are in a folder that goes afterwards. Raises BenchmarkError."""
+    with tempfile.TemporaryDirectory(prefix="cosmicai-bench-") as made:
+        folder = Path(made)
+        model, names = _compiled(model.absolute(), folder, names, say)
+        onnx = folder / "model.onnx"
+        if any(name in PEERS for name in names):
+            run_python(["-m", "scripts.bench.inference.export", str(model), str(onnx)])
+        if partition is None:
+            partition = folder / "galaxies.safetensors"
+            rng = np.random.default_rng(0)
+            magnitudes, redshifts = Mixture.shipped().draw(galaxies, rng)
+            write_partition(partition, render(magnitudes, rng), magnitudes, redshifts)
+        yield Prepared(Spec("", str(model), str(onnx), str(partition.absolute()), threads), names)
+
+
+def _compiled(
+    model: Path, folder: Path, names: Sequence[str], say: Callable[[str], None]
+) -> tuple[Path, Sequence[str]]:
+    """The model, or a link to it beside an engine compiled for this run; int8 is left out where it is refused."""
+    if not any(name in ENGINES for name in names):
+        return model, names
+    try:
+        compiled.find(model, "int8" if INT8 in names else "float32")
+        return model, names
+    except CheckpointError as error:
+        say(f"{error}: compiled for this run")
+    link = folder / model.name
+    link.symlink_to(model)
+    compiling = ["-m", "scripts", "compile", "--model", str(link)]
+    if INT8 in names:
+        try:
+            run_python([*compiling, "--int8"])
+            return link, names
+        except BenchmarkError as error:
+            say(f"int8 is left out: {error}")
+            names = [name for name in names if name != INT8]
+    run_python(compiling)
+    return link, names

@@ -1,0 +1,52 @@
+"""The benchmark of inference, as short as it can be, with real processes."""
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts.bench import inference
+from scripts.bench.inference.plan import Plan
+from scripts.cli import main
+
+SHORT = Plan(rounds=1, batch_sizes=(4,), seconds=0.01, galaxies=8, cold_starts=1)
+
+
+def bench(*flags: object) -> int:
+    parser = argparse.ArgumentParser()
+    inference.add_arguments(parser)
+    return inference.run(parser.parse_args([str(flag) for flag in flags]), SHORT)
+
+
+@pytest.mark.timeout(300)  # seven processes, two of which import PyTorch, where cores may be short
+def test_measures_an_engine_beside_the_processors_limit(compiled_golden: Path, tmp_path: Path, capsys):
+    figures, picture = tmp_path / "bench.json", tmp_path / "bench.svg"
+    assert (
+        bench("--model", compiled_golden, "--only", "fast", "--threads", 1, "--json", figures, "--picture", picture)
+        == 0
+    )
+    report = json.loads(figures.read_text())
+    assert report["flops_per_sample"] == 221_536_000
+    assert report["gemm"]["figures"]["gflops"]["median"] > 0
+    (rate,) = report["inference"]
+    assert (rate["contender"], rate["batch_size"]) == ("fast", 4)
+    assert rate["figures"]["peak_mb"]["high"] <= 600
+    assert {cold["contender"] for cold in report["cold_start"]} == {"import torch", "fast"}
+    assert set(report["ratios"]) == {"fast to the GEMM limit", "cold start of fast to import torch"}
+    assert picture.stat().st_size > 0
+    assert "fast to the GEMM limit" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--only", "slow"], "'slow' is unknown; allowed: fast, int8"),
+        (["--threads", "0"], "--threads is 0"),
+        (["--picture", "bench.gif"], "must end in .svg or .png"),
+        (["--json", "no/such/folder/bench.json"], "cannot be written"),
+    ],
+)
+def test_flags_that_cannot_be_meant(flags: list[str], said: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["bench", "inference", *flags]) == 1
+    assert said in capsys.readouterr().err

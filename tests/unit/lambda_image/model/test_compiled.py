@@ -1,0 +1,77 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from lambda_image.errors import CheckpointError
+from lambda_image.model import compiled
+from lambda_image.model.compiled import Compiled, file_hash, find, folder_of
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"weights")
+    folder_of(path).mkdir()
+    Compiled.of(path, 60.0, {"float32": {}}).write(folder_of(path))
+    return path
+
+
+def rewrite(path: Path, **values: object) -> None:
+    record = folder_of(path) / "engine.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), **values}))
+
+
+def test_finds_what_was_made_from_the_checkpoint(checkpoint):
+    folder, record = find(checkpoint)
+    assert (folder.name, record.parameters_mb) == ("model.compiled", 60.0)
+
+
+def test_the_same_weights_copied_again_are_the_same(checkpoint):
+    os.utime(checkpoint, ns=(1, 1))
+    find(checkpoint)
+
+
+def test_the_checkpoint_may_be_absent(checkpoint):
+    checkpoint.unlink()
+    find(checkpoint)
+
+
+def test_other_weights_of_the_same_size_are_noticed(checkpoint):
+    checkpoint.write_bytes(b"WEIGHTS")
+    os.utime(checkpoint, ns=(1, 1))
+    with pytest.raises(CheckpointError, match="other weights"):
+        find(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"checkpoint_bytes": 8}, "other weights"),
+        ({"sources_sha256": "0"}, "another version"),
+        ({"machine": "m68k"}, "is for m68k"),
+        ({"unknown": 1}, "cannot be read"),
+        ({"checks": {"int8": {}}}, "no float32 weights"),
+    ],
+)
+def test_what_does_not_fit_is_named(checkpoint, values, said):
+    rewrite(checkpoint, **values)
+    with pytest.raises(CheckpointError, match=said) as caught:
+        find(checkpoint)
+    assert "cosmicai compile" in str(caught.value)
+
+
+def test_what_is_not_there_is_said_to_be_made(tmp_path):
+    with pytest.raises(CheckpointError, match=r"there is none in .*cosmicai compile"):
+        find(tmp_path / "model.safetensors")
+
+
+def test_the_hash_is_the_files_sha256(tmp_path):
+    (tmp_path / "file").write_bytes(b"abc")
+    assert file_hash(tmp_path / "file").startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+def test_the_sources_decide_the_version():
+    assert compiled.sources_hash() == compiled.sources_hash()
+    assert len(compiled.sources_hash()) == 64

@@ -1,0 +1,10 @@
+from scripts.bench.inference.contenders import FAST, PUBLISHED
+from scripts.bench.inference.plan import Plan
+
+
+def test_contenders_take_turns_and_the_published_loop_has_its_own_batch_size():
+    plan = Plan(rounds=3, batch_sizes=(8, 16), published_batch_size=512, cold_starts=2)
+    names = [FAST, "other", PUBLISHED]
+    turns = list(plan.turns(names))
+    assert turns == [(FAST, 8), ("other", 8), (FAST, 16), ("other", 16), (PUBLISHED, 512)]
+    assert plan.steps(names) == 3 * (1 + 5) + 2 * (1 + 3)
