@@ -1,4 +1,4 @@
-# make demo | test | check | format | clean. Each sets up .venv by itself; nothing is needed before but Python and make.
+# make demo | test | check | format | compose | images | sbom | lock | clean. Each sets up .venv by itself; nothing is needed before but Python and make.
 
 PYTHON ?= python3
 # PyTorch's own index of CPU builds, asked on Linux only. `make TORCH_INDEX=` leaves it out: then pip's own index (or
@@ -6,10 +6,12 @@ PYTHON ?= python3
 TORCH_INDEX ?= $(if $(filter Linux,$(shell uname -s)),https://download.pytorch.org/whl/cpu)
 TORCH := $(shell sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 BIN := .venv/bin
+WEIGHTS := lambda_image/model/redshift
+ENGINE := $(WEIGHTS).compiled/engine.json
 
-.PHONY: demo test check format lint types clean
+.PHONY: demo test check format lint types clean compose images lock sbom
 
-demo: .venv/demo
+demo: .venv/demo $(ENGINE)
 	@$(BIN)/cosmicai demo
 
 test: .venv/dev
@@ -28,6 +30,26 @@ format: .venv/dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+compose:
+	@docker compose version >/dev/null || { echo 'Docker Compose v2 is needed (docker compose, not docker-compose): https://docs.docker.com/compose/install/'; exit 1; }
+	docker compose up --build --exit-code-from run
+
+images:
+	docker compose build
+	LAMBDA_TARGET=pytorch docker compose build rank
+
+# What the images install, exactly; versions stay where they fit (remove a file of requirements/ to take the newest).
+lock: .venv/dev
+	$(BIN)/python -m scripts.lock
+
+# What the images hold, as CycloneDX lists.
+sbom: images
+	@mkdir -p out/sbom
+	$(PYTHON) -m scripts.sbom cosmicai-lambda:slim > out/sbom/lambda-slim.json
+	$(PYTHON) -m scripts.sbom cosmicai-lambda:pytorch > out/sbom/lambda-pytorch.json
+	$(PYTHON) -m scripts.sbom cosmicai-rendezvous > out/sbom/rendezvous.json
+	$(PYTHON) -m scripts.sbom cosmicai-local > out/sbom/local.json
+
 clean:
 	rm -rf .venv out build *.egg-info
 
@@ -45,3 +67,7 @@ clean:
 .venv/dev: .venv/torch
 	@$(BIN)/pip install --quiet --editable '.[dev]'
 	@touch $@ .venv/demo
+
+# The native engine for the shipped weights, where there is a compiler; PyTorch infers elsewhere, and says so.
+$(ENGINE): .venv/demo $(WEIGHTS).safetensors lambda_image/model/folding.py $(wildcard lambda_image/model/native/*)
+	@! command -v g++ >/dev/null || $(BIN)/cosmicai compile || echo 'PyTorch will infer instead'

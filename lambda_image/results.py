@@ -65,6 +65,7 @@ class Usage:
     peak_rss_mb: float
     model_mb: float
     memory_size_mb: int
+    engine: str
     device: str
     s3_puts: int
     s3_gets: int
@@ -105,6 +106,7 @@ def rank_record(
         "execution_time (seconds/batch)": work.inference_s / work.batches if work.batches else 0.0,
         "num_batches": work.batches,
         "batch_size": assignment.batch_size,
+        "engine": usage.engine,
         "device": usage.device,
         "throughput_bps": work.bits / work.inference_s if work.inference_s else 0.0,
         "sample_persec": work.samples / work.inference_s if work.inference_s else 0.0,

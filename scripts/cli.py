@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from lambda_image.errors import RunError
 
-COMMANDS = ("demo", "sample", "split", "convert", "tune", "bench")
+COMMANDS = ("demo", "invoke", "sample", "split", "convert", "compile", "tune", "bench")
 ENDING = (signal.SIGTERM, signal.SIGHUP)  # beside SIGINT, which Python makes a KeyboardInterrupt
 
 
@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="cosmicai", description="Serverless redshift inference for astronomers.")
     parser.add_argument("--version", action="version", version=f"cosmicai {version()}")
     subparsers = parser.add_subparsers(metavar="COMMAND")
-    for name in COMMANDS:
+    # A command that is named needs only its own imports: in an image that has no others', that is all there is.
+    for name in COMMANDS if not arguments or arguments[0] not in COMMANDS else arguments[:1]:
         module = importlib.import_module(f"scripts.{name}")
         subparser = subparsers.add_parser(
             name,

@@ -1,123 +1,60 @@
 """The whole system as processes of this machine: a rendezvous server and a local AWS endpoint with its workers."""
 
-import http.client
 import json
 import os
 import secrets
 import signal
 import subprocess
 import threading
-import time
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import boto3
-import botocore.session
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
-from lambda_image.errors import RunError
-from statemachine.definition import definition
+from scripts.endpoint import Endpoint, EndpointError
 from statemachine.local.child import command as child_command
 from statemachine.local.settings import for_this_machine
 
-REGION = "us-east-1"
-START_TIMEOUT_S = 60.0  # importing PyTorch in several processes at once takes its time on a small machine
 STOP_TIMEOUT_S = 10.0
-HEALTH_TIMEOUT_S = 5.0  # of one look; an endpoint that is stopped in a debugger must not hold up the deadline
 ENDING_S = 1.0  # from the last answer of a process until its status can be had
-POLL_INTERVAL_S = 0.1
 
 RENDEZVOUS, ENDPOINT = "rendezvous server", "local endpoint"
-NO_FILE = (None, None, os.devnull, None)  # botocore: no name in the configuration, no environment variable, the default
 
 Event = dict[str, Any]
 Listener = Callable[[Event], None]
 
 
-class LocalCloudError(RunError):
-    """A part of the local system did not start, or ended while it was needed."""
-
-
 @dataclass(frozen=True)
-class LocalCloud:
+class LocalCloud(Endpoint):
     """What runs, and how to reach it."""
 
-    endpoint_url: str
     rendezvous_endpoint: str
     processes: Mapping[str, subprocess.Popen[str]]
     listener: Listener
 
-    def client(self, service: str) -> Any:
-        """Of this endpoint, whatever proxies, profiles and endpoints the user has set up for AWS itself."""
-        own = {"profile": (None, None, None, None), "config_file": NO_FILE, "credentials_file": NO_FILE}
-        session = boto3.Session(botocore_session=botocore.session.Session(session_vars=own))
-        make_client: Any = session.client  # typed for each service by name, which is not known here
-        return make_client(
-            service,
-            endpoint_url=self.endpoint_url,
-            region_name=REGION,
-            aws_access_key_id="local",
-            aws_secret_access_key="local",  # noqa: S106 - what the endpoint's own workers use
-            config=Config(s3={"addressing_style": "path"}, retries={"mode": "standard"}, proxies={}),
-        )
-
-    def create_state_machine(self, name: str) -> str:
-        """Its ARN."""
-        arns = {
-            f"{function.capitalize()}FunctionArn": f"arn:aws:lambda:{REGION}:123456789012:function:{function}"
-            for function in ("init", "rank", "summarize")
-        }
-        machine = self.client("stepfunctions").create_state_machine(
-            name=name, definition=definition(arns), roleArn="arn:aws:iam::123456789012:role/local"
-        )
-        return str(machine["stateMachineArn"])
-
     def check(self) -> None:
-        """Raises LocalCloudError if a part has ended."""
+        """Raises EndpointError if a part has ended."""
         for name, process in self.processes.items():
             if process.poll() is not None:
-                raise LocalCloudError(f"the {name} {ending(process.returncode)}")
-
-    def wait_until_ready(self) -> None:
-        """Returns when every worker waits for work; raises LocalCloudError if that takes too long."""
-        deadline, health = time.monotonic() + START_TIMEOUT_S, None
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        while time.monotonic() < deadline:
-            self.check()
-            with suppress(OSError, http.client.HTTPException):  # it may be ending, which the next check tells
-                with opener.open(f"{self.endpoint_url}/_local/health", timeout=HEALTH_TIMEOUT_S) as answer:
-                    health = json.load(answer)
-                if health["ready"]:
-                    return
-                for name, function in health["functions"].items():
-                    for error in function["start_errors"]:
-                        message = f"the {name} function cannot start: {error['errorType']}: {error['errorMessage']}"
-                        raise LocalCloudError(message)
-            time.sleep(POLL_INTERVAL_S)
-        raise LocalCloudError(f"not all workers were ready within {START_TIMEOUT_S:g} s: {health}")
+                raise EndpointError(f"the {name} {ending(process.returncode)}")
 
     def wait_for(self, execution: str, each: Callable[[], None] = lambda: None) -> dict[str, Any]:
-        """The ended execution as Step Functions describes it; `each` is called between two looks at it.
+        """It goes on without a rendezvous server, as its ranks do, and says so once."""
+        introduced = True
 
-        It goes on without a rendezvous server, as its ranks do, and says so once.
-        """
-        client, introduced = self.client("stepfunctions"), True
-        while True:
-            described: dict[str, Any] = client.describe_execution(executionArn=execution)
-            if described["status"] != "RUNNING":
-                return described
+        def look() -> None:
+            nonlocal introduced
             status = self.processes[RENDEZVOUS].poll()
             if introduced and status is not None:
                 introduced = False
                 lost = f"the {RENDEZVOUS} {ending(status)}: ranks that have not met send their parts by way of storage"
                 self.listener({"event": "warning", "message": lost})
             each()
-            time.sleep(POLL_INTERVAL_S)
+
+        return super().wait_for(execution, look)
 
 
 @contextmanager
@@ -142,8 +79,8 @@ def local_cloud(workers: int, listener: Listener, environ: Mapping[str, str] | N
         if ENDPOINT in processes:
             with suppress(subprocess.TimeoutExpired):
                 status = processes[ENDPOINT].wait(ENDING_S)
-                raise LocalCloudError(f"the {ENDPOINT} {ending(status)}") from error
-        raise LocalCloudError(f"the {ENDPOINT} does not answer: {error}") from error
+                raise EndpointError(f"the {ENDPOINT} {ending(status)}") from error
+        raise EndpointError(f"the {ENDPOINT} does not answer: {error}") from error
     finally:
         for process in processes.values():
             process.terminate()
@@ -181,7 +118,7 @@ def _start(
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
-        raise LocalCloudError(f"the {name} did not start: it {ending(process.wait())}")
+        raise EndpointError(f"the {name} did not start: it {ending(process.wait())}")
     port: int = json.loads(line)["port"]
     threading.Thread(target=_listen, args=(process.stdout, listener), daemon=True).start()
     return port

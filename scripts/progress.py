@@ -21,7 +21,7 @@ class RunProgress:
         self._totals = totals
         self._last_line: dict[int, tuple[str, float]] = {}
         self._started = time.monotonic()
-        self._running = False
+        self._running = self._engine_told = False
         self._bars: Progress | None = None
         self._tasks: dict[int, TaskID] = {}
         if self._console.is_terminal:
@@ -58,6 +58,9 @@ class RunProgress:
             kind = event.get("event")
             if kind == "phase":
                 self._phase(event)
+            elif kind == "engine" and not self._engine_told:  # once: it is the same at every rank
+                self._engine_told = True
+                self.say(str(event["message"]))
             elif kind in ("failed", "gather_failed", "gather_incomplete", "warning"):
                 facts = {key: value for key, value in event.items() if key not in ("event", "function", "worker")}
                 self.say(f"{kind}: " + ", ".join(f"{key} {value}" for key, value in facts.items()))

@@ -18,8 +18,8 @@ TABLES = re.compile(r"\d+\.parquet")
 class ResultFolder:
     """A place for results that is known to be writable; made by `result_folder`."""
 
-    def __init__(self, path: Path, partial: Path) -> None:
-        self.path = path
+    def __init__(self, given: Path, path: Path, partial: Path) -> None:
+        self.given, self.path = given, path  # as --out named it, and where that is
         self._partial = partial
 
     def clear(self) -> None:
@@ -53,7 +53,7 @@ def result_folder(out: Path) -> Iterator[ResultFolder]:
     except OSError as error:
         raise InvalidEvent(f"--out {out} cannot be written ({error.strerror}): choose another folder") from error
     try:
-        yield ResultFolder(path, partial)
+        yield ResultFolder(out, path, partial)
     finally:
         if partial.exists():
             shutil.rmtree(partial)

@@ -184,6 +184,7 @@ class _Rank:
             peak_rss_mb=process.peak_rss_mb(),
             model_mb=self.engine.parameters_mb,
             memory_size_mb=self.settings.memory_mb,
+            engine=self.engine.name,
             device=self.engine.device,
             s3_puts=self.requests.puts + self.requests.lists,
             s3_gets=self.requests.gets + self.requests.heads,

@@ -10,7 +10,7 @@ from lambda_image.model.architecture import RedshiftModel
 
 
 class Eager:
-    device = "cpu"
+    name, device = "eager", "cpu"
 
     def __init__(self, model: RedshiftModel, threads: int) -> None:
         torch.set_num_threads(threads)

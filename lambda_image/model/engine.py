@@ -18,6 +18,7 @@ from lambda_image.model.fast import Fast
 
 
 class Engine(Protocol):
+    name: str  # fast, int8 or eager
     device: str
     parameters_mb: float
 

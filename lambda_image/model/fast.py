@@ -28,6 +28,7 @@ class Fast:
         instruction_set: str | None = None,
     ) -> None:
         """Raises CheckpointError for a library or weights that cannot be used."""
+        self.name = "int8" if precision == "int8" else "fast"
         self.parameters_mb, self._threads = parameters_mb, threads
         weights = compiled.weights_of(folder, precision)
         try:

@@ -70,6 +70,9 @@ class Dispatcher:
     def lost(self, worker: str, returncode: int) -> None:
         self._carry_out(self.queue.lost(worker, returncode, self._loop.time()))
 
+    def hung_up(self, worker: str) -> None:
+        self._carry_out(self.queue.hung_up(worker, self._loop.time()))
+
     def start_failed(self, worker: str, outcome: Outcome) -> None:
         self._carry_out(self.queue.start_failed(worker, outcome, self._loop.time()))
 

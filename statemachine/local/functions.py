@@ -127,6 +127,10 @@ class FunctionQueue:
         self.seen.discard(worker)
         return events
 
+    def hung_up(self, worker: str, now: float) -> list[Event]:
+        """The connection of a worker from outside ended; how its process did is not known."""
+        return self.lost(worker, 0, now) if worker in self.seen else []
+
     def start_failed(self, worker: str, outcome: Outcome, now: float) -> list[Event]:
         """The worker reported, or showed by exiting, that its handler cannot be loaded."""
         self.broken[worker] = outcome

@@ -1,8 +1,10 @@
 """The Lambda Runtime API as `awslambdaric` speaks it: one application per worker of ours, one for all from outside."""
 
+import asyncio
 import json
 import secrets
 import time
+from weakref import WeakSet
 
 from aiohttp import web
 
@@ -17,14 +19,23 @@ PREFIX = "/2018-06-01/runtime"
 def runtime_app(dispatcher: Dispatcher, worker: str | None = None) -> web.Application:
     """`worker` names the one process that polls here; None where any may, told apart by their connections.
 
-    Of workers from outside only a lost poll can be seen: one that is lost in mid-invocation is ended by the timeout.
+    Workers from outside are lost with their connection, which `awslambdaric` keeps from poll to poll. One that makes a
+    connection for each request can be lost in mid-invocation without a sign, until the timeout.
     """
+    watched: WeakSet[asyncio.Task[None]] = WeakSet()  # connections whose end will be told to the dispatcher
+
+    def watch(connection: asyncio.Task[None], name: str) -> None:
+        if connection not in watched:
+            watched.add(connection)
+            connection.add_done_callback(lambda _: dispatcher.hung_up(name))
 
     def name_of(request: web.Request) -> str:
         host, port = request.transport.get_extra_info("peername")[:2] if request.transport else ("gone", 0)
         return worker or f"{host}:{port}"
 
     async def next_invocation(request: web.Request) -> web.Response:
+        if worker is None and request.keep_alive:
+            watch(request.task, name_of(request))
         invocation = await dispatcher.next(name_of(request))
         now = time.time()
         headers = {

@@ -9,7 +9,8 @@ from tests.integration.system import WORKERS, Events, System, write_galaxies
 @pytest.fixture(scope="session")
 def _running() -> Iterator[System]:
     events = Events()
-    with local_cloud(WORKERS, events) as cloud:
+    # Though the shipped weights may be compiled here: some tests act while a rank infers, which should take a while.
+    with local_cloud(WORKERS, events, {"INFERENCE_ENGINE": "eager"}) as cloud:
         cloud.wait_until_ready()
         yield System(cloud, events)
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from lambda_image.partition import write_partition
 from lambda_image.predictions import Predictions
+from scripts.endpoint import Endpoint
 from scripts.galaxies import Mixture, render
-from scripts.local_cloud import LocalCloud
 
 BUCKET = "tests"
 WORKERS = 7  # as many as the ranks of the largest run that must gather: ranks in it wait for each other
@@ -49,11 +49,11 @@ class Events:
 class System:
     """The local system with a bucket, and executions in it."""
 
-    def __init__(self, cloud: LocalCloud, events: Events) -> None:
+    def __init__(self, cloud: Endpoint, events: Events) -> None:
         self.cloud, self.events = cloud, events
         self.s3 = cloud.client("s3")
         self.s3.create_bucket(Bucket=BUCKET)
-        self.machine = cloud.create_state_machine("redshift")
+        self.machine = cloud.state_machine("redshift")
 
     def start(self, **execution_input: Any) -> str:
         """An execution's ARN."""

@@ -1,13 +1,16 @@
 """The command that a new user types, on files of their own."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lambda_image.partition import write_partition
+from lambda_image.model import engine
+from lambda_image.partition import read_partition, write_partition
 from lambda_image.predictions import Predictions
+from lambda_image.settings import SHIPPED_MODEL
 from scripts.cli import main
 from scripts.result_folder import result_folder
 from tests.integration.system import write_galaxies
@@ -32,6 +35,21 @@ def test_a_folder_of_partitions(tmp_path: Path, capfd: pytest.CaptureFixture[str
     assert {"manifest.json", "0.json", "1.json", "predictions/1.parquet", "predictions.parquet"} <= files
     with result_folder(out):  # knows all of them for a run's: the next one may replace them
         pass
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="the engine is compiled by g++")
+def test_ranks_infer_by_the_compiled_engine(tmp_path: Path):
+    data, out = write_galaxies(tmp_path / "data", 2, 20), tmp_path / "out"
+    model = shutil.copy(SHIPPED_MODEL, tmp_path / "weights.safetensors")
+    assert main(["compile", "--model", str(model)]) == 0
+    assert demo(out, "--world-size", 2, "--data", data, "--model", model) == 0
+    records = json.loads((out / "combined_data.json").read_text())
+    assert [record["engine"] for record in records] == ["fast", "fast"]
+    answers = Predictions.from_parquet((out / "predictions.parquet").read_bytes()).redshift
+    eager = engine.load(model, threads=1, name="eager")
+    files = [read_partition(file) for file in sorted(data.iterdir())]
+    expected = np.concatenate([eager.predict(file.images, file.magnitudes) for file in files])
+    assert np.abs(answers - expected).max() <= 1e-5
 
 
 def test_a_run_that_fails_leaves_what_it_has(tmp_path: Path, capfd: pytest.CaptureFixture[str]):

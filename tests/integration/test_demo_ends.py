@@ -32,6 +32,7 @@ def demo(folder: Path, each: int = 20) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.STDOUT,
         text=True,
         cwd=Path(__file__).parents[2],
+        env={**os.environ, "INFERENCE_ENGINE": "eager"},  # for inference to last until it is disturbed
     ) as process:
         try:
             yield process
@@ -108,5 +109,5 @@ def test_an_endpoint_that_is_killed_is_told_in_one_line(tmp_path: Path):
         assert process.stdout is not None
         said = process.stdout.read()
         assert process.wait(PATIENCE_S) == 1
-    assert "cosmicai: LocalCloudError: the local endpoint was killed by SIGKILL" in said
+    assert "cosmicai: EndpointError: the local endpoint was killed by SIGKILL" in said
     assert "Traceback" not in said

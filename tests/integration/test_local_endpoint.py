@@ -393,6 +393,14 @@ def test_workers_from_outside_share_a_port_and_run_at_once(bare: Endpoint, tmp_p
         eventually(lambda: bare.health()["functions"]["outside"]["idle"] == 1, bare)
         answer = json.load(client.invoke(FunctionName="outside", Payload="{}")["Payload"])
         assert answer["pid"] == workers[1].pid
+        with ThreadPoolExecutor() as pool:  # the other one is lost in mid-invocation: its caller is told at once
+            payload = json.dumps({"begun": str(tmp_path / "third"), "until": str(tmp_path / "never")})
+            held = [pool.submit(client.invoke, FunctionName="outside", Payload=payload)]
+            eventually((tmp_path / "third").exists, bare)
+            workers[1].kill()
+            lost = held[0].result(PATIENCE_S)
+        assert lost["FunctionError"] == "Unhandled"
+        assert json.load(lost["Payload"])["errorType"] == "Runtime.ExitError"
     finally:
         for worker in workers:
             worker.kill()

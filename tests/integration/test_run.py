@@ -55,7 +55,7 @@ def test_results_lie_where_they_should_and_say_what_they_must(system: System, ga
     for rank in ranks:
         own = system.json(f"results/layout/{rank}.json")
         assert own["transport"] == ("self" if rank == 0 else "direct")
-        assert own["nat"] == "none"
+        assert (own["nat"], own["engine"]) == ("none", "eager")
         phases = own["phases"]
         assert phases["cold_start_s"] == pytest.approx(
             phases["interpreter_s"] + phases["imports_s"] + phases["model_s"], abs=1e-6

@@ -20,7 +20,7 @@ from lambda_image.results import (
     unpack,
 )
 
-USAGE = Usage(500.0, 60.0, 3072, "cpu", s3_puts=2, s3_gets=3, s3_bytes_in=100)
+USAGE = Usage(500.0, 60.0, 3072, "eager", "cpu", s3_puts=2, s3_gets=3, s3_bytes_in=100)
 TABLE = b"the table"
 
 

@@ -33,6 +33,11 @@ def test_what_goes_wrong_is_said():
     assert said == "rank: Traceback"
 
 
+def test_why_pytorch_answers_is_said_once():
+    reason = {"event": "engine", "message": "eager PyTorch answers: no compiled engine"}
+    assert lines(reason, reason) == ["eager PyTorch answers: no compiled engine"]
+
+
 def test_a_long_line_is_one_line():
     (said,) = lines({"event": "failed", "rank": 3, "message": "word " * 50})
     assert said.count("word") == 50

@@ -249,3 +249,24 @@ def test_whatever_happens_every_invocation_leaves_exactly_once(steps: list[tuple
     left += [event.id for event in q.expire(10**6) if isinstance(event, Completed | Refused)]
     assert sorted(left) == sorted(submitted)
     assert q.next_expiry() is None
+
+
+def test_a_worker_from_outside_that_hangs_up_loses_what_it_had_and_no_more() -> None:
+    q = queue(kept=())
+    q.submit(invocation("a"), 0)
+    q.poll("w", 1)
+    (lost,) = q.hung_up("w", 3)
+    assert error_of(lost)["errorType"] == "Runtime.ExitError"
+    assert lost.duration_s == 2
+    assert q.hung_up("w", 4) == []
+    assert not q.broken
+    assert not q.ready
+
+
+def test_a_worker_that_has_answered_may_hang_up() -> None:
+    q = queue(kept=())
+    q.submit(invocation("a"), 0)
+    q.poll("w", 1)
+    q.answer("a", ANSWER, 2)
+    assert q.hung_up("w", 3) == []
+    assert not q.broken

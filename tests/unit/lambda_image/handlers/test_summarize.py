@@ -31,7 +31,7 @@ def table(item: Assignment, rows: int = 3) -> Predictions:
 
 
 def record(item: Assignment, transport: str = "direct", rows: int = 3) -> dict:
-    usage = Usage(1.0, 1.0, 512, "cpu", 1, 1, 1)
+    usage = Usage(1.0, 1.0, 512, "eager", "cpu", 1, 1, 1)
     return rank_record(item, 0, Work(rows, 1, 8), Phases(), usage, table(item, rows).to_parquet(), transport)
 
 

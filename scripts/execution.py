@@ -1,0 +1,149 @@
+"""One run on a local AWS endpoint: galaxies up to S3, an execution, its result objects down, the tables of it."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console, RenderableType
+
+from lambda_image.errors import InvalidEvent
+from lambda_image.events import MAX_BATCH_SIZE
+from lambda_image.manifest import PARTITION_SUFFIXES, natural_order
+from lambda_image.partition import write_partition
+from lambda_image.results import message_of
+from scripts.endpoint import Endpoint
+from scripts.galaxies import Mixture, render
+from scripts.result_folder import ResultFolder
+from scripts.tables import run_tables
+
+TABLE_WIDTH = 110  # where the output is no terminal, which would know its own
+STATE_MACHINE = "redshift"
+SAMPLE_GALAXIES, SAMPLE_PARTITIONS, SAMPLE_SEED = 4096, 8, 0
+
+
+def add_arguments(parser: argparse.ArgumentParser, out: Path) -> None:
+    """Those that every command has that runs something; `out` is the default of its --out."""
+    parser.add_argument("--world-size", type=int, default=4, help="ranks")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="a dataset file (.safetensors, or .pt as published), or a folder of such files as partitions; "
+        f"without it, {SAMPLE_GALAXIES:,} sample galaxies",
+    )
+    parser.add_argument("--batch-size", type=int, default=256, help="galaxies that a rank infers at a time")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=out,
+        help="a folder for the result objects; those of an earlier run in it are replaced",
+    )
+
+
+def check_arguments(args: argparse.Namespace) -> None:
+    """Raises InvalidEvent that names the argument."""
+    if args.world_size < 1:
+        raise InvalidEvent(f"--world-size is {args.world_size}; allowed: a whole number from 1")
+    if not 1 <= args.batch_size <= MAX_BATCH_SIZE:
+        raise InvalidEvent(f"--batch-size is {args.batch_size}; allowed: a whole number from 1 to {MAX_BATCH_SIZE}")
+
+
+@dataclass(frozen=True)
+class Execution:
+    """An execution that has ended, and its result objects by their names under the result path."""
+
+    described: Mapping[str, Any]
+    objects: Mapping[str, bytes]
+
+    def report(self, out: ResultFolder, say: Callable[[str], None]) -> int:
+        """Shows the run and writes its objects; the exit status of a command that has done nothing else."""
+        if "combined_data.json" in self.objects and "summary.json" in self.objects:
+            summary, records = (json.loads(self.objects[f"{name}.json"]) for name in ("summary", "combined_data"))
+            show(run_tables(summary, records))
+        if self.objects:
+            try:
+                out.write(self.objects)
+            except OSError as error:
+                problem = f"the results could not be written to --out {out.given}: {error.strerror}"
+                raise InvalidEvent(problem) from error
+            say(f"{len(self.objects)} result objects in {out.given}/")
+        status = self.described["status"]
+        if status == "SUCCEEDED":
+            return 0
+        cause = message_of(self.described.get("cause", ""))
+        print(f"cosmicai: the run {status.lower()}: {self.described.get('error')}: {cause}", file=sys.stderr)
+        if self.objects:  # the cause tells where they were on the endpoint, which may be gone
+            print(f"cosmicai: what lay under results/ in that run is in {out.given}/ now", file=sys.stderr)
+        return 1
+
+
+def upload(endpoint: Endpoint, files: Sequence[Path], bucket: str, prefix: str) -> None:
+    """Into a bucket that need not be there yet."""
+    s3 = endpoint.client("s3")
+    s3.create_bucket(Bucket=bucket)
+    for file in files:
+        s3.upload_file(str(file), bucket, f"{prefix}/{file.name}")
+
+
+def execute(endpoint: Endpoint, machine: str, name: str, execution_input: Mapping[str, Any]) -> Execution:
+    """To its end. The name gets the time behind it, so that each execution has its own."""
+    arn = endpoint.client("stepfunctions").start_execution(
+        stateMachineArn=machine, name=f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}", input=json.dumps(execution_input)
+    )["executionArn"]
+    described = endpoint.wait_for(arn)
+    path = str(execution_input.get("result_path") or f"results/{arn.rpartition(':')[2]}").strip("/")
+    bucket = execution_input.get("bucket") or execution_input["bucket_name"]
+    return Execution(described, _objects(endpoint, bucket, f"{path}/"))
+
+
+def _objects(endpoint: Endpoint, bucket: str, prefix: str) -> dict[str, bytes]:
+    s3 = endpoint.client("s3")
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    keys = [found["Key"] for page in pages for found in page.get("Contents", ())]
+    return {key.removeprefix(prefix): s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
+
+
+def where(data: Path | None, files: Sequence[Path], prefix: str) -> dict[str, str]:
+    """What an execution input says of uploaded files: one dataset is split by rows, a folder of partitions by file."""
+    if data is not None and data.is_file():
+        return {"data_path": f"{prefix}/{files[0].name}"}
+    return {"data_prefix": prefix}
+
+
+def partition_files(data: Path) -> tuple[list[Path], int]:
+    """The partitions that `data` is or holds, in natural order, and how many other things lie beside them."""
+    if data.is_file():
+        return [data], 0
+    found = list(data.iterdir()) if data.is_dir() else []
+    files = [file for file in found if file.suffix.lower() in PARTITION_SUFFIXES and file.is_file()]
+    if not files:
+        raise InvalidEvent(
+            f"--data {data} is neither a dataset nor a folder with files in {', '.join(PARTITION_SUFFIXES)}"
+        )
+    return sorted(files, key=lambda file: natural_order(file.name)), len(found) - len(files)
+
+
+def sample(folder: Path) -> list[Path]:
+    """The same sample galaxies each time, in partitions."""
+    rng = np.random.default_rng(SAMPLE_SEED)
+    magnitudes, redshifts = Mixture.shipped().draw(SAMPLE_GALAXIES, rng)
+    images = render(magnitudes, rng)
+    files = [folder / f"{number}.safetensors" for number in range(1, SAMPLE_PARTITIONS + 1)]
+    for file, rows in zip(files, np.array_split(np.arange(SAMPLE_GALAXIES), SAMPLE_PARTITIONS), strict=True):
+        write_partition(file, images[rows], magnitudes[rows], redshifts[rows])
+    return files
+
+
+def show(tables: RenderableType) -> None:
+    if sys.stdout.isatty():
+        Console().print(tables)
+        return
+    console = Console(width=TABLE_WIDTH, highlight=False)
+    with console.capture() as captured:
+        console.print(tables)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()), flush=True)

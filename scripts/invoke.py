@@ -1,0 +1,78 @@
+"""cosmicai invoke: a run on an AWS endpoint that is there already, as `docker compose` starts one."""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError
+
+from lambda_image.errors import InvalidEvent
+from scripts import execution
+from scripts.endpoint import Endpoint, EndpointError
+from scripts.progress import RunProgress
+from scripts.result_folder import result_folder
+
+HELP = "run on a local AWS endpoint that is up (docker compose --profile serve up serve)"
+EXAMPLE = "cosmicai invoke --endpoint-url http://127.0.0.1:4566 --data my_galaxies.pt"
+
+BUCKET, PREFIX = "cosmicai-invoke", "data"
+READY_TIMEOUT_S = 120.0  # until a container per rank has started, with as much CPU as a Lambda of its size has
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "input",
+        type=Path,
+        nargs="?",
+        help="an execution input (JSON) for data that is on the endpoint's S3; it takes the place of --data, "
+        "--world-size and --batch-size",
+    )
+    execution.add_arguments(parser, out=Path("out/invoke"))
+    parser.add_argument("--endpoint-url", default=os.environ.get("AWS_ENDPOINT_URL"), help="or AWS_ENDPOINT_URL")
+
+
+def run(args: argparse.Namespace) -> int:
+    execution.check_arguments(args)
+    if not args.endpoint_url:
+        raise InvalidEvent("no endpoint is named: give --endpoint-url or set AWS_ENDPOINT_URL")
+    endpoint = Endpoint(args.endpoint_url)
+    progress = RunProgress(sys.stdout, [])  # what the ranks log stays with them
+    with result_folder(args.out) as out, tempfile.TemporaryDirectory(prefix="cosmicai-") as scratch:
+        try:
+            if args.input:
+                execution_input = read_input(args.input)
+            else:
+                execution_input = _upload(endpoint, args, Path(scratch))
+                progress.say(f"{args.data or 'sample galaxies'} uploaded to {args.endpoint_url}")
+            machine = endpoint.state_machine(execution.STATE_MACHINE)
+            ranks = str(execution_input.get("world_size", ""))
+            endpoint.wait_until_ready(int(ranks) if ranks.isdecimal() else 1, READY_TIMEOUT_S)
+            out.clear()
+            progress.say(f"running {json.dumps(execution_input)}")
+            ended = execution.execute(endpoint, machine, "invoke", execution_input)
+        except BotoCoreError as error:
+            raise EndpointError(f"{args.endpoint_url} does not answer: {error}") from error
+        return ended.report(out, progress.say)
+
+
+def _upload(endpoint: Endpoint, args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+    """The execution input for what was uploaded."""
+    files = execution.partition_files(args.data)[0] if args.data else execution.sample(scratch)
+    execution.upload(endpoint, files, BUCKET, PREFIX)
+    given = {"bucket": BUCKET, "world_size": args.world_size, "batch_size": args.batch_size}
+    return given | execution.where(args.data, files, PREFIX)
+
+
+def read_input(file: Path) -> dict[str, Any]:
+    """Raises InvalidEvent for what is no execution input at all; Init says what is wrong in one."""
+    try:
+        found = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise InvalidEvent(f"{file} is not JSON: {error}") from error
+    if not isinstance(found, dict) or not (found.get("bucket") or found.get("bucket_name")):
+        raise InvalidEvent(f"{file} is not an execution input: a JSON object with a bucket")
+    return found

@@ -1,0 +1,113 @@
+"""What a user does with docker-compose.yml, and what may happen to its containers meanwhile."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lambda_image.manifest import natural_order
+from lambda_image.partition import write_partition
+from lambda_image.predictions import Predictions
+from scripts import execution
+from tests.docker.composition import TOLERANCE, Composition, in_process
+from tests.integration.system import BUCKET, write_galaxies
+
+LONG = 1000  # galaxies of a rank that is to be met at work: a second of it, inferred in small batches
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory, _composition: Composition) -> str:
+    """A prefix with a large partition, the same, for each of four ranks."""
+    (file,) = write_galaxies(tmp_path_factory.mktemp("many"), 1, LONG).iterdir()
+    for number in range(1, 5):
+        _composition.system.s3.upload_file(str(file), BUCKET, f"many/{number}.safetensors")
+    return "many"
+
+
+def test_ranks_gather_over_direct_sockets_and_predict_what_one_process_does(composition: Composition, galaxies: Path):
+    system = composition.system
+    described = system.run(data_prefix="galaxies", world_size=4, batch_size=16, result_path="results/direct")
+    assert described["status"] == "SUCCEEDED", described.get("cause")
+    summary = system.json("results/direct/summary.json")
+    assert summary["transports"] == {"self": 1, "direct": 3}
+    predicted = system.predictions("results/direct")
+    files = sorted(galaxies.iterdir(), key=lambda file: natural_order(file.name))
+    assert predicted.source.tolist() == [f"galaxies/{file.name}" for file in files for _ in range(30)]
+    assert np.abs(predicted.redshift - in_process(files)).max() <= TOLERANCE
+
+
+@pytest.mark.parametrize(("rank", "lost"), [(0, "process"), (3, "container")])
+def test_a_rank_that_is_killed_is_tried_again(composition: Composition, many: str, rank: int, lost: str):
+    system, path, started = composition.system, f"results/killed-{rank}", time.time()
+    run = system.start(data_prefix=many, world_size=4, batch_size=4, result_path=path)
+    victim = composition.at_work(rank, started)
+    if lost == "process":
+        victim.exec_run(["sh", "-c", "kill -KILL $(pidof python)"])  # it is started anew
+    else:
+        victim.kill()  # one of the others takes its work
+    described = composition.endpoint.wait_for(run)
+    victim.start()
+    assert described["status"] == "SUCCEEDED", described.get("cause")
+    assert system.json(f"{path}/{rank}.json")["attempt"] == 1
+    assert len(system.predictions(path).redshift) == 4 * LONG
+    composition.wait_until_ready()
+
+
+def test_a_rendezvous_server_that_is_restarted_costs_no_prediction(composition: Composition, many: str):
+    system, path, started = composition.system, "results/restarted", time.time()
+    run = system.start(data_prefix=many, world_size=4, batch_size=4, result_path=path)
+    composition.at_work(1, started)
+    composition.containers("rendezvous")[0].restart(timeout=10)
+    described = composition.endpoint.wait_for(run)
+    assert described["status"] == "SUCCEEDED", described.get("cause")
+    summary = system.json(f"{path}/summary.json")
+    assert (summary["samples"], summary["failed_ranks"]) == (4 * LONG, [])
+
+
+def test_what_is_not_understood_is_answered_with_its_error(composition: Composition):
+    for function in ("init", "rank", "summarize"):
+        answer = composition.system.invoke(function, {"nonsense": 1})
+        assert answer["errorType"] == "InvalidEvent", function
+
+
+def test_a_rank_is_as_confined_as_on_lambda(composition: Composition):
+    rank = composition.containers("rank")[0]
+    assert rank.exec_run(["id"]).output.decode().split()[:2] == ["uid=993", "gid=990"]
+    assert rank.attrs["HostConfig"]["Memory"] == 512 * 2**20
+    for place, allowed in (
+        ("/tmp", True),
+        ("/var/task", False),
+        ("/opt/venv", False),
+        ("/", False),
+        ("/dev/shm", True),
+    ):
+        code, said = rank.exec_run(["touch", f"{place}/probe"])
+        assert (code == 0) is allowed, (place, said)
+
+
+def test_up_runs_the_sample_leaves_its_results_and_ends_with_the_runs_status(tmp_path: Path, images: None):
+    composition = Composition(tmp_path, WORLD_SIZE="2")
+    try:
+        ended = composition.up()
+    finally:
+        composition.down()
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-2000:]
+    assert "1 direct, 1 self" in ended.stdout
+    predicted = Predictions.from_parquet((composition.out / "predictions.parquet").read_bytes())
+    assert len(predicted.redshift) == execution.SAMPLE_GALAXIES
+    expected = in_process(execution.sample(tmp_path / "sample")[:1], rows=128)
+    assert np.abs(predicted.redshift[:128] - expected).max() <= TOLERANCE
+    assert (composition.out / "summary.json").stat().st_uid == Path(__file__).stat().st_uid
+
+
+def test_up_with_data_that_is_no_good_ends_with_an_error(tmp_path: Path, images: None):
+    nothing = np.full((1, 5, 32, 32), np.nan, np.float32)
+    write_partition(tmp_path / "data" / "1.safetensors", nothing, np.zeros((1, 5), np.float32))
+    composition = Composition(tmp_path, WORLD_SIZE="1", DATA=str(tmp_path / "data"))
+    try:
+        ended = composition.up()
+    finally:
+        composition.down()
+    assert ended.returncode == 1
+    assert "not finite" in ended.stdout

@@ -1,0 +1,81 @@
+"""The Lambda image by itself."""
+
+import json
+from pathlib import Path
+
+import docker
+import numpy as np
+import pytest
+
+from lambda_image.model import engine
+from lambda_image.settings import SHIPPED_MODEL
+from tests.docker.composition import TOLERANCE
+
+pytestmark = pytest.mark.usefixtures("images")
+
+PREDICT = """
+import json, numpy, sys
+from lambda_image.model import engine
+from lambda_image.settings import SHIPPED_MODEL
+rng = numpy.random.default_rng(1)
+answers = engine.load(SHIPPED_MODEL, 1, sys.argv[1]).predict(
+    rng.gamma(1.5, 0.6, (3, 5, 32, 32)).astype("f"), (17 + rng.standard_normal((3, 5))).astype("f"))
+print(json.dumps([answers.tolist(), "torch" in sys.modules]))
+"""
+
+
+def run(image: str, *command: str, **options) -> tuple[int, str]:
+    """Status and output of a container that ends by itself."""
+    container = docker.from_env().containers.run(image, list(command), detach=True, **options)
+    try:
+        status = container.wait(timeout=120)["StatusCode"]
+        return status, container.logs().decode()
+    finally:
+        container.remove(force=True)
+
+
+@pytest.mark.parametrize(("target", "name"), [("slim", "fast"), ("pytorch", "eager")])
+def test_its_engine_answers_as_the_one_here(target: str, name: str):
+    status, said = run(
+        f"cosmicai-lambda:{target}", "-c", PREDICT, name, entrypoint=["python"], network_mode="none", read_only=True
+    )
+    assert status == 0, said
+    answers, torch = json.loads(said.splitlines()[-1])
+    rng = np.random.default_rng(1)
+    images = rng.gamma(1.5, 0.6, (3, 5, 32, 32)).astype(np.float32)
+    magnitudes = (17 + rng.standard_normal((3, 5))).astype(np.float32)
+    assert np.abs(np.array(answers) - engine.load(SHIPPED_MODEL, 1).predict(images, magnitudes)).max() <= TOLERANCE
+    assert torch is (target == "pytorch")
+
+
+def test_without_pytorch_weights_that_are_not_compiled_are_refused_with_the_reason():
+    code = "from pathlib import Path; from lambda_image.model import engine; engine.load(Path('/other.safetensors'), 1)"
+    status, said = run("cosmicai-lambda:slim", "-c", code, entrypoint=["python"])
+    assert status == 1
+    for words in (
+        "CheckpointError",
+        "there is none in /other.compiled",
+        "PyTorch, which would answer, is not installed",
+    ):
+        assert words in said
+
+
+def test_started_by_hand_it_says_what_to_do():
+    status, said = run("cosmicai-lambda:slim", "lambda_image.handlers.init.handler")
+    assert status == 64
+    for words in (
+        "AWS_LAMBDA_RUNTIME_API",
+        "docker compose up",
+        "lambda_image.handlers.init.handler",
+        "aws-lambda-rie",
+    ):
+        assert words in said
+
+
+def test_started_by_hand_it_runs_the_emulator_if_that_is_there(tmp_path: Path):
+    emulator = tmp_path / "aws-lambda-rie"
+    emulator.write_text('#!/bin/sh\necho "emulates $*"\n')
+    emulator.chmod(0o755)
+    mounted = {str(emulator): {"bind": "/usr/local/bin/aws-lambda-rie", "mode": "ro"}}
+    status, said = run("cosmicai-lambda:slim", "some.handler", volumes=mounted)
+    assert (status, said) == (0, "emulates /opt/venv/bin/python -m awslambdaric some.handler\n")

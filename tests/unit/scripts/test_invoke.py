@@ -1,0 +1,32 @@
+from pathlib import Path
+
+import pytest
+
+from lambda_image.errors import InvalidEvent
+from scripts.cli import main
+from scripts.invoke import read_input
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"data_prefix": "galaxies"}'])
+def test_what_is_no_execution_input_is_refused_by_name(text: str, tmp_path: Path):
+    (tmp_path / "input.json").write_text(text)
+    with pytest.raises(InvalidEvent, match=r"input\.json is not"):
+        read_input(tmp_path / "input.json")
+
+
+def test_the_old_name_of_the_bucket_is_one(tmp_path: Path):
+    (tmp_path / "input.json").write_text('{"bucket_name": "b", "data_size": "small"}')
+    assert read_input(tmp_path / "input.json") == {"bucket_name": "b", "data_size": "small"}
+
+
+def test_without_an_endpoint_it_says_how_to_name_one(tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    assert main(["invoke", "--out", str(tmp_path / "out")]) == 1
+    assert "AWS_ENDPOINT_URL" in capsys.readouterr().err
+
+
+def test_an_endpoint_that_does_not_answer_is_named(tmp_path: Path, capsys):
+    (tmp_path / "input.json").write_text('{"bucket": "b"}')
+    url = "http://127.0.0.1:9"  # discard: nobody listens there
+    assert main(["invoke", str(tmp_path / "input.json"), "--endpoint-url", url, "--out", str(tmp_path / "out")]) == 1
+    assert f"{url} does not answer" in capsys.readouterr().err

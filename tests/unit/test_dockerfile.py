@@ -1,0 +1,64 @@
+"""What the builds copy is named file by file, so that most changes of code do not compile the engine anew."""
+
+import re
+from pathlib import Path
+
+from tests.unit.test_layout import ROOT, SOURCES
+
+DOCKERFILE = (ROOT / "lambda_image" / "Dockerfile").read_text()
+
+
+def stage(name: str) -> str:
+    found = re.search(rf"^FROM \S+ AS {name}\n(.*?)(?=^FROM |\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL)
+    assert found
+    return found[1].replace("\\\n", " ")
+
+
+def copied(name: str) -> set[str]:
+    """The files that a stage copies from the checkout."""
+    sources = [
+        source
+        for line in stage(name).splitlines()
+        if line.startswith("COPY ") and "--from" not in line
+        for source in line.split()[1:-1]
+        if "$" not in source
+    ]
+    return {path.relative_to(ROOT).as_posix() for source in sources for path in ROOT.glob(source) if path.is_file()}
+
+
+def needed(*starts: str) -> set[str]:
+    """Those files and all of the project's that they import, also late."""
+    found: set[str] = set()
+    waiting = list(starts)
+    while waiting:
+        file = waiting.pop()
+        if file in found:
+            continue
+        found.add(file)
+        for name in SOURCES[file]:
+            parts = name.split(".")
+            for length in range(1, len(parts) + 1):
+                for path in ("/".join(parts[:length]) + ".py", "/".join(parts[:length]) + "/__init__.py"):
+                    waiting += [path] if path in SOURCES else []
+    return found
+
+
+def test_all_that_converting_and_compiling_import_is_copied():
+    starts = ("scripts/__main__.py", "scripts/cli.py", "scripts/convert.py", "scripts/compile.py")
+    missing = needed(*starts) - copied("weights")
+    assert not missing, f"add to the COPY lines of the stage `weights` in lambda_image/Dockerfile: {sorted(missing)}"
+
+
+def test_nothing_else_is_whose_change_would_compile_the_engine_anew():
+    wanted = needed("scripts/__main__.py", "scripts/convert.py", "scripts/compile.py", "lambda_image/model/engine.py")
+    python = {file for file in copied("weights") if file.endswith(".py")}
+    unneeded = {file for file in python - wanted if not file.startswith("lambda_image/model/")}
+    assert not unneeded, f"leave out of the stage `weights` in lambda_image/Dockerfile: {sorted(unneeded)}"
+
+
+def test_the_versions_of_pytorch_agree():
+    wanted = re.search(r'"(torch==[^"]+)"', (ROOT / "pyproject.toml").read_text())
+    locked = re.search(r"^torch==\S+", Path(ROOT / "requirements" / "torch.txt").read_text(), re.MULTILINE)
+    assert wanted
+    assert locked
+    assert locked[0] == f"{wanted[1]}+cpu"
