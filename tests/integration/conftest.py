@@ -26,3 +26,11 @@ def galaxies(tmp_path_factory: pytest.TempPathFactory, _running: System) -> str:
     """A prefix with 11 partitions of 12 galaxies: 2 comes before 10, and no world size divides them."""
     _running.upload(write_galaxies(tmp_path_factory.mktemp("galaxies"), 11, 12), "galaxies")
     return "galaxies"
+
+
+@pytest.fixture(scope="session")
+def many_galaxies(tmp_path_factory: pytest.TempPathFactory, _running: System) -> str:
+    """A prefix with 4 partitions of 300 galaxies: one by one they keep a rank busy for a second and more, so that it is
+    still at work when a test has heard that it is, and kills it."""
+    _running.upload(write_galaxies(tmp_path_factory.mktemp("many"), 4, 300), "many")
+    return "many"

@@ -90,7 +90,7 @@ def test_one_dataset_is_split_by_rows_and_ranks_without_rows_take_part(system: S
 
 
 @pytest.mark.parametrize("rank", [0, 2])
-def test_a_rank_killed_during_inference_is_retried_and_nothing_is_lost(system: System, galaxies: str, rank: int):
+def test_a_rank_killed_during_inference_is_retried_and_nothing_is_lost(system: System, many_galaxies: str, rank: int):
     def kill(event):
         if event.get("phase") == "inference" and event["rank"] == rank and not killed:
             killed.append(event["worker"])
@@ -99,10 +99,10 @@ def test_a_rank_killed_during_inference_is_retried_and_nothing_is_lost(system: S
     killed: list[int] = []
     system.events.react(kill)
     path = f"results/killed-{rank}"
-    expect_success(system.run(data_prefix=galaxies, world_size=4, batch_size=1, result_path=path))
+    expect_success(system.run(data_prefix=many_galaxies, world_size=4, batch_size=1, result_path=path))
     assert killed
     summary = system.json(f"{path}/summary.json")
-    assert (summary["samples"], summary["failed_ranks"], summary["ranks_completed"]) == (132, [], 4)
+    assert (summary["samples"], summary["failed_ranks"], summary["ranks_completed"]) == (1200, [], 4)
     assert summary["gathered"] is (rank != 0)  # the others' gathers end with the root
     assert system.json(f"{path}/{rank}.json")["attempt"] == 1
     assert summary["wall_s"] < 50  # nobody waited for a gather's whole timeout
@@ -126,13 +126,13 @@ def test_ranks_that_come_after_a_lost_root_do_not_wait_for_it(system: System, ga
     assert summary["wall_s"] < 50
 
 
-def test_a_rank_that_never_survives_fails_the_run_by_name_and_the_others_stay(system: System, galaxies: str):
+def test_a_rank_that_never_survives_fails_the_run_by_name_and_the_others_stay(system: System, many_galaxies: str):
     def kill(event):
         if event.get("phase") == "inference" and event["rank"] == 1:
             os.kill(event["worker"], signal.SIGKILL)
 
     system.events.react(kill)
-    given = {"data_prefix": galaxies, "world_size": 3, "batch_size": 1, "gather_timeout_s": 5}
+    given = {"data_prefix": many_galaxies, "world_size": 3, "batch_size": 1, "gather_timeout_s": 5}
     described = system.run(**given, result_path="results/doomed")
     assert described["status"] == "FAILED"
     assert described["error"] == "TooManyFailures"
@@ -142,7 +142,7 @@ def test_a_rank_that_never_survives_fails_the_run_by_name_and_the_others_stay(sy
     assert {"0.json", "2.json", "predictions/0.parquet", "predictions/2.parquet"} <= system.keys("results/doomed")
     summary = system.json("results/doomed/summary.json")
     assert [failure["rank"] for failure in summary["failed_ranks"]] == [1]
-    assert len(system.predictions("results/doomed")) == summary["samples"] == 84
+    assert len(system.predictions("results/doomed")) == summary["samples"] == 900
 
     expect_success(system.run(**given, tolerated_failures=1, result_path="results/tolerated"))
     assert system.json("results/tolerated/summary.json")["ranks_completed"] == 2
