@@ -92,7 +92,7 @@ def test_nothing_outlives_it(tmp_path: Path, number: signal.Signals, status: int
 
 
 def test_a_rendezvous_server_that_is_killed_is_one_warning(tmp_path: Path):
-    with demo(tmp_path, each=200) as process:
+    with demo(tmp_path, each=500) as process:
         until(process, "rank 0  start")
         os.kill(parts(process)["rendezvous_server"], signal.SIGKILL)
         assert process.stdout is not None
@@ -103,7 +103,7 @@ def test_a_rendezvous_server_that_is_killed_is_one_warning(tmp_path: Path):
 
 
 def test_an_endpoint_that_is_killed_is_told_in_one_line(tmp_path: Path):
-    with demo(tmp_path, each=200) as process:
+    with demo(tmp_path, each=500) as process:
         until(process, "rank 0  start")
         os.kill(parts(process)["statemachine.local"], signal.SIGKILL)
         assert process.stdout is not None
