@@ -1,8 +1,10 @@
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from scripts.local_cloud import local_cloud
+from tests.integration.rendezvous import Server, Start, servers
 from tests.integration.system import WORKERS, Events, System, write_galaxies
 
 
@@ -34,3 +36,15 @@ def many_galaxies(tmp_path_factory: pytest.TempPathFactory, _running: System) ->
     still at work when a test has heard that it is, and kills it."""
     _running.upload(write_galaxies(tmp_path_factory.mktemp("many"), 4, 300), "many")
     return "many"
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts rendezvous servers, with flags and variables."""
+    with servers(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture
+def server(start: Start) -> Server:
+    return start()

@@ -3,26 +3,13 @@
 import json
 import socket
 import struct
-from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from rendezvous_server import protocol as p
 from rendezvous_server.protocol import Endpoint, Join, RejectCode, Topology
-from tests.integration.rendezvous import KEY, Rank, Server, Start, close, join_all, linger_reset, servers, until
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    with servers(tmp_path) as start:
-        yield start
-
-
-@pytest.fixture
-def server(start: Start) -> Server:
-    return start()
+from tests.integration.rendezvous import KEY, Rank, Server, Start, close, join_all, linger_reset, until
 
 
 def test_eight_ranks_find_each_other(server: Server) -> None:

@@ -31,20 +31,8 @@ from tests.integration.rendezvous import (
     linger_reset,
     read_exactly,
     record,
-    servers,
     until,
 )
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    with servers(tmp_path) as start:
-        yield start
-
-
-@pytest.fixture
-def server(start: Start) -> Server:
-    return start()
 
 
 def pair(server: Server, name: bytes = b"name") -> None:

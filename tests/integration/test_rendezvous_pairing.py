@@ -3,9 +3,7 @@
 import os
 import signal
 import socket
-from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
-from pathlib import Path
 
 import pytest
 
@@ -16,20 +14,8 @@ from tests.integration.rendezvous import (
     linger_reset,
     read_exactly,
     record,
-    servers,
     until,
 )
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    with servers(tmp_path) as start:
-        yield start
-
-
-@pytest.fixture
-def server(start: Start) -> Server:
-    return start()
 
 
 @pytest.mark.parametrize("padding", [b"", b"\0", bytes(60)])

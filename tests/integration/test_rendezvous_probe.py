@@ -4,9 +4,8 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import cast
 
 import pytest
@@ -15,15 +14,9 @@ from lambda_image.comm.communicator import Communicator
 from lambda_image.comm.nat import Nat
 from lambda_image.comm.rendezvous import PROBE_LIMIT_S, RendezvousLine
 from rendezvous_server.protocol import Join
-from tests.integration.rendezvous import DEADLINE_S, KEY, Server, Start, servers, until
+from tests.integration.rendezvous import DEADLINE_S, KEY, Server, Start, until
 
 INSIDE = "127.0.0.2"  # where ranks behind the NAT find the server, on its own ports
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    with servers(tmp_path) as start:
-        yield start
 
 
 @pytest.fixture

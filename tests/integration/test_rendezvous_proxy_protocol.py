@@ -2,11 +2,7 @@
 
 import socket
 import struct
-from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
-from pathlib import Path
-
-import pytest
 
 from rendezvous_server import protocol as p
 from rendezvous_server.protocol import Endpoint, Join, Relay
@@ -19,20 +15,8 @@ from tests.integration.rendezvous import (
     close,
     read_exactly,
     record,
-    servers,
     until,
 )
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    with servers(tmp_path) as start:
-        yield start
-
-
-@pytest.fixture
-def server(start: Start) -> Server:
-    return start()
 
 
 def proxy_header(client: Endpoint, command: int = 0x21) -> bytes:

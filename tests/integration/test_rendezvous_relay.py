@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -25,20 +24,8 @@ from tests.integration.rendezvous import (
     close,
     join_all,
     linger_reset,
-    servers,
     until,
 )
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    with servers(tmp_path) as start:
-        yield start
-
-
-@pytest.fixture
-def server(start: Start) -> Server:
-    return start()
 
 
 @pytest.fixture
