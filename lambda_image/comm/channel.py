@@ -21,16 +21,13 @@ from lambda_image.comm.frames import (
     Header,
 )
 from lambda_image.comm.handshake import Member, Session
-from lambda_image.comm.signals import Flag
+from lambda_image.comm.signals import ABORT
 from lambda_image.comm.values import Value, allocate, encode
 from lambda_image.errors import PeerClosed, PeerTimeout, RunError
 
 DRAIN_ON_CLOSE = (
     1 << 20
 )  # bytes read and dropped on close: unread ones would make the kernel reset what the peer still reads
-
-
-_ABORT = int(Flag.ABORT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +116,13 @@ class Channel:
         meta, payload = encode(value)
         return self._writer.push(operation, kind, flags, meta, payload)
 
+    def post(self, operation: int, kind: int, flags: int, value: Value) -> int:
+        """Queue a frame and send what the kernel takes now; 0 if it has gone, otherwise its ticket."""
+        meta, payload = encode(value)
+        ticket = self._writer.push(operation, kind, flags, meta, payload)
+        self.pump_out()
+        return ticket if self._writer.completed < ticket else 0
+
     def gone(self, ticket: int) -> bool:
         return self._writer.completed >= ticket
 
@@ -143,17 +147,13 @@ class Channel:
 
     def pump_out(self) -> None:
         """Send until everything queued has gone, or the kernel takes no more, or the connection ends."""
-        writer = self._writer
+        writer, sock = self._writer, self._sock
         try:
             while self.ended is None and (views := writer.buffers()):
-                if len(views) == 1:
-                    offered, count = len(views[0]), self._sock.send(views[0])
-                else:
-                    offered, count = sum(map(len, views)), self._sock.sendmsg(views)
-                writer.sent(count)
+                count = sock.send(views[0]) if len(views) == 1 else sock.sendmsg(views)
                 self.bytes_sent += count
                 self.moved_at = self._clock()
-                if count < offered or writer.completed == writer.pushed:
+                if not writer.sent(count):
                     return
         except BlockingIOError:
             pass
@@ -162,21 +162,18 @@ class Channel:
 
     def pump_in(self) -> None:
         """Receive until a frame is there, or nothing more has come, or the connection ends."""
-        reader = self._reader
+        reader, sock = self._reader, self._sock
         try:
             while self.ended is None and not reader.frames:
                 views = reader.buffers()
-                if len(views) == 1:
-                    room, count = len(views[0]), self._sock.recv_into(views[0])
-                else:
-                    room, count = sum(map(len, views)), self._sock.recvmsg_into(views)[0]
+                count = sock.recv_into(views[0]) if len(views) == 1 else sock.recvmsg_into(views)[0]
                 if not count:
                     self.end("closed the connection" + (" in the middle of a frame" if reader.mid_frame else ""))
                     return
                 self.bytes_received += count
                 self.moved_at = self._clock()
                 reader.received(count)
-                if count < room:
+                if count < len(views[0]):
                     return
         except BlockingIOError:
             pass
@@ -189,12 +186,12 @@ class Channel:
     def next_is_abort(self) -> bool:
         """Whether what comes next looks like the end of an operation; nothing is received by asking."""
         if self.frame is not None or self._reader.mid_frame:
-            return self.frame is not None and bool(self.frame.header.flags & _ABORT)
+            return self.frame is not None and bool(self.frame.header.flags & ABORT)
         try:
             head = self._sock.recv(HEADER_BYTES, socket.MSG_PEEK)
         except OSError:
             return False
-        return len(head) == HEADER_BYTES and bool(Header.unpack(head).flags & _ABORT)
+        return len(head) == HEADER_BYTES and bool(Header.unpack(head).flags & ABORT)
 
     def lend(self, operation: int, kind: int, rooms: Sequence[Room | None]) -> None:
         """Where the next values of an operation are to be put, in order, if they suit."""
@@ -213,7 +210,7 @@ class Channel:
             self._rooms, self._rooms_for = (), None
 
     def _allocate(self, header: Header, meta: bytes) -> tuple[Value, memoryview]:
-        if header[:2] == self._rooms_for and not header.flags & _ABORT:
+        if self._rooms_for is not None and header[:2] == self._rooms_for and not header.flags & ABORT:
             number, self._allocated = self._allocated, self._allocated + 1
             room = self._rooms[number] if number < len(self._rooms) else None
             if room is not None and meta == room.meta and header.length == room.view.nbytes:

@@ -74,16 +74,22 @@ def gather(
     *,
     allow_missing: bool,
     await_retries: bool = False,
+    confirm: bool = True,
     out: Sequence[Value] | None = None,
 ) -> Gathered | None:
     with star(group, Kind.GATHER, deadline, root) as exchange:
         if group.rank != root:
-            exchange.send(root, part)
-            exchange.receive(root)  # the receipt
+            exchange.send(root, part, _CONFIRM if confirm else 0)
+            if confirm:
+                exchange.receive(root)  # the receipt
             exchange.run()
             return None
-        exchange.patient = await_retries
-        exchange.on_received = lambda rank, value, flags: exchange.send(rank, flags=_RECEIPT)
+
+        def arrived(rank: int, value: Value, flags: int) -> None:
+            if flags & _CONFIRM:
+                exchange.answer(rank, _RECEIPT)
+
+        exchange.patient, exchange.on_received = await_retries, arrived
         rooms = _rooms(group, out)
         for rank in others(group):
             exchange.receive(rank, rooms[rank])
@@ -242,4 +248,4 @@ def _rooms(group: Group, out: Sequence[Value] | None) -> Sequence[Value | None]:
     return out
 
 
-_RECEIPT = int(Flag.RECEIPT)
+_RECEIPT, _CONFIRM = int(Flag.RECEIPT), int(Flag.CONFIRM)

@@ -135,10 +135,13 @@ class Communicator:
         deadline: float,
         allow_missing: bool = False,
         await_retries: bool = False,
+        confirm: bool = True,
         out: Sequence[Value] | None = None,
     ) -> Gathered | None:
         """At the root the parts of all ranks, of any sizes; elsewhere None, once the root has all of this rank's part.
 
+        Without `confirm` a rank waits only until the kernel has its part, as with `send`; if the root fails, a later
+        operation says so.
         With `allow_missing` the root raises nothing for ranks whose part does not come: see Gathered. With
         `await_retries` it waits until the deadline for a newer attempt of a rank that was lost before its part came.
         `out` is one buffer for each rank, of which the root's own is not used.
@@ -150,6 +153,7 @@ class Communicator:
             deadline,
             allow_missing=allow_missing,
             await_retries=await_retries,
+            confirm=confirm,
             out=out,
         )
 

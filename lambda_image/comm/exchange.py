@@ -1,51 +1,42 @@
-"""One operation's transfers with any number of peers, all in flight together, in the caller's thread.
+"""One operation's transfers with any number of peers, in the caller's thread and under one deadline.
 
-Collectives say what goes to whom and what is due from whom; `run` moves it over whichever channels are ready, so that a
-slow peer delays nobody else's data, and under one deadline. A transfer with a peer begins when its channel is there;
-from its first byte on it is bound to that attempt of the peer.
+Collectives say what goes to whom and what is due from whom. It is done in one of two ways, which peers cannot tell
+apart:
+
+- the short one, here, for peers that are all there and take what is sent. It has few steps: a small operation lasts as
+  long as these, several times over where ranks share a processor and displace each other's caches.
+- the long one (lines.py), once anything else is met: a frame that the kernel does not take whole, a peer that is not
+  there or has failed, news of the group, the deadline. It goes on from where the short one stopped.
 """
 
+import select
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self, cast
+from typing import Self
 
-from lambda_image.comm.channel import Channel, Room, Where
-from lambda_image.comm.frames import Frame
-from lambda_image.comm.roster import Lost, Peer, Ready, Roster, outlook
-from lambda_image.comm.signals import Flag, Kind, abort_payload, name_of, parse_abort
+from lambda_image.comm.channel import Channel, Room
+from lambda_image.comm.line import add_room
+from lambda_image.comm.lines import Lines
+from lambda_image.comm.operation import Operation
+from lambda_image.comm.roster import Peer, Roster
+from lambda_image.comm.signals import ABORT, Kind, abort_payload
 from lambda_image.comm.values import Value
 from lambda_image.comm.wakeup import Wakeup
-from lambda_image.comm.watch import Watch
-from lambda_image.errors import PeerClosed, PeerTimeout, RunError
+from lambda_image.comm.watch import LONGEST_WAIT_S
 
 ABORT_LIMIT_S = 1.0  # to tell the others that an operation has failed; each of them has its own deadline besides
-
-_ABORT = int(Flag.ABORT)  # as enumerations are slow to compare, and this is asked of every frame
-
-
-@dataclass(slots=True, eq=False)
-class _Line:
-    """What is still to be done with one peer."""
-
-    rank: int
-    peer: Peer | None = None
-    channel: Channel | None = None  # the one in use
-    out: list[tuple[Value, int]] = field(default_factory=list)  # not pushed yet
-    ticket: int = 0  # of the last frame pushed
-    due: int = 0  # frames to receive
-    rooms: list[Room | None] = field(default_factory=list)  # for the frames due since the first that got one
-    lent: bool = False  # whether the channel knows of them
-    touched: bool = False  # something of this operation was sent, or anything received
+LULL_S = 0.001  # without anything received; then what may wait is sent
+FEW = 64  # peers that are awaited the short way: poll looks at all of them at every step
 
 
-class Exchange:
-    """`received` and `failed` fill, by rank, while `run` runs.
-
-    As a context manager it tells the ranks of `tell` when its body raises: they fail with the same reason instead of
+class Exchange(Operation):
+    """As a context manager it tells the ranks of `tell` when its body raises: they fail with the same reason instead of
     waiting for their own deadlines.
     """
+
+    _lines: Lines | None = None  # once the long way is taken
+    _waits = False  # whether peers are awaited the short way at this moment
 
     def __init__(
         self,
@@ -58,37 +49,47 @@ class Exchange:
         deadline: float,
         tell: Iterable[int] = (),
         clock: Callable[[], float] = time.monotonic,
+        few: int = FEW,
     ) -> None:
-        self._roster = roster
-        self._stamp = (operation, int(kind))
-        self._deadline = deadline
+        super().__init__(rank, operation, kind, deadline, clock)
+        self._roster, self._wakeup = roster, wakeup
+        self._few = few
         self.tell = tell  # ranks that hear of a failure here
-        self._clock = clock
-        self._rank, self._kind, self._began = rank, kind, clock()
-        self._lines: dict[int, _Line] = {}
-        self._active: set[int] = set()  # ranks whose lines are not done
-        self._due_now: set[int] = set()  # ranks whose lines may be able to move
-        self._aborting = False
-        self._watch = Watch(wakeup)
-        self._turns: dict[int, float] = {}  # when the outlook of a rank changes by itself, where it does
-        self.attentive = False  # whether failures are heard also of ranks from which nothing is due any more
-        self.patient = False  # whether a newer attempt may still bring what a lost one has not
-        # Called with rank, value and flags as soon as a frame is complete.
-        self.on_received: Callable[[int, Value, int], None] | None = None
-        self.received: dict[int, list[Value]] = {}  # in order of arrival
-        self.failed: dict[int, RunError] = {}
+        self._bound: dict[int, Peer] = {}  # the attempt of each rank that this is about
+        self._channels: dict[int, Channel] = {}  # to these
+        self._touched: set[int] = set()  # ranks to or from which something has gone, but for values that came
+        self._due: dict[int, int] = {}  # frames to receive, by rank
+        self._rooms: dict[int, list[Room | None]] = {}  # for those frames, where there are any
+        self._lent: dict[int, Channel] = {}  # that know of these
+        self._answers: list[tuple[int, int]] = []  # ranks and flags
 
     def send(self, rank: int, value: Value = b"", flags: int = 0) -> None:
-        self._line(rank).out.append((value, flags))
+        """Begins at once, and may go on in `run`."""
+        if self._lines is not None:
+            self._lines.send(rank, value, flags)
+        elif (channel := self._channels.get(rank) or self._open(rank)) is None:
+            self._go_on().send(rank, value, flags)
+        else:
+            self._touched.add(rank)
+            if ticket := channel.post(self.number, self.code, flags, value):
+                self._go_on().add(rank, self._bound[rank]).ticket = ticket
+
+    def answer(self, rank: int, flags: int) -> None:
+        """An empty frame that may wait while small frames come: so as to wake nobody in the way of their senders."""
+        if self._lines is not None:
+            self._lines.send(rank, b"", flags)
+        else:
+            self._answers.append((rank, flags))
 
     def receive(self, rank: int, out: Value | None = None) -> None:
         """One more value is due from this rank: `out` itself, if that has the value's form and was given in time."""
-        line = self._line(rank)
-        if out is not None and not line.rooms:
-            line.rooms = [None] * line.due
-        if out is not None or line.rooms:
-            line.rooms.append(None if out is None else Room.of(out))
-        line.due += 1
+        if self._lines is not None or self._waits:
+            self._go_on().receive(rank, out)
+            return
+        due = self._due.get(rank, 0)
+        self._due[rank] = due + 1
+        if out is not None or self._rooms:
+            add_room(self._rooms.setdefault(rank, []), due, out)
 
     def run(self, *, tolerant: bool = False) -> None:
         """Until everything is sent and received, or has failed. A failure is raised; if `tolerant`, left in `failed`.
@@ -96,19 +97,14 @@ class Exchange:
         Raises PeerClosed, PeerTimeout, PeerUnreachable, or why the rendezvous does not announce the peer; and whatever
         happens, RendezvousRejected when a newer attempt of this very rank has taken its place.
         """
-        while True:
-            if self._roster.dismissed is not None and not self._aborting:
-                raise self._roster.dismissed
-            while self._due_now:
-                rank = self._due_now.pop()
-                self._advance(self._lines[rank])
-                if not tolerant and rank in self.failed:
-                    raise self.failed[rank]
-            if not self._active:
-                return
-            until = min(self._deadline, *self._turns.values()) if self._turns else self._deadline
-            ready = self._watch.wait(until - self._clock())
-            self._due_now = set(self._active) if ready is None else ready
+        if self._lines is None:
+            self._waits = True
+            done = self._run_short()
+            self._waits = False
+            if not done:
+                self._go_on()
+        if self._lines is not None:
+            self._lines.run(tolerant=tolerant)
 
     def __enter__(self) -> Self:
         return self
@@ -118,193 +114,120 @@ class Exchange:
     ) -> None:
         if isinstance(error, Exception):
             self._abort(error)
-        self._watch.close()
-        for line in self._lines.values():
-            if line.channel is not None:
-                line.channel.take_back()
-                if error is not None and not isinstance(error, Exception):
-                    line.channel.give_up_sending("was given up: the operation was interrupted")
+        if self._lines is not None:
+            self._lines.close(interrupted=error is not None and not isinstance(error, Exception))
+        for channel in self._lent.values():
+            channel.take_back()
+        self.on_received = self._lines = None  # they refer to this object: garbage that only the collector would find
 
     def _abort(self, error: Exception) -> None:
         """End the operation everywhere. Frames that are on their way are finished, so that channels stay usable."""
-        self._aborting = True
-        self._deadline = self._clock() + ABORT_LIMIT_S
-        for line in self._lines.values():
-            line.due = 0
-            line.out.clear()
+        self._answer()
+        lines = self._go_on()
+        lines.end()
+        self.deadline = self.clock() + ABORT_LIMIT_S
         words = abort_payload(error)
         for rank in self.tell:
             peer = self._roster.at(rank)
             if rank not in self.failed and peer is not None and peer.channel is not None:
-                self.send(rank, words, Flag.ABORT)
-        self._due_now = set(self._active)
-        self.run(tolerant=True)
+                lines.send(rank, words, ABORT)
+        lines.run(tolerant=True)
 
-    def _line(self, rank: int) -> _Line:
-        line = self._lines.get(rank)
-        if line is None:
-            line = self._lines[rank] = _Line(rank, self._roster.at(rank))
-        self._active.add(rank)
-        self._due_now.add(rank)
-        return line
+    def _run_short(self) -> bool:
+        """Whether everything has come; if not, the rest is for the long way."""
+        if self._roster.dismissed is not None or len(self._due) > self._few:
+            return False
+        if self._due and not self._receive_all():
+            return False
+        self._answer()
+        return self._lines is None
 
-    def _advance(self, line: _Line) -> None:
-        """Everything that can be done with this peer now."""
-        if line.rank not in self._active:
-            self._listen(line)
-            return
-        peer = self._roster.at(line.rank)
-        if line.peer is not peer:
-            peer = self._renewed(line, peer)
-        channel = None if peer is None else peer.channel
-        now = self._clock()
-        if channel is not None:
-            line.channel = channel
-            # What has just begun waits for the poll: a look at one empty socket costs as much as that at all of them.
-            look = line.rank in self._watch or now >= self._deadline or peer.gone is not None  # type: ignore[union-attr]
-            self._pump(line, channel, look=look)
-            if not line.due and not line.out and channel.gone(line.ticket):
-                self._finish(line)
-            elif channel.ended is None and peer.gone is None and now < self._deadline:  # type: ignore[union-attr]
-                self._turns.pop(line.rank, None)
-                self._watch.add(line.rank, channel, receiving=line.due > 0)
-            else:
-                self._judge(line, now)
-        elif line.due or line.out or line.ticket:
-            self._judge(line, now)
-        else:
-            self._finish(line)
+    def _receive_all(self) -> bool:
+        news = self._wakeup.fileno()
+        poll = select.poll()
+        poll.register(news, select.POLLIN)
+        awaited: dict[int, tuple[int, Channel]] = {}
+        for rank in self._due:
+            channel = self._channels.get(rank) or self._open(rank)
+            if channel is None or channel.frame is not None:
+                return False
+            if rank in self._rooms and rank not in self._lent:
+                channel.lend(self.number, self.code, self._rooms[rank])
+                self._lent[rank] = channel
+            fd = channel.fileno()
+            awaited[fd] = (rank, channel)
+            poll.register(fd, select.POLLIN)
+        while awaited:
+            left = self.deadline - self.clock()
+            if left <= 0:
+                return False
+            ready = poll.poll(1000 * (LULL_S if self._answers else min(left, LONGEST_WAIT_S)) + 1)
+            if not ready and not self._answer():
+                return False
+            for fd, _ in ready:
+                if fd not in awaited or not self._take(*awaited[fd]):
+                    return False
+                if awaited[fd][0] not in self._due:
+                    poll.unregister(fd)
+                    del awaited[fd]
+        return True
 
-    def _renewed(self, line: _Line, current: Peer | None) -> Peer | None:
-        """The attempt that the line is for: a newer one takes the former one's place as long as nothing was moved."""
-        if not line.touched or self._awaits_another(line):
-            self._watch.drop(line.rank)
-            line.peer, line.channel, line.touched, line.lent = current, None, False, False
-        return line.peer
-
-    def _judge(self, line: _Line, now: float) -> None:
-        """Wait on for a peer with which something is the matter, or give it up."""
-        view = outlook(line.peer, self._roster.failure, now)
-        self._turns.pop(line.rank, None)
-        if isinstance(view, Lost) and self._awaits_another(line) and view.kind is PeerClosed and now < self._deadline:
-            self._watch.drop(line.rank)
-        elif isinstance(view, Lost):
-            error = self._error(view.kind, line.rank, view.reason)
-            error.__cause__ = view.cause
-            self._fail(line, error)
-        elif now >= self._deadline:
-            self._fail(line, self._error(PeerTimeout, line.rank, f"{_overdue(line)} by the deadline"))
-        else:
-            if view.until < self._deadline:
-                self._turns[line.rank] = view.until
-            if isinstance(view, Ready):
-                self._watch.add(line.rank, view.channel, receiving=line.due > 0)
-
-    def _awaits_another(self, line: _Line) -> bool:
-        """Whether it would do for a newer attempt of this rank to send it all again."""
-        return self.patient and line.rank not in self.received and self._roster.failure is None
-
-    def _pump(self, line: _Line, channel: Channel, *, look: bool) -> None:
-        """Move frames between the line and its channel until neither side can go on."""
+    def _take(self, rank: int, channel: Channel) -> bool:
+        """Receive from a peer that is ready; False unless it is just what is due."""
         before = channel.bytes_received
+        channel.pump_in()
+        due = self._due
         while True:
-            if line.out:
-                for value, flags in line.out:
-                    line.ticket = channel.push(*self._stamp, flags, value)
-                line.out.clear()
-                line.touched = True
-                channel.pump_out()
-            elif channel.sending:
-                channel.pump_out()
-            if not line.due:
-                return
-            if line.rooms and not line.lent:
-                channel.lend(*self._stamp, line.rooms)
-                line.lent = True
-            if look:
-                channel.pump_in()
-                if channel.bytes_received != before:
-                    line.touched = True
             frame = channel.frame
             if frame is None:
-                return
-            self._match(line, channel, frame)
-
-    def _match(self, line: _Line, channel: Channel, frame: Frame) -> None:
-        """Take the frame that is due, drop one that comes too late, and fail (leaving it) if the peer is ahead."""
-        header = frame.header
-        there = header[:2]  # operation and kind
-        if there == self._stamp and not header.flags & _ABORT:
+                if channel.bytes_received != before:
+                    self._touched.add(rank)
+                self._answer()  # much is under way, for which nobody should wait
+                return channel.ended is None and self._lines is None
+            (number, code, flags, _, _), _, value = frame
+            if number != self.number or code != self.code or flags & ABORT:
+                self._touched.add(rank)
+                return False
             channel.take()
-            line.due -= 1
-            value = cast(Value, frame.value)
-            self.received.setdefault(line.rank, []).append(value)
+            if due[rank] == 1:
+                del due[rank]
+            else:
+                due[rank] -= 1
+            if rank in self.received:
+                self.received[rank].append(value)
+            else:
+                self.received[rank] = [value]
             if self.on_received is not None:
-                self.on_received(line.rank, value, header.flags)
-        elif there < self._stamp and (there[0] < self._stamp[0] or self._stamp[1] == Kind.SEND):
-            channel.take()  # of an operation that has ended here without it
-        elif there != self._stamp:
-            reason = f"is at operation {name_of(*there)} while this rank is at {name_of(*self._stamp)}"
-            self._refuse(line, self._error(PeerClosed, line.rank, reason))
-        else:
-            channel.take()
-            self._refuse(line, self._told(line.rank, frame))
+                self.on_received(rank, value, flags)
+            if self._lines is not None:
+                return False
+            if rank not in due or channel.frame is None:
+                return True
 
-    def _refuse(self, line: _Line, error: RunError) -> None:
-        """Expect nothing more of this peer; a frame that is on its way to it is still finished."""
-        self.failed[line.rank] = error
-        line.due = 0
-        line.out.clear()
+    def _answer(self) -> bool:
+        """Whether there was something to be sent."""
+        answers, self._answers = self._answers, []
+        for rank, flags in answers:
+            self.send(rank, b"", flags)
+        return bool(answers)
 
-    def _told(self, by: int, frame: Frame) -> RunError:
-        """The failure that an aborting peer reports, as an error of this rank."""
-        said = parse_abort(frame.value)
-        if said.peer is not None and said.peer != self._rank:
-            error = self._error(said.kind, said.peer, f"{said.reason} (as rank {by} says)")
-            error.details["reason"] = said.reason  # what this rank tells on, if it does
-            return error
-        return self._error(PeerClosed, by, f"has given up: {said.reason}")
+    def _open(self, rank: int) -> Channel | None:
+        """The channel to a peer with which nothing is the matter. From now on this is about that attempt."""
+        peer = self._roster.at(rank)
+        if peer is None or peer.gone is not None or peer.channel is None or peer.channel.ended is not None:
+            return None
+        self._bound[rank], self._channels[rank] = peer, peer.channel
+        return peer.channel
 
-    def _listen(self, line: _Line) -> None:
-        """Hear whether a peer with which all is done has failed after all. What it sends for later is left alone."""
-        channel = line.channel
-        assert channel is not None
-        if channel.next_is_abort():
-            channel.pump_in()
-            frame = channel.frame
-            if frame is not None and frame.header[:2] == self._stamp and frame.header.flags & _ABORT:
-                channel.take()
-                self._refuse(line, self._told(line.rank, frame))
-        self._watch.drop(line.rank)
-
-    def _finish(self, line: _Line) -> None:
-        self._active.discard(line.rank)
-        self._due_now.discard(line.rank)
-        if self._turns:
-            self._turns.pop(line.rank, None)
-        line.ticket = 0
-        if self.attentive and not self._aborting and line.channel is not None and line.channel.ended is None:
-            self._watch.add(line.rank, line.channel, receiving=True)
-            if line.channel.frame is not None:  # it came together with the last one that was due
-                self._listen(line)
-        else:
-            self._watch.drop(line.rank)
-
-    def _fail(self, line: _Line, error: RunError) -> None:
-        self.failed.setdefault(line.rank, error)
-        self._watch.drop(line.rank)
-        if line.channel is not None:
-            line.channel.give_up_sending(f"was given up in {self._kind.name.lower()}: it did not take a frame in time")
-        self._finish(line)
-
-    def _error(self, kind: type[RunError], peer: int, reason: str) -> RunError:
-        where = Where(self._rank, self._kind.name.lower(), self._began)
-        return where.error(kind, peer, reason, self._clock())
-
-
-def _overdue(line: _Line) -> str:
-    if line.peer is None:
-        return "had not joined"
-    if line.channel is None:
-        return "had joined but not connected"
-    return "had not sent its part" if line.due else "had not taken what was sent"
+    def _go_on(self) -> Lines:
+        """The long way, from here."""
+        if self._lines is None:
+            self._lines = lines = Lines(self, self._roster, self._wakeup)
+            for rank in {**self._bound, **self._due}:
+                line = lines.add(rank, self._bound.get(rank) or self._roster.at(rank))
+                line.touched = rank in self._touched or rank in self.received
+                line.due = self._due.get(rank, 0)
+                line.rooms, line.lent = self._rooms.get(rank, []), rank in self._lent
+            for rank, flags in self._answers:
+                lines.send(rank, b"", flags)
+        return self._lines

@@ -17,13 +17,13 @@ import hmac
 import struct
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 TAG_BYTES = 16
 MAX_META = 1024  # a dtype and a shape, or the words of an error
 DEFAULT_MAX_PAYLOAD = 1 << 30  # a rank's part is megabytes; 1 GiB still fits the smallest Lambda that could send it
 STAGING_BYTES = 4 * 1024  # a small frame arrives in one read; of a large one at most this much is moved twice
-SEAL_CHUNK = 1 << 20  # hashed, then handed to the kernel, which sends it while the next one is hashed
+SEAL_CHUNK = 1 << 18  # hashed, then handed to the kernel: while the next one is hashed, the peer hashes this one
 ONE_PIECE_BYTES = 8 * 1024  # a frame up to this is copied into one piece: cheaper than a system call on several
 
 _HEADER = struct.Struct("!IBBHQ")
@@ -44,13 +44,13 @@ class Header(NamedTuple):
 
     @classmethod
     def unpack(cls, packed: bytes | memoryview, offset: int = 0) -> "Header":
-        return cls._make(_HEADER.unpack_from(packed, offset))
+        return tuple.__new__(cls, _HEADER.unpack_from(packed, offset))  # as _make does, with fewer steps
 
 
 class Frame(NamedTuple):
     header: Header
     meta: bytes
-    value: object  # what `allocate` made for the payload, now filled
+    value: Any  # what `allocate` made for the payload, now filled
 
 
 # From header and meta: the value to hand out, and the writable bytes of it that the payload fills.
@@ -85,7 +85,7 @@ class FrameWriter:
 
     def __init__(self, key: bytes | None) -> None:
         self._seals = _Seals(key)
-        self._frames: deque[tuple[bytes, bytes, list[memoryview]]] = deque()  # not begun: header, meta, payload
+        self._frames: deque[tuple[bytes, bytes, Sequence[memoryview]]] = deque()  # not begun: header, meta, payload
         self._payload: deque[memoryview] = deque()  # of the begun frame, neither hashed nor offered yet
         self._seal: hashlib.blake2b | None = None
         self._out: list[bytes | memoryview] = []  # bytes to send, of the begun frame
@@ -99,17 +99,23 @@ class FrameWriter:
 
     @property
     def mid_frame(self) -> bool:
-        """Part of a frame has been sent: without the rest the stream makes no sense to the peer."""
+        """Part of a frame may have been sent: without the rest the stream makes no sense to the peer."""
         return self._begun
 
     def push(self, operation: int, kind: int, flags: int, meta: bytes, payload: Sequence[memoryview]) -> int:
         """Queue a frame; `payload` is flat views of bytes. Returns its ticket (see `completed`)."""
         if len(meta) > MAX_META:
             raise ValueError(f"meta of {len(meta)} bytes; at most {MAX_META}")
-        views = [view for view in payload if view.nbytes] if payload else []
-        length = sum(view.nbytes for view in views) if views else 0
-        self._frames.append((_HEADER.pack(operation, kind, flags, len(meta), length), meta, views))
+        length = sum(map(len, payload)) if payload else 0
+        header = _HEADER.pack(operation, kind, flags, len(meta), length)
         self.pushed += 1
+        if self.pushed > self.completed + 1:
+            self._frames.append((header, meta, payload))
+        elif length or meta or self._seals.tag_bytes:
+            self._begin(header, meta, payload, length)
+        else:
+            self._begun = True
+            self._out.append(header)
         return self.pushed
 
     def drop_unbegun(self) -> None:
@@ -124,37 +130,49 @@ class FrameWriter:
             if self._begun:
                 self._continue()
             elif self._frames:
-                self._begin(*self._frames.popleft())
+                header, meta, payload = self._frames.popleft()
+                self._begin(header, meta, payload, sum(map(len, payload)))
         return self._out
 
-    def sent(self, count: int) -> None:
-        """The first `count` bytes of `buffers()` are with the kernel."""
+    def sent(self, count: int) -> bool:
+        """The first `count` bytes of `buffers()` are with the kernel; whether it took all and there is more to send."""
         out = self._out
+        if len(out) == 1 and count == len(out[0]):
+            count = 0
+            out.clear()
         while count:
             size = len(out[0])
             if count < size:
                 out[0] = memoryview(out[0])[count:]
-                return
+                return False
             count -= size
             del out[0]
-        if self._begun and not out and not self._payload:
+        if out:
+            return False
+        if not self._payload:
             self._begun = False
             self.completed += 1
+        return self.completed < self.pushed
 
-    def _begin(self, header: bytes, meta: bytes, payload: list[memoryview]) -> None:
+    def _begin(self, header: bytes, meta: bytes, payload: Sequence[memoryview], length: int) -> None:
         self._begun = True
-        seal = self._seal = self._seals.begin(header)
-        head = header if seal is None else header + seal.digest()
-        if not meta and not payload:
+        seal = self._seals.begin(header)
+        head = header + meta if seal is None else header + seal.digest() + meta
+        if not length and not meta:
             self._out.append(head)
-            return
-        if seal is not None:
-            seal.update(meta)
-        self._payload.extend(payload)
-        self._out.append(head + meta)
-        self._continue()
-        if sum(map(len, self._out)) <= ONE_PIECE_BYTES:
-            self._out[:] = [b"".join(self._out)]
+        elif length + len(head) <= ONE_PIECE_BYTES:
+            content = b"".join(payload)
+            if seal is not None:
+                seal.update(meta + content)
+                content += seal.digest()
+            self._out.append(head + content)
+        else:
+            if seal is not None:
+                seal.update(meta)
+            self._seal = seal
+            self._out.append(head)
+            self._payload.extend(payload)
+            self._continue()
 
     def _continue(self) -> None:
         """Offer more of the payload: all of it without tags, otherwise as much as is hashed at a time."""
@@ -195,12 +213,17 @@ class FrameReader:
 
     def buffers(self) -> list[memoryview]:
         """Where the next bytes go, in order; never empty."""
+        if self._to:
+            return [self._staging[self._to :]]
         if self._filled < len(self._payload):
-            return [self._payload[self._filled :], self._staging]  # nothing is held in staging then
-        return [self._staging[self._to :]]
+            rest = self._payload[self._filled :]
+            return [rest] if self._seal is None else [rest, self._staging]  # nothing is held in staging then
+        return [self._staging]
 
     def received(self, count: int) -> None:
         """`count` bytes were put into `buffers()`. Raises FrameRefused."""
+        if self._header is None and not self._to and self._take_whole(count):
+            return
         missing = len(self._payload) - self._filled
         if missing:
             direct = min(missing, count)
@@ -234,6 +257,28 @@ class FrameReader:
         if self._seal is not None:
             self._seal.update(self._payload[start : self._filled])
 
+    def _take_whole(self, count: int) -> bool:
+        """If `count` bytes in staging are one frame, as small ones mostly come, take it; otherwise it is for _step."""
+        staging, tag = self._staging, self._seals.tag_bytes
+        start = HEADER_BYTES + tag
+        if count < start:
+            return False
+        header = Header.unpack(staging)
+        _, _, _, meta_length, length = header
+        content = meta_length + length
+        if count != start + content + (tag if content else 0) or meta_length > MAX_META or length > self._max_payload:
+            return False
+        seal = self._verified_head(0) if tag else None
+        meta = bytes(staging[start : start + meta_length]) if meta_length else b""
+        value, payload = self._allocate(header, meta)
+        if length:
+            payload[:] = staging[start + meta_length : start + content]
+        if seal is not None and content:
+            seal.update(staging[start : start + content])
+            self._verify(seal, start + content)
+        self.frames.append(Frame(header, meta, value))
+        return True
+
     def _step(self) -> bool:
         """Parse one thing of the bytes in staging; False if it needs more."""
         at, held = self._from, self._to - self._from
@@ -265,18 +310,13 @@ class FrameReader:
             if held < TAG_BYTES:
                 return False
             self._from += TAG_BYTES
-            if not hmac.compare_digest(self._seal.digest(), self._staging[at : at + TAG_BYTES]):
-                raise FrameRefused("a payload does not match its tag")
+            self._verify(self._seal, at)
         self._finish(self._header, self._meta)
         return True
 
     def _begin(self, at: int) -> None:
         if self._seals.tag_bytes:
-            packed = bytes(self._staging[at : at + HEADER_BYTES])
-            seal = self._seal = self._seals.begin(packed)
-            tag = self._staging[at + HEADER_BYTES : at + HEADER_BYTES + TAG_BYTES]
-            if seal is None or not hmac.compare_digest(seal.digest(), tag):
-                raise FrameRefused("a header does not match its tag")
+            self._seal = self._verified_head(at)
         header = Header.unpack(self._staging, at)
         if header.meta_length > MAX_META:
             raise FrameRefused(f"a frame with {header.meta_length} bytes of meta; at most {MAX_META}")
@@ -287,6 +327,19 @@ class FrameReader:
         else:
             self.frames.append(Frame(header, b"", self._allocate(header, b"")[0]))
             self._seal = None
+
+    def _verified_head(self, at: int) -> "hashlib.blake2b":
+        """The seal of the frame whose header and first tag are in staging at `at`, after these."""
+        seal = self._seals.begin(bytes(self._staging[at : at + HEADER_BYTES]))
+        assert seal is not None
+        tag = self._staging[at + HEADER_BYTES : at + HEADER_BYTES + TAG_BYTES]
+        if not hmac.compare_digest(seal.digest(), tag):
+            raise FrameRefused("a header does not match its tag")
+        return seal
+
+    def _verify(self, seal: "hashlib.blake2b", at: int) -> None:
+        if not hmac.compare_digest(seal.digest(), self._staging[at : at + TAG_BYTES]):
+            raise FrameRefused("a payload does not match its tag")
 
     def _finish(self, header: Header, meta: bytes) -> None:
         self.frames.append(Frame(header, meta, self._value))

@@ -1,5 +1,6 @@
 """What operations are made of: the group as one rank sees it, and the buffers that a result may go to."""
 
+import functools
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Protocol, Self
@@ -69,9 +70,14 @@ class Scratch:
         self._lent = []
 
 
-def others(group: Group) -> list[int]:
+def others(group: Group) -> tuple[int, ...]:
     """All other ranks, the next one first: so that not all turn to rank 0 at once."""
-    return [(group.rank + step) % group.world_size for step in range(1, group.world_size)]
+    return _others(group.rank, group.world_size)
+
+
+@functools.lru_cache(256)
+def _others(rank: int, world_size: int) -> tuple[int, ...]:
+    return tuple((rank + step) % world_size for step in range(1, world_size))
 
 
 def star(group: Group, kind: Kind, deadline: float, centre: int) -> Exchange:

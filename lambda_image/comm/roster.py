@@ -89,8 +89,7 @@ class Roster:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def at(self, rank: int) -> Peer | None:
-        with self._lock:
-            return self._peers.get(rank)
+        return self._peers.get(rank)  # one step of a dict: needs no lock
 
     def all(self) -> list[Peer]:
         with self._lock:
@@ -154,6 +153,8 @@ class Roster:
 
     def former_channels(self) -> list[Channel]:
         """Channels of replaced peers, for the caller's thread to close."""
+        if not self._former:
+            return []
         with self._lock:
             former, self._former = self._former, []
             return former

@@ -29,6 +29,10 @@ class Flag(IntFlag):
     RECEIPT = 2  # the sender has received this rank's part completely
     TREE = 4  # the operation goes along a tree (cost_model.py)
     PIECES = 8  # in a bcast: what pieces there will be, or one of them
+    CONFIRM = 16  # the sender of a part waits for a receipt
+
+
+ABORT = int(Flag.ABORT)  # enumerations are slow to compare, and this is asked of every frame
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,10 @@ def encode(value: Value) -> tuple[bytes, list[memoryview]]:
 
     Raises TypeError for anything but bytes-like values and arrays of plain items (no objects, no named fields).
     """
-    if isinstance(value, np.generic):
-        value = np.asarray(value)  # a numpy scalar travels as an array without dimensions
     if not isinstance(value, np.ndarray):
-        return b"", [memoryview(value).cast("B")] if value else []
+        if not isinstance(value, np.generic):
+            return b"", [memoryview(value).cast("B")] if value else []
+        value = np.asarray(value)  # a numpy scalar travels as an array without dimensions
     meta = _form(value.dtype, value.shape)
     return meta, [_flat(np.ascontiguousarray(value).reshape(-1))] if value.size else []
 
@@ -31,8 +31,7 @@ def encode(value: Value) -> tuple[bytes, list[memoryview]]:
 def allocate(meta: bytes, length: int) -> tuple[Value, memoryview]:
     """The value that `meta` describes, uninitialised, and its `length` bytes to fill: an `Allocate` of frames.py."""
     if not meta:
-        buffer = bytearray(length)
-        return buffer, memoryview(buffer)
+        return (buffer := bytearray(length)), memoryview(buffer)
     dtype, shape = _description(meta)
     if dtype.itemsize * math.prod(shape) != length:
         raise FrameRefused(f"{length} bytes for an array of {dtype} with shape {shape}")

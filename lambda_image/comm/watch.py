@@ -51,16 +51,16 @@ class Watch:
             with suppress(OSError):  # closed by now: epoll has forgotten it itself
                 self._epoll.unregister(watched[0])
 
-    def wait(self, seconds: float) -> set[int] | None:
+    def wait(self, seconds: float) -> list[int] | None:
         """The ranks whose sockets are ready; None when there are news or the time is over."""
         seconds = min(max(0.0, seconds), LONGEST_WAIT_S) + 0.001  # a millisecond later it has passed for certain
         ready = self._poll.poll(seconds * 1000) if self._epoll is None else self._epoll.poll(seconds, MANY)
-        ranks = set()
+        ranks = []
         for fd, _ in ready:
             if fd == self._news:
                 self._wakeup.clear()
                 return None
-            ranks.add(self._ranks[fd])
+            ranks.append(self._ranks[fd])
         return ranks or None
 
     def close(self) -> None:

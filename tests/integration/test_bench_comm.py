@@ -10,7 +10,7 @@ import pytest
 
 from scripts.bench import comm
 from scripts.bench.comm import command
-from scripts.bench.comm.contenders import BARE_INTO, OURS, RAW, RAW_STYLES, TORCH, Contender
+from scripts.bench.comm.contenders import BARE, OURS, RAW, RAW_STYLES, TORCH, Contender
 from scripts.bench.comm.operations import OPERATIONS
 from scripts.bench.comm.plan import Plan
 from scripts.bench.comm.ranks import running
@@ -24,7 +24,7 @@ SMALL = Plan(
     sizes=(1_000, 300_000),
     counts={0: 4},
     fewest=2,
-    contenders=(BARE_INTO, RAW_STYLES[0]),
+    contenders=(BARE, RAW_STYLES[0]),
 )
 
 

@@ -15,9 +15,9 @@ class Contender:
 
 OURS, RAW, GLOO = "ours", "raw", "gloo"
 
-TAGGED = Contender("ours", OURS)
-BARE = Contender("ours, no tags", OURS, "bare")
-BARE_INTO = Contender("ours, no tags, out=", OURS, "bare into")
+PLAIN = Contender("ours", OURS)
+INTO = Contender("ours, out=", OURS, "into")
+BARE = Contender("ours, bare", OURS, "bare into")
 RAW_STYLES = tuple(Contender(f"raw, {style}", RAW, style) for style in ("in turn", "threads", "poll"))
 TORCH = Contender("Gloo", GLOO)
-CONTENDERS = (TAGGED, BARE, BARE_INTO, *RAW_STYLES, TORCH)
+CONTENDERS = (PLAIN, INTO, BARE, *RAW_STYLES, TORCH)

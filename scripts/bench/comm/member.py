@@ -31,8 +31,8 @@ def make_member(spec: dict[str, Any], star: Star) -> Member:
 
 
 class OurMember:
-    """`style`: "bare" without tags, "into" with buffers that are used again, as raw sockets and Gloo have them, "star"
-    with channels to rank 0 only.
+    """`style`: "into" with buffers that are used again, "bare" without tags and receipts, as raw sockets and Gloo are,
+    "star" with channels to rank 0 only.
     """
 
     def __init__(self, spec: dict[str, Any]) -> None:
@@ -43,7 +43,7 @@ class OurMember:
 
         styles = spec["style"].split()
         self._rank, self._world_size = spec["rank"], spec["world_size"]
-        self._into = "into" in styles
+        self._into, self._confirm = "into" in styles, "bare" not in styles
         self._rooms: dict[int, list[np.ndarray]] = {}
         self._communicator = Communicator.join(
             spec["endpoint"],
@@ -63,7 +63,7 @@ class OurMember:
 
     def gather(self, part: np.ndarray) -> Sequence[np.ndarray] | None:
         out = self._rooms_like(part, self._world_size) if self._rank == 0 else None
-        gathered = self._communicator.gather(part, out=out, deadline=_deadline())
+        gathered = self._communicator.gather(part, out=out, confirm=self._confirm, deadline=_deadline())
         return None if gathered is None else gathered.parts
 
     def bcast(self, value: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from scripts.bench.comm.contenders import BARE, BARE_INTO, GLOO, OURS, RAW, TAGGED
+from scripts.bench.comm.contenders import BARE, GLOO, INTO, OURS, PLAIN, RAW
 from scripts.bench.comm.measure import OTHER_WORK, SHARE, TIME, TIMES, Results, fastest
 from scripts.bench.comm.plan import in_bytes
 from scripts.bench.rounds import Series, spread
@@ -16,8 +16,9 @@ from scripts.bench.words import in_words
 HOW = (
     "Milliseconds from the first rank's call until the last has its result (gather: until the root has all parts). "
     "Raw: blocking sockets in a star, rank 0 serving the others in turn, with threads or by poll, as was fastest. "
-    "Raw sockets and Gloo use the same buffers every time, as ours does with out=; without, each result is new memory. "
-    "Of raw, times Gloo: ours without tags and with out=, by rounds."
+    "Ours: every frame with its tag, each result in new memory, a gather with receipts. With out=: into the same "
+    "buffers every time, as raw sockets and Gloo. Bare: so, and like these without tags and receipts. "
+    "Of raw, times Gloo: ours, bare, by rounds."
 )
 NOTHING = "-"
 
@@ -26,7 +27,7 @@ def result_tables(results: Results) -> RenderableType:
     table = Table(title="communicator", title_justify="left", caption=HOW, caption_justify="left")
     for name in ("ranks", "operation", "per rank"):
         table.add_column(name, justify="left" if name == "operation" else "right")
-    for name in ("raw", "Gloo", *(contender.name for contender in (TAGGED, BARE, BARE_INTO)), "of raw", "times Gloo"):
+    for name in ("raw", "Gloo", *(contender.name for contender in (PLAIN, INTO, BARE)), "of raw", "times Gloo"):
         table.add_column(name, justify="right")
     for _, group in groupby(results.series, key=_case):
         _add_row(table, list(group))
@@ -41,8 +42,8 @@ def _add_row(table: Table, series: Sequence[Series]) -> None:
         rivals = [one for one in series if one.labels["kind"] == kind]
         cells.append(_cell(fastest(rivals), TIME) if rivals else NOTHING)
     ours = {one.labels["contender"]: one for one in series if one.labels["kind"] == OURS}
-    cells += [_cell(ours.get(contender.name), TIME) for contender in (TAGGED, BARE, BARE_INTO)]
-    cells += [_cell(ours.get(BARE_INTO.name), name) for name in (SHARE, TIMES)]
+    cells += [_cell(ours.get(contender.name), TIME) for contender in (PLAIN, INTO, BARE)]
+    cells += [_cell(ours.get(BARE.name), name) for name in (SHARE, TIMES)]
     table.add_row(*cells)
 
 

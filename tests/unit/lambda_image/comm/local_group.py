@@ -11,14 +11,16 @@ from typing import Any
 from lambda_image.comm.candidates import Transport
 from lambda_image.comm.channel import Channel, ChannelSettings
 from lambda_image.comm.cost_model import Algorithm, choose
-from lambda_image.comm.exchange import Exchange
+from lambda_image.comm.exchange import FEW, Exchange
+from lambda_image.comm.frames import Frame
 from lambda_image.comm.group import Scratch
 from lambda_image.comm.handshake import Handshake, Member, Session
 from lambda_image.comm.roster import Roster
-from lambda_image.comm.signals import Kind
+from lambda_image.comm.signals import Flag, Kind
 from lambda_image.comm.wakeup import Wakeup
 
 RANK_0, RANK_1 = Member(0, 0), Member(1, 0)
+LARGE = 8 << 20  # more than socket buffers hold
 
 
 Change = Callable[[Handshake, bytes], bytes]
@@ -81,13 +83,21 @@ class RankInThread:
         self.star_only = False
         self.forced: Algorithm | None = None  # instead of what the cost model says, where it can be done
         self.scratch = Scratch()
+        self.few = FEW  # peers that are awaited the short way; with 0 all is done the long way
 
     def choose(self, kind: Kind, size: int, *, associative: bool = True, divisible: bool = False) -> Algorithm:
         if self.forced is None or not associative or (self.forced is Algorithm.PIECES and not (divisible and size)):
             return choose(kind, self.world_size, size, associative=associative, divisible=divisible)
         return self.forced
 
-    def exchange(self, kind: Kind, deadline: float, *, tell: Iterable[int] = ()) -> Exchange:
+    def exchange(
+        self,
+        kind: Kind,
+        deadline: float,
+        *,
+        tell: Iterable[int] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> Exchange:
         self.operation += kind is not Kind.SEND
         return Exchange(
             self.roster,
@@ -97,6 +107,8 @@ class RankInThread:
             kind=kind,
             deadline=deadline,
             tell=tell,
+            clock=clock,
+            few=self.few,
         )
 
 
@@ -161,6 +173,26 @@ class LocalGroup:
             for channel in (*current, *rank.roster.former_channels()):
                 channel.close()
             rank.wakeup.close()
+
+
+def put(channel: Channel, value: bytes, operation: int = 1, kind: Kind = Kind.GATHER, flags: Flag = Flag.NONE) -> None:
+    """What a peer that runs `kind` as its operation number `operation` sends."""
+    channel.push(operation, kind, flags, value)
+    channel.pump_out()
+
+
+def came(channel: Channel) -> Frame | None:
+    """What has come to a peer."""
+    channel.pump_in()
+    return channel.frame
+
+
+def gathering(group: LocalGroup, deadline: float, *peers: int, tell: tuple[int, ...] = ()) -> Exchange:
+    """Rank 0's part in a gather of the parts of these."""
+    exchange = group.ranks[0].exchange(Kind.GATHER, deadline, tell=tell)
+    for peer in peers:
+        exchange.receive(peer)
+    return exchange
 
 
 MakePair = Callable[..., Pair]

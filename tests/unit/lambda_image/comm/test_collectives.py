@@ -9,7 +9,7 @@ from lambda_image.comm import collectives, reducing
 from lambda_image.comm.collectives import Gathered
 from lambda_image.comm.reduction import REDUCTIONS, Reduction
 from lambda_image.errors import PeerClosed, PeerTimeout
-from tests.unit.lambda_image.comm.local_group import LocalGroup, MakeGroup, RankInThread, Soon
+from tests.unit.lambda_image.comm.local_group import LocalGroup, MakeGroup, RankInThread, Soon, came
 
 WORLDS = [1, 2, 4, 7]
 JOIN = Reduction(lambda left, right: bytes(left) + bytes(right), commutative=False)
@@ -128,6 +128,18 @@ def test_send_and_recv_between_any_two(make_group: MakeGroup, soon: Soon) -> Non
     results = make_group(3).run(work)
     assert results[1][0] == b"first"
     assert results[1][1].tolist() == [0, 1]
+
+
+def test_without_confirmation_a_part_is_left_for_the_root(make_group: MakeGroup, soon: Soon) -> None:
+    group = make_group(2)
+
+    def gather(rank: RankInThread) -> object:
+        return collectives.gather(rank, b"part", 0, soon(), allow_missing=False, confirm=False)
+
+    assert group.run(gather, (1,)) == [None]
+    (gathered,) = group.run(gather, (0,))
+    assert gathered.parts == [b"part", b"part"]
+    assert came(group.channel(1, 0)) is None  # no receipt that nobody takes
 
 
 def test_gather_says_who_is_missing_and_why_and_the_others_have_receipts(make_group: MakeGroup, soon: Soon) -> None:

@@ -1,39 +1,32 @@
-"""One operation at one rank, its peers' ends of the channels played by the test."""
+"""One operation at one rank, its peers' ends of the channels played by the test: by the short way and by the long."""
 
+import gc
+import itertools
 import threading
 import time
+import weakref
 
+import numpy as np
 import pytest
 
-from lambda_image.comm.channel import Channel
-from lambda_image.comm.exchange import ABORT_LIMIT_S, Exchange
-from lambda_image.comm.frames import Frame
+from lambda_image.comm.exchange import ABORT_LIMIT_S, FEW, Exchange
 from lambda_image.comm.handshake import Member
 from lambda_image.comm.signals import Flag, Kind, abort_payload, parse_abort
 from lambda_image.comm.values import Value
-from lambda_image.errors import PeerClosed, PeerTimeout, PeerUnreachable, RendezvousRejected, RendezvousUnreachable
-from tests.unit.lambda_image.comm.local_group import LocalGroup, MakeGroup, MakePair, Soon
-
-LARGE = 8 << 20  # more than socket buffers hold
-GONE = "left the group"
+from lambda_image.errors import PeerClosed, PeerTimeout, RendezvousRejected
+from tests.unit.lambda_image.comm.local_group import LARGE, LocalGroup, MakeGroup, MakePair, Soon, came, gathering, put
 
 
-def put(channel: Channel, value: bytes, operation: int = 1, kind: Kind = Kind.GATHER, flags: Flag = Flag.NONE) -> None:
-    """What a peer that runs `kind` as its operation number `operation` sends."""
-    channel.push(operation, kind, flags, value)
-    channel.pump_out()
+@pytest.fixture(params=[FEW, 0], ids=["short", "long"])
+def make_group(request: pytest.FixtureRequest, make_group: MakeGroup) -> MakeGroup:
+    """Rank 0 takes the short way as far as it leads, or the long one from the beginning."""
 
+    def make(world_size: int) -> LocalGroup:
+        group = make_group(world_size)
+        group.ranks[0].few = request.param
+        return group
 
-def gathering(group: LocalGroup, deadline: float, *peers: int, tell: tuple[int, ...] = ()) -> Exchange:
-    exchange = group.ranks[0].exchange(Kind.GATHER, deadline, tell=tell)
-    for peer in peers:
-        exchange.receive(peer)
-    return exchange
-
-
-def came(channel: Channel) -> Frame | None:
-    channel.pump_in()
-    return channel.frame
+    return make
 
 
 def test_parts_are_kept_though_another_peer_is_overdue(make_group: MakeGroup) -> None:
@@ -80,112 +73,11 @@ def test_a_slow_peer_delays_nobody(make_group: MakeGroup, soon: Soon) -> None:
     assert exchange.received[1] == [bytes(LARGE)]
 
 
-def test_who_leaves_during_the_wait_is_named_at_once(make_group: MakeGroup, soon: Soon) -> None:
-    group = make_group(2)
-    roster = group.ranks[0].roster
-    exchange = gathering(group, soon(), 1)
-    threading.Thread(target=group.channel(1, 0).close).start()
-    with pytest.raises(PeerClosed, match="rank 1 closed the connection"):
-        exchange.run()
-    roster.left(Member(1, 0), GONE, time.monotonic() - 100)
-    with pytest.raises(PeerClosed, match=f"it {GONE}"):
-        gathering(group, soon(), 1).run()
-
-
-def test_a_part_that_came_before_its_sender_died_is_received(make_group: MakeGroup, soon: Soon) -> None:
-    group = make_group(2)
-    put(group.channel(1, 0), b"last words")
-    group.channel(1, 0).close()
-    group.ranks[0].roster.left(Member(1, 0), GONE, time.monotonic() - 100)
-    exchange = gathering(group, soon(), 1)
-    exchange.run()
-    assert exchange.received == {1: [b"last words"]}
-
-
-def test_a_vanished_hosts_silence_ends_the_wait(make_group: MakeGroup, soon: Soon) -> None:
-    group = make_group(2)
-    group.channel(0, 1).moved_at -= 100
-    group.ranks[0].roster.left(Member(1, 0), GONE, time.monotonic() - 100)  # its socket never says a word
-    with pytest.raises(PeerClosed, match=GONE):
-        gathering(group, soon(), 1).run()
-
-
-def test_peers_without_a_channel_fail_by_what_is_known_of_them(make_group: MakeGroup) -> None:
-    rank = make_group(1).ranks[0]
-    now = time.monotonic()
-    rank.roster.joined(Member(1, 0), now)
-    rank.roster.joined(Member(2, 0), now)
-    rank.roster.unreachable(Member(2, 0), "could not be reached (direct 10.0.0.2: refused)")
-    exchange = rank.exchange(Kind.GATHER, now)
-    for peer in (1, 2, 3):
-        exchange.receive(peer)
-    exchange.run(tolerant=True)
-    assert [type(exchange.failed[peer]) for peer in (1, 2, 3)] == [PeerTimeout, PeerUnreachable, PeerTimeout]
-    assert "had joined but not connected" in str(exchange.failed[1])
-    assert "10.0.0.2: refused" in str(exchange.failed[2])
-    assert "had not joined" in str(exchange.failed[3])
-
-
-def test_a_failed_rendezvous_fails_those_that_it_never_announced(make_group: MakeGroup, soon: Soon) -> None:
-    group = make_group(2)
-    put(group.channel(1, 0), b"still works")
-    group.ranks[0].roster.fail(RendezvousUnreachable("the server has shut down"))
-    exchange = gathering(group, soon(), 1, 2)
-    exchange.run(tolerant=True)
-    assert exchange.received == {1: [b"still works"]}
-    assert isinstance(exchange.failed[2], RendezvousUnreachable)
-
-
 def test_a_rank_that_was_replaced_stops_even_when_it_tolerates(make_group: MakeGroup, soon: Soon) -> None:
     group = make_group(2)
     group.ranks[0].roster.fail(RendezvousRejected("attempt 1 has taken its place"), dismissed=True)
     with pytest.raises(RendezvousRejected):
         gathering(group, soon(), 1).run(tolerant=True)
-
-
-def test_a_peer_that_connects_during_the_wait_is_served(make_group: MakeGroup, make_pair: MakePair, soon: Soon) -> None:
-    rank, pair = make_group(1).ranks[0], make_pair()
-    put(pair.higher, b"late")
-    exchange = rank.exchange(Kind.GATHER, soon())
-    exchange.receive(1)
-    threading.Thread(target=rank.roster.connected, args=(pair.lower, time.monotonic())).start()
-    exchange.run()
-    assert exchange.received == {1: [b"late"]}
-
-
-def test_a_newer_attempt_takes_over_before_the_first_byte(
-    make_group: MakeGroup, make_pair: MakePair, soon: Soon
-) -> None:
-    group, newer = make_group(2), make_pair(Member(0, 0), Member(1, 1))
-    put(newer.higher, b"second attempt")
-    exchange = gathering(group, soon(), 1)
-    threading.Thread(target=group.ranks[0].roster.connected, args=(newer.lower, time.monotonic())).start()
-    exchange.run()
-    assert exchange.received == {1: [b"second attempt"]}
-
-
-def test_after_the_first_byte_the_operation_is_bound_to_the_attempt(
-    make_group: MakeGroup, make_pair: MakePair, soon: Soon
-) -> None:
-    group, newer = make_group(2), make_pair(Member(0, 0), Member(1, 1))
-    former, old = group.channel(0, 1), group.channel(1, 0)
-    old.push(1, Kind.GATHER, 0, bytes(LARGE))
-    old.pump_out()
-    exchange = gathering(group, soon(), 1)
-
-    def replace() -> None:
-        while not former.bytes_received:
-            time.sleep(0.001)
-        group.ranks[0].roster.connected(newer.lower, time.monotonic())
-        old.close()
-
-    threading.Thread(target=replace).start()
-    with pytest.raises(PeerClosed, match=r"middle of a frame; it was replaced \(attempt 1\)"):
-        exchange.run()
-    following = gathering(group, soon(), 1)
-    put(newer.higher, b"second attempt", operation=2)
-    following.run()
-    assert following.received == {1: [b"second attempt"]}
 
 
 def test_frames_of_operations_that_have_ended_are_dropped(make_group: MakeGroup, soon: Soon) -> None:
@@ -294,20 +186,6 @@ def test_a_failure_is_heard_of_one_from_whom_nothing_is_due_any_more(make_group:
             exchange.run()
 
 
-def test_one_who_is_ahead_is_listened_to_no_further(make_group: MakeGroup, soon: Soon) -> None:
-    group = make_group(3)
-    put(group.channel(1, 0), b"part")
-    put(group.channel(1, 0), b"next", operation=2)
-    exchange = gathering(group, soon(), 1, 2)
-    exchange.attentive = True
-    threading.Timer(0.05, put, args=(group.channel(2, 0), b"late")).start()
-    exchange.run()
-    assert exchange.received == {1: [b"part"], 2: [b"late"]}
-    following = gathering(group, soon(), 1)
-    following.run()
-    assert following.received == {1: [b"next"]}
-
-
 def test_a_room_is_given_back_when_its_owner_has_waited_long_enough(make_group: MakeGroup, soon: Soon) -> None:
     group, room = make_group(2), bytearray(LARGE)
     sender = group.channel(1, 0)
@@ -323,3 +201,128 @@ def test_a_room_is_given_back_when_its_owner_has_waited_long_enough(make_group: 
         time.sleep(0.001)
     assert frame.value == b"x" * LARGE
     assert not any(room)
+
+
+def test_what_came_the_short_way_stays_when_the_rest_needs_the_long_one(
+    make_group: MakeGroup, make_pair: MakePair, soon: Soon
+) -> None:
+    group, late = make_group(3), make_pair(Member(0, 0), Member(3, 0))
+    put(group.channel(1, 0), b"one")
+    put(group.channel(1, 0), b"two")
+    put(group.channel(2, 0), b"other")
+    put(late.higher, b"late")
+    exchange = gathering(group, soon(), 1, 2, 1)
+    exchange.run()
+    exchange.receive(3)  # who is not there yet
+    threading.Thread(target=group.ranks[0].roster.connected, args=(late.lower, time.monotonic())).start()
+    exchange.send(1, b"answer")
+    exchange.run()
+    assert exchange.received == {1: [b"one", b"two"], 2: [b"other"], 3: [b"late"]}
+    answer = came(group.channel(1, 0))
+    assert answer is not None
+    assert answer.value == b"answer"
+
+
+def test_values_go_into_their_rooms_however_many_come_from_one(make_group: MakeGroup, soon: Soon) -> None:
+    """The first comes alone, the second with the third in pieces, the last in a second run."""
+    group, rooms = make_group(2), [np.zeros(count, np.uint8) for count in (3, 5000, LARGE, 2)]
+    parts = [np.full(len(room), number, np.uint8) for number, room in enumerate(rooms, 1)]
+    sender = group.channel(1, 0)
+
+    def send(rank: int, value: Value, flags: int) -> None:
+        if value is rooms[0]:
+            for part in parts[1:3]:
+                sender.push(1, Kind.GATHER, 0, part)
+            threading.Thread(target=lambda: [sender.pump_out() for _ in iter(lambda: sender.sending, False)]).start()
+
+    with group.ranks[0].exchange(Kind.GATHER, soon()) as exchange:
+        exchange.on_received = send
+        for room in rooms[:3]:
+            exchange.receive(1, room)
+        sender.push(1, Kind.GATHER, 0, parts[0])
+        sender.pump_out()
+        exchange.run()
+        exchange.on_received = None
+        exchange.receive(1, rooms[3])
+        sender.push(1, Kind.GATHER, 0, parts[3])
+        sender.pump_out()
+        exchange.run()
+        assert all(value is room for value, room in zip(exchange.received[1], rooms, strict=True))
+    assert all(map(np.array_equal, rooms, parts))
+
+
+def test_what_may_wait_goes_before_large_values_have_come(make_group: MakeGroup, soon: Soon) -> None:
+    group = make_group(3)
+    quick, slow = group.channel(1, 0), group.channel(2, 0)
+    exchange = gathering(group, soon(), 1, 2)
+    exchange.on_received = lambda rank, value, flags: exchange.answer(rank, Flag.RECEIPT)
+    put(quick, b"small")
+    slow.push(1, Kind.GATHER, 0, bytes(LARGE))
+    slow.pump_out()
+
+    def go_on_when_answered() -> None:
+        while (frame := came(quick)) is None:
+            time.sleep(0.001)
+        assert frame.header.flags == Flag.RECEIPT
+        while slow.sending:
+            slow.pump_out()
+
+    thread = threading.Thread(target=go_on_when_answered)
+    thread.start()
+    exchange.run()
+    thread.join()
+    assert exchange.received == {1: [b"small"], 2: [bytes(LARGE)]}
+
+
+def test_what_may_wait_goes_when_nothing_comes(make_group: MakeGroup, soon: Soon) -> None:
+    group = make_group(3)
+    exchange = gathering(group, soon(), 1, 2)
+    exchange.on_received = lambda rank, value, flags: exchange.answer(rank, Flag.RECEIPT)
+    put(group.channel(1, 0), b"early")
+
+    def send_when_answered() -> None:
+        while came(group.channel(1, 0)) is None:
+            time.sleep(0.001)
+        put(group.channel(2, 0), b"late")
+
+    threading.Thread(target=send_when_answered).start()
+    exchange.run()
+    assert exchange.received == {1: [b"early"], 2: [b"late"]}
+    last = came(group.channel(2, 0))
+    assert last is not None
+    assert last.header.flags == Flag.RECEIPT
+
+
+def test_one_who_is_ahead_does_not_keep_the_wait_awake(make_group: MakeGroup, soon: Soon) -> None:
+    group, steps = make_group(3), itertools.count()
+
+    def clock() -> float:
+        next(steps)  # once or twice each time that the wait ends
+        return time.monotonic()
+
+    put(group.channel(1, 0), b"part")
+    put(group.channel(1, 0), b"next", operation=2)
+    exchange = group.ranks[0].exchange(Kind.GATHER, soon(), clock=clock)
+    for peer in (1, 2):
+        exchange.receive(peer)
+    threading.Timer(0.05, put, args=(group.channel(2, 0), b"late")).start()
+    exchange.run()
+    assert exchange.received == {1: [b"part"], 2: [b"late"]}
+    assert next(steps) < 20
+
+
+def test_an_exchange_leaves_no_cycle_for_the_garbage_collector(make_group: MakeGroup, soon: Soon) -> None:
+    group = make_group(2)
+
+    def gather() -> "weakref.ref[Exchange]":
+        with gathering(group, soon(), 1) as exchange:
+            exchange.on_received = lambda rank, value, flags: exchange.send(rank)
+            exchange.run()
+        return weakref.ref(exchange)
+
+    put(group.channel(1, 0), b"part")
+    gc.disable()
+    try:
+        assert gather()() is None
+    finally:
+        gc.enable()
