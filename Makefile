@@ -8,6 +8,7 @@ TORCH := $(shell sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 BIN := .venv/bin
 WEIGHTS := lambda_image/model/redshift
 ENGINE := $(WEIGHTS).compiled/engine.json
+SOURCES := architecture bfloat16 compiler eager fast folding
 
 .PHONY: demo test check format lint types clean compose images lock sbom
 
@@ -69,5 +70,5 @@ clean:
 	@touch $@ .venv/demo
 
 # The native engine for the shipped weights, where there is a compiler; PyTorch infers elsewhere, and says so.
-$(ENGINE): .venv/demo $(WEIGHTS).safetensors lambda_image/model/folding.py $(wildcard lambda_image/model/native/*)
+$(ENGINE): .venv/demo $(WEIGHTS).safetensors $(patsubst %,lambda_image/model/%.py,$(SOURCES)) $(wildcard lambda_image/model/native/*)
 	@! command -v g++ >/dev/null || $(BIN)/cosmicai compile || echo 'PyTorch will infer instead'

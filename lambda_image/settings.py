@@ -7,7 +7,7 @@ from pathlib import Path
 from lambda_image import process
 from lambda_image.address import Address
 from lambda_image.errors import InvalidEvent
-from lambda_image.model.compiled import ENGINE_NAMES, EngineName
+from lambda_image.model.compiled import DEVICES, ENGINE_NAMES, Device, EngineName
 
 SHIPPED_MODEL = Path(__file__).parent / "model" / "redshift.safetensors"
 MB_PER_VCPU = 1769  # Lambda gives one vCPU per so much memory,
@@ -26,6 +26,7 @@ class Settings:
     threads: int
     max_segment: int | None = None  # bytes; see comm/channel.py
     engine: EngineName = "auto"
+    device: Device = "cpu"
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
@@ -33,6 +34,7 @@ class Settings:
         memory_mb = _integer(environ, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 3008)
         cpus = min(process.usable_cpus(), MAX_VCPUS)
         endpoint = environ.get("RENDEZVOUS_ENDPOINT")
+        device = _device(environ.get("INFERENCE_DEVICE") or "cpu")
         try:
             parsed = Address.parse(endpoint) if endpoint else None
         except ValueError as allowed:
@@ -44,15 +46,25 @@ class Settings:
             memory_mb=memory_mb,
             threads=_integer(environ, "OMP_NUM_THREADS", min(cpus, max(1, round(memory_mb / MB_PER_VCPU)))),
             max_segment=_max_segment(environ),
-            engine=_engine(environ.get("INFERENCE_ENGINE") or "auto"),
+            engine=_engine(environ.get("INFERENCE_ENGINE") or "auto", device),
+            device=device,
         )
 
 
-def _engine(name: str) -> EngineName:
-    for known in ENGINE_NAMES:
+def _device(name: str) -> Device:
+    for known in DEVICES:
         if name == known:
             return known
-    raise InvalidEvent(f"INFERENCE_ENGINE is {name!r}; allowed: {', '.join(ENGINE_NAMES)}")
+    raise InvalidEvent(f"INFERENCE_DEVICE is {name!r}; allowed: {', '.join(DEVICES)}")
+
+
+def _engine(name: str, device: Device) -> EngineName:
+    for known in ENGINE_NAMES[device]:
+        if name == known:
+            return known
+    raise InvalidEvent(
+        f"INFERENCE_ENGINE is {name!r}; allowed on {device} (INFERENCE_DEVICE): {', '.join(ENGINE_NAMES[device])}"
+    )
 
 
 def _integer(environ: Mapping[str, str], name: str, default: int) -> int:

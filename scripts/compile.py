@@ -1,12 +1,15 @@
-"""cosmicai compile: the engine that ships, made from a checkpoint."""
+"""cosmicai compile: the engine that ships, made from a checkpoint; and the checks of others."""
 
 import argparse
+import math
 import time
 from pathlib import Path
 
 import numpy as np
 
 from lambda_image import process
+from lambda_image.errors import InvalidEvent
+from lambda_image.model.compiled import DEVICES, LOW_PRECISIONS, MAX_DIFFERENCE
 from lambda_image.settings import SHIPPED_MODEL
 from scripts.galaxies import Mixture, render
 
@@ -14,22 +17,43 @@ HELP = "compile a checkpoint into the engine that ranks use (needs g++), checked
 EXAMPLE = "cosmicai compile --model model.safetensors"
 
 CHECKED = 128  # of each kind: a wrong fold shows in the first; the rest is for rounding
-CHECKED_INT8 = 512  # R² to three digits
+CHECKED_LOW = 512  # R² to three digits
 SEED = 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, default=SHIPPED_MODEL, help="weights (.safetensors)")
-    parser.add_argument("--int8", action="store_true", help="also for INFERENCE_ENGINE=int8, checked on galaxies")
+    for name in LOW_PRECISIONS:
+        parser.add_argument(
+            f"--{name}",
+            dest="low",
+            action="append_const",
+            const=name,
+            help=f"also for INFERENCE_ENGINE={name}, checked on galaxies",
+        )
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="cuda: check PyTorch on a GPU; needs no g++")
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=MAX_DIFFERENCE,
+        metavar="DZ",
+        help="allowed difference in redshift from PyTorch in float64; more only for weights that amplify rounding",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
+    low = args.low or []
+    if "int8" in low and args.device == "cuda":
+        raise InvalidEvent("--int8 is for processors; allowed with --device cuda: --bf16")
+    if not (math.isfinite(args.tolerance) and args.tolerance > 0):
+        raise InvalidEvent(f"--tolerance is {args.tolerance}; allowed: a difference in redshift, such as 3e-5")
+
     from lambda_image.model.building import build  # PyTorch takes seconds to import
     from lambda_image.model.checking import Sample
 
     started = time.perf_counter()
     rng = np.random.default_rng(SEED)
-    magnitudes, redshifts = Mixture.shipped().draw(CHECKED_INT8 if args.int8 else CHECKED, rng)
+    magnitudes, redshifts = Mixture.shipped().draw(CHECKED_LOW, rng)
     galaxies = Sample(render(magnitudes, rng), np.ascontiguousarray(magnitudes), redshifts)
     samples = [
         Sample(galaxies.images[:CHECKED], galaxies.magnitudes[:CHECKED]),
@@ -38,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
             (17 + rng.standard_normal((CHECKED, 5))).astype(np.float32),
         ),
     ]
-    folder = build(args.model, samples, process.usable_cpus(), print, galaxies if args.int8 else None)
+    folder = build(args.model, samples, process.usable_cpus(), print, low, galaxies, args.device, args.tolerance)
     size = sum(file.stat().st_size for file in folder.iterdir())
     print(f"{folder} ({size / 1e6:.1f} MB) in {time.perf_counter() - started:.1f} s")
     return 0

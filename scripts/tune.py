@@ -1,10 +1,13 @@
-"""cosmicai tune: which batch size and how many threads infer fastest here, and which cost least on Lambda."""
+"""cosmicai tune: which batch size and how many threads infer fastest here, and which cost least on Lambda.
+
+On a GPU, which Lambda has none of, it is the batch size alone.
+"""
 
 import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from lambda_image.cost import LAMBDA_GB_SECOND
 from lambda_image.errors import InvalidEvent
 from lambda_image.events import MAX_BATCH_SIZE
 from lambda_image.model import engine as engines
+from lambda_image.model.compiled import DEVICES, Device
 from lambda_image.model.engine import Engine
 from lambda_image.settings import MAX_VCPUS, MB_PER_VCPU, SHIPPED_MODEL
 from scripts.bench.machine import describe_machine
@@ -28,7 +32,10 @@ from scripts.galaxies import Mixture, render
 HELP = "sweep batch sizes and threads, and say which are best on this machine and why"
 EXAMPLE = "cosmicai tune --threads 1,2 --batch-sizes 64,128,256,512"
 
-BATCH_SIZES = (1, 8, 32, 64, 128, 256, 512, 1024)
+BATCH_SIZES: Mapping[Device, Sequence[int]] = {
+    "cpu": (1, 8, 32, 64, 128, 256, 512, 1024),
+    "cuda": (64, 256, 512, 1024, 2048, 4096, 8192),  # a GPU is filled by thousands
+}
 ROUND_S = 0.5  # of inference in one round of one setting: long against what one batch takes
 ROUNDS = 5
 AS_GOOD = 0.98  # of the best rate: what lies within the noise is as good, and then the smaller batch is better
@@ -53,28 +60,29 @@ class Advice:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     cpus = min(process.usable_cpus(), MAX_VCPUS)
     parser.add_argument("--model", type=Path, default=SHIPPED_MODEL, help="weights (.safetensors)")
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="cuda: PyTorch on a GPU")
+    parser.add_argument("--threads", metavar="N,...", help=f"numbers of threads (default: 1 to {cpus}; with a GPU 1)")
     parser.add_argument(
-        "--threads", metavar="N,...", default=",".join(map(str, range(1, cpus + 1))), help="numbers of threads"
-    )
-    parser.add_argument(
-        "--batch-sizes", metavar="N,...", default=",".join(map(str, BATCH_SIZES)), help="numbers of galaxies"
+        "--batch-sizes", metavar="N,...", help="numbers of galaxies (default: 1 to 1,024; with a GPU 64 to 8,192)"
     )
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often each setting is measured, in turn")
     parser.add_argument("--json", type=Path, metavar="FILE", help="all figures of every round")
 
 
 def run(args: argparse.Namespace, round_s: float = ROUND_S) -> int:
-    threads = _numbers("--threads", args.threads, process.usable_cpus())
-    batch_sizes = _numbers("--batch-sizes", args.batch_sizes, MAX_BATCH_SIZE)
+    most = 1 if args.device == "cuda" else min(process.usable_cpus(), MAX_VCPUS)
+    threads = _numbers("--threads", args.threads, process.usable_cpus(), default=range(1, most + 1))
+    batch_sizes = _numbers("--batch-sizes", args.batch_sizes, MAX_BATCH_SIZE, default=BATCH_SIZES[args.device])
     if args.rounds < 1:
         raise InvalidEvent(f"--rounds is {args.rounds}; allowed: a whole number from 1")
     settings = [Setting(number, size) for number in threads for size in batch_sizes]
+    machine = describe_machine(("cosmicai", "torch", "numpy"), args.device)
     series = {setting: Series(asdict(setting)) for setting in settings}
     images, magnitudes = _galaxies(max(batch_sizes))
     with BenchProgress(sys.stdout, len(settings) * args.rounds) as progress:
         for number in range(args.rounds):
             for count in threads:
-                engine = engines.load(args.model, count)
+                engine = engines.load(args.model, count, device=args.device)
                 engine.predict(images[:1], magnitudes[:1])
                 for setting in settings if number % 2 == 0 else reversed(settings):  # no setting is always the last
                     if setting.threads == count:
@@ -84,12 +92,13 @@ def run(args: argparse.Namespace, round_s: float = ROUND_S) -> int:
     rates = {setting: one.figures()["samples_per_s"].median for setting, one in series.items()}
     advice = advise(rates)
     console = Console(width=None if sys.stdout.isatty() else TABLE_WIDTH, highlight=False)
-    console.print(_table(series, rates, advice))
-    for line in in_words(advice, rates):
+    console.print(_table(series, rates, advice, on_lambda=args.device == "cpu"))
+    for line in in_words(advice, rates, on_lambda=args.device == "cpu"):
         console.print(line, markup=False)
     if args.json is not None:
         report = {
-            "machine": describe_machine(("cosmicai", "torch", "numpy")),
+            "machine": machine,
+            "device": args.device,
             "settings": [one.to_json() for one in series.values()],
             "fastest": asdict(advice.fastest),
             "cheapest": asdict(advice.cheapest),
@@ -126,7 +135,7 @@ def usd_per_million(setting: Setting, rate: float) -> float:
     return gb_seconds * LAMBDA_GB_SECOND["x86_64"]
 
 
-def in_words(advice: Advice, rates: dict[Setting, float]) -> Iterator[str]:
+def in_words(advice: Advice, rates: dict[Setting, float], on_lambda: bool = True) -> Iterator[str]:
     fastest, cheapest = advice.fastest, advice.cheapest
     best = max(rates, key=rates.__getitem__)
     rate = rates[fastest]
@@ -134,13 +143,14 @@ def in_words(advice: Advice, rates: dict[Setting, float]) -> Iterator[str]:
     if best != fastest:
         why = f"within {1 - AS_GOOD:.0%} of the fastest, {best}, and a smaller batch or fewer threads are cheaper"
     yield f"best here: {fastest}: {rate:,.0f} galaxies/s ({why})."
+    use = f'To use it: "batch_size": {fastest.batch_size} in the execution\'s input'
+    if not on_lambda:
+        yield f"{use}; INFERENCE_DEVICE=cuda for the ranks."
+        return
     memory = f"a Lambda of {cheapest.threads * MB_PER_VCPU:,} MB"
     price = usd_per_million(cheapest, rates[cheapest])
     yield f"cheapest on Lambda: {cheapest}, {memory}: {price:.3f} USD per million galaxies."
-    yield (
-        f"To use it: \"batch_size\": {fastest.batch_size} in the execution's input; threads follow the Lambda's memory "
-        f"(one for each {MB_PER_VCPU:,} MB), or OMP_NUM_THREADS."
-    )
+    yield f"{use}; threads follow the Lambda's memory (one for each {MB_PER_VCPU:,} MB), or OMP_NUM_THREADS."
 
 
 def _best(rates: dict[Setting, float]) -> Setting:
@@ -151,16 +161,18 @@ def _best(rates: dict[Setting, float]) -> Setting:
     )
 
 
-def _table(series: dict[Setting, Series], rates: dict[Setting, float], advice: Advice) -> Table:
+def _table(series: dict[Setting, Series], rates: dict[Setting, float], advice: Advice, on_lambda: bool) -> Table:
     table = Table(title="inference", title_justify="left")
-    for name in ("threads", "batch", "galaxies/s", "lowest", "highest", "USD per million", ""):
-        table.add_column(name, justify="left" if not name else "right")
+    for name in ("threads", "batch", "galaxies/s", "lowest", "highest", *(["USD per million"] if on_lambda else [])):
+        table.add_column(name, justify="right")
+    table.add_column()
     for setting, one in series.items():
         figure = one.figures()["samples_per_s"]
-        marks = [name for name in ("fastest", "cheapest") if getattr(advice, name) == setting]
+        choices = ("fastest", "cheapest") if on_lambda else ("fastest",)
+        marks = [name for name in choices if getattr(advice, name) == setting]
         spread = (f"{value:,.1f}" for value in (figure.median, figure.low, figure.high))
-        price = f"{usd_per_million(setting, rates[setting]):.3f}"
-        table.add_row(str(setting.threads), str(setting.batch_size), *spread, price, ", ".join(marks))
+        price = [f"{usd_per_million(setting, rates[setting]):.3f}"] if on_lambda else []
+        table.add_row(str(setting.threads), str(setting.batch_size), *spread, *price, ", ".join(marks))
     return table
 
 
@@ -170,7 +182,9 @@ def _galaxies(count: int) -> tuple[np.ndarray, np.ndarray]:
     return render(magnitudes, rng), magnitudes.astype(np.float32)
 
 
-def _numbers(flag: str, text: str, most: int) -> Sequence[int]:
+def _numbers(flag: str, text: str | None, most: int, default: Sequence[int]) -> Sequence[int]:
+    if text is None:
+        return default
     numbers: list[Any] = [int(word) if word.strip().isdecimal() else None for word in text.split(",")]
     if any(number is None or not 1 <= number <= most for number in numbers):
         raise InvalidEvent(f"{flag} is {text!r}; allowed: whole numbers from 1 to {most:,}, with commas between")

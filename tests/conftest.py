@@ -42,5 +42,6 @@ def compiled_golden(golden: dict[str, Any], golden_sample: "Sample", tmp_path_fa
         pytest.skip("the engine is compiled by g++")
     path = tmp_path_factory.mktemp("golden") / "golden.safetensors"
     checkpoint.save(path, dict(golden["tensors"]()), ModelConfig())
-    building.build(path, [golden_sample], threads=1, say=print)  # PyTorch's threads spin where cores are short
+    # PyTorch's threads spin where cores are short. Random weights as these amplify rounding.
+    building.build(path, [golden_sample], threads=1, say=print, tolerance=3e-5)
     return path

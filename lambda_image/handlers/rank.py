@@ -51,7 +51,11 @@ class RankFunction:
         interpreter_s, imported_s = process.AGE_AT_IMPORT_S, process.age_s()
         settings = Settings.from_environ(environ)
         engine = engines.load(
-            settings.model_path, settings.threads, settings.engine, lambda reason: log("engine", message=reason)
+            settings.model_path,
+            settings.threads,
+            settings.engine,
+            lambda reason: log("engine", message=reason),
+            settings.device,
         )
         loaded_s = process.age_s()
         cold_start = Phases(

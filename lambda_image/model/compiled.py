@@ -1,28 +1,36 @@
-"""Where the compiled engine of a checkpoint lies, and whether it belongs to it. Imports nothing heavy.
+"""Which engines there are, where what was compiled or checked for a checkpoint lies, and whether it belongs to it.
 
 `cosmicai compile` makes the folder NAME.compiled beside the checkpoint NAME.safetensors: the library (engine.so), the
-folded weights of each precision (PRECISION.weights, mapped into memory) and engine.json: what they were made from.
+folded weights of each precision (PRECISION.weights, mapped into memory) and engine.json: what they were made from and
+how their answers compare. PyTorch runs the checkpoint itself: of bf16, and on a GPU (NAME.cuda.compiled), only the
+latter is kept. Imports nothing heavy.
 """
 
 import hashlib
 import json
 import os
 import platform
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from lambda_image.errors import CheckpointError
 
-Precision = Literal["float32", "int8"]
+Precision = Literal["float32", "int8"]  # of the compiled engine
+LowPrecision = Literal["int8", "bf16"]  # used only for weights for which their check is on record
+Device = Literal["cpu", "cuda"]
 # auto: `fast` where it is compiled, `eager` elsewhere; fast: the compiled engine; int8: it with low-precision products;
-# eager: PyTorch, the reference.
-EngineName = Literal["auto", "fast", "int8", "eager"]
-ENGINE_NAMES: tuple[EngineName, ...] = get_args(EngineName)
+# eager: PyTorch, the reference; bf16: PyTorch with low-precision products.
+EngineName = Literal["auto", "fast", "int8", "eager", "bf16"]
+LOW_PRECISIONS: Sequence[LowPrecision] = get_args(LowPrecision)
+DEVICES: Sequence[Device] = get_args(Device)
+ENGINE_NAMES: Mapping[Device, Sequence[EngineName]] = {"cpu": get_args(EngineName), "cuda": ("auto", "eager", "bf16")}
 
+MAX_DIFFERENCE = 1e-5  # in redshift, of a float32 engine from the model in float64, unless compiled with another one
 LIBRARY, RECORD = "engine.so", "engine.json"
 NATIVE = Path(__file__).parent / "native"
-MAKE_IT = "make it with `cosmicai compile`"
+SOURCES = ("architecture", "bfloat16", "compiler", "eager", "fast", "folding")
 
 
 @dataclass(frozen=True)
@@ -54,34 +62,46 @@ class Compiled:
         (folder / RECORD).write_text(json.dumps(asdict(self), indent=1) + "\n")
 
 
-def folder_of(checkpoint: Path) -> Path:
-    return checkpoint.with_suffix(".compiled")
+def folder_of(checkpoint: Path, device: Device = "cpu") -> Path:
+    return checkpoint.with_suffix(".compiled" if device == "cpu" else f".{device}.compiled")
 
 
 def weights_of(folder: Path, precision: Precision) -> Path:
     return folder / f"{precision}.weights"
 
 
-def find(checkpoint: Path, precision: Precision = "float32") -> tuple[Path, Compiled]:
-    """Folder and record of the engine compiled from `checkpoint`; raises CheckpointError that says why there is none.
+def find(
+    checkpoint: Path, precision: Precision | LowPrecision = "float32", device: Device = "cpu"
+) -> tuple[Path, Compiled]:
+    """Folder and record of what was compiled or checked; raises CheckpointError that says why there is none.
 
     The checkpoint itself may be absent: an image of its own then does without a second copy of the weights.
     """
-    folder = folder_of(checkpoint)
+    folder = folder_of(checkpoint, device)
+
+    def unfit(why: str) -> CheckpointError:
+        command = "cosmicai compile"
+        command += "" if device == "cpu" else f" --device {device}"
+        command += "" if precision == "float32" else f" --{precision}"
+        return CheckpointError(
+            f"no {precision} engine for checkpoint {checkpoint}: {why}; make it with `{command}`",
+            path=os.fspath(checkpoint),
+        )
+
     try:
         compiled = Compiled(**json.loads((folder / RECORD).read_text()))
     except FileNotFoundError:
-        raise _unfit(checkpoint, f"there is none in {folder}") from None
+        raise unfit(f"there is none in {folder}") from None
     except (OSError, ValueError, TypeError) as error:
-        raise _unfit(checkpoint, f"{folder / RECORD} cannot be read ({error})") from error
+        raise unfit(f"{folder / RECORD} cannot be read ({error})") from error
     if compiled.machine != platform.machine():
-        raise _unfit(checkpoint, f"the one in {folder} is for {compiled.machine}, not {platform.machine()}")
+        raise unfit(f"the one in {folder} is for {compiled.machine}, not {platform.machine()}")
     if compiled.sources_sha256 != sources_hash():
-        raise _unfit(checkpoint, f"the one in {folder} was made by another version")
+        raise unfit(f"the one in {folder} was made by another version")
     if not _same(checkpoint, compiled):
-        raise _unfit(checkpoint, f"the one in {folder} was made from other weights")
+        raise unfit(f"the one in {folder} was made from other weights")
     if precision not in compiled.checks:
-        raise _unfit(checkpoint, f"the one in {folder} has no {precision} weights", f"{MAKE_IT} --{precision}")
+        raise unfit(f"the one in {folder} was made without it")
     return folder, compiled
 
 
@@ -92,10 +112,10 @@ def file_hash(path: str | os.PathLike[str]) -> str:
 
 
 def sources_hash() -> str:
-    """SHA-256 over what decides how a checkpoint is compiled."""
+    """SHA-256 over what decides how a checkpoint is compiled, and how it answers."""
     sources = [
         *sorted(NATIVE.iterdir()),
-        *(Path(__file__).with_name(f"{name}.py") for name in ("folding", "fast", "compiler")),
+        *(Path(__file__).with_name(f"{name}.py") for name in SOURCES),
     ]
     digest = hashlib.sha256()
     for source in sources:
@@ -112,8 +132,3 @@ def _same(checkpoint: Path, compiled: Compiled) -> bool:
     if stat.st_size != compiled.checkpoint_bytes:
         return False
     return stat.st_mtime_ns == compiled.checkpoint_mtime_ns or file_hash(checkpoint) == compiled.checkpoint_sha256
-
-
-def _unfit(checkpoint: Path, why: str, mend: str = MAKE_IT) -> CheckpointError:
-    details: dict[str, Any] = {"path": os.fspath(checkpoint)}
-    return CheckpointError(f"no compiled engine for checkpoint {checkpoint}: {why}; {mend}", **details)

@@ -1,4 +1,4 @@
-"""The reference engine: the model file as it reads, run by PyTorch operator by operator."""
+"""PyTorch on the model file as it reads, operator by operator, on a processor or a GPU: in float32 the reference."""
 
 from typing import Any
 
@@ -6,17 +6,38 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lambda_image.errors import InvalidEvent
 from lambda_image.model.architecture import RedshiftModel
+from lambda_image.model.bfloat16 import lower
+from lambda_image.model.compiled import Device
 
 
 class Eager:
-    name, device = "eager", "cpu"
-
-    def __init__(self, model: RedshiftModel, threads: int) -> None:
+    def __init__(self, model: RedshiftModel, threads: int, device: Device = "cpu", bf16: bool = False) -> None:
+        """Takes the model over: moves it to the device and, with `bf16`, changes it. InvalidEvent without a GPU."""
         torch.set_num_threads(threads)
-        self._model = model.eval()
+        # float32 is to be float32, not TF32, which keeps 11 of its 24 bits.
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        if device == "cuda":
+            gpu_name()
+        self.name, self.device = "bf16" if bf16 else "eager", device
+        self._model = (lower(model) if bf16 else model).eval().to(device)
         self.parameters_mb = sum(p.numel() * p.element_size() for p in model.parameters()) / 2**20
 
     def predict(self, images: NDArray[Any], magnitudes: NDArray[Any]) -> NDArray[np.float32]:
+        # Not by way of pinned memory: that is a copy more, and nothing is computed meanwhile.
+        inputs = (torch.from_numpy(array).to(self.device) for array in (images, magnitudes))
         with torch.inference_mode():
-            return self._model(torch.from_numpy(images), torch.from_numpy(magnitudes))[:, 0].numpy()
+            return self._model(*inputs)[:, 0].cpu().numpy()
+
+
+def gpu_name() -> str:
+    """Of the GPU that PyTorch uses; raises InvalidEvent where it can use none."""
+    try:
+        return torch.cuda.get_device_name()
+    except (RuntimeError, AssertionError) as error:  # no GPU, no driver, or a build of PyTorch that knows none
+        found = str(error).strip().partition("\n")[0].rstrip(".")
+        raise InvalidEvent(
+            f"a GPU is asked for (INFERENCE_DEVICE or --device is cuda), but PyTorch {torch.__version__} finds none it "
+            f"can use: {found}. Install a CUDA build of PyTorch and NVIDIA's driver, or choose cpu"
+        ) from error

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lambda_image.errors import CheckpointError
 from lambda_image.model import compiled
-from lambda_image.model.compiled import LIBRARY, Precision
+from lambda_image.model.compiled import LIBRARY, Device, Precision
 
 IMAGE_SHAPE = (5, 32, 32)  # what native/network.h is written for
 
@@ -17,7 +17,7 @@ IMAGE_SHAPE = (5, 32, 32)  # what native/network.h is written for
 class Fast:
     """Answers by the widest instruction set that the processor has, or by the given one (`avx2`, `avx512`, `neon`)."""
 
-    device = "cpu"
+    device: Device = "cpu"
 
     def __init__(
         self,

@@ -9,10 +9,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from lambda_image.model.compiled import Device
 
-def describe_machine(packages: Sequence[str]) -> dict[str, Any]:
-    """Processor, memory, system, versions of Python and `packages` (None: not installed), load average by now."""
+
+def describe_machine(packages: Sequence[str], device: Device = "cpu") -> dict[str, Any]:
+    """Processor, memory, system, versions of Python and `packages` (None: not installed), load average by now.
+
+    And the GPU, if that is the device; raises InvalidEvent where there is none.
+    """
     return {
+        **({"gpu": _gpu_name()} if device == "cuda" else {}),
         "cpu": cpu_model(_read("/proc/cpuinfo")) or platform.processor() or platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_mb": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1_000_000,
@@ -67,6 +73,12 @@ def _read(path: str) -> str:
         return Path(path).read_text()
     except OSError:
         return ""
+
+
+def _gpu_name() -> str:
+    from lambda_image.model.eager import gpu_name  # PyTorch takes seconds to import
+
+    return gpu_name()
 
 
 def _version(package: str) -> str | None:

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from scripts.bench import inference
 from scripts.bench.inference.plan import Plan
@@ -43,6 +44,12 @@ def test_measures_an_engine_beside_the_processors_limit(compiled_golden: Path, t
     [
         (["--only", "slow"], "'slow' is unknown; allowed: fast, int8"),
         (["--threads", "0"], "--threads is 0"),
+        pytest.param(
+            ["--device", "cuda"],
+            "a GPU is asked for",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here"),
+        ),
+        (["--device", "cuda", "--only", "fast"], "'fast' is unknown; allowed: eager, bf16"),
         (["--picture", "bench.gif"], "must end in .svg or .png"),
         (["--json", "no/such/folder/bench.json"], "cannot be written"),
     ],

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lambda_image.model import engine
+from lambda_image.model.compiled import LOW_PRECISIONS
 from lambda_image.partition import read_partition, write_partition
 from lambda_image.predictions import Predictions
 from lambda_image.settings import SHIPPED_MODEL
@@ -41,7 +42,7 @@ def test_a_folder_of_partitions(tmp_path: Path, capfd: pytest.CaptureFixture[str
 def test_ranks_infer_by_the_compiled_engine(tmp_path: Path):
     data, out = write_galaxies(tmp_path / "data", 2, 20), tmp_path / "out"
     model = shutil.copy(SHIPPED_MODEL, tmp_path / "weights.safetensors")
-    assert main(["compile", "--model", str(model)]) == 0
+    assert main(["compile", "--model", str(model), "--int8", "--bf16"]) == 0
     assert demo(out, "--world-size", 2, "--data", data, "--model", model) == 0
     records = json.loads((out / "combined_data.json").read_text())
     assert [record["engine"] for record in records] == ["fast", "fast"]
@@ -50,6 +51,10 @@ def test_ranks_infer_by_the_compiled_engine(tmp_path: Path):
     files = [read_partition(file) for file in sorted(data.iterdir())]
     expected = np.concatenate([eager.predict(file.images, file.magnitudes) for file in files])
     assert np.abs(answers - expected).max() <= 1e-5
+    for name in LOW_PRECISIONS:
+        low = engine.load(model, threads=1, name=name)
+        answers = np.concatenate([low.predict(file.images, file.magnitudes) for file in files])
+        assert 0 < np.abs(answers - expected).max() <= 2e-3, name
 
 
 def test_a_run_that_fails_leaves_what_it_has(tmp_path: Path, capfd: pytest.CaptureFixture[str]):

@@ -4,7 +4,7 @@ import argparse
 import importlib.util
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from rich.console import Console
 
 from lambda_image import process
 from lambda_image.errors import InvalidEvent
+from lambda_image.model.compiled import DEVICES
 from lambda_image.settings import MAX_VCPUS, SHIPPED_MODEL
 from scripts.bench.inference.contenders import NAMES, ONNX_RUNTIME, OPENVINO
 from scripts.bench.inference.measure import Results, measure
@@ -36,8 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     cpus = min(process.usable_cpus(), MAX_VCPUS)
     parser.add_argument("--model", type=Path, default=SHIPPED_MODEL, help="weights (.safetensors)")
     parser.add_argument("--partition", type=Path, help="galaxies to predict (default: sample galaxies)")
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="cuda: PyTorch on a GPU")
     parser.add_argument("--threads", type=int, default=cpus, help="of each contender")
-    parser.add_argument("--only", metavar="NAME,...", help=f"of {', '.join(NAMES)}")
+    parser.add_argument("--only", metavar="NAME,...", help=f"of {', '.join(NAMES['cpu'])}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="all figures of every round")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="a chart, .svg or .png (needs matplotlib)")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, two batch sizes")
@@ -47,20 +49,24 @@ def run(args: argparse.Namespace, plan: Plan | None = None) -> int:
     """`plan`: another one than the flags choose."""
     _check(args)
     plan = plan or (QUICK if args.quick else Plan())
+    plan = plan.for_a_gpu() if args.device == "cuda" else plan
     console = Console(width=None if sys.stdout.isatty() else TABLE_WIDTH, highlight=False)
 
     def say(text: str) -> None:
         console.print(text, markup=False)
 
+    names = _names(args.only, NAMES[args.device], say)
     report: dict[str, Any] = {
         "benchmark": "inference",
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": describe_machine(PACKAGES),
+        "machine": describe_machine(PACKAGES, args.device),
+        "device": args.device,
         "threads": args.threads,
     }
-    names = _names(args.only, say)
     with ExitStack() as stack:
-        ready = stack.enter_context(prepared(args.model, args.partition, plan.galaxies, args.threads, names, say))
+        ready = stack.enter_context(
+            prepared(args.model, args.partition, plan.galaxies, args.threads, names, say, args.device)
+        )
         progress = stack.enter_context(BenchProgress(sys.stdout, plan.steps(ready.names)))
         results = Results()
         measure(plan, ready.names, ready.spec, results, progress)
@@ -89,11 +95,11 @@ def _check(args: argparse.Namespace) -> None:
         raise InvalidEvent(f"--picture {args.picture}: its name must end in {' or '.join(SUFFIXES)}")
 
 
-def _names(only: str | None, say: Callable[[str], None]) -> list[str]:
+def _names(only: str | None, known: Sequence[str], say: Callable[[str], None]) -> list[str]:
     """Contenders that are asked for and can run here; those that cannot are named."""
-    asked = [part.strip() for part in only.split(",")] if only else list(NAMES)
-    if unknown := [name for name in asked if name not in NAMES]:
-        raise InvalidEvent(f"--only {only}: {unknown[0]!r} is unknown; allowed: {', '.join(NAMES)}")
+    asked = [part.strip() for part in only.split(",")] if only else list(known)
+    if unknown := [name for name in asked if name not in known]:
+        raise InvalidEvent(f"--only {only}: {unknown[0]!r} is unknown; allowed: {', '.join(known)}")
     able = []
     for name in asked:
         needed = [module for peer, module in NEEDED.items() if name.startswith(peer)]

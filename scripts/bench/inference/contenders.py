@@ -2,27 +2,32 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Predict = Callable[[NDArray[np.float32], NDArray[np.float32]], Any]
-EngineName = Literal["fast", "int8", "eager"]
+from lambda_image.model.compiled import Device, EngineName
 
-PUBLISHED, EAGER, FAST, INT8, GEMM = "published loop", "eager", "fast", "int8", "GEMM"
+Predict = Callable[[NDArray[np.float32], NDArray[np.float32]], Any]
+
+PUBLISHED, EAGER, FAST, INT8, BF16, GEMM = "published loop", "eager", "fast", "int8", "bf16", "GEMM"
 ONNX_RUNTIME, OPENVINO = "ONNX Runtime", "OpenVINO"
 STREAMS = " (streams)"  # the batch is split among the threads, which then work on their own: what is best varies
 PEERS = (ONNX_RUNTIME, ONNX_RUNTIME + STREAMS, OPENVINO, OPENVINO + STREAMS)
-ENGINES: dict[str, EngineName] = {FAST: "fast", INT8: "int8", EAGER: "eager"}
-NAMES = (FAST, INT8, EAGER, PUBLISHED, *PEERS)
+ENGINES: dict[str, EngineName] = {FAST: "fast", INT8: "int8", EAGER: "eager", BF16: "bf16"}
+NAMES: Mapping[Device, Sequence[str]] = {
+    "cpu": (FAST, INT8, EAGER, BF16, PUBLISHED, *PEERS),
+    "cuda": (EAGER, BF16),
+}
 
-GEMM_SIZES = (1024, 2048)  # square: where the libraries come nearest to what the processor can
+# Square: where the libraries come nearest to what the processor, or the GPU, can.
+GEMM_SIZES: Mapping[Device, Sequence[int]] = {"cpu": (1024, 2048), "cuda": (4096, 8192)}
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Spec:
     onnx: str
     partition: str
     threads: int
+    device: Device = "cpu"
 
 
 def make(spec: Spec) -> Predict:
@@ -41,7 +47,7 @@ def make(spec: Spec) -> Predict:
     if spec.name in ENGINES:
         from lambda_image.model import engine
 
-        return engine.load(Path(spec.model), spec.threads, ENGINES[spec.name]).predict
+        return engine.load(Path(spec.model), spec.threads, ENGINES[spec.name], device=spec.device).predict
     if spec.name.startswith(ONNX_RUNTIME):
         return _onnx_runtime(spec)
     if spec.name.startswith(OPENVINO):
@@ -115,23 +121,33 @@ def _published(spec: Spec) -> Predict:
     return predict
 
 
-def gemm_gflops(threads: int, seconds: float) -> float:
-    """The most GFLOP/s of a float32 product of square matrices, of MKL's and of oneDNN's (which packs one of them)."""
+def gemm_gflops(threads: int, seconds: float, device: Device = "cpu") -> float:
+    """The most GFLOP/s of a float32 product of square matrices, of MKL's and of oneDNN's (which packs one of them).
+
+    On a GPU of cuBLAS's, without TF32, which is PyTorch's default.
+    """
     import torch
 
     torch.set_num_threads(threads)
     best = 0.0
-    for size in GEMM_SIZES:
-        a, b, bias = torch.rand(size, size), torch.rand(size, size), torch.zeros(size)
-        products = [partial(torch.mm, a, b)]
-        if torch.backends.mkldnn.is_available():
+    for size in GEMM_SIZES[device]:
+        a, b = (torch.rand(size, size, device=device) for _ in "ab")
+        products = [partial(torch.mm if device == "cpu" else _awaited_product, a, b)]
+        if device == "cpu" and torch.backends.mkldnn.is_available():
             packed = torch.ops.mkldnn._reorder_linear_weight(b, size)
-            products.append(partial(torch.ops.mkldnn._linear_pointwise, a, packed, bias, "none", [], ""))
+            products.append(partial(torch.ops.mkldnn._linear_pointwise, a, packed, torch.zeros(size), "none", [], ""))
         for product in products:
             product()
-            times = _times(product, seconds / len(GEMM_SIZES) / len(products))
+            times = _times(product, seconds / len(GEMM_SIZES[device]) / len(products))
             best = max(best, 2 * size**3 / float(np.median(times)) / 1e9)
     return best
+
+
+def _awaited_product(a: Any, b: Any) -> None:
+    import torch
+
+    torch.mm(a, b)
+    torch.cuda.synchronize()
 
 
 def samples_per_s(

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from scripts.bench.inference.contenders import EAGER, FAST, GEMM, INT8, PEERS, PUBLISHED, Spec
+from scripts.bench.inference.contenders import BF16, EAGER, FAST, GEMM, INT8, PEERS, PUBLISHED, Spec
 from scripts.bench.inference.plan import Plan
 from scripts.bench.inference.processes import Worker, duration_s, running
 from scripts.bench.progress import BenchProgress
@@ -43,6 +43,7 @@ class Results:
             "fast to eager": (fast, self.rate(EAGER)),
             "fast to the GEMM limit": (fast, limit),
             "int8 to the GEMM limit": (self.rate(INT8), limit),
+            "bf16 to the GEMM limit": (self.rate(BF16), limit),
             "cold start of fast to import torch": (cold.get(FAST, 0.0), cold.get(IMPORT_TORCH, 0.0)),
         }
         return {name: ours / theirs for name, (ours, theirs) in found.items() if ours and theirs}

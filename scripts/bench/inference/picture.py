@@ -28,7 +28,8 @@ def draw(report: Mapping[str, Any], file: Path) -> None:
     _bars(cold, report["cold_start"], "cold_start_s")
     cold.set(title="cold start to the first prediction", xlabel="s")
     machine = report["machine"]
-    figure.suptitle(f"{machine['cpu']}, {machine['cores']} cores. Medians, with the lowest and the highest round")
+    name = machine.get("gpu") or f"{machine['cpu']}, {machine['cores']} cores"
+    figure.suptitle(f"{name}. Medians, with the lowest and the highest round")
     figure.savefig(file)
 
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from lambda_image.errors import CheckpointError
 from lambda_image.model import compiled
+from lambda_image.model.compiled import LOW_PRECISIONS, Device
 from lambda_image.partition import write_partition
 from scripts.bench.errors import BenchmarkError
-from scripts.bench.inference.contenders import ENGINES, INT8, PEERS, Spec
+from scripts.bench.inference.contenders import ENGINES, PEERS, Spec
 from scripts.bench.inference.processes import run_python
 from scripts.galaxies import Mixture, render
 
@@ -27,12 +28,18 @@ class Prepared:
 
 @contextmanager
 def prepared(
-    model: Path, partition: Path | None, galaxies: int, threads: int, names: Sequence[str], say: Callable[[str], None]
+    model: Path,
+    partition: Path | None,
+    galaxies: int,
+    threads: int,
+    names: Sequence[str],
+    say: Callable[[str], None],
+    device: Device = "cpu",
 ) -> Iterator[Prepared]:
     """Files that are made are in a folder that goes afterwards. Raises BenchmarkError."""
     with tempfile.TemporaryDirectory(prefix="cosmicai-bench-") as made:
         folder = Path(made)
-        model, names = _compiled(model.absolute(), folder, names, say)
+        model, names = _compiled(model.absolute(), folder, names, say, device)
         onnx = folder / "model.onnx"
         if any(name in PEERS for name in names):
             run_python(["-m", "scripts.bench.inference.export", str(model), str(onnx)])
@@ -41,29 +48,35 @@ def prepared(
             rng = np.random.default_rng(0)
             magnitudes, redshifts = Mixture.shipped().draw(galaxies, rng)
             write_partition(partition, render(magnitudes, rng), magnitudes, redshifts)
-        yield Prepared(Spec("", str(model), str(onnx), str(partition.absolute()), threads), names)
+        yield Prepared(Spec("", str(model), str(onnx), str(partition.absolute()), threads, device), names)
 
 
 def _compiled(
-    model: Path, folder: Path, names: Sequence[str], say: Callable[[str], None]
+    model: Path, folder: Path, names: Sequence[str], say: Callable[[str], None], device: Device
 ) -> tuple[Path, Sequence[str]]:
-    """The model, or a link to it beside an engine compiled for this run; int8 is left out where it is refused."""
+    """The model, or a link to it beside engines made for this run; low precision is left out where it is refused."""
     if not any(name in ENGINES for name in names):
         return model, names
+    low = [name for name in LOW_PRECISIONS if name in names]
+    link = folder / model.name
+    compiling = ["-m", "scripts", "compile", "--model", str(link), "--device", device]
     try:
-        compiled.find(model, "int8" if INT8 in names else "float32")
+        _, record = compiled.find(model, "float32", device)
+        compiling += ["--tolerance", str(record.checks["float32"]["tolerance"])]  # what was allowed these weights
+        for precision in low:
+            compiled.find(model, precision, device)
         return model, names
     except CheckpointError as error:
-        say(f"{error}: compiled for this run")
-    link = folder / model.name
+        say(f"{error}: made for this run")
     link.symlink_to(model)
-    compiling = ["-m", "scripts", "compile", "--model", str(link)]
-    if INT8 in names:
+    flags: list[str] = []
+    for precision in low:  # one more each time: what is refused leaves what was made before
         try:
-            run_python([*compiling, "--int8"])
-            return link, names
+            run_python([*compiling, *flags, f"--{precision}"])
+            flags.append(f"--{precision}")
         except BenchmarkError as error:
-            say(f"int8 is left out: {error}")
-            names = [name for name in names if name != INT8]
-    run_python(compiling)
+            say(f"{precision} is left out: {error}")
+            names = [name for name in names if name != precision]
+    if not flags:
+        run_python(compiling)
     return link, names

@@ -17,7 +17,7 @@ def main() -> None:
 
         _say({"flops_per_sample": flops_per_sample(spec.model)})
         for line in sys.stdin:
-            _say({"gflops": gemm_gflops(spec.threads, json.loads(line)["seconds"])})
+            _say({"gflops": gemm_gflops(spec.threads, json.loads(line)["seconds"], spec.device)})
         return
     predict = make(spec)
     stream = open_partition(Path(spec.partition))

@@ -36,6 +36,9 @@ def test_what_is_set_counts():
 def test_the_engine_is_chosen_by_name():
     assert Settings.from_environ({}).engine == "auto"
     assert Settings.from_environ({"INFERENCE_ENGINE": "fast"}).engine == "fast"
+    assert Settings.from_environ({}).device == "cpu"
+    on_a_gpu = Settings.from_environ({"INFERENCE_ENGINE": "bf16", "INFERENCE_DEVICE": "cuda"})
+    assert (on_a_gpu.engine, on_a_gpu.device) == ("bf16", "cuda")
 
 
 def test_threads_follow_the_memory():
@@ -53,7 +56,9 @@ def test_a_key_may_lie_in_a_file(tmp_path):
     [
         ({"RENDEZVOUS_ENDPOINT": "nonsense"}, "RENDEZVOUS_ENDPOINT"),
         ({"RENDEZVOUS_KEY_FILE": "/does/not/exist"}, "RENDEZVOUS_KEY_FILE"),
-        ({"INFERENCE_ENGINE": "slow"}, "allowed: auto, fast, int8, eager"),
+        ({"INFERENCE_ENGINE": "slow"}, "allowed on cpu .*: auto, fast, int8, eager, bf16"),
+        ({"INFERENCE_DEVICE": "tpu"}, "INFERENCE_DEVICE is 'tpu'; allowed: cpu, cuda"),
+        ({"INFERENCE_ENGINE": "int8", "INFERENCE_DEVICE": "cuda"}, "'int8'; allowed on cuda .*: auto, eager, bf16"),
         ({"OMP_NUM_THREADS": "many"}, "OMP_NUM_THREADS"),
         ({"TCP_MAX_SEGMENT": "40"}, "TCP_MAX_SEGMENT is 40; allowed: 88 to 32767"),
         ({"TCP_MAX_SEGMENT": "large"}, "TCP_MAX_SEGMENT"),

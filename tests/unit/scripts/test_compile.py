@@ -2,8 +2,9 @@ import argparse
 from dataclasses import replace
 
 import pytest
+import torch
 
-from lambda_image.errors import CheckpointError
+from lambda_image.errors import CheckpointError, InvalidEvent
 from lambda_image.model import checkpoint
 from lambda_image.model.architecture import ModelConfig, RedshiftModel
 from scripts import compile as command
@@ -25,3 +26,21 @@ def test_compiles_what_the_native_engine_is_written_for_and_nothing_else(tmp_pat
 def test_a_checkpoint_that_is_not_there_is_named(tmp_path):
     with pytest.raises(CheckpointError, match=r"no checkpoint .*model\.safetensors"):
         run("--model", tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--tolerance", "0"], "--tolerance is 0"),
+        (["--tolerance", "nan"], "--tolerance is nan"),
+        (["--device", "cuda", "--int8"], "allowed with --device cuda: --bf16"),
+        pytest.param(
+            ["--device", "cuda"],
+            "a GPU is asked for",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here"),
+        ),
+    ],
+)
+def test_what_cannot_be_made_is_refused(given, said):
+    with pytest.raises(InvalidEvent, match=said):
+        run(*given)

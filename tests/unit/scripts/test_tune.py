@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from lambda_image.errors import InvalidEvent
 from scripts.tune import Advice, Setting, add_arguments, advise, in_words, rate_of, run, usd_per_million
@@ -40,6 +41,26 @@ def test_of_settings_as_good_the_one_that_takes_less_is_advised():
     words = " ".join(in_words(advice, rates))
     assert "2 threads, batches of 64: 197 galaxies/s (within 2% of the fastest, 2 threads, batches of 512" in words
     assert "1 thread, batches of 64, a Lambda of 1,769 MB" in words
+
+
+def test_on_a_gpu_lambda_is_no_matter():
+    rates = {Setting(1, 64): 100.0, Setting(1, 4096): 1000.0}
+    words = " ".join(in_words(advise(rates), rates, on_lambda=False))
+    assert "batches of 4096: 1,000 galaxies/s" in words
+    assert "Lambda" not in words
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
+def test_a_gpu_that_is_not_there_is_told_at_once():
+    with pytest.raises(InvalidEvent, match="a GPU is asked for"):
+        run(arguments("--device", "cuda"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that PyTorch can use is here")
+def test_a_gpu_is_measured(tmp_path):
+    file = tmp_path / "tune.json"
+    assert run(arguments("--device", "cuda", "--rounds", "1", "--json", str(file)), 0.001) == 0
+    assert json.loads(file.read_text())["machine"]["gpu"]
 
 
 def test_prices_are_lambdas():

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def test_other_weights_of_the_same_size_are_noticed(checkpoint):
         ({"sources_sha256": "0"}, "another version"),
         ({"machine": "m68k"}, "is for m68k"),
         ({"unknown": 1}, "cannot be read"),
-        ({"checks": {"int8": {}}}, "no float32 weights"),
+        ({"checks": {"int8": {}}}, "was made without it"),
     ],
 )
 def test_what_does_not_fit_is_named(checkpoint, values, said):
@@ -67,6 +68,19 @@ def test_what_is_not_there_is_said_to_be_made(tmp_path):
         find(tmp_path / "model.safetensors")
 
 
+@pytest.mark.parametrize(
+    ("precision", "device", "command"),
+    [
+        ("float32", "cpu", "cosmicai compile"),
+        ("int8", "cpu", "cosmicai compile --int8"),
+        ("bf16", "cuda", "cosmicai compile --device cuda --bf16"),
+    ],
+)
+def test_each_is_made_by_a_command_of_its_own(tmp_path, precision, device, command):
+    with pytest.raises(CheckpointError, match=f"no {precision} engine for .* `{command}`"):
+        find(tmp_path / "model.safetensors", precision, device)
+
+
 def test_the_hash_is_the_files_sha256(tmp_path):
     (tmp_path / "file").write_bytes(b"abc")
     assert file_hash(tmp_path / "file").startswith("ba7816bf8f01cfea414140de5dae2223")
@@ -75,3 +89,10 @@ def test_the_hash_is_the_files_sha256(tmp_path):
 def test_the_sources_decide_the_version():
     assert compiled.sources_hash() == compiled.sources_hash()
     assert len(compiled.sources_hash()) == 64
+
+
+def test_make_compiles_anew_when_a_source_has_changed():
+    makefile = (Path(__file__).resolve().parents[4] / "Makefile").read_text()
+    listed = re.search(r"^SOURCES := (.*)$", makefile, re.MULTILINE)
+    assert listed
+    assert listed[1].split() == list(compiled.SOURCES)

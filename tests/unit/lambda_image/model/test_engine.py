@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
+import torch
 
-from lambda_image.errors import CheckpointError
-from lambda_image.model import engine
+from lambda_image.errors import CheckpointError, InvalidEvent
+from lambda_image.model import compiled, engine
+from lambda_image.model.compiled import Compiled
 from lambda_image.model.eager import Eager
 from lambda_image.model.fast import Fast
+from lambda_image.settings import SHIPPED_MODEL
 
 
 def test_auto_is_the_compiled_engine_where_there_is_one(compiled_golden):
@@ -24,7 +27,7 @@ def test_auto_is_pytorch_elsewhere_and_says_why(compiled_golden, tmp_path):
 
 
 def test_fast_is_no_other(tmp_path):
-    with pytest.raises(CheckpointError, match="no compiled engine"):
+    with pytest.raises(CheckpointError, match="no float32 engine"):
         engine.load(tmp_path / "model.safetensors", 1, "fast")
 
 
@@ -36,3 +39,41 @@ def test_both_answer_the_same(compiled_golden, golden_sample):
     assert fast.dtype == eager.dtype == np.float32
     assert fast.shape == eager.shape == (32,)
     assert np.abs(fast - eager).max() <= 6e-5  # either may be 3e-5 off
+
+
+@pytest.fixture
+def weights(tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.symlink_to(SHIPPED_MODEL)
+    return path
+
+
+def record(path, device, *precisions):
+    folder = compiled.folder_of(path, device)
+    folder.mkdir()
+    Compiled.of(path, 60.0, {precision: {} for precision in precisions}).write(folder)
+
+
+def test_bf16_answers_for_weights_that_it_was_checked_on(weights):
+    with pytest.raises(CheckpointError, match=r"no bf16 engine .* `cosmicai compile --bf16`"):
+        engine.load(weights, 1, "bf16")
+    record(weights, "cpu", "float32", "bf16")
+    made = engine.load(weights, 1, "bf16")
+    assert (made.name, made.device) == ("bf16", "cpu")
+
+
+def test_a_check_on_the_processor_says_nothing_of_a_gpu(weights):
+    record(weights, "cpu", "float32", "bf16")
+    with pytest.raises(CheckpointError, match="`cosmicai compile --device cuda --bf16`"):
+        engine.load(weights, 1, "bf16", device="cuda")
+
+
+def test_on_a_gpu_pytorch_answers(weights):
+    record(weights, "cuda", "float32", "bf16")
+    for name, expected in (("auto", "eager"), ("eager", "eager"), ("bf16", "bf16")):
+        if torch.cuda.is_available():
+            made = engine.load(weights, 1, name, device="cuda")
+            assert (made.name, made.device) == (expected, "cuda")
+        else:
+            with pytest.raises(InvalidEvent, match="a GPU is asked for"):
+                engine.load(weights, 1, name, device="cuda")

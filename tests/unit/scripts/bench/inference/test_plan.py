@@ -1,5 +1,5 @@
 from scripts.bench.inference.contenders import FAST, PUBLISHED
-from scripts.bench.inference.plan import Plan
+from scripts.bench.inference.plan import QUICK, Plan
 
 
 def test_contenders_take_turns_and_the_published_loop_has_its_own_batch_size():
@@ -8,3 +8,10 @@ def test_contenders_take_turns_and_the_published_loop_has_its_own_batch_size():
     turns = list(plan.turns(names))
     assert turns == [(FAST, 8), ("other", 8), (FAST, 16), ("other", 16), (PUBLISHED, 512)]
     assert plan.steps(names) == 3 * (1 + 5) + 2 * (1 + 3)
+
+
+def test_a_gpu_has_galaxies_for_its_larger_batches():
+    for plan in (Plan(), QUICK):
+        gpu = plan.for_a_gpu()
+        assert min(gpu.batch_sizes) >= 1024
+        assert max(gpu.batch_sizes) <= gpu.galaxies
