@@ -1,33 +1,24 @@
-"""An authenticated, framed connection to one peer: frames.py on a connected TCP socket, with a deadline on every wait.
+"""An authenticated, framed connection to one peer: frames.py on a connected TCP socket.
 
-The socket is non-blocking. `pump_out` and `pump_in` move what can be moved now, for callers that watch many channels
-(exchange.py); `send` and `receive` wait for one. A connection's end never raises in a pump: it is kept in `ended`, so
-that frames which came before it are still handed out.
+Nothing here waits: `pump_out` and `pump_in` move what can be moved now, for callers that watch many channels
+(exchange.py). A connection's end never raises: it is kept in `ended`, so that frames which came before it are still
+handed out.
 """
 
-import select
 import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lambda_image.comm.frames import (
-    DEFAULT_MAX_PAYLOAD,
-    HEADER_BYTES,
-    Frame,
-    FrameReader,
-    FrameRefused,
-    FrameWriter,
-    Header,
-)
+from lambda_image.comm.frame_reader import DEFAULT_MAX_PAYLOAD, FrameReader
+from lambda_image.comm.frame_writer import FrameWriter
+from lambda_image.comm.frames import HEADER_BYTES, Frame, FrameRefused, Header
 from lambda_image.comm.handshake import Member, Session
 from lambda_image.comm.signals import ABORT
 from lambda_image.comm.values import Value, allocate, encode
-from lambda_image.errors import PeerClosed, PeerTimeout, RunError
 
-DRAIN_ON_CLOSE = (
-    1 << 20
-)  # bytes read and dropped on close: unread ones would make the kernel reset what the peer still reads
+# Bytes read and dropped on close: unread ones would make the kernel reset what the peer still reads.
+DRAIN_ON_CLOSE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,27 +26,6 @@ class ChannelSettings:
     tags: bool = True  # off only where both ends say so: benchmarks of the bare transport
     max_payload: int = DEFAULT_MAX_PAYLOAD  # bytes of one frame; larger ones are refused before memory is taken
     max_segment: int | None = None  # bytes of a TCP segment, for paths that lose large ones; None: what the route gives
-
-
-@dataclass(frozen=True, slots=True)
-class Where:
-    """Who waits for whom, in what, since when: the facts that every error of an operation carries."""
-
-    rank: int
-    phase: str
-    began: float  # monotonic seconds
-
-    def error(self, kind: type[RunError], peer: int, reason: str, now: float, **details: object) -> RunError:
-        elapsed = now - self.began
-        return kind(
-            f"rank {self.rank}, {self.phase}: rank {peer} {reason} ({elapsed:.1f} s after its start)",
-            rank=self.rank,
-            peer=peer,
-            phase=self.phase,
-            elapsed_s=round(elapsed, 3),
-            reason=reason,
-            **details,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,40 +204,6 @@ class Channel:
         except OSError:
             pass
         self.end("was left: this side closed the channel")
-
-    def send(self, value: Value, *, deadline: float, phase: str = "send") -> None:
-        """Send one value. Raises PeerTimeout, PeerClosed."""
-        where = Where(self.own.rank, phase, self._clock())
-        ticket = self.push(0, 0, 0, value)
-        self.pump_out()
-        while not self.gone(ticket):
-            try:
-                self._wait(select.POLLOUT, deadline, where)
-            except PeerTimeout:
-                self.give_up_sending("was given up: a frame to it could not be sent in time")
-                raise
-            self.pump_out()
-
-    def receive(self, *, deadline: float, phase: str = "receive") -> Value:
-        """The next value. Raises PeerTimeout, PeerClosed."""
-        where = Where(self.own.rank, phase, self._clock())
-        self.pump_in()
-        while self.frame is None:
-            self._wait(select.POLLIN, deadline, where)
-            self.pump_in()
-        value = self.take().value
-        assert isinstance(value, Value)
-        return value
-
-    def _wait(self, events: int, deadline: float, where: Where) -> None:
-        now = self._clock()
-        if self.ended is not None:
-            raise where.error(PeerClosed, self.peer.rank, self.ended, now, attempt=self.peer.attempt)
-        if now >= deadline:
-            raise where.error(PeerTimeout, self.peer.rank, "did not answer by the deadline", now)
-        poll = select.poll()
-        poll.register(self, events)
-        poll.poll(max(1, (deadline - now) * 1000))
 
 
 def _fresh(header: Header, meta: bytes) -> tuple[Value, memoryview]:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 
-from lambda_image.comm.channel import Where
 from lambda_image.comm.signals import Kind
 from lambda_image.comm.values import Value
 from lambda_image.errors import RunError
@@ -34,5 +33,13 @@ class Operation:
         self.failed: dict[int, RunError] = {}
 
     def error(self, kind: type[RunError], peer: int, reason: str) -> RunError:
-        where = Where(self.rank, self.kind.name.lower(), self.began)
-        return where.error(kind, peer, reason, self.clock())
+        """Of this operation, for which `peer` is the reason."""
+        phase, elapsed_s = self.kind.name.lower(), self.clock() - self.began
+        return kind(
+            f"rank {self.rank}, {phase}: rank {peer} {reason} ({elapsed_s:.1f} s after its start)",
+            rank=self.rank,
+            peer=peer,
+            phase=phase,
+            elapsed_s=round(elapsed_s, 3),
+            reason=reason,
+        )

@@ -23,7 +23,6 @@ from lambda_image.comm.membership import Membership
 from lambda_image.comm.peering import Plan
 from lambda_image.comm.roster import Lost, Roster, outlook
 from lambda_image.errors import (
-    PeerClosed,
     PeerTimeout,
     PeerUnreachable,
     RendezvousRejected,
@@ -31,6 +30,7 @@ from lambda_image.errors import (
     RendezvousUnreachable,
 )
 from rendezvous_server.protocol import Endpoint, Join, Peer, Topology
+from tests.channels import receive, send
 from tests.integration.communicators import (
     PATIENCE_S,
     RUN_KEY,
@@ -169,8 +169,8 @@ def assert_one_channel(lower: Rank, higher: Rank, transport: Transport) -> None:
     ends = lower.channel, higher.channel
     parts = [random.randbytes(1 << 20) for _ in ends]
     with ThreadPoolExecutor(2) as pool:
-        sending = [pool.submit(end.send, part, deadline=patience()) for end, part in zip(ends, parts, strict=True)]
-        received = [end.receive(deadline=patience()) for end in reversed(ends)]
+        sending = [pool.submit(send, end, part, patience()) for end, part in zip(ends, parts, strict=True)]
+        received = [receive(end, patience()) for end in reversed(ends)]
         for each in sending:
             each.result()
     assert received == parts
@@ -272,11 +272,11 @@ def test_bytes_that_are_changed_or_come_twice_end_the_channel_and_reach_nobody(
             paths[0].change = lambda data: data[:-1] + bytes((data[-1] ^ 1,))
         else:
             paths[0].change = lambda data: data + data
-        higher.channel.send(b"one", deadline=patience())
+        send(higher.channel, b"one", patience())
         if how == "repeated":
-            assert lower.channel.receive(deadline=patience()) == b"one"
-        with pytest.raises(PeerClosed, match="cannot be trusted"):
-            lower.channel.receive(deadline=patience())
+            assert receive(lower.channel, patience()) == b"one"
+        with pytest.raises(ConnectionError, match="cannot be trusted"):
+            receive(lower.channel, patience())
         assert lower.channel.refused
 
 

@@ -181,6 +181,12 @@ def put(channel: Channel, value: bytes, operation: int = 1, kind: Kind = Kind.GA
     channel.pump_out()
 
 
+def finish(channel: Channel) -> None:
+    """Send all of what is queued, while somebody reads it."""
+    while channel.sending:
+        channel.pump_out()
+
+
 def came(channel: Channel) -> Frame | None:
     """What has come to a peer."""
     channel.pump_in()

@@ -14,7 +14,17 @@ from lambda_image.comm.handshake import Member
 from lambda_image.comm.signals import Flag, Kind, abort_payload, parse_abort
 from lambda_image.comm.values import Value
 from lambda_image.errors import PeerClosed, PeerTimeout, RendezvousRejected
-from tests.unit.lambda_image.comm.local_group import LARGE, LocalGroup, MakeGroup, MakePair, Soon, came, gathering, put
+from tests.unit.lambda_image.comm.local_group import (
+    LARGE,
+    LocalGroup,
+    MakeGroup,
+    MakePair,
+    Soon,
+    came,
+    finish,
+    gathering,
+    put,
+)
 
 
 @pytest.fixture(params=[FEW, 0], ids=["short", "long"])
@@ -61,11 +71,7 @@ def test_a_slow_peer_delays_nobody(make_group: MakeGroup, soon: Soon) -> None:
     def arrived(rank: int, value: Value, flags: int) -> None:
         order.append(rank)
         if rank == 2:
-            threading.Thread(target=finish).start()
-
-    def finish() -> None:
-        while slow.sending:
-            slow.pump_out()
+            threading.Thread(target=finish, args=(slow,)).start()
 
     exchange.on_received = arrived
     exchange.run()
@@ -196,7 +202,7 @@ def test_a_room_is_given_back_when_its_owner_has_waited_long_enough(make_group: 
     with pytest.raises(PeerTimeout), exchange:
         exchange.run()
     room[:] = bytes(LARGE)
-    threading.Thread(target=lambda: [sender.pump_out() for _ in iter(lambda: sender.sending, False)]).start()
+    threading.Thread(target=finish, args=(sender,)).start()
     while (frame := came(group.channel(0, 1))) is None:
         time.sleep(0.001)
     assert frame.value == b"x" * LARGE
@@ -227,13 +233,14 @@ def test_values_go_into_their_rooms_however_many_come_from_one(make_group: MakeG
     """The first comes alone, the second with the third in pieces, the last in a second run."""
     group, rooms = make_group(2), [np.zeros(count, np.uint8) for count in (3, 5000, LARGE, 2)]
     parts = [np.full(len(room), number, np.uint8) for number, room in enumerate(rooms, 1)]
-    sender = group.channel(1, 0)
+    sender, threads = group.channel(1, 0), list[threading.Thread]()
 
     def send(rank: int, value: Value, flags: int) -> None:
         if value is rooms[0]:
             for part in parts[1:3]:
                 sender.push(1, Kind.GATHER, 0, part)
-            threading.Thread(target=lambda: [sender.pump_out() for _ in iter(lambda: sender.sending, False)]).start()
+            threads.append(threading.Thread(target=finish, args=(sender,)))
+            threads[0].start()
 
     with group.ranks[0].exchange(Kind.GATHER, soon()) as exchange:
         exchange.on_received = send
@@ -242,6 +249,7 @@ def test_values_go_into_their_rooms_however_many_come_from_one(make_group: MakeG
         sender.push(1, Kind.GATHER, 0, parts[0])
         sender.pump_out()
         exchange.run()
+        threads[0].join()
         exchange.on_received = None
         exchange.receive(1, rooms[3])
         sender.push(1, Kind.GATHER, 0, parts[3])
@@ -264,8 +272,7 @@ def test_what_may_wait_goes_before_large_values_have_come(make_group: MakeGroup,
         while (frame := came(quick)) is None:
             time.sleep(0.001)
         assert frame.header.flags == Flag.RECEIPT
-        while slow.sending:
-            slow.pump_out()
+        finish(slow)
 
     thread = threading.Thread(target=go_on_when_answered)
     thread.start()
