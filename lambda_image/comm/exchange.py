@@ -26,7 +26,7 @@ from lambda_image.comm.wakeup import Wakeup
 from lambda_image.comm.watch import LONGEST_WAIT_S
 
 ABORT_LIMIT_S = 1.0  # to tell the others that an operation has failed; each of them has its own deadline besides
-LULL_S = 0.001  # without anything received; then what may wait is sent
+LULL_S = 0.001  # at least, without anything received; then what may wait is sent
 FEW = 64  # peers that are awaited the short way: poll looks at all of them at every step
 
 
@@ -114,6 +114,9 @@ class Exchange(Operation):
     ) -> None:
         if isinstance(error, Exception):
             self._abort(error)
+        elif error is not None:
+            for channel in self._channels.values():  # a frame may be with the kernel, and not noted yet
+                channel.give_up_sending("was given up: the operation was interrupted")
         if self._lines is not None:
             self._lines.close(interrupted=error is not None and not isinstance(error, Exception))
         for channel in self._lent.values():
@@ -129,7 +132,7 @@ class Exchange(Operation):
         words = abort_payload(error)
         for rank in self.tell:
             peer = self._roster.at(rank)
-            if rank not in self.failed and peer is not None and peer.channel is not None:
+            if peer is not None and peer.channel is not None and peer.channel.ended is None:
                 lines.send(rank, words, ABORT)
         lines.run(tolerant=True)
 
@@ -149,15 +152,15 @@ class Exchange(Operation):
         awaited: dict[int, tuple[int, Channel]] = {}
         for rank in self._due:
             channel = self._channels.get(rank) or self._open(rank)
-            if channel is None or channel.frame is not None:
+            if channel is None or channel.ended is not None or channel.frame is not None:
                 return False
-            if rank in self._rooms and rank not in self._lent:
+            if self._rooms.get(rank) and rank not in self._lent:
                 channel.lend(self.number, self.code, self._rooms[rank])
                 self._lent[rank] = channel
             fd = channel.fileno()
             awaited[fd] = (rank, channel)
             poll.register(fd, select.POLLIN)
-        while awaited:
+        while self._due:
             left = self.deadline - self.clock()
             if left <= 0:
                 return False
@@ -165,11 +168,14 @@ class Exchange(Operation):
             if not ready and not self._answer():
                 return False
             for fd, _ in ready:
-                if fd not in awaited or not self._take(*awaited[fd]):
+                rank, channel = awaited.get(fd, (-1, None))
+                if channel is None or rank not in self._due or not self._take(rank, channel):
                     return False
-                if awaited[fd][0] not in self._due:
-                    poll.unregister(fd)
-                    del awaited[fd]
+                if rank not in self._due:
+                    if not self.attentive:
+                        poll.unregister(fd)
+                    elif channel.frame is not None:
+                        return False
         return True
 
     def _take(self, rank: int, channel: Channel) -> bool:
@@ -201,20 +207,24 @@ class Exchange(Operation):
                 self.on_received(rank, value, flags)
             if self._lines is not None:
                 return False
-            if rank not in due or channel.frame is None:
+            if rank not in due:
                 return True
+            if channel.frame is None:
+                return channel.ended is None
 
     def _answer(self) -> bool:
-        """Whether there was something to be sent."""
+        """Send what waited; False if there was nothing, or the long way is to be taken now."""
         answers, self._answers = self._answers, []
         for rank, flags in answers:
             self.send(rank, b"", flags)
-        return bool(answers)
+        return bool(answers) and self._lines is None
 
     def _open(self, rank: int) -> Channel | None:
         """The channel to a peer with which nothing is the matter. From now on this is about that attempt."""
         peer = self._roster.at(rank)
         if peer is None or peer.gone is not None or peer.channel is None or peer.channel.ended is not None:
+            return None
+        if self._roster.dismissed is not None:
             return None
         self._bound[rank], self._channels[rank] = peer, peer.channel
         return peer.channel
@@ -228,6 +238,5 @@ class Exchange(Operation):
                 line.touched = rank in self._touched or rank in self.received
                 line.due = self._due.get(rank, 0)
                 line.rooms, line.lent = self._rooms.get(rank, []), rank in self._lent
-            for rank, flags in self._answers:
-                lines.send(rank, b"", flags)
+            self._answer()
         return self._lines

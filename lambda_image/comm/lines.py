@@ -64,8 +64,8 @@ class Lines:
             ready = self._watch.wait(left) if left > 0 else None
             if ready is None:  # there are news, or the time is over
                 self._due_now = set(self._active)
-                for rank in self._active:
-                    self._lines[rank].plain = False
+                for line in self._lines.values():
+                    line.plain = False
             else:
                 self._due_now.update(ready)
 
@@ -212,6 +212,7 @@ class Lines:
         if self._turns:
             self._turns.pop(line.rank, None)
         line.ticket = 0
+        line.watched = False  # for the same as now
         channel = line.channel
         if self._operation.attentive and not self._ending and channel is not None and channel.ended is None:
             self._watch.add(line.rank, channel, receiving=True)

@@ -65,10 +65,13 @@ class Pair:
         *,
         tags: bool = True,
         settings: ChannelSettings | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.sockets = socket.socketpair()
         ends = zip(self.sockets, sessions(lower, higher, tags=tags), (lower, higher), strict=True)
-        self.lower, self.higher = (Channel(sock, session, own, settings=settings) for sock, session, own in ends)
+        self.lower, self.higher = (
+            Channel(sock, session, own, settings=settings, clock=clock) for sock, session, own in ends
+        )
 
 
 class RankInThread:

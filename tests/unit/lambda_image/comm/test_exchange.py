@@ -2,6 +2,7 @@
 
 import gc
 import itertools
+import os
 import threading
 import time
 import weakref
@@ -34,6 +35,7 @@ def make_group(request: pytest.FixtureRequest, make_group: MakeGroup) -> MakeGro
     def make(world_size: int) -> LocalGroup:
         group = make_group(world_size)
         group.ranks[0].few = request.param
+        group.ranks[0].wakeup.clear()  # that all have connected: news are for the long way
         return group
 
     return make
@@ -333,3 +335,138 @@ def test_an_exchange_leaves_no_cycle_for_the_garbage_collector(make_group: MakeG
         assert gather()() is None
     finally:
         gc.enable()
+
+
+def test_a_receipt_that_cannot_go_makes_nobody_due_twice(make_group: MakeGroup, soon: Soon) -> None:
+    group = make_group(3)
+    exchange = gathering(group, time.monotonic() + 5, 1, 2)
+    exchange.on_received = lambda rank, value, flags: exchange.answer(rank, Flag.RECEIPT)
+    put(group.channel(1, 0), b"one")
+    group.channel(1, 0).close()
+    threading.Timer(0.1, put, (group.channel(2, 0), b"two")).start()
+    exchange.run(tolerant=True)
+    assert exchange.received == {1: [b"one"], 2: [b"two"]}
+    assert list(exchange.failed) == [1]
+
+
+def test_a_failure_is_heard_while_others_are_awaited(make_group: MakeGroup, soon: Soon) -> None:
+    group = make_group(3)
+    put(group.channel(1, 0), b"part")
+    exchange = gathering(group, time.monotonic() + 5, 1, 2)
+    exchange.attentive = True
+    words = abort_payload(PeerClosed("", peer=2, reason="closed the connection"))
+    threading.Timer(0.1, put, (group.channel(1, 0), words), {"flags": Flag.ABORT}).start()
+    with pytest.raises(PeerClosed, match=r"rank 2 closed the connection \(as rank 1 says\)"):
+        exchange.run()
+
+
+def test_a_failure_that_came_with_the_part_is_heard(make_group: MakeGroup, soon: Soon) -> None:
+    group = make_group(3)
+    put(group.channel(1, 0), b"part")
+    words = abort_payload(PeerClosed("", peer=2, reason="closed the connection"))
+    put(group.channel(1, 0), words, flags=Flag.ABORT)
+    deadline = time.monotonic() + 5
+    exchange = gathering(group, deadline, 1, 2)
+    exchange.attentive = True
+    with pytest.raises(PeerClosed, match=r"rank 2 closed the connection \(as rank 1 says\)"):
+        exchange.run()
+    assert time.monotonic() < deadline  # which is when everything is looked at again
+
+
+def test_a_rank_that_was_replaced_sends_nothing(make_group: MakeGroup, soon: Soon) -> None:
+    group = make_group(2)
+    group.ranks[0].roster.fail(RendezvousRejected("attempt 1 has taken its place"), dismissed=True)
+    exchange = group.ranks[0].exchange(Kind.GATHER, soon())
+    exchange.send(1, b"part")
+    with pytest.raises(RendezvousRejected):
+        exchange.run()
+    assert came(group.channel(1, 0)) is None
+
+
+def test_an_interrupt_while_a_frame_is_sent_ends_the_channel(
+    make_group: MakeGroup, make_pair: MakePair, soon: Soon
+) -> None:
+    """Between the system call and the note of what it took, which is when the channel asks for the time."""
+    interrupts = iter([False, False, True])  # each end asks once when it is made
+
+    def clock() -> float:
+        if next(interrupts, False):
+            raise KeyboardInterrupt
+        return time.monotonic()
+
+    rank, pair = make_group(1).ranks[0], make_pair(clock=clock)
+    rank.roster.connected(pair.lower, time.monotonic())
+    rank.wakeup.clear()
+    exchange = rank.exchange(Kind.GATHER, soon())
+    with pytest.raises(KeyboardInterrupt), exchange:
+        exchange.send(1, b"part")
+    assert pair.lower.ended == "was given up: the operation was interrupted"
+
+
+def test_who_has_gone_since_his_part_came_is_not_waited_for(make_group: MakeGroup, soon: Soon) -> None:
+    group = make_group(3)
+    roster = group.ranks[0].roster
+    put(group.channel(1, 0), b"part")
+
+    def leave() -> None:
+        time.sleep(0.1)
+        group.channel(0, 1).moved_at -= 100
+        roster.left(Member(1, 0), "left the group", time.monotonic() - 100)
+        time.sleep(0.1)
+        put(group.channel(2, 0), b"late")
+
+    deadline = time.monotonic() + 5
+    exchange = gathering(group, deadline, 1, 2)
+    threading.Thread(target=leave).start()
+    exchange.run()
+    exchange.send(1, bytes(LARGE))
+    with pytest.raises(PeerClosed, match="left the group"):
+        exchange.run()
+    assert time.monotonic() < deadline  # which is when everything is looked at again
+
+
+def test_waiting_for_one_to_whom_much_was_sent_does_not_occupy_the_processor(make_group: MakeGroup, soon: Soon) -> None:
+    group = make_group(2)
+    peer = group.channel(1, 0)
+
+    def answer_late() -> None:
+        while came(peer) is None:
+            time.sleep(0.001)
+        time.sleep(0.5)
+        put(peer, b"answer")
+
+    threading.Thread(target=answer_late).start()
+    exchange = group.ranks[0].exchange(Kind.GATHER, soon())
+    exchange.send(1, bytes(LARGE))
+    exchange.run()
+    began = time.thread_time()
+    exchange.receive(1)
+    exchange.run()
+    assert time.thread_time() - began < 0.2
+
+
+def test_rooms_begin_where_the_first_was_given(make_group: MakeGroup, soon: Soon) -> None:
+    group, rooms = make_group(3), [bytearray(4), bytearray(4)]
+    put(group.channel(1, 0), b"one")
+    put(group.channel(2, 0), b"two")
+    with group.ranks[0].exchange(Kind.GATHER, soon()) as exchange:
+        exchange.receive(2, bytearray(3))
+        exchange.receive(1)
+        exchange.run()
+        for room, value in zip(rooms, (b"aaaa", b"bbbb"), strict=True):
+            exchange.receive(1, room)
+            put(group.channel(1, 0), value)
+        exchange.run()
+        assert exchange.received[1][1] is rooms[0]
+        assert exchange.received[1][2] is rooms[1]
+
+
+def test_a_channel_that_ended_after_a_good_frame_is_told_in_the_next_run(make_group: MakeGroup, soon: Soon) -> None:
+    group = make_group(2)
+    put(group.channel(1, 0), b"good")
+    os.write(group.channel(1, 0).fileno(), b"x" * 64)  # which comes with it
+    exchange = gathering(group, soon(), 1)
+    exchange.run()
+    exchange.receive(1)
+    with pytest.raises(PeerClosed, match="cannot be trusted"):
+        exchange.run()
