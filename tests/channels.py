@@ -17,10 +17,10 @@ def send(channel: Channel, value: Value, deadline: float) -> None:
 
 def receive(channel: Channel, deadline: float) -> Value:
     channel.pump_in()
-    while channel.frame is None:
+    while not channel.frames:
         _wait(channel, select.POLLIN, deadline)
         channel.pump_in()
-    value: Value = channel.take().value
+    value: Value = channel.frames.popleft().value
     return value
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from lambda_image.comm.frame_reader import DEFAULT_MAX_PAYLOAD, FrameReader
 from lambda_image.comm.frame_writer import FrameWriter
-from lambda_image.comm.frames import HEADER_BYTES, Frame, FrameRefused, Header
+from lambda_image.comm.frames import HEADER_BYTES, FrameRefused, Header
 from lambda_image.comm.handshake import Member, Session
 from lambda_image.comm.signals import ABORT
 from lambda_image.comm.values import Value, allocate, encode
@@ -64,6 +64,7 @@ class Channel:
         self._clock = clock
         self._writer = FrameWriter(session.send_key)
         self._reader = FrameReader(session.receive_key, allocate=self._allocate, max_payload=settings.max_payload)
+        self.frames = self._reader.frames  # that have come and were not taken, the oldest first
         self._rooms: Sequence[Room | None] = ()  # for the operation's next frames
         self._rooms_for: tuple[int, int] | None = None  # which operation that is, and its kind
         self._allocated = 0  # frames that have come for these rooms
@@ -107,14 +108,6 @@ class Channel:
         else:
             self._writer.drop_unbegun()
 
-    @property
-    def frame(self) -> Frame | None:
-        """The oldest frame that has come and was not taken."""
-        return self._reader.frames[0] if self._reader.frames else None
-
-    def take(self) -> Frame:
-        return self._reader.frames.popleft()
-
     def pump_out(self) -> None:
         """Send until everything queued has gone, or the kernel takes no more, or the connection ends."""
         writer, sock = self._writer, self._sock
@@ -155,8 +148,8 @@ class Channel:
 
     def next_is_abort(self) -> bool:
         """Whether what comes next looks like the end of an operation; nothing is received by asking."""
-        if self.frame is not None or self._reader.mid_frame:
-            return self.frame is not None and bool(self.frame.header.flags & ABORT)
+        if self.frames or self._reader.mid_frame:
+            return bool(self.frames) and bool(self.frames[0].header.flags & ABORT)
         try:
             head = self._sock.recv(HEADER_BYTES, socket.MSG_PEEK)
         except OSError:

@@ -152,7 +152,7 @@ class Exchange(Operation):
         awaited: dict[int, tuple[int, Channel]] = {}
         for rank in self._due:
             channel = self._channels.get(rank) or self._open(rank)
-            if channel is None or channel.ended is not None or channel.frame is not None:
+            if channel is None or channel.ended is not None or channel.frames:
                 return False
             if self._rooms.get(rank) and rank not in self._lent:
                 channel.lend(self.number, self.code, self._rooms[rank])
@@ -174,27 +174,24 @@ class Exchange(Operation):
                 if rank not in self._due:
                     if not self.attentive:
                         poll.unregister(fd)
-                    elif channel.frame is not None:
+                    elif channel.frames:
                         return False
         return True
 
     def _take(self, rank: int, channel: Channel) -> bool:
         """Receive from a peer that is ready; False unless it is just what is due."""
-        before = channel.bytes_received
+        before, due, frames = channel.bytes_received, self._due, channel.frames
         channel.pump_in()
-        due = self._due
-        while True:
-            frame = channel.frame
-            if frame is None:
-                if channel.bytes_received != before:
-                    self._touched.add(rank)
-                self._answer()  # much is under way, for which nobody should wait
-                return channel.ended is None and self._lines is None
-            (number, code, flags, _, _), _, value = frame
+        if not frames:
+            if channel.bytes_received != before:
+                self._touched.add(rank)
+            self._answer()  # much is under way, for which nobody should wait
+        while frames:
+            (number, code, flags, _, _), _, value = frames[0]
             if number != self.number or code != self.code or flags & ABORT:
                 self._touched.add(rank)
                 return False
-            channel.take()
+            frames.popleft()
             if due[rank] == 1:
                 del due[rank]
             else:
@@ -205,12 +202,9 @@ class Exchange(Operation):
                 self.received[rank] = [value]
             if self.on_received is not None:
                 self.on_received(rank, value, flags)
-            if self._lines is not None:
-                return False
-            if rank not in due:
-                return True
-            if channel.frame is None:
-                return channel.ended is None
+            if self._lines is not None or rank not in due:
+                break
+        return self._lines is None and (channel.ended is None or rank not in due)
 
     def _answer(self) -> bool:
         """Send what waited; False if there was nothing, or the long way is to be taken now."""

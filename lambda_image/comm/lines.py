@@ -96,8 +96,8 @@ class Lines:
         channel = cast(Channel, line.channel)
         # What has just begun waits for the poll: a look at one empty socket costs as much as that at all of them.
         line.move(channel, *self._stamp, look=line.watched or not line.plain)
-        while line.due and (frame := channel.frame) is not None:
-            self._match(line, channel, frame)
+        while line.due and channel.frames:
+            self._match(line, channel, channel.frames[0])
             if line.due:
                 line.move(channel, *self._stamp, look=True)
         if line.over(channel):
@@ -157,19 +157,19 @@ class Lines:
         header, operation = frame.header, self._operation
         there = header[:2]  # operation and kind
         if there == self._stamp and not header.flags & ABORT:
-            channel.take()
+            channel.frames.popleft()
             line.due -= 1
             value: Value = frame.value
             operation.received.setdefault(line.rank, []).append(value)
             if operation.on_received is not None:
                 operation.on_received(line.rank, value, header.flags)
         elif there < self._stamp and (there[0] < self._stamp[0] or self._stamp[1] == Kind.SEND):
-            channel.take()  # of an operation that has ended here without it
+            channel.frames.popleft()  # of an operation that has ended here without it
         elif there != self._stamp:
             reason = f"is at operation {name_of(*there)} while this rank is at {name_of(*self._stamp)}"
             self._refuse(line, operation.error(PeerClosed, line.rank, reason))
         else:
-            channel.take()
+            channel.frames.popleft()
             self._refuse(line, self._told(line.rank, frame))
 
     def _refuse(self, line: Line, error: RunError) -> None:
@@ -192,9 +192,9 @@ class Lines:
         channel = cast(Channel, line.channel)
         if self._operation.attentive and not self._ending and channel.next_is_abort():
             channel.pump_in()
-            frame = channel.frame
+            frame = channel.frames[0] if channel.frames else None
             if frame is not None and frame.header[:2] == self._stamp and frame.header.flags & ABORT:
-                channel.take()
+                channel.frames.popleft()
                 self._refuse(line, self._told(line.rank, frame))
         self._unwatch(line)
 
@@ -216,7 +216,7 @@ class Lines:
         channel = line.channel
         if self._operation.attentive and not self._ending and channel is not None and channel.ended is None:
             self._watch.add(line.rank, channel, receiving=True)
-            if channel.frame is not None:  # it came together with the last one that was due
+            if channel.frames:  # it came together with the last one that was due
                 self._listen(line)
         # Otherwise its socket stays where it is; if the poll names it while others are waited for, it is dropped then.
 

@@ -193,7 +193,7 @@ def finish(channel: Channel) -> None:
 def came(channel: Channel) -> Frame | None:
     """What has come to a peer."""
     channel.pump_in()
-    return channel.frame
+    return channel.frames[0] if channel.frames else None
 
 
 def gathering(group: LocalGroup, deadline: float, *peers: int, tell: tuple[int, ...] = ()) -> Exchange:
