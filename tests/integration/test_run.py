@@ -158,9 +158,18 @@ def test_executions_at_the_same_time_do_not_touch_each_other(system: System, gal
         assert len(system.predictions(f"results/{name}")) == 12 * limit
 
 
-def test_a_result_path_in_use_is_refused_and_one_that_is_done_is_replaced(system: System, galaxies: str):
-    one = {"data_prefix": galaxies, "world_size": 2, "result_path": "results/same"}
-    arns = [system.start(**one), system.start(**one)]
+def test_a_result_path_in_use_is_refused_and_one_that_is_done_is_replaced(
+    system: System, galaxies: str, many_galaxies: str
+):
+    """At work for long enough that the other one begins meanwhile, however busy the machine is."""
+    long = {
+        "data_prefix": many_galaxies,
+        "world_size": 2,
+        "file_limit": 2,
+        "batch_size": 1,
+        "result_path": "results/same",
+    }
+    arns = [system.start(**long), system.start(**long)]
     described = sorted((system.cloud.wait_for(arn) for arn in arns), key=lambda d: d["status"])
     assert [d["status"] for d in described] == ["FAILED", "SUCCEEDED"]
     assert described[0]["error"] == "InvalidEvent"
@@ -168,7 +177,7 @@ def test_a_result_path_in_use_is_refused_and_one_that_is_done_is_replaced(system
     assert winner in message_of(described[0]["cause"])
     assert system.json("results/same/summary.json")["run_id"] == winner
 
-    later = system.run(**{**one, "world_size": 1, "file_limit": 2})
+    later = system.run(data_prefix=galaxies, world_size=1, file_limit=2, result_path="results/same")
     expect_success(later)
     assert system.json("results/same/summary.json")["run_id"] == later["executionArn"].rpartition(":")[2]
     assert len(system.predictions("results/same")) == 24
