@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+
 from lambda_image.cost import Billed, Cost, cost
 from lambda_image.manifest import Assignment, predictions_key
 from lambda_image.metrics import Accuracy, accuracy
@@ -22,6 +24,7 @@ MB = 2**20
 SELF, STORAGE = "self", "storage"  # transports beside those of the communicator: rank 0's own part; by way of S3
 DIGEST_BYTES = 16
 NAMED_WARNINGS = 10  # about gathers that failed: one cause gives each rank a warning
+MAGNITUDES = (0, 40)  # of anything a survey measures; what stands for a missing one lies outside
 
 
 @dataclass
@@ -229,7 +232,7 @@ def summarise(
     others = [Billed(seconds=1.0, memory_mb=memory_size_mb, puts=2, gets=len(manifest))] * 2
     complete = [record for record in records if record["error"] is None]
     lonely = [record["gather_error"] for record in records if record["gather_error"] is not None]
-    told = [f"no gather: {reason}" for reason in dict.fromkeys(lonely)]
+    told = [*_implausible(predictions), *(f"no gather: {reason}" for reason in dict.fromkeys(lonely))]
     return Summary(
         run_id=first.run_id,
         execution=first.execution,
@@ -250,6 +253,18 @@ def summarise(
         cost=cost([*ranks, *others], len(manifest), wall_s, with_rendezvous=first.fmi_enabled),
         warnings=[*warnings, *told[:NAMED_WARNINGS]],
     )
+
+
+def _implausible(predictions: Predictions) -> list[str]:
+    low, high = MAGNITUDES
+    outside = np.flatnonzero(((predictions.magnitudes < low) | (predictions.magnitudes > high)).any(axis=1))
+    if not len(outside):
+        return []
+    return [
+        f"magnitudes outside {low} to {high} in {len(outside)} of {len(predictions)} galaxies (-9999 often marks a "
+        f"missing one): their redshifts mean nothing, and the accuracy counts them; the first is row "
+        f"{predictions.row[outside[0]]} of {predictions.source[outside[0]]}"
+    ]
 
 
 def _billed(record: Record) -> Billed:

@@ -65,6 +65,8 @@ class Execution:
         if "combined_data.json" in self.objects and "summary.json" in self.objects:
             summary, records = (json.loads(self.objects[f"{name}.json"]) for name in ("summary", "combined_data"))
             show(run_tables(summary, records))
+            for warning in summary["warnings"]:
+                say(f"warning: {warning}")
         if self.objects:
             try:
                 out.write(self.objects)

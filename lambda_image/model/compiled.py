@@ -80,7 +80,7 @@ def find(
     folder = folder_of(checkpoint, device)
 
     def unfit(why: str) -> CheckpointError:
-        command = "cosmicai compile"
+        command = f"cosmicai compile --model {checkpoint}"
         command += "" if device == "cpu" else f" --device {device}"
         command += "" if precision == "float32" else f" --{precision}"
         return CheckpointError(

@@ -57,6 +57,15 @@ def test_ranks_infer_by_the_compiled_engine(tmp_path: Path):
         assert 0 < np.abs(answers - expected).max() <= 2e-3, name
 
 
+def test_what_a_summary_warns_of_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    (file,) = write_galaxies(tmp_path / "data", 1, 20).iterdir()
+    galaxies = read_partition(file)
+    galaxies.magnitudes[5, 1] = -9999
+    write_partition(file, galaxies.images, galaxies.magnitudes, galaxies.redshifts)
+    assert demo(tmp_path / "out", "--world-size", 1, "--data", file) == 0
+    assert "warning: magnitudes outside 0 to 40 in 1 of 20 galaxies" in capfd.readouterr().out
+
+
 def test_a_run_that_fails_leaves_what_it_has(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     data, out = write_galaxies(tmp_path / "data", 1, 20), tmp_path / "out"
     nothing = np.full((1, 5, 32, 32), np.nan, np.float32)

@@ -121,6 +121,17 @@ def test_the_message_is_found_in_a_cause():
     assert message_of('["a list"]') == '["a list"]'
 
 
+def test_a_magnitude_that_stands_for_a_missing_one_is_a_warning_and_keeps_its_row():
+    found = predictions(20)
+    found.magnitudes[7, 2] = -9999
+    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
+    summary = summarise(manifest(), [record(0), record(1)], found, [], **given)
+    (warning,) = summary.warnings
+    assert "outside 0 to 40 in 1 of 20 galaxies" in warning
+    assert warning.endswith(f"row {found.row[7]} of {found.source[7]}")
+    assert summary.samples == summary.accuracy.samples == 20
+
+
 def test_why_there_was_no_gather_is_a_warning_once():
     records = [{**record(rank, transport="storage"), "gather_error": "no server at h:1"} for rank in (0, 1)]
     given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512, "warnings": ["w"]}

@@ -71,9 +71,9 @@ def test_what_is_not_there_is_said_to_be_made(tmp_path):
 @pytest.mark.parametrize(
     ("precision", "device", "command"),
     [
-        ("float32", "cpu", "cosmicai compile"),
-        ("int8", "cpu", "cosmicai compile --int8"),
-        ("bf16", "cuda", "cosmicai compile --device cuda --bf16"),
+        ("float32", "cpu", "cosmicai compile --model .*model.safetensors"),
+        ("int8", "cpu", "cosmicai compile --model .*model.safetensors --int8"),
+        ("bf16", "cuda", "cosmicai compile --model .*model.safetensors --device cuda --bf16"),
     ],
 )
 def test_each_is_made_by_a_command_of_its_own(tmp_path, precision, device, command):
