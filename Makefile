@@ -57,6 +57,7 @@ clean:
 # The stamp files remember what was installed; a change of pyproject.toml installs anew.
 .venv/torch: pyproject.toml
 	@echo 'installing into .venv (about a minute)'
+	@test -d .venv || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo '$(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12'; exit 1; }
 	@test -d .venv || $(PYTHON) -m venv .venv
 	@$(if $(TORCH_INDEX),$(BIN)/pip install --quiet --retries 1 --no-deps --index-url $(TORCH_INDEX) $(TORCH) || echo 'no CPU build of PyTorch from its own index; pip takes what it finds')
 	@touch $@
