@@ -1,3 +1,5 @@
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,27 @@ def test_without_an_endpoint_it_says_how_to_name_one(tmp_path: Path, capsys, mon
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     assert main(["invoke", "--out", str(tmp_path / "out")]) == 1
     assert "AWS_ENDPOINT_URL" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:4599", "http://a b", "http://127.0.0.1:99999"])
+def test_what_is_no_url_is_refused_with_an_example(url: str, tmp_path: Path, capsys):
+    assert main(["invoke", "--endpoint-url", url, "--out", str(tmp_path / "out")]) == 1
+    told = f"cosmicai: InvalidEvent: --endpoint-url is {url}; allowed: a URL such as http://127.0.0.1:4566\n"
+    assert capsys.readouterr().err == told
+
+
+def test_an_endpoint_that_is_something_else_is_told_in_one_line(tmp_path: Path, capsys):
+    (tmp_path / "input.json").write_text('{"bucket": "b"}')
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        given = ["invoke", "--endpoint-url", url]
+        assert main([*given, str(tmp_path / "input.json"), "--out", str(tmp_path / "out")]) == 1
+        assert main([*given, "--data", __file__, "--out", str(tmp_path / "out")]) == 1
+        server.shutdown()
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("cosmicai")]
+    assert len(told) == 2
+    assert all(f"{url} refuses" in line for line in told)
 
 
 def test_an_endpoint_that_does_not_answer_is_named(tmp_path: Path, capsys):
