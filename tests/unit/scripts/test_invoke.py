@@ -1,3 +1,6 @@
+import os
+import shutil
+import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -53,3 +56,24 @@ def test_an_endpoint_that_does_not_answer_is_named(tmp_path: Path, capsys):
     url = "http://127.0.0.1:9"  # discard: nobody listens there
     assert main(["invoke", str(tmp_path / "input.json"), "--endpoint-url", url, "--out", str(tmp_path / "out")]) == 1
     assert f"{url} does not answer" in capsys.readouterr().err
+
+
+def test_the_shell_script_takes_paths_from_the_callers_folder(tmp_path: Path):
+    script = Path(__file__).parents[3] / "scripts" / "invoke.sh"
+    repository, caller = tmp_path / "a repository", tmp_path / "caller"
+    for folder in (repository / "scripts", repository / ".venv" / "bin", caller):
+        folder.mkdir(parents=True)
+    shutil.copy(script, repository / "scripts")
+    command = repository / ".venv" / "bin" / "cosmicai"
+    command.write_text('#!/bin/sh\npwd\necho "$AWS_ENDPOINT_URL $*"\n')
+    command.chmod(0o755)
+    environ = {"PATH": os.environ["PATH"]}
+    answer = subprocess.run(
+        ["../a repository/scripts/invoke.sh", "--data", "galaxies.pt"],
+        cwd=caller,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert answer.stdout.splitlines() == [str(caller), "http://127.0.0.1:4566 invoke --data galaxies.pt"]
