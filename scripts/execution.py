@@ -21,6 +21,7 @@ from scripts.endpoint import Endpoint
 from scripts.galaxies import Mixture, render
 from scripts.result_folder import ResultFolder
 from scripts.tables import run_tables
+from scripts.words import counted
 
 TABLE_WIDTH = 110  # where the output is no terminal, which would know its own
 STATE_MACHINE = "redshift"
@@ -73,7 +74,7 @@ class Execution:
             except OSError as error:
                 problem = f"the results could not be written to --out {out.given}: {error.strerror}"
                 raise InvalidEvent(problem) from error
-            say(f"{len(self.objects)} result objects in {out.given}/")
+            say(f"{counted(len(self.objects), 'result object')} in {out.given}/")
         status = self.described["status"]
         if status == "SUCCEEDED":
             return 0
