@@ -29,7 +29,7 @@ def run_tables(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]])
         title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
     )
     for name in RANK_COLUMNS:
-        ranks.add_column(name, justify="left" if name == "transport" else "right", vertical="bottom")
+        ranks.add_column(name, justify="left" if name == "transport" else "right")
     for record in records:
         phases = record["phases"]
         ranks.add_row(
