@@ -13,6 +13,7 @@ from scripts.execution import SAMPLE_GALAXIES, SAMPLE_PARTITIONS
 from scripts.local_cloud import local_cloud
 from scripts.progress import RunProgress
 from scripts.result_folder import result_folder
+from scripts.words import counted
 
 HELP = "run everything on this machine: ranks find each other and predict redshifts"
 EXAMPLE = "cosmicai demo --world-size 8 --data my_galaxies.pt --model my_checkpoint.pt"
@@ -40,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
             with local_cloud(args.world_size, progress.show, environ) as cloud:
                 progress.say(f"rendezvous server on {cloud.rendezvous_endpoint}, AWS endpoint on {cloud.endpoint_url}")
                 if ignored:
-                    progress.say(f"{len(files)} partitions in {args.data}; other things in it, ignored: {ignored}")
+                    found = f"{counted(len(files), 'partition')} in {args.data}"
+                    progress.say(f"{found}; other things in it, ignored: {ignored}")
                 if not files:  # while the workers start
                     files = execution.sample(Path(scratch) / "partitions")
                     progress.say(f"{SAMPLE_GALAXIES:,} sample galaxies in {SAMPLE_PARTITIONS} partitions")

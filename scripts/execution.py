@@ -21,10 +21,12 @@ from scripts.endpoint import Endpoint
 from scripts.galaxies import Mixture, render
 from scripts.result_folder import ResultFolder
 from scripts.tables import run_tables
+from scripts.words import counted
 
 TABLE_WIDTH = 110  # where the output is no terminal, which would know its own
 STATE_MACHINE = "redshift"
 SAMPLE_GALAXIES, SAMPLE_PARTITIONS, SAMPLE_SEED = 4096, 8, 0
+MAX_RANKS = 128  # each a process of one machine: 470 MB with PyTorch (measured), so 60 GB together
 
 
 def add_arguments(parser: argparse.ArgumentParser, out: Path) -> None:
@@ -47,8 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser, out: Path) -> None:
 
 def check_arguments(args: argparse.Namespace) -> None:
     """Raises InvalidEvent that names the argument."""
-    if args.world_size < 1:
-        raise InvalidEvent(f"--world-size is {args.world_size}; allowed: a whole number from 1")
+    if not 1 <= args.world_size <= MAX_RANKS:
+        allowed = f"a whole number from 1 to {MAX_RANKS}, as each rank is a process of one machine"
+        raise InvalidEvent(f"--world-size is {args.world_size}; allowed: {allowed}")
     if not 1 <= args.batch_size <= MAX_BATCH_SIZE:
         raise InvalidEvent(f"--batch-size is {args.batch_size}; allowed: a whole number from 1 to {MAX_BATCH_SIZE}")
 
@@ -73,7 +76,7 @@ class Execution:
             except OSError as error:
                 problem = f"the results could not be written to --out {out.given}: {error.strerror}"
                 raise InvalidEvent(problem) from error
-            say(f"{len(self.objects)} result objects in {out.given}/")
+            say(f"{counted(len(self.objects), 'result object')} in {out.given}/")
         status = self.described["status"]
         if status == "SUCCEEDED":
             return 0
@@ -119,13 +122,15 @@ def where(data: Path | None, files: Sequence[Path], prefix: str) -> dict[str, st
 
 def partition_files(data: Path) -> tuple[list[Path], int]:
     """The partitions that `data` is or holds, in natural order, and how many other things lie beside them."""
+    if not data.exists():
+        raise InvalidEvent(f"--data {data} does not exist: name a dataset, or a folder of partitions")
     if data.is_file():
         return [data], 0
-    found = list(data.iterdir()) if data.is_dir() else []
+    found = list(data.iterdir())
     files = [file for file in found if file.suffix.lower() in PARTITION_SUFFIXES and file.is_file()]
     if not files:
         raise InvalidEvent(
-            f"--data {data} is neither a dataset nor a folder with files in {', '.join(PARTITION_SUFFIXES)}"
+            f"--data {data} is a folder that holds no datasets: no files in {', '.join(PARTITION_SUFFIXES)}"
         )
     return sorted(files, key=lambda file: natural_order(file.name)), len(found) - len(files)
 

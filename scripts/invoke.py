@@ -5,10 +5,14 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from botocore.exceptions import BotoCoreError
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+from botocore.parsers import ResponseParserError
 
 from lambda_image.errors import InvalidEvent
 from scripts import execution
@@ -20,6 +24,7 @@ HELP = "run on a local AWS endpoint that is up (docker compose --profile serve u
 EXAMPLE = "cosmicai invoke --endpoint-url http://127.0.0.1:4566 --data my_galaxies.pt"
 
 BUCKET, PREFIX = "cosmicai-invoke", "data"
+SAID_CHARACTERS = 300  # of an answer that may be a web page
 READY_TIMEOUT_S = 120.0  # until a container per rank has started, with as much CPU as a Lambda of its size has
 
 
@@ -37,14 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     execution.check_arguments(args)
-    if not args.endpoint_url:
-        raise InvalidEvent("no endpoint is named: give --endpoint-url or set AWS_ENDPOINT_URL")
-    endpoint = Endpoint(args.endpoint_url)
+    endpoint = endpoint_at(args.endpoint_url)
     progress = RunProgress(sys.stdout, [])  # what the ranks log stays with them
     with result_folder(args.out) as out, tempfile.TemporaryDirectory(prefix="cosmicai-") as scratch:
         try:
             if args.input:
                 execution_input = read_input(args.input)
+                check_bucket(endpoint, execution_input, args.input)
             else:
                 execution_input = _upload(endpoint, args, Path(scratch))
                 progress.say(f"{args.data or 'sample galaxies'} uploaded to {args.endpoint_url}")
@@ -56,7 +60,36 @@ def run(args: argparse.Namespace) -> int:
             ended = execution.execute(endpoint, machine, "invoke", execution_input)
         except BotoCoreError as error:
             raise EndpointError(f"{args.endpoint_url} does not answer: {error}") from error
+        except (ClientError, Boto3Error, ResponseParserError) as error:
+            said = " ".join(str(error).split())[:SAID_CHARACTERS]
+            raise EndpointError(f"{args.endpoint_url} refuses: {said} (is it a local AWS endpoint of ours?)") from error
         return ended.report(out, progress.say)
+
+
+def endpoint_at(url: str | None) -> Endpoint:
+    if not url:
+        raise InvalidEvent("no endpoint is named: give --endpoint-url or set AWS_ENDPOINT_URL")
+    endpoint = Endpoint(url)
+    try:
+        _ = urlsplit(url).port  # raises beyond 65535, as botocore does only when it connects
+        endpoint.client("s3")
+    except ValueError as error:
+        raise InvalidEvent(f"--endpoint-url is {url}; allowed: a URL such as http://127.0.0.1:4566") from error
+    return endpoint
+
+
+def check_bucket(endpoint: Endpoint, execution_input: Mapping[str, Any], file: Path) -> None:
+    """Raises InvalidEvent if the input in `file` names a bucket that is not on the endpoint."""
+    bucket = execution_input.get("bucket") or execution_input["bucket_name"]
+    try:
+        endpoint.client("s3").head_bucket(Bucket=bucket)
+    except ParamValidationError as error:
+        raise InvalidEvent(f"{file}: {bucket!r} is not a bucket's name") from error
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "404":
+            raise
+        where = f"{endpoint.endpoint_url} has no bucket {bucket!r}"
+        raise InvalidEvent(f"{where}: create it and upload the data, or name another in {file}") from error
 
 
 def _upload(endpoint: Endpoint, args: argparse.Namespace, scratch: Path) -> dict[str, Any]:

@@ -4,12 +4,29 @@ import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TextIO
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 PLAIN_INTERVAL_S = 1.0  # between two plain lines about the same phase of a rank
+ECHO_COLUMNS = (
+    4  # for the ^C of a terminal, twice: at the end of a full line it takes a new one, and that is not cleared
+)
+
+
+class Bars(Progress):
+    def get_renderable(self) -> RenderableType:
+        return Narrowed(super().get_renderable())
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    bars: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from console.render(self.bars, options.update_width(options.max_width - ECHO_COLUMNS))
 
 
 class RunProgress:
@@ -25,7 +42,7 @@ class RunProgress:
         self._bars: Progress | None = None
         self._tasks: dict[int, TaskID] = {}
         if self._console.is_terminal:
-            self._bars = Progress(
+            self._bars = Bars(
                 TextColumn("rank {task.fields[rank]}"),
                 TextColumn("{task.fields[phase]:<10}"),
                 BarColumn(bar_width=None),

@@ -8,6 +8,7 @@ import numpy as np
 from lambda_image.errors import InvalidEvent
 from lambda_image.partition import FileFormat, write_partition
 from scripts.galaxies import Mixture, load_catalogue, render
+from scripts.words import counted
 
 FORMATS: dict[str, FileFormat] = {".pt": "pt", ".safetensors": "safetensors"}
 
@@ -34,11 +35,15 @@ def run(args: argparse.Namespace) -> int:
     file_format = FORMATS.get(args.out.suffix.lower())
     if file_format is None:
         raise InvalidEvent(f"{args.out} must end in {' or '.join(FORMATS)}, which decides the format of the dataset")
+    if args.out.exists():
+        raise InvalidEvent(f"{args.out} exists: remove it, or name another file")
+    if not args.out.absolute().parent.is_dir():
+        raise InvalidEvent(f"{args.out} would be in a folder that does not exist: make it, or name another")
     rng = np.random.default_rng(args.seed)
     magnitudes, redshifts = (
         load_catalogue(args.catalogue) if args.catalogue else Mixture.shipped().draw(args.count, rng)
     )
     images = render(magnitudes, rng)
     write_partition(args.out, images, magnitudes, redshifts, file_format=file_format)
-    print(f"{len(images)} galaxies in {args.out} ({args.out.stat().st_size / 1e6:.1f} MB)")
+    print(f"{counted(len(images), 'galaxy', 'galaxies')} in {args.out} ({args.out.stat().st_size / 1e6:.1f} MB)")
     return 0

@@ -7,7 +7,11 @@ import tempfile
 from pathlib import Path
 
 from lambda_image.errors import InvalidEvent
-from lambda_image.partition import ROW_BYTES, FileFormat, open_partition, write_partition
+from lambda_image.manifest import deal
+from lambda_image.partition import ROW_BYTES, FileFormat, open_partition, read_partition, write_partition
+from scripts.words import counted
+
+OVERHEAD_BYTES = 2048  # of a file beside its rows: a .pt has 1.5 kB
 
 HELP = "cut a dataset into partitions of about the same size, for the ranks of a run"
 EXAMPLE = "cosmicai split galaxies.safetensors --size-mb 25 --out partitions/"
@@ -15,7 +19,7 @@ EXAMPLE = "cosmicai split galaxies.safetensors --size-mb 25 --out partitions/"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, help="a .pt (pickled TensorDataset) or .safetensors file of galaxies")
-    parser.add_argument("--size-mb", type=float, default=25.0, help="size of each file, in 10^6 bytes")
+    parser.add_argument("--size-mb", type=float, default=25.0, help="size of each file at most, in 10^6 bytes")
     parser.add_argument("--format", choices=("safetensors", "pt"), default="safetensors", help="format of the files")
     parser.add_argument(
         "--out", type=Path, required=True, help="a new or empty directory, for 1.safetensors, 2..., ..."
@@ -28,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dataset.is_dir():
         raise InvalidEvent(f"{args.dataset} is a folder: give one dataset file")
     files, rows = split(args.dataset, args.out, args.size_mb, args.format)
-    print(f"{rows:,} galaxies in {files} files in {args.out}")
+    print(f"{counted(rows, 'galaxy', 'galaxies')} in {counted(files, 'file')} in {args.out}")
     return 0
 
 
@@ -40,21 +44,20 @@ def split(dataset: Path, out: Path, size_mb: float, file_format: FileFormat) -> 
     out = out.resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InvalidEvent(f"--out {out} exists and is not an empty directory: other partitions would mix with these")
-    rows_per_file = max(1, int(size_mb * 1e6) // ROW_BYTES)
-    stream = open_partition(dataset)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    if not out.parent.is_dir():
+        raise InvalidEvent(f"--out {out} would be in a folder that does not exist: make it, or name another")
+    rows = len(open_partition(dataset))
+    rows_per_file = max(1, (int(size_mb * 1e6) - OVERHEAD_BYTES) // ROW_BYTES)
+    shares = deal(range(rows), math.ceil(rows / rows_per_file))
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
-        first = files = 0
-        for files, images in enumerate(stream.images(rows_per_file), start=1):
-            rows = slice(first, first + len(images))
-            redshifts = None if stream.redshifts is None else stream.redshifts[rows]
-            path = partial / f"{files}.{file_format}"
-            write_partition(path, images, stream.magnitudes[rows], redshifts, file_format=file_format)
-            first += len(images)
+        for number, share in enumerate(shares, start=1):
+            part = read_partition(dataset, rows=(share[0], share[-1] + 1))
+            path = partial / f"{number}.{file_format}"
+            write_partition(path, part.images, part.magnitudes, part.redshifts, file_format=file_format)
         partial.chmod(0o755)  # mkdtemp's is private
         partial.replace(out)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    return files, first
+    return len(shares), rows

@@ -3,44 +3,48 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-RANK_COLUMNS = (
+from scripts.words import counted
+
+RANK_COLUMNS = (  # in two lines where that spares width: they fit a terminal of 80 columns
     "rank",
     "samples",
-    "cold start",
+    "cold\nstart",
     "download",
-    "inference",
-    "samples/s",
+    "infer",
+    "samples\nper s",
     "gather",
     "transport",
-    "peak memory",
+    "peak\nmemory",
 )
 
 
 def run_tables(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> RenderableType:
     """Per rank and in total, of `summary.json` and `combined_data.json`."""
-    ranks = Table(title=f"run {summary['run_id']}: {summary['status']}", title_justify="left")
-    retried = any(record["attempt"] > 0 for record in records)
-    for name in (*RANK_COLUMNS, *(["attempt"] if retried else [])):
+    title = f"run {summary['run_id']}: {summary['status']}"
+    ranks = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
+    )
+    for name in RANK_COLUMNS:
         ranks.add_column(name, justify="left" if name == "transport" else "right")
     for record in records:
         phases = record["phases"]
         ranks.add_row(
             str(record["rank"]),
             f"{record['samples']:,}",
-            f"{phases['cold_start_s']:.2f} s",
-            f"{phases['download_s']:.2f} s",
-            f"{phases['inference_s']:.2f} s",
+            _seconds(phases["cold_start_s"]),
+            _seconds(phases["download_s"]),
+            _seconds(phases["inference_s"]),
             f"{record['sample_persec']:.0f}",
-            f"{phases['gather_s']:.2f} s",
+            _seconds(phases["gather_s"]),
             record["transport"],
             f"{record['total_process_memory (MB)']:.0f} MB",
-            *([str(record["attempt"] + 1)] if retried else []),
         )
     totals = Table(show_header=False, box=None)
-    for name, value in _totals(summary):
+    for name, value in (*_totals(summary), *_attempts(records)):
         totals.add_row(name, value)
     return Group(ranks, totals)
 
@@ -49,7 +53,8 @@ def _totals(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = [
         (
             "galaxies",
-            f"{summary['samples']:,} in {summary['partitions_completed']} of {summary['partitions']} partitions",
+            f"{summary['samples']:,} in {summary['partitions_completed']} of "
+            + counted(summary["partitions"], "partition"),
         ),
         ("parts gathered", ", ".join(f"{count} {name}" for name, count in summary["transports"].items())),
         *(
@@ -62,6 +67,15 @@ def _totals(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
     rows += [("failed", f"rank {f['rank']}: {f['error']}: {f['cause']}") for f in summary["failed_ranks"]]
     return rows
+
+
+def _attempts(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    again = [f"rank {record['rank']} (attempt {record['attempt'] + 1})" for record in records if record["attempt"] > 0]
+    return [("tried again", ", ".join(again))] if again else []
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f} s" if value < 100 else f"{value:.0f} s"
 
 
 def _measure(value: float | None) -> str:

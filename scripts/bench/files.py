@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +21,15 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--picture", type=Path, metavar="FILE", help="a chart, .svg or .png (needs matplotlib)")
 
 
-def check_files(figures: Path | None, picture: Path | None) -> None:
-    """Before minutes of measuring, not after."""
+def check_files(figures: Path | None, picture: Path | None, find: Callable[[str], object | None] = find_spec) -> None:
+    """Before minutes of measuring, not after. `find`: a package, or None where it is not installed."""
     for flag, file in (("--json", figures), ("--picture", picture)):
         if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
             raise InvalidEvent(f"{flag} {file} cannot be written: it must be a file in a folder that exists")
     if picture is not None and picture.suffix not in PICTURES:
         raise InvalidEvent(f"--picture {picture}: its name must end in {' or '.join(PICTURES)}")
+    if picture is not None and find("matplotlib") is None:
+        raise InvalidEvent(f"--picture {picture} needs matplotlib: pip install 'cosmicai[bench]' installs it")
 
 
 def write_files(

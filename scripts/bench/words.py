@@ -3,10 +3,18 @@
 from scripts.bench.rounds import Spread
 
 
-def in_words(figure: Spread) -> str:
+def in_words(figure: Spread, between: str = " ") -> str:
     if figure.low == figure.high:
-        return _number(figure.median)
-    return f"{_number(figure.median)} ({_number(figure.low)}-{_number(figure.high)})"
+        return middle(figure)
+    return f"{middle(figure)}{between}({_number(figure.low)}-{_number(figure.high)})"
+
+
+def in_two_lines(figure: Spread) -> str:
+    return in_words(figure, "\n")
+
+
+def middle(figure: Spread) -> str:
+    return _number(figure.median)
 
 
 def _number(value: float) -> str:

@@ -106,7 +106,7 @@ def test_what_is_not_a_runs_result_is_not_overwritten(tmp_path: Path, capfd: pyt
     ("arguments", "words"),
     [
         (["--world-size", "0"], "--world-size is 0"),
-        (["--data", "nowhere"], "--data nowhere is neither"),
+        (["--data", "nowhere"], "--data nowhere does not exist"),
         (["--model", "nowhere.pt"], "nowhere.pt"),
         (["--model", "nowhere.safetensors"], "nowhere.safetensors"),
     ],

@@ -34,3 +34,14 @@ def test_a_run_that_fails_has_the_status_of_a_failure(system: System, tmp_path: 
     (tmp_path / "input.json").write_text(json.dumps({"bucket": BUCKET, "data_prefix": "nowhere"}))
     assert invoke(system, tmp_path / "out", tmp_path / "input.json") == 1
     assert "PartitionMissing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("bucket", "words"), [("nowhere", "has no bucket 'nowhere'"), ("a b", "not a bucket's name")])
+def test_an_unknown_bucket_is_told_in_one_line(system: System, tmp_path: Path, capsys, bucket: str, words: str):
+    (tmp_path / "input.json").write_text(json.dumps({"bucket": bucket}))
+    assert invoke(system, tmp_path / "out", tmp_path / "input.json") == 1
+    told = capsys.readouterr()
+    assert told.err.count("\n") == 1
+    assert words in told.err
+    assert "input.json" in told.err
+    assert not told.out

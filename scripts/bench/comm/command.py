@@ -57,7 +57,7 @@ def run(args: argparse.Namespace, plan: Plan | None = None) -> int:
     with BenchProgress(sys.stdout, plan.steps(operations)) as progress:
         measure(plan, operations, results, progress)
     report |= results.to_json()
-    console.print(result_tables(results))
+    console.print(result_tables(results, console))
     write_files(report, args.json, args.picture, draw, console)
     return tell_failures(results.failures)
 

@@ -1,17 +1,19 @@
 """The figures as tables for people."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
-from rich.console import Group, RenderableType
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from scripts.bench.comm.contenders import BARE, GLOO, INTO, OURS, PLAIN, RAW
 from scripts.bench.comm.measure import OTHER_WORK, SHARE, TIME, TIMES, Results, fastest
 from scripts.bench.comm.plan import in_bytes
-from scripts.bench.rounds import Series, spread
-from scripts.bench.words import in_words
+from scripts.bench.rounds import Series, Spread, spread
+from scripts.bench.words import in_two_lines, in_words, middle
 
 HOW = (
     "Milliseconds from the first rank's call until the last has its result (gather: until the root has all parts). "
@@ -21,29 +23,48 @@ HOW = (
     "Of raw, times Gloo: ours, bare, by rounds."
 )
 NOTHING = "-"
+ANY_WIDTH = 1000  # more than any of these tables takes
+
+Form = Callable[[Spread], str]
+MEDIANS = "Medians of the rounds, with the lowest and the highest."
+FORMS: Mapping[Form, str] = {  # the widest first
+    in_words: MEDIANS,
+    in_two_lines: MEDIANS,
+    middle: "Medians of the rounds. A wider terminal shows the lowest and the highest, too.",
+}
 
 
-def result_tables(results: Results) -> RenderableType:
+def result_tables(results: Results, console: Console) -> RenderableType:
+    """With as much of every figure as `console` has room for."""
+    for form in FORMS:
+        table = _table(results, form)
+        if Measurement.get(console, console.options.update_width(ANY_WIDTH), table).maximum <= console.width:
+            break
+    return Group(table, Text(FORMS[form] + _disturbance(results)))
+
+
+def _table(results: Results, form: Form) -> Table:
     table = Table(title="communicator", title_justify="left", caption=HOW, caption_justify="left")
-    for name in ("ranks", "operation", "per rank"):
+    table.box, table.show_edge, table.pad_edge, table.padding = SIMPLE_HEAD, False, False, (0, 1, 0, 0)
+    for name in ("ranks", "operation", "per\nrank"):
         table.add_column(name, justify="left" if name == "operation" else "right")
-    for name in ("raw", "Gloo", *(contender.name for contender in (PLAIN, INTO, BARE)), "of raw", "times Gloo"):
+    ours = (contender.name.replace(" ", "\n") for contender in (PLAIN, INTO, BARE))
+    for name in ("raw", "Gloo", *ours, "of\nraw", "times\nGloo"):
         table.add_column(name, justify="right")
     for _, group in groupby(results.series, key=_case):
-        _add_row(table, list(group))
-    notes = "Medians of the rounds, with the lowest and the highest." + _disturbance(results)
-    return Group(table, Text(notes))
+        _add_row(table, list(group), form)
+    return table
 
 
-def _add_row(table: Table, series: Sequence[Series]) -> None:
+def _add_row(table: Table, series: Sequence[Series], form: Form) -> None:
     world_size, operation, size = _case(series[0])
     cells = [str(world_size), operation, in_bytes(size) if size else NOTHING]
     for kind in (RAW, GLOO):
         rivals = [one for one in series if one.labels["kind"] == kind]
-        cells.append(_cell(fastest(rivals), TIME) if rivals else NOTHING)
+        cells.append(_cell(fastest(rivals), TIME, form) if rivals else NOTHING)
     ours = {one.labels["contender"]: one for one in series if one.labels["kind"] == OURS}
-    cells += [_cell(ours.get(contender.name), TIME) for contender in (PLAIN, INTO, BARE)]
-    cells += [_cell(ours.get(BARE.name), name) for name in (SHARE, TIMES)]
+    cells += [_cell(ours.get(contender.name), TIME, form) for contender in (PLAIN, INTO, BARE)]
+    cells += [_cell(ours.get(BARE.name), name, form) for name in (SHARE, TIMES)]
     table.add_row(*cells)
 
 
@@ -51,9 +72,9 @@ def _case(one: Series) -> tuple[int, str, int]:
     return one.labels["world_size"], one.labels["operation"], one.labels["size"]
 
 
-def _cell(one: Series | None, name: str) -> str:
+def _cell(one: Series | None, name: str, form: Form) -> str:
     figures = one.figures() if one is not None else {}
-    return in_words(figures[name]) if name in figures else NOTHING
+    return form(figures[name]) if name in figures else NOTHING
 
 
 def _disturbance(results: Results) -> str:

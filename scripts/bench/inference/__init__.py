@@ -2,7 +2,6 @@
 
 import argparse
 import importlib.util
-import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -16,9 +15,10 @@ from lambda_image import process
 from lambda_image.errors import InvalidEvent
 from lambda_image.model.compiled import DEVICES
 from lambda_image.settings import MAX_VCPUS, SHIPPED_MODEL
+from scripts.bench.files import add_file_arguments, check_files, write_files
 from scripts.bench.inference.contenders import NAMES, ONNX_RUNTIME, OPENVINO
 from scripts.bench.inference.measure import Results, measure
-from scripts.bench.inference.picture import SUFFIXES, draw
+from scripts.bench.inference.picture import draw
 from scripts.bench.inference.plan import QUICK, Plan
 from scripts.bench.inference.prepare import prepared
 from scripts.bench.inference.tables import result_tables
@@ -40,14 +40,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="cuda: PyTorch on a GPU")
     parser.add_argument("--threads", type=int, default=cpus, help="of each contender")
     parser.add_argument("--only", metavar="NAME,...", help=f"of {', '.join(NAMES['cpu'])}")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="all figures of every round")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="a chart, .svg or .png (needs matplotlib)")
+    add_file_arguments(parser)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, two batch sizes")
 
 
 def run(args: argparse.Namespace, plan: Plan | None = None) -> int:
     """`plan`: another one than the flags choose."""
-    _check(args)
+    if args.threads < 1:
+        raise InvalidEvent(f"--threads is {args.threads}; allowed: a whole number from 1")
+    check_files(args.json, args.picture)
     plan = plan or (QUICK if args.quick else Plan())
     plan = plan.for_a_gpu() if args.device == "cuda" else plan
     console = Console(width=None if sys.stdout.isatty() else TABLE_WIDTH, highlight=False)
@@ -72,27 +73,8 @@ def run(args: argparse.Namespace, plan: Plan | None = None) -> int:
         measure(plan, ready.names, ready.spec, results, progress)
     report |= results.to_json()
     console.print(result_tables(results))
-    if args.json is not None:
-        args.json.write_text(json.dumps(report, indent=1) + "\n")
-        say(f"figures in {args.json}")
-    if args.picture is not None:
-        try:
-            draw(report, args.picture)
-            say(f"picture in {args.picture}")
-        except ImportError as error:
-            say(f"no picture is drawn: {error}. pip install 'cosmicai[bench]' installs it")
+    write_files(report, args.json, args.picture, draw, console)
     return 0
-
-
-def _check(args: argparse.Namespace) -> None:
-    """Before minutes of measuring, not after."""
-    if args.threads < 1:
-        raise InvalidEvent(f"--threads is {args.threads}; allowed: a whole number from 1")
-    for flag, file in (("--json", args.json), ("--picture", args.picture)):
-        if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
-            raise InvalidEvent(f"{flag} {file} cannot be written: it must be a file in a folder that exists")
-    if args.picture is not None and args.picture.suffix not in SUFFIXES:
-        raise InvalidEvent(f"--picture {args.picture}: its name must end in {' or '.join(SUFFIXES)}")
 
 
 def _names(only: str | None, known: Sequence[str], say: Callable[[str], None]) -> list[str]:

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SUFFIXES = (".svg", ".png")
 SIZE_INCHES = (11, 4.5)
 
 Entry = Mapping[str, Any]  # one series in the JSON
 
 
-def draw(report: Mapping[str, Any], file: Path) -> None:
-    """ImportError without matplotlib."""
+def draw(report: Mapping[str, Any], file: Path) -> bool:
+    """Whether there was anything to draw, as there always is. ImportError without matplotlib."""
     from matplotlib.figure import Figure  # here: it takes half a second, and most runs draw nothing
 
     figure = Figure(figsize=SIZE_INCHES, layout="constrained")
@@ -31,6 +30,7 @@ def draw(report: Mapping[str, Any], file: Path) -> None:
     name = machine.get("gpu") or f"{machine['cpu']}, {machine['cores']} cores"
     figure.suptitle(f"{name}. Medians, with the lowest and the highest round")
     figure.savefig(file)
+    return True
 
 
 def best_of(entries: Sequence[Entry]) -> list[Entry]:

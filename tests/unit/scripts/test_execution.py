@@ -22,8 +22,13 @@ def test_one_dataset_is_itself(tmp_path: Path):
 
 def test_a_folder_without_partitions_is_refused(tmp_path: Path):
     (tmp_path / "3.pt").mkdir()
-    with pytest.raises(InvalidEvent, match="neither a dataset nor a folder"):
+    with pytest.raises(InvalidEvent, match="holds no datasets"):
         partition_files(tmp_path)
+
+
+def test_what_does_not_exist_is_said_not_to(tmp_path: Path):
+    with pytest.raises(InvalidEvent, match=r"nowhere\.pt does not exist"):
+        partition_files(tmp_path / "nowhere.pt")
 
 
 def test_a_dataset_is_split_by_rows_and_a_folder_by_file(tmp_path: Path):

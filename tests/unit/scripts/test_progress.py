@@ -1,4 +1,5 @@
 import io
+import re
 
 import pytest
 
@@ -69,3 +70,15 @@ def test_the_clock_of_a_bar_starts_with_the_run(monkeypatch: pytest.MonkeyPatch)
     assert task.elapsed is None
     with progress:
         assert task.elapsed is not None
+
+
+def test_the_bars_leave_room_for_the_echo_of_an_interrupt(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    out = io.StringIO()
+    with RunProgress(out, [100, 100]) as progress:
+        progress.show({"event": "phase", "rank": 1, "phase": "inference", "samples": 10, "samples_per_s": 99.6})
+    lines = [re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", line) for line in out.getvalue().splitlines()]
+    assert any("rank 1 inference" in line for line in lines)
+    assert max(map(len, lines)) == 76

@@ -5,8 +5,8 @@ from scripts.tables import run_tables
 from tests.unit.lambda_image.test_results import Failure, manifest, predictions, record
 
 
-def shown(summary, records) -> str:
-    console = Console(width=110, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+def shown(summary, records, width: int = 110) -> str:
+    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     console.print(run_tables(summary.to_json(), records))
     return console.export_text()
 
@@ -38,5 +38,18 @@ def test_a_rank_that_was_tried_again_is_seen():
     given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
     records = [record(0), {**record(1), "attempt": 1}]
     summary = summarise(manifest(), records, predictions(20), [], **given)
-    assert "attempt" in shown(summary, records)
+    assert "rank 1 (attempt 2)" in shown(summary, records)
     assert "attempt" not in shown(summary, [record(0), record(1)])
+
+
+def test_the_usual_terminal_has_room_for_every_heading_and_figure():
+    slow = {f"{name}_s": 12345.678 for name in ("cold_start", "download", "inference", "gather")}
+    large = {"samples": 123_456, "sample_persec": 12345.6, "total_process_memory (MB)": 12345.6}
+    records = [record(0), {**record(1), **large, "phases": {**record(1)["phases"], **slow}, "transport": "storage"}]
+    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
+    text = shown(summarise(manifest(), records, predictions(20), [], **given), records, width=80)
+    assert "…" not in text
+    headings, rows = text.partition("──")[::2]
+    for word in ("rank", "samples", "start", "download", "infer", "per s", "gather", "transport", "memory"):
+        assert word in headings.split("\n", 1)[1]
+    assert rows.splitlines()[2].split()[:2] == ["1", "123,456"]  # each rank in one line

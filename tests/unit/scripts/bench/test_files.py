@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from rich.console import Console
 
 from lambda_image.errors import InvalidEvent
 from scripts.bench.files import check_files, tell_failures, write_files
+from scripts.cli import main
 
 
 def written(picture: Path | None, figures: Path | None, drawn: bool | Exception) -> str:
@@ -39,10 +41,25 @@ def test_a_picture_has_a_known_ending(tmp_path: Path, name: str):
 
 
 def test_files_that_cannot_be_written_are_told_before_the_measurement(tmp_path: Path):
-    check_files(tmp_path / "bench.json", tmp_path / "bench.png")
+    check_files(tmp_path / "bench.json", tmp_path / "bench.png", find=lambda package: package)
     for file in (tmp_path, tmp_path / "none" / "bench.json"):
         with pytest.raises(InvalidEvent, match=r"--json .* cannot be written"):
             check_files(file, None)
+
+
+def test_that_matplotlib_is_missing_is_told_before_the_measurement(tmp_path: Path):
+    check_files(tmp_path / "bench.json", None, find=lambda package: None)
+    with pytest.raises(InvalidEvent, match=r"bench\.png needs matplotlib: pip install"):
+        check_files(None, tmp_path / "bench.png", find=lambda package: None)
+
+
+@pytest.mark.parametrize("benchmark", ["comm", "inference", "rendezvous"])
+def test_every_benchmark_looks_for_it(tmp_path: Path, benchmark: str, monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert main(["bench", benchmark, "--picture", str(tmp_path / "bench.png")]) == 1
+    told = capsys.readouterr()
+    assert "needs matplotlib" in told.err
+    assert not told.out
 
 
 def test_failures_are_told_and_make_the_exit_status(capsys: pytest.CaptureFixture[str]):

@@ -1,7 +1,7 @@
 import pytest
 
 from scripts.bench.rounds import Spread
-from scripts.bench.words import in_words
+from scripts.bench.words import in_two_lines, in_words, middle
 
 
 @pytest.mark.parametrize(
@@ -15,3 +15,9 @@ from scripts.bench.words import in_words
 )
 def test_figures_in_words(figure: Spread, words: str):
     assert in_words(figure) == words
+
+
+def test_where_there_is_less_room():
+    figure = Spread(5214.4, 999.6, 5400.0)
+    assert in_two_lines(figure) == "5,214\n(1,000-5,400)"
+    assert middle(figure) == "5,214"
