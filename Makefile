@@ -1,4 +1,4 @@
-# make demo | test | check | format | compose | images | sbom | lock | clean. Each sets up .venv by itself; nothing is needed before but Python and make.
+# make demo | test | check | coverage | format | compose | images | sbom | lock | clean. Each sets up .venv by itself; nothing is needed before but Python and make.
 
 PYTHON ?= python3
 # PyTorch's own index of CPU builds, asked on Linux only. `make TORCH_INDEX=` leaves it out: then pip's own index (or
@@ -8,9 +8,10 @@ TORCH := $(shell sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 BIN := .venv/bin
 WEIGHTS := lambda_image/model/redshift
 ENGINE := $(WEIGHTS).compiled/engine.json
-SOURCES := architecture bfloat16 compiler eager fast folding
+DECIDING := admission counts deadlines effects groups limits membership pairing probes protocol proxy_protocol registry relays settings
+SOURCES := architecture bfloat16 cxx eager fast folding
 
-.PHONY: demo test check format lint types clean compose images lock sbom
+.PHONY: demo test check coverage format lint types clean compose images lock sbom
 
 demo: .venv/demo $(ENGINE)
 	@$(BIN)/cosmicai demo
@@ -18,7 +19,12 @@ demo: .venv/demo $(ENGINE)
 test: .venv/dev
 	$(BIN)/python -m pytest
 
-check: .venv/dev lint types test
+check: .venv/dev lint types coverage test
+
+# Every branch of the server's files that decide is taken by an example; properties come on top of that.
+coverage: .venv/dev
+	$(BIN)/python -m pytest --quiet tests/unit/rendezvous_server -m 'not hypothesis' -p no:cacheprovider \
+		$(patsubst %,--cov=rendezvous_server.%,$(DECIDING)) --cov-branch --cov-fail-under=100 --cov-report=term:skip-covered
 
 lint: .venv/dev
 	$(BIN)/ruff format --check .

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lambda_image.data.partition import IMAGE, PartitionStream
+from lambda_image.data.predictions import Predictions
 from lambda_image.model.engine import Engine
-from lambda_image.partition import IMAGE, PartitionStream
-from lambda_image.predictions import Predictions
 from lambda_image.read_ahead import read_ahead
 from lambda_image.results import Work
 

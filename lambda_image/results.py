@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from lambda_image.cost import Billed, Cost, cost
+from lambda_image.data.predictions import Predictions
 from lambda_image.manifest import Assignment, predictions_key
 from lambda_image.metrics import Accuracy, accuracy
-from lambda_image.predictions import Predictions
 
 Record = dict[str, Any]
 

@@ -7,16 +7,16 @@ from pathlib import Path
 from lambda_image import process
 from lambda_image.address import Address
 from lambda_image.errors import InvalidEvent
-from lambda_image.model.compiled import DEVICES, ENGINE_NAMES, Device, EngineName
+from lambda_image.model import SHIPPED_MODEL
+from lambda_image.model.engine_files import DEVICES, ENGINE_NAMES, Device, EngineName
 
-SHIPPED_MODEL = Path(__file__).parent / "model" / "redshift.safetensors"
 MB_PER_VCPU = 1769  # Lambda gives one vCPU per so much memory,
 MAX_VCPUS = 6  # six at most
 SEGMENTS = range(88, 32768)  # bytes: what Linux takes for TCP_MAXSEG
 
 
 @dataclass(frozen=True)
-class Settings:
+class FunctionSettings:
     """`rendezvous_key` authenticates joins; it never appears in a repr or a log."""
 
     rendezvous_endpoint: Address | None
@@ -29,7 +29,7 @@ class Settings:
     device: Device = "cpu"
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
+    def from_environ(cls, environ: Mapping[str, str]) -> "FunctionSettings":
         """Raises InvalidEvent that names the variable."""
         memory_mb = _integer(environ, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 3008)
         cpus = min(process.usable_cpus(), MAX_VCPUS)

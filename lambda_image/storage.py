@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from lambda_image.byte_source import SeekableReader
+from lambda_image.data.byte_source import SeekableReader
 from lambda_image.errors import InvalidEvent, PartitionMissing, RunError, StorageUnavailable
 
 if TYPE_CHECKING:

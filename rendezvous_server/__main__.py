@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from rendezvous_server.log import Log, to_descriptor
 from rendezvous_server.server import RendezvousServer
-from rendezvous_server.settings import Settings, read_settings
+from rendezvous_server.settings import ServerSettings, read_settings
 
 SPARE_FILES = 64  # descriptors for everything that is not a client
 # Allocations between two garbage collections. A full one visits every connection, and next to no garbage is in cycles:
@@ -19,7 +19,7 @@ SPARE_FILES = 64  # descriptors for everything that is not a client
 GC_THRESHOLD = 100_000
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: ServerSettings) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -32,7 +32,7 @@ async def serve(settings: Settings) -> None:
     log.close()
 
 
-def within_file_limit(settings: Settings) -> Settings:
+def within_file_limit(settings: ServerSettings) -> ServerSettings:
     """Raises this process's limit of open files, or lowers the number of connections to what the system allows: a
     server without descriptors could not even refuse."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

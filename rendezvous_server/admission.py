@@ -7,24 +7,24 @@ from typing import Generic, TypeVar
 
 from rendezvous_server.limits import Limit
 
-C = TypeVar("C", bound=Hashable)
+ConnT = TypeVar("ConnT", bound=Hashable)
 
 IPV6_PREFIX = 64  # one host usually owns a whole /64, so a /64 counts as one address
 
 
-class Connections(Generic[C]):
+class Connections(Generic[ConnT]):
     """Counts connections in total and per address."""
 
     def __init__(self, at_most: int, per_address: int) -> None:
         self._at_most = at_most
         self._per_address = per_address
-        self._addresses: dict[C, str | None] = {}
+        self._addresses: dict[ConnT, str | None] = {}
         self._counts: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._addresses)
 
-    def add(self, connection: C, host: str | None) -> Limit | None:
+    def add(self, connection: ConnT, host: str | None) -> Limit | None:
         """The limit that leaves no room for it, if one does. None as host: where it comes from is told later."""
         if len(self._addresses) >= self._at_most:
             return Limit.CONNECTIONS
@@ -34,7 +34,7 @@ class Connections(Generic[C]):
             del self._addresses[connection]
         return limit
 
-    def locate(self, connection: C, host: str) -> Limit | None:
+    def locate(self, connection: ConnT, host: str) -> Limit | None:
         """The host of a connection that was added without; the limit that leaves no room for it, if one does."""
         address = counted_address(host)
         if self._counts[address] >= self._per_address:
@@ -43,7 +43,7 @@ class Connections(Generic[C]):
         self._counts[address] += 1
         return None
 
-    def remove(self, connection: C) -> None:
+    def remove(self, connection: ConnT) -> None:
         """Does nothing for a connection that was not added."""
         address = self._addresses.pop(connection, None)
         if address is not None:

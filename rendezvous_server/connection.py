@@ -2,15 +2,16 @@
 
 What a connection does is three moves: feed the protocol core, hand its events to the registry, perform the effects. The
 registry decides; `Connection.write` is the only place that writes to a transport, `Connection.finish` the only one that
-closes it. A relay that has been spliced goes on in relay.py, and comes back here to end.
+closes it. A relay that has been spliced goes on in splicing.py, and comes back here to end.
 """
 
 import asyncio
 import select
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 from rendezvous_server.effects import Effect, Outcome, Reject
+from rendezvous_server.log import Log
 from rendezvous_server.protocol import (
     Endpoint,
     HelloReceived,
@@ -26,15 +27,40 @@ from rendezvous_server.protocol import (
     ServerEvent,
 )
 from rendezvous_server.proxy_protocol import ProxyHeader
-
-if TYPE_CHECKING:
-    from rendezvous_server.server import RendezvousServer
+from rendezvous_server.registry import Registry
+from rendezvous_server.settings import ServerSettings
 
 # No client has so much to say at once: a join has less than 1 kB, a rank's other frames tens of bytes. Answering a
 # flood of pings would keep others waiting.
 LONGEST_READ_BYTES = 16 * 1024
 HUNG_UP = getattr(select, "POLLRDHUP", select.POLLHUP)  # the first, which half a close suffices for, is Linux's
 NOWHERE = Endpoint("0.0.0.0", 0)  # noqa: S104 - where a client was that is gone already
+
+
+class ConnectionOwner(Protocol):
+    """The server, as its connections use it."""
+
+    @property
+    def settings(self) -> ServerSettings: ...
+    @property
+    def registry(self) -> Registry["Connection"]: ...
+    @property
+    def log(self) -> Log: ...
+    @property
+    def connections(self) -> set["Connection"]: ...
+    @property
+    def probe_port(self) -> int:
+        """As ranks are told; 0: none."""
+
+    def now(self) -> float:
+        """Seconds of the event loop's clock."""
+
+    def make_nonce(self) -> bytes: ...
+    def perform(self, effects: Iterable[Effect["Connection"]]) -> None:
+        """Do what the registry asks for."""
+
+    def forget(self, connection: "Connection", dialect: str | None, outcome: Outcome) -> None:
+        """Count a connection that has ended, and let go of it."""
 
 
 class Connection(asyncio.Protocol):
@@ -46,7 +72,7 @@ class Connection(asyncio.Protocol):
     _endpoint: Endpoint
     _core: ServerConnection
 
-    def __init__(self, server: "RendezvousServer") -> None:
+    def __init__(self, server: ConnectionOwner) -> None:
         self._server = server
         self._since = server.now()
         self._proxy = ProxyHeader() if server.settings.proxy_protocol else None

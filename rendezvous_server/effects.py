@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from rendezvous_server.protocol import Endpoint, RejectCode
 
-C = TypeVar("C", bound=Hashable)  # a connection: anything that the caller can send to
+ConnT = TypeVar("ConnT", bound=Hashable)  # a connection: anything that the caller can send to
 
 
 class Outcome(StrEnum):
@@ -31,55 +31,55 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Send(Generic[C]):
+class Send(Generic[ConnT]):
     """The same bytes to each of these connections."""
 
-    to: Collection[C]
+    to: Collection[ConnT]
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Accept(Generic[C]):
+class Accept(Generic[ConnT]):
     """Tell this connection that it is a member; its group, if incomplete, ends after `expires_in_s`. `probed` is where
     its NAT probe came from, if it made one."""
 
-    connection: C
+    connection: ConnT
     expires_in_s: float
     probed: Endpoint | None
 
 
 @dataclass(frozen=True, slots=True)
-class Confirm(Generic[C]):
+class Confirm(Generic[ConnT]):
     """Tell this connection that its probe has been noted."""
 
-    connection: C
+    connection: ConnT
 
 
 @dataclass(frozen=True, slots=True)
-class Splice(Generic[C]):
+class Splice(Generic[ConnT]):
     """Tell both that they are connected, and pass on what either sends to the other."""
 
-    first: C
-    second: C
+    first: ConnT
+    second: ConnT
 
 
 @dataclass(frozen=True, slots=True)
-class Reject(Generic[C]):
+class Reject(Generic[ConnT]):
     """Tell this connection why not (if its dialect has words for it) and close it."""
 
-    connection: C
+    connection: ConnT
     code: RejectCode
     reason: str
     outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Close(Generic[C]):
+class Close(Generic[ConnT]):
     """Close these connections once what was sent to them is on its way; at once with `abort`."""
 
-    to: Collection[C]
+    to: Collection[ConnT]
     outcome: Outcome
     abort: bool = False
 
 
-Effect = Send[C] | Accept[C] | Confirm[C] | Splice[C] | Reject[C] | Close[C]
+Effect = Send[ConnT] | Accept[ConnT] | Confirm[ConnT] | Splice[ConnT] | Reject[ConnT] | Close[ConnT]

@@ -6,9 +6,9 @@ from typing import Generic
 
 from rendezvous_server.counts import Counts
 from rendezvous_server.deadlines import Deadlines
-from rendezvous_server.effects import C, Send
-from rendezvous_server.group import Group, Member, describe_ranks
+from rendezvous_server.effects import ConnT, Send
 from rendezvous_server.limits import Limit, Limits
+from rendezvous_server.membership import Group, GroupMember, describe_ranks
 from rendezvous_server.protocol import PING_FRAME, Endpoint, Join, RejectCode, encode_expired
 
 # After an announcement a group is quiet for this long per member told, so that announcing takes a twentieth of a core
@@ -17,13 +17,13 @@ from rendezvous_server.protocol import PING_FRAME, Endpoint, Join, RejectCode, e
 QUIET_PER_WRITE_S = 200e-6
 
 
-class Groups(Generic[C]):
+class Groups(Generic[ConnT]):
     def __init__(self, limits: Limits, counts: Counts) -> None:
         self.wake_at = inf  # when something falls due; perhaps too early, until `next` has counted anew
         self._limits = limits
         self._counts = counts
-        self._groups: dict[str, Group[C]] = {}
-        self._members: dict[C, Member[C]] = {}
+        self._groups: dict[str, Group[ConnT]] = {}
+        self._members: dict[ConnT, GroupMember[ConnT]] = {}
         self._incomplete: Deadlines[str] = Deadlines(limits.group_timeout_s)
         self._pings: Deadlines[str] = Deadlines(limits.ping_interval_s)
         self._announce_at: dict[str, float] = {}  # groups with news, and when it goes out
@@ -36,7 +36,7 @@ class Groups(Generic[C]):
         return len(self._incomplete)
 
     @property
-    def members(self) -> list[C]:
+    def members(self) -> list[ConnT]:
         return list(self._members)
 
     def has(self, run_id: str, rank: int, attempt: int) -> bool:
@@ -55,7 +55,7 @@ class Groups(Generic[C]):
             return RejectCode.LIMIT, f"the server is full: {len(self._groups)} groups"
         return None
 
-    def add(self, connection: C, join: Join, observed: Endpoint, now: float) -> C | None:
+    def add(self, connection: ConnT, join: Join, observed: Endpoint, now: float) -> ConnT | None:
         """A new member; the connection of the older attempt that it replaces is none any more."""
         group = self._groups.get(join.run_id) or self._found(join, now)
         member, former = group.add(connection, join, observed, now)
@@ -72,7 +72,7 @@ class Groups(Generic[C]):
         """Seconds until this group expires; 0 if it does not, being complete."""
         return self._incomplete.left(run_id, now)
 
-    def forget(self, connection: C, now: float) -> bool:
+    def forget(self, connection: ConnT, now: float) -> bool:
         """Whether it was a member."""
         member = self._members.pop(connection, None)
         if member is None:
@@ -85,13 +85,13 @@ class Groups(Generic[C]):
             self._dissolve(group)
         return True
 
-    def heard(self, connection: C, now: float) -> None:
+    def heard(self, connection: ConnT, now: float) -> None:
         """Bytes came: a sign of life."""
         member = self._members.get(connection)
         if member is not None:
             member.heard = now
 
-    def take_expired(self, now: float) -> Iterator[tuple[list[C], bytes]]:
+    def take_expired(self, now: float) -> Iterator[tuple[list[ConnT], bytes]]:
         """The members of every group that was not complete in time, none any more, and what they are told."""
         for run_id in self._incomplete.take_due(now):
             group = self._groups[run_id]
@@ -104,7 +104,7 @@ class Groups(Generic[C]):
             was = f"{describe_ranks(missing)} of {group.world_size} did not join run {run_id!r}"
             yield members, encode_expired(missing, f"{was} within {self._limits.group_timeout_s:g} s")
 
-    def take_mute(self, now: float) -> Iterator[C]:
+    def take_mute(self, now: float) -> Iterator[ConnT]:
         """Members that left several pings unanswered, none any more; looked for when their group is due for a ping."""
         for run_id in self._pings.due(now):
             for member in list(self._groups[run_id].members.values()):
@@ -112,12 +112,12 @@ class Groups(Generic[C]):
                     self.forget(member.connection, now)
                     yield member.connection
 
-    def ping(self, now: float) -> Iterator[Send[C]]:
+    def ping(self, now: float) -> Iterator[Send[ConnT]]:
         for run_id in list(self._pings.take_due(now)):
             self._pings.add(run_id, now)
             yield Send([member.connection for member in self._groups[run_id].members.values()], PING_FRAME)
 
-    def announce(self, now: float) -> Iterator[Send[C]]:
+    def announce(self, now: float) -> Iterator[Send[ConnT]]:
         """What brings the members of every group with news up to date."""
         for run_id in [run_id for run_id, due in self._announce_at.items() if due <= now]:
             del self._announce_at[run_id]
@@ -131,20 +131,20 @@ class Groups(Generic[C]):
         self.wake_at = min(self._incomplete.next(), self._pings.next(), *self._announce_at.values())
         return self.wake_at
 
-    def _found(self, join: Join, now: float) -> Group[C]:
-        group: Group[C] = Group(join.run_id, join.world_size, now)
+    def _found(self, join: Join, now: float) -> Group[ConnT]:
+        group: Group[ConnT] = Group(join.run_id, join.world_size, now)
         self._groups[join.run_id] = group
         self._wake(self._incomplete.add(join.run_id, now))
         self._wake(self._pings.add(join.run_id, now))
         return group
 
-    def _dissolve(self, group: Group[C]) -> None:
+    def _dissolve(self, group: Group[ConnT]) -> None:
         del self._groups[group.run_id]
         self._incomplete.discard(group.run_id)
         self._pings.discard(group.run_id)
         self._announce_at.pop(group.run_id, None)
 
-    def _plan_announcement(self, group: Group[C], now: float) -> None:
+    def _plan_announcement(self, group: Group[ConnT], now: float) -> None:
         due = now if group.completion_untold else max(now, group.quiet_until)
         self._announce_at[group.run_id] = due = min(due, self._announce_at.get(group.run_id, inf))
         self._wake(due)

@@ -4,37 +4,37 @@ from math import inf
 from typing import Generic, NamedTuple
 
 from rendezvous_server.deadlines import Deadlines
-from rendezvous_server.effects import C
+from rendezvous_server.effects import ConnT
 
 
-class Waiter(NamedTuple, Generic[C]):
-    connection: C
+class PairingWaiter(NamedTuple, Generic[ConnT]):
+    connection: ConnT
     record: bytes  # its address, as its partner will read it
     since: float
 
 
-class Pairing(Generic[C]):
+class Pairing(Generic[ConnT]):
     """One connection at most waits under a name, and under one name only."""
 
     def __init__(self, timeout_s: float) -> None:
-        self._waiters: dict[bytes, Waiter[C]] = {}
-        self._names: dict[C, bytes] = {}
+        self._waiters: dict[bytes, PairingWaiter[ConnT]] = {}
+        self._names: dict[ConnT, bytes] = {}
         self._due: Deadlines[bytes] = Deadlines(timeout_s)
         self.next = self._due.next
 
     def __len__(self) -> int:
         return len(self._waiters)
 
-    def waiter(self, name: bytes) -> Waiter[C] | None:
+    def waiter(self, name: bytes) -> PairingWaiter[ConnT] | None:
         return self._waiters.get(name)
 
-    def wait(self, name: bytes, connection: C, record: bytes, now: float) -> float:
+    def wait(self, name: bytes, connection: ConnT, record: bytes, now: float) -> float:
         """Nobody waits under this name. When the wait ends."""
-        self._waiters[name] = Waiter(connection, record, now)
+        self._waiters[name] = PairingWaiter(connection, record, now)
         self._names[connection] = name
         return self._due.add(name, now)
 
-    def forget(self, connection: C) -> bool:
+    def forget(self, connection: ConnT) -> bool:
         """Whether it waited."""
         name = self._names.pop(connection, None)
         if name is None:
@@ -43,7 +43,7 @@ class Pairing(Generic[C]):
         self._due.discard(name)
         return True
 
-    def take_due(self, now: float = inf) -> list[C]:
+    def take_due(self, now: float = inf) -> list[ConnT]:
         connections = [self._waiters.pop(name).connection for name in self._due.take_due(now)]
         for connection in connections:
             del self._names[connection]

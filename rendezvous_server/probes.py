@@ -2,19 +2,19 @@
 
 from typing import Generic
 
-from rendezvous_server.effects import C
+from rendezvous_server.effects import ConnT
 from rendezvous_server.protocol import Endpoint
 
 
-class Probes(Generic[C]):
+class Probes(Generic[ConnT]):
     """Connections that have a nonce and have not asked for anything yet: a probe can still tell them something."""
 
     def __init__(self) -> None:
-        self._connections: dict[bytes, C] = {}
-        self._nonces: dict[C, bytes] = {}
-        self._seen: dict[C, Endpoint] = {}
+        self._connections: dict[bytes, ConnT] = {}
+        self._nonces: dict[ConnT, bytes] = {}
+        self._seen: dict[ConnT, Endpoint] = {}
 
-    def expect(self, connection: C, nonce: bytes) -> None:
+    def expect(self, connection: ConnT, nonce: bytes) -> None:
         self._connections[nonce] = connection
         self._nonces[connection] = nonce
 
@@ -26,7 +26,7 @@ class Probes(Generic[C]):
         self._seen[connection] = observed
         return True
 
-    def take(self, connection: C) -> Endpoint | None:
+    def take(self, connection: ConnT) -> Endpoint | None:
         """Where this connection's probe came from, if one came. None is expected any more."""
         nonce = self._nonces.pop(connection, None)
         if nonce is None:

@@ -21,7 +21,7 @@ from typing import Generic
 from rendezvous_server.admission import Connections, Rate
 from rendezvous_server.counts import Counts
 from rendezvous_server.deadlines import Deadlines
-from rendezvous_server.effects import Accept, C, Close, Confirm, Effect, Outcome, Reject, Send, Splice
+from rendezvous_server.effects import Accept, Close, Confirm, ConnT, Effect, Outcome, Reject, Send, Splice
 from rendezvous_server.groups import Groups
 from rendezvous_server.limits import Limit, Limits
 from rendezvous_server.pairing import Pairing
@@ -43,25 +43,25 @@ from rendezvous_server.relays import Relays
 CLOSING_REASON = "the rendezvous server shuts down"
 
 
-class Registry(Generic[C]):
+class Registry(Generic[ConnT]):
     def __init__(self, limits: Limits) -> None:
         self.wake_at = inf
         self.counts = Counts()
         self._limits = limits
-        self._connections: Connections[C] = Connections(limits.max_connections, limits.max_connections_per_address)
+        self._connections: Connections[ConnT] = Connections(limits.max_connections, limits.max_connections_per_address)
         self._request_rate = Rate(limits.join_burst, limits.join_rate)
-        self._silent: Deadlines[C] = Deadlines(limits.handshake_timeout_s)
-        self._probes: Probes[C] = Probes()  # of the silent
-        self._pairing: Pairing[C] = Pairing(limits.pairing_timeout_s)
-        self._groups: Groups[C] = Groups(limits, self.counts)
-        self._relays: Relays[C] = Relays(limits)
-        self._bereft: set[C] = set()  # were spliced to a connection that has dropped
-        self._closing: Deadlines[C] = Deadlines(limits.close_timeout_s)
+        self._silent: Deadlines[ConnT] = Deadlines(limits.handshake_timeout_s)
+        self._probes: Probes[ConnT] = Probes()  # of the silent
+        self._pairing: Pairing[ConnT] = Pairing(limits.pairing_timeout_s)
+        self._groups: Groups[ConnT] = Groups(limits, self.counts)
+        self._relays: Relays[ConnT] = Relays(limits)
+        self._bereft: set[ConnT] = set()  # were spliced to a connection that has dropped
+        self._closing: Deadlines[ConnT] = Deadlines(limits.close_timeout_s)
         self._drain_at: float | None = None  # set once the server shuts down
 
     # What connections do.
 
-    def connected(self, connection: C, host: str | None, now: float) -> list[Effect[C]]:
+    def connected(self, connection: ConnT, host: str | None, now: float) -> list[Effect[ConnT]]:
         """None as host: `located` follows."""
         limit = self._connections.add(connection, host)
         if limit is not None:
@@ -70,14 +70,14 @@ class Registry(Generic[C]):
         self._wake(self._silent.add(connection, now))
         return []
 
-    def located(self, connection: C, host: str, now: float) -> list[Effect[C]]:
+    def located(self, connection: ConnT, host: str, now: float) -> list[Effect[ConnT]]:
         limit = self._connections.locate(connection, host)
         if limit is None:
             return []
         self.counts.limits[limit] += 1
         return self.ended(connection, Outcome.LIMITED, now, abort=True)
 
-    def named(self, connection: C, name: bytes, observed: Endpoint, now: float) -> list[Effect[C]]:
+    def named(self, connection: ConnT, name: bytes, observed: Endpoint, now: float) -> list[Effect[ConnT]]:
         """A client of the pairing dialect gave its name, or a longer part of it than before."""
         first = self._end_phase(connection, now) is Outcome.GONE
         try:
@@ -97,11 +97,11 @@ class Registry(Generic[C]):
             self._close((connection, waiter.connection), Outcome.PAIRED, now),
         ]
 
-    def greeted(self, connection: C, nonce: bytes) -> None:
+    def greeted(self, connection: ConnT, nonce: bytes) -> None:
         """A client of the group dialect got this nonce, and may send a probe with it."""
         self._probes.expect(connection, nonce)
 
-    def probed(self, connection: C, nonce: bytes, observed: Endpoint, now: float) -> list[Effect[C]]:
+    def probed(self, connection: ConnT, nonce: bytes, observed: Endpoint, now: float) -> list[Effect[ConnT]]:
         """A probe for the connection that got this nonce came from `observed`."""
         self._end_phase(connection, now)
         if not self._probes.note(nonce, observed):
@@ -109,7 +109,7 @@ class Registry(Generic[C]):
             return [self._reject(connection, RejectCode.UNKNOWN, late, now)]
         return [Confirm(connection), self._close((connection,), Outcome.PROBED, now)]
 
-    def joined(self, connection: C, join: Join, observed: Endpoint, now: float) -> list[Effect[C]]:
+    def joined(self, connection: ConnT, join: Join, observed: Endpoint, now: float) -> list[Effect[ConnT]]:
         """A client of the group dialect asked to join, and its proof holds."""
         probed = self._probes.take(connection)
         self._end_phase(connection, now)
@@ -120,14 +120,14 @@ class Registry(Generic[C]):
             return [self._reject(connection, *objection, now)]
         former = self._groups.add(connection, join, observed, now)
         self._wake(self._groups.wake_at)
-        effects: list[Effect[C]] = []
+        effects: list[Effect[ConnT]] = []
         if former is not None:
             data = encode_replaced(join.attempt, f"attempt {join.attempt} of rank {join.rank} has joined")
             effects += self._farewell([former], data, Outcome.REPLACED, now)
         effects.append(Accept(connection, self._groups.expires_in(join.run_id, now), probed))
         return effects
 
-    def relay(self, connection: C, relay: Relay, host: str, now: float) -> list[Effect[C]]:
+    def relay(self, connection: ConnT, relay: Relay, host: str, now: float) -> list[Effect[ConnT]]:
         """A client asked for a relay, and its proof holds."""
         self._end_phase(connection, now)
         if self._drain_at is not None:
@@ -135,7 +135,7 @@ class Registry(Generic[C]):
         objection = self._too_often(host, now) or self._relay_objection(relay)
         if objection is not None:
             return [self._reject(connection, *objection, now)]
-        effects: list[Effect[C]] = []
+        effects: list[Effect[ConnT]] = []
         waiter = self._relays.waiter(relay)
         if waiter is not None:
             self._end_phase(waiter.connection, now)
@@ -148,7 +148,7 @@ class Registry(Generic[C]):
         self._wake(self._relays.wait(connection, relay, now))
         return effects
 
-    def carried(self, connection: C, size: int, now: float) -> list[Effect[C]]:
+    def carried(self, connection: ConnT, size: int, now: float) -> list[Effect[ConnT]]:
         """So many bytes came from an end of a relay."""
         self.counts.relayed_bytes += size
         if self._relays.carry(connection, size, now):
@@ -156,33 +156,33 @@ class Registry(Generic[C]):
         self.counts.limits[Limit.RELAY_BYTES] += 1
         return self._part(connection, Outcome.LIMITED, now, abort=True)
 
-    def relayed(self, connection: C, now: float) -> list[Effect[C]]:
+    def relayed(self, connection: ConnT, now: float) -> list[Effect[ConnT]]:
         """Both ends of this connection's relay have ended, and all that they sent is on its way."""
         return self._part(connection, Outcome.RELAYED, now)
 
-    def refused(self, connection: C, code: RejectCode, reason: str, host: str, now: float) -> list[Effect[C]]:
+    def refused(self, connection: ConnT, code: RejectCode, reason: str, host: str, now: float) -> list[Effect[ConnT]]:
         """A join or relay that cannot be accepted from anybody, such as one without proof. Who tries that too often is
         not told any more what was wrong, so that nobody can try keys at leisure."""
         self._end_phase(connection, now)
         return [self._reject(connection, *(self._too_often(host, now) or (code, reason)), now)]
 
-    def heard(self, connection: C, now: float) -> None:
+    def heard(self, connection: ConnT, now: float) -> None:
         """Bytes came: a sign of life."""
         self._groups.heard(connection, now)
 
-    def ended(self, connection: C, outcome: Outcome, now: float, abort: bool = False) -> list[Effect[C]]:
+    def ended(self, connection: ConnT, outcome: Outcome, now: float, abort: bool = False) -> list[Effect[ConnT]]:
         """The connection is of no use any more, in whatever phase it is: its client said goodbye, or misbehaved."""
         self._end_phase(connection, now)
         return [self._close((connection,), outcome, now, abort)]
 
-    def disconnected(self, connection: C, now: float) -> Outcome | None:
+    def disconnected(self, connection: ConnT, now: float) -> Outcome | None:
         """The connection is gone. How it ended; None if that was decided before."""
         self._connections.remove(connection)
         return self._end_phase(connection, now)
 
     # What time does.
 
-    def advance(self, now: float) -> list[Effect[C]]:
+    def advance(self, now: float) -> list[Effect[ConnT]]:
         """Everything that is due."""
         effects = list(self._effects_due(now))
         queues = (self._silent, self._pairing, self._groups, self._relays, self._closing)
@@ -191,7 +191,7 @@ class Registry(Generic[C]):
             self._wake(self._drain_at)
         return effects
 
-    def drain(self, now: float) -> list[Effect[C]]:
+    def drain(self, now: float) -> list[Effect[ConnT]]:
         """The server shuts down: members are told; names wait a little longer for clients that have connected, and
         relays for their ends."""
         self._drain_at = now + self._limits.shutdown_grace_s
@@ -207,7 +207,7 @@ class Registry(Generic[C]):
     def draining(self) -> bool:
         return self._drain_at is not None
 
-    def partner(self, wish: bytes | Relay) -> C | None:
+    def partner(self, wish: bytes | Relay) -> ConnT | None:
         """Who would be handed to one that came with this pairing name or for this relay now."""
         waiter = self._relays.waiter(wish) if isinstance(wish, Relay) else self._pairing.waiter(wish)
         return None if waiter is None else waiter.connection
@@ -232,7 +232,7 @@ class Registry(Generic[C]):
     def _wake(self, at: float) -> None:
         self.wake_at = min(self.wake_at, at)
 
-    def _effects_due(self, now: float) -> Iterator[Effect[C]]:
+    def _effects_due(self, now: float) -> Iterator[Effect[ConnT]]:
         late = f"no request within {self._limits.handshake_timeout_s:g} s"
         for connection in self._silent.take_due(now):
             self._probes.take(connection)
@@ -246,7 +246,7 @@ class Registry(Generic[C]):
         if self._drain_at is not None:
             yield from self._drain_due(now >= self._drain_at, now)
 
-    def _relays_due(self, now: float) -> Iterator[Effect[C]]:
+    def _relays_due(self, now: float) -> Iterator[Effect[ConnT]]:
         for waiter in self._relays.take_due(now):
             peer = waiter.relay.peer
             reason = f"rank {peer} did not connect for this relay within {self._limits.relay_timeout_s:g} s"
@@ -257,7 +257,7 @@ class Registry(Generic[C]):
             bereft, self._bereft = self._bereft, set()
             yield self._close(bereft, Outcome.LOST, now)
 
-    def _groups_due(self, now: float) -> Iterator[Effect[C]]:
+    def _groups_due(self, now: float) -> Iterator[Effect[ConnT]]:
         for members, data in self._groups.take_expired(now):
             yield from self._farewell(members, data, Outcome.EXPIRED, now)
         if mute := list(self._groups.take_mute(now)):
@@ -266,7 +266,7 @@ class Registry(Generic[C]):
         yield from self._groups.ping(now)
         yield from self._groups.announce(now)
 
-    def _drain_due(self, over: bool, now: float) -> Iterator[Effect[C]]:
+    def _drain_due(self, over: bool, now: float) -> Iterator[Effect[ConnT]]:
         """Names have nothing to hope for once nobody is silent any more; the rest has until the end."""
         if (over or not self._silent) and (waiting := self._pairing.take_due(inf)):
             yield self._close(waiting, Outcome.SHUTDOWN, now)
@@ -277,7 +277,7 @@ class Registry(Generic[C]):
         if over and (spliced := self._relays.take_idle(inf)):
             yield self._close(spliced, Outcome.SHUTDOWN, now, abort=True)
 
-    def _end_phase(self, connection: C, now: float) -> Outcome | None:
+    def _end_phase(self, connection: ConnT, now: float) -> Outcome | None:
         """Forget what this connection waits for. How it ends if it ends here; None if that was decided before."""
         if self._silent.discard(connection):
             self._probes.take(connection)
@@ -301,21 +301,21 @@ class Registry(Generic[C]):
             return Outcome.LOST
         return None
 
-    def _close(self, to: Collection[C], outcome: Outcome, now: float, abort: bool = False) -> Close[C]:
+    def _close(self, to: Collection[ConnT], outcome: Outcome, now: float, abort: bool = False) -> Close[ConnT]:
         for connection in to:
             self._wake(self._closing.add(connection, now))
         return Close(to, outcome, abort)
 
     def _reject(
-        self, connection: C, code: RejectCode, reason: str, now: float, outcome: Outcome = Outcome.REJECTED
-    ) -> Reject[C]:
+        self, connection: ConnT, code: RejectCode, reason: str, now: float, outcome: Outcome = Outcome.REJECTED
+    ) -> Reject[ConnT]:
         self._wake(self._closing.add(connection, now))
         return Reject(connection, code, reason, outcome)
 
-    def _farewell(self, to: Collection[C], data: bytes, outcome: Outcome, now: float) -> list[Effect[C]]:
+    def _farewell(self, to: Collection[ConnT], data: bytes, outcome: Outcome, now: float) -> list[Effect[ConnT]]:
         return [Send(to, data), self._close(to, outcome, now)]
 
-    def _part(self, connection: C, outcome: Outcome, now: float, abort: bool = False) -> list[Effect[C]]:
+    def _part(self, connection: ConnT, outcome: Outcome, now: float, abort: bool = False) -> list[Effect[ConnT]]:
         other = self._relays.part(connection)
         return [] if other is None else [self._close((connection, other), outcome, now, abort)]
 

@@ -15,8 +15,8 @@ from rendezvous_server.log import Log
 from rendezvous_server.metrics import Snapshot
 from rendezvous_server.protocol import NONCE_SIZE, Endpoint
 from rendezvous_server.registry import Registry
-from rendezvous_server.relay import Buffers, splice
-from rendezvous_server.settings import Settings
+from rendezvous_server.settings import ServerSettings
+from rendezvous_server.splicing import Buffers, splice
 
 # Connections that the kernel holds until we accept them: a large group that starts at one moment. somaxconn caps it.
 BACKLOG = 4096
@@ -24,7 +24,7 @@ HTTP_BACKLOG = 16
 
 
 class RendezvousServer:
-    def __init__(self, settings: Settings, log: Log) -> None:
+    def __init__(self, settings: ServerSettings, log: Log) -> None:
         """To be made inside the loop that it runs on."""
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time

@@ -42,7 +42,7 @@ HELP = {
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ServerSettings:
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
     probe_port: int | None = DEFAULT_PORT + 1  # None: no NAT probe
@@ -53,7 +53,7 @@ class Settings:
     write_buffer_bytes: int = WRITE_BUFFER_BYTES
 
 
-def read_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
+def read_settings(argv: Sequence[str], environ: Mapping[str, str]) -> ServerSettings:
     """SystemExit, as argparse does it, for --help and for a value that is no good; the message names its flag."""
     parser = argparse.ArgumentParser(
         prog="python -m rendezvous_server",
@@ -118,7 +118,7 @@ def read_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         probe_port = _after(port)
     if http_port is None:
         http_port = DEFAULT_HTTP_PORT if port else 0
-    return Settings(
+    return ServerSettings(
         given["host"],
         port,
         None if probe_port == OFF else probe_port,

@@ -9,8 +9,8 @@ import numpy as np
 
 from lambda_image import process
 from lambda_image.errors import InvalidEvent
-from lambda_image.model.compiled import DEVICES, LOW_PRECISIONS, MAX_DIFFERENCE
-from lambda_image.settings import SHIPPED_MODEL
+from lambda_image.model import SHIPPED_MODEL
+from lambda_image.model.engine_files import DEVICES, LOW_PRECISIONS, MAX_DIFFERENCE
 from scripts.galaxies import Mixture, render
 
 HELP = "compile a checkpoint into the engine that ranks use (needs g++), checked against PyTorch"
@@ -48,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
     if not (math.isfinite(args.tolerance) and args.tolerance > 0):
         raise InvalidEvent(f"--tolerance is {args.tolerance}; allowed: a difference in redshift, such as 3e-5")
 
-    from lambda_image.model.building import build  # PyTorch takes seconds to import
-    from lambda_image.model.checking import Sample
+    from lambda_image.model.engine_builder import build  # PyTorch takes seconds to import
+    from lambda_image.model.engine_check import Sample
 
     started = time.perf_counter()
     rng = np.random.default_rng(SEED)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from lambda_image.errors import InvalidEvent
-from lambda_image.model.compiled import file_hash
+from lambda_image.model.engine_files import file_hash
 
 HELP = "convert a checkpoint in the published format (.pt) to safetensors, without executing anything in it"
 EXAMPLE = "cosmicai convert Mixed_Inception_z_VITAE_Base.pt model.safetensors"

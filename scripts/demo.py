@@ -5,9 +5,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from lambda_image.data.partition import count_rows
 from lambda_image.manifest import deal
-from lambda_image.partition import count_rows
-from lambda_image.settings import SHIPPED_MODEL
+from lambda_image.model import SHIPPED_MODEL
 from scripts import execution
 from scripts.execution import SAMPLE_GALAXIES, SAMPLE_PARTITIONS
 from scripts.local_cloud import local_cloud

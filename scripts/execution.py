@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from rich.console import Console, RenderableType
 
+from lambda_image.data.partition import write_partition
 from lambda_image.errors import InvalidEvent
 from lambda_image.events import MAX_BATCH_SIZE
 from lambda_image.manifest import PARTITION_SUFFIXES, natural_order
-from lambda_image.partition import write_partition
 from lambda_image.results import message_of
-from scripts.endpoint import Endpoint
+from scripts.aws_endpoint import AwsEndpoint
 from scripts.galaxies import Mixture, render
 from scripts.result_folder import ResultFolder
 from scripts.tables import run_tables
@@ -87,7 +87,7 @@ class Execution:
         return 1
 
 
-def upload(endpoint: Endpoint, files: Sequence[Path], bucket: str, prefix: str) -> None:
+def upload(endpoint: AwsEndpoint, files: Sequence[Path], bucket: str, prefix: str) -> None:
     """Into a bucket that need not be there yet."""
     s3 = endpoint.client("s3")
     s3.create_bucket(Bucket=bucket)
@@ -95,7 +95,7 @@ def upload(endpoint: Endpoint, files: Sequence[Path], bucket: str, prefix: str) 
         s3.upload_file(str(file), bucket, f"{prefix}/{file.name}")
 
 
-def execute(endpoint: Endpoint, machine: str, name: str, execution_input: Mapping[str, Any]) -> Execution:
+def execute(endpoint: AwsEndpoint, machine: str, name: str, execution_input: Mapping[str, Any]) -> Execution:
     """To its end. The name gets the time behind it, so that each execution has its own."""
     arn = endpoint.client("stepfunctions").start_execution(
         stateMachineArn=machine, name=f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}", input=json.dumps(execution_input)
@@ -106,7 +106,7 @@ def execute(endpoint: Endpoint, machine: str, name: str, execution_input: Mappin
     return Execution(described, _objects(endpoint, bucket, f"{path}/"))
 
 
-def _objects(endpoint: Endpoint, bucket: str, prefix: str) -> dict[str, bytes]:
+def _objects(endpoint: AwsEndpoint, bucket: str, prefix: str) -> dict[str, bytes]:
     s3 = endpoint.client("s3")
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     keys = [found["Key"] for page in pages for found in page.get("Contents", ())]

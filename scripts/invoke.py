@@ -16,7 +16,7 @@ from botocore.parsers import ResponseParserError
 
 from lambda_image.errors import InvalidEvent
 from scripts import execution
-from scripts.endpoint import Endpoint, EndpointError
+from scripts.aws_endpoint import AwsEndpoint, EndpointError
 from scripts.progress import RunProgress
 from scripts.result_folder import result_folder
 
@@ -66,10 +66,10 @@ def run(args: argparse.Namespace) -> int:
         return ended.report(out, progress.say)
 
 
-def endpoint_at(url: str | None) -> Endpoint:
+def endpoint_at(url: str | None) -> AwsEndpoint:
     if not url:
         raise InvalidEvent("no endpoint is named: give --endpoint-url or set AWS_ENDPOINT_URL")
-    endpoint = Endpoint(url)
+    endpoint = AwsEndpoint(url)
     try:
         _ = urlsplit(url).port  # raises beyond 65535, as botocore does only when it connects
         endpoint.client("s3")
@@ -78,7 +78,7 @@ def endpoint_at(url: str | None) -> Endpoint:
     return endpoint
 
 
-def check_bucket(endpoint: Endpoint, execution_input: Mapping[str, Any], file: Path) -> None:
+def check_bucket(endpoint: AwsEndpoint, execution_input: Mapping[str, Any], file: Path) -> None:
     """Raises InvalidEvent if the input in `file` names a bucket that is not on the endpoint."""
     bucket = execution_input.get("bucket") or execution_input["bucket_name"]
     try:
@@ -92,7 +92,7 @@ def check_bucket(endpoint: Endpoint, execution_input: Mapping[str, Any], file: P
         raise InvalidEvent(f"{where}: create it and upload the data, or name another in {file}") from error
 
 
-def _upload(endpoint: Endpoint, args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+def _upload(endpoint: AwsEndpoint, args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     """The execution input for what was uploaded."""
     files = execution.partition_files(args.data)[0] if args.data else execution.sample(scratch)
     execution.upload(endpoint, files, BUCKET, PREFIX)

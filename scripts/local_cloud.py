@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from botocore.exceptions import BotoCoreError
 
-from scripts.endpoint import Endpoint, EndpointError
+from scripts.aws_endpoint import AwsEndpoint, EndpointError
 from statemachine.local.child import command as child_command
 from statemachine.local.settings import for_this_machine
 
@@ -28,7 +28,7 @@ Listener = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
-class LocalCloud(Endpoint):
+class LocalCloud(AwsEndpoint):
     """What runs, and how to reach it."""
 
     rendezvous_endpoint: str

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lambda_image.data.partition import FileFormat, write_partition
 from lambda_image.errors import InvalidEvent
-from lambda_image.partition import FileFormat, write_partition
 from scripts.galaxies import Mixture, load_catalogue, render
 from scripts.words import counted
 

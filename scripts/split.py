@@ -6,9 +6,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from lambda_image.data.partition import ROW_BYTES, FileFormat, open_partition, read_partition, write_partition
 from lambda_image.errors import InvalidEvent
 from lambda_image.manifest import deal
-from lambda_image.partition import ROW_BYTES, FileFormat, open_partition, read_partition, write_partition
 from scripts.words import counted
 
 OVERHEAD_BYTES = 2048  # of a file beside its rows: a .pt has 1.5 kB

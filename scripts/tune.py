@@ -20,10 +20,11 @@ from lambda_image import process
 from lambda_image.cost import LAMBDA_GB_SECOND
 from lambda_image.errors import InvalidEvent
 from lambda_image.events import MAX_BATCH_SIZE
+from lambda_image.model import SHIPPED_MODEL
 from lambda_image.model import engine as engines
-from lambda_image.model.compiled import DEVICES, Device
 from lambda_image.model.engine import Engine
-from lambda_image.settings import MAX_VCPUS, MB_PER_VCPU, SHIPPED_MODEL
+from lambda_image.model.engine_files import DEVICES, Device
+from lambda_image.settings import MAX_VCPUS, MB_PER_VCPU
 from scripts.bench.machine import describe_machine
 from scripts.bench.progress import BenchProgress
 from scripts.bench.rounds import Series

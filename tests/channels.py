@@ -3,8 +3,8 @@
 import select
 import time
 
-from lambda_image.comm.channel import Channel
-from lambda_image.comm.values import Value
+from lambda_image.comm.channel.channel import Channel
+from lambda_image.comm.channel.values import Value
 
 
 def send(channel: Channel, value: Value, deadline: float) -> None:

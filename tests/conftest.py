@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from lambda_image.model.checking import Sample
+    from lambda_image.model.engine_check import Sample
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +26,7 @@ def golden(shared: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def golden_sample(golden: dict[str, Any]) -> "Sample":
-    from lambda_image.model.checking import Sample  # here and below: most tests do without PyTorch
+    from lambda_image.model.engine_check import Sample  # here and below: most tests do without PyTorch
 
     images, magnitudes, _ = golden["inputs"]()
     return Sample(images, magnitudes.astype("float32"))
@@ -35,7 +35,7 @@ def golden_sample(golden: dict[str, Any]) -> "Sample":
 @pytest.fixture(scope="session")
 def compiled_golden(golden: dict[str, Any], golden_sample: "Sample", tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint with the published test weights, compiled."""
-    from lambda_image.model import building, checkpoint
+    from lambda_image.model import checkpoint, engine_builder
     from lambda_image.model.architecture import ModelConfig
 
     if shutil.which("g++") is None:
@@ -43,5 +43,5 @@ def compiled_golden(golden: dict[str, Any], golden_sample: "Sample", tmp_path_fa
     path = tmp_path_factory.mktemp("golden") / "golden.safetensors"
     checkpoint.save(path, dict(golden["tensors"]()), ModelConfig())
     # PyTorch's threads spin where cores are short. Random weights as these amplify rounding.
-    building.build(path, [golden_sample], threads=1, say=print, tolerance=3e-5)
+    engine_builder.build(path, [golden_sample], threads=1, say=print, tolerance=3e-5)
     return path

@@ -23,20 +23,20 @@ from types import TracebackType
 from typing import Any, Self
 
 from lambda_image.address import Address
-from lambda_image.comm import collectives, reducing
-from lambda_image.comm.channel import ChannelSettings
-from lambda_image.comm.collectives import Gathered
-from lambda_image.comm.connector import Connector, Membership
-from lambda_image.comm.cost_model import Algorithm, choose
-from lambda_image.comm.exchange import Exchange
-from lambda_image.comm.group import Scratch
-from lambda_image.comm.handshake import KEY_BYTES
-from lambda_image.comm.nat import Nat
-from lambda_image.comm.reduction import REDUCTIONS, Reduction
-from lambda_image.comm.roster import Peer, Roster
-from lambda_image.comm.signals import Kind
-from lambda_image.comm.values import Value
-from lambda_image.comm.wakeup import Wakeup
+from lambda_image.comm.channel.channel import ChannelSettings
+from lambda_image.comm.channel.handshake import KEY_BYTES
+from lambda_image.comm.channel.signals import Kind
+from lambda_image.comm.channel.values import Value
+from lambda_image.comm.connecting.connector import Connector, Membership
+from lambda_image.comm.connecting.nat import Nat
+from lambda_image.comm.operations import collectives, reduce_collectives
+from lambda_image.comm.operations.collectives import Gathered
+from lambda_image.comm.operations.cost_model import Algorithm, choose
+from lambda_image.comm.operations.exchange import Exchange
+from lambda_image.comm.operations.group_context import Scratch
+from lambda_image.comm.operations.reduction import REDUCTIONS, Reduction
+from lambda_image.comm.operations.wakeup import Wakeup
+from lambda_image.comm.roster import PeerState, Roster
 from lambda_image.errors import RunError
 from rendezvous_server.protocol import Endpoint, Join, Topology
 
@@ -185,19 +185,19 @@ class Communicator:
 
         The same bits at every root, by every topology and algorithm (reduction.py). All ranks' arrays must be alike.
         """
-        return reducing.reduce(self, value, _reduction(reduction), self._rank(root), deadline, out)
+        return reduce_collectives.reduce(self, value, _reduction(reduction), self._rank(root), deadline, out)
 
     def allreduce(
         self, value: Value, reduction: str | Reduction = "sum", *, out: Value | None = None, deadline: float
     ) -> Any:
         """The reduction of all ranks' values, at every rank, the same bits everywhere and as those of `reduce`."""
-        return reducing.allreduce(self, value, _reduction(reduction), deadline, out)
+        return reduce_collectives.allreduce(self, value, _reduction(reduction), deadline, out)
 
     def scan(
         self, value: Value, reduction: str | Reduction = "sum", *, out: Value | None = None, deadline: float
     ) -> Any:
         """The reduction of the values of ranks 0 up to this one."""
-        return reducing.scan(self, value, _reduction(reduction), deadline, out)
+        return reduce_collectives.scan(self, value, _reduction(reduction), deadline, out)
 
     @property
     def failure(self) -> RunError | None:
@@ -235,7 +235,7 @@ class Communicator:
             kind, self.world_size, size, star_only=self.star_only, associative=associative, divisible=divisible
         )
 
-    def exchange(self, kind: Kind, deadline: float, *, tell: Iterable[int] = ()) -> Exchange:
+    def exchange(self, kind: Kind, deadline: float, *, abort_to: Iterable[int] = ()) -> Exchange:
         """The next operation's exchange: what collectives are made of."""
         if not math.isfinite(deadline):
             raise ValueError(f"a deadline of {deadline}: every wait must end")
@@ -252,7 +252,7 @@ class Communicator:
             operation=self._operation,
             kind=kind,
             deadline=deadline,
-            tell=tell,
+            abort_to=abort_to,
         )
 
     def close(self) -> None:
@@ -295,7 +295,7 @@ def _reduction(reduction: str | Reduction) -> Reduction:
         raise ValueError(f"reduction {reduction!r}; known are {', '.join(REDUCTIONS)}, or give a Reduction") from None
 
 
-def _facts(peer: Peer) -> PeerFacts:
+def _facts(peer: PeerState) -> PeerFacts:
     channel = peer.channel
     lost = peer.gone or peer.unreachable or (channel.ended if channel else None)
     rank, attempt = peer.member.rank, peer.member.attempt

@@ -9,8 +9,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lambda_image.comm.channel import Channel
-from lambda_image.comm.handshake import Member
+from lambda_image.comm.channel.channel import Channel
+from lambda_image.comm.channel.handshake import Member
 from lambda_image.errors import PeerClosed, PeerUnreachable, RunError
 
 # From the peer's joining until a channel must be there. A handshake takes milliseconds; seconds pass when a host starts
@@ -25,8 +25,8 @@ CHANNEL_AFTER_LEAVING_S = 0.25
 
 
 @dataclass(slots=True, eq=False)
-class Peer:
-    """One attempt of one rank. A newer attempt is another Peer in its place."""
+class PeerState:
+    """One attempt of one rank. A newer attempt is another PeerState in its place."""
 
     member: Member
     joined_at: float  # monotonic seconds, when this rank learnt of it
@@ -54,7 +54,7 @@ class Lost:
     cause: RunError | None = None
 
 
-def outlook(peer: Peer | None, failure: RunError | None, now: float) -> Ready | Waiting | Lost:
+def outlook(peer: PeerState | None, failure: RunError | None, now: float) -> Ready | Waiting | Lost:
     """What one who waits for this peer can expect. `failure` is why the rendezvous will announce nobody any more."""
     if peer is None:
         return Waiting(math.inf) if failure is None else Lost(type(failure), f"is not known: {failure}", failure)
@@ -84,27 +84,27 @@ class Roster:
     changed: Callable[[], None] = lambda: None
     failure: RunError | None = None  # why no more news come; peers that are known stay
     dismissed: RunError | None = None  # this very rank is not part of the group any more
-    _peers: dict[int, Peer] = field(default_factory=dict)
+    _peers: dict[int, PeerState] = field(default_factory=dict)
     _former: list[Channel] = field(default_factory=list)  # of peers that were replaced, still to be closed
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def at(self, rank: int) -> Peer | None:
+    def at(self, rank: int) -> PeerState | None:
         return self._peers.get(rank)  # one step of a dict: needs no lock
 
-    def all(self) -> list[Peer]:
+    def all(self) -> list[PeerState]:
         with self._lock:
             return sorted(self._peers.values(), key=lambda peer: peer.member.rank)
 
     def joined(self, member: Member, now: float) -> bool:
-        """It is announced; True if it has no channel yet. The same attempt announced again, because its line to the
-        rendezvous broke, keeps a channel that works.
+        """It is announced; True if it has no channel yet. The same attempt announced again, because its connection to
+        the rendezvous broke, keeps a channel that works.
         """
         with self._lock:
             known = self._peers.get(member.rank)
             if known is not None and known.member == member and known.channel is not None and not known.channel.ended:
                 known.gone, known.gone_at = None, math.inf
             elif known is None or member.attempt >= known.member.attempt:
-                self._place(Peer(member, now), now)
+                self._place(PeerState(member, now), now)
             channel = self._peers[member.rank].channel
         self.changed()
         return channel is None
@@ -125,7 +125,7 @@ class Roster:
             if known is not None and known.member.attempt > channel.peer.attempt:
                 return False
             if known is None or known.member != channel.peer or known.channel is not None:
-                known = Peer(channel.peer, now)
+                known = PeerState(channel.peer, now)
                 self._place(known, now)
             known.channel, known.unreachable = channel, None
         self.changed()
@@ -159,7 +159,7 @@ class Roster:
             former, self._former = self._former, []
             return former
 
-    def _place(self, peer: Peer, now: float) -> None:
+    def _place(self, peer: PeerState, now: float) -> None:
         former = self._peers.get(peer.member.rank)
         if former is not None:
             if former.gone is None:

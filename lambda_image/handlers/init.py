@@ -7,12 +7,12 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from lambda_image.data.partition import count_rows
 from lambda_image.errors import InvalidEvent
 from lambda_image.events import RunRequest, parse
 from lambda_image.handlers import log
 from lambda_image.manifest import Assignment, Slice, assignments, choose_partitions, deal, deal_rows
-from lambda_image.partition import count_rows
-from lambda_image.settings import Settings
+from lambda_image.settings import FunctionSettings
 from lambda_image.storage import ObjectStore
 
 RUN_KEY_BYTES = 32
@@ -22,7 +22,7 @@ ABANDONED_AFTER_S = 7200.0
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """`event` is {"input": the execution's input, "execution": its ARN, "started_at": its start, ISO 8601}."""
-    settings = Settings.from_environ(os.environ)
+    settings = FunctionSettings.from_environ(os.environ)
     if not isinstance(event, dict) or not {"input", "execution", "started_at"} <= event.keys():
         raise InvalidEvent("Init is invoked by the state machine, with input, execution and started_at")
     started_at = datetime.fromisoformat(event["started_at"]).timestamp()

@@ -14,22 +14,21 @@ from functools import partial
 from typing import Any, cast
 
 from lambda_image import process
-from lambda_image.comm.channel import ChannelSettings
+from lambda_image.comm.channel.channel import ChannelSettings
 from lambda_image.comm.communicator import Communicator
+from lambda_image.data.partition import PartitionStream, open_partition
+from lambda_image.data.predictions import Predictions
 from lambda_image.errors import InvalidEvent, RunError
 from lambda_image.handlers import log
 from lambda_image.inference import infer
 from lambda_image.manifest import Assignment, Slice, predictions_key, result_key
 from lambda_image.model import engine as engines
 from lambda_image.model.engine import Engine
-from lambda_image.partition import PartitionStream, open_partition
-from lambda_image.predictions import Predictions
 from lambda_image.results import SELF, STORAGE, Phases, Record, Usage, Work, pack, rank_record, unpack
-from lambda_image.settings import Settings
+from lambda_image.settings import FunctionSettings
 from lambda_image.storage import ObjectStore, Requests
-from rendezvous_server.protocol import Topology
+from rendezvous_server.protocol import ROOT, Topology
 
-ROOT = 0
 JOIN_TIMEOUT_S = 10.0  # for the rendezvous server to let this rank in, in the background of the first download
 WITHDRAWAL_S = 5.0  # for the root to hear that a rank failed for good; it may be connecting at that moment
 # Ranks join when they begin. A root that has not joined when another rank is done is late, or was lost before that
@@ -42,14 +41,14 @@ PROGRESS_INTERVAL_S = 0.25  # between two progress lines
 class RankFunction:
     """One execution environment: it has loaded the model and answers invocations one after another."""
 
-    def __init__(self, settings: Settings, engine: Engine, cold_start: Phases) -> None:
+    def __init__(self, settings: FunctionSettings, engine: Engine, cold_start: Phases) -> None:
         self._settings, self._engine = settings, engine
         self._cold_start = cold_start  # counts for the first invocation only
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "RankFunction":
         interpreter_s, imported_s = process.AGE_AT_IMPORT_S, process.age_s()
-        settings = Settings.from_environ(environ)
+        settings = FunctionSettings.from_environ(environ)
         engine = engines.load(
             settings.model_path,
             settings.threads,
@@ -72,7 +71,9 @@ class RankFunction:
             raise InvalidEvent("a rank is invoked by the state machine, with an item of the manifest and the attempt")
         assignment = Assignment.from_json(event["item"])
         time_left_s = context.get_remaining_time_in_millis() / 1000
-        run = _Rank(self, assignment, int(event.get("attempt") or 0), time.monotonic() + time_left_s - LAST_WORDS_S)
+        run = _Invocation(
+            self, assignment, int(event.get("attempt") or 0), time.monotonic() + time_left_s - LAST_WORDS_S
+        )
         self._cold_start = Phases()
         try:
             run.perform()
@@ -82,7 +83,7 @@ class RankFunction:
         return {"rank": assignment.rank}  # no more: 10,000 ranks' answers must fit into one state's 256 KiB
 
 
-class _Rank:
+class _Invocation:
     """One invocation."""
 
     def __init__(self, function: RankFunction, assignment: Assignment, attempt: int, deadline: float) -> None:

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from lambda_image.data.predictions import Predictions
 from lambda_image.errors import InvalidEvent, TooManyFailures
 from lambda_image.handlers import log
 from lambda_image.manifest import Assignment, result_key
-from lambda_image.predictions import Predictions
 from lambda_image.results import STORAGE, Failure, Record, Summary, belongs, digest, message_of, summarise
-from lambda_image.settings import Settings
+from lambda_image.settings import FunctionSettings
 from lambda_image.storage import ObjectStore
 
 READERS = 16  # objects read at a time when the run is rebuilt: as many as the store keeps connections
@@ -23,7 +23,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """`event` is {"run": what Init returned, "ranks": what the Map gave, or "map_error": why it gave nothing}."""
     if not isinstance(event, dict) or "run" not in event:
         raise InvalidEvent("Summarize is invoked by the state machine, with run and ranks")
-    settings = Settings.from_environ(os.environ)
+    settings = FunctionSettings.from_environ(os.environ)
     run = event["run"]
     results = ObjectStore(run["bucket"], missing=InvalidEvent)
     summary = summarize(results, run, reported_failures(event), time.time(), settings.memory_mb)

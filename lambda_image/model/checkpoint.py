@@ -21,10 +21,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from lambda_image.atomic_file import atomic_file
+from lambda_image.data.torch_archive import ArchiveError
 from lambda_image.errors import CheckpointError
 from lambda_image.model import published
 from lambda_image.model.architecture import ModelConfig, RedshiftModel
-from lambda_image.torch_archive import ArchiveError
 
 FORMAT = "cosmicai.redshift.1"
 MAX_SIZE = 65_536  # of any number in a config: far above any model of this kind, and building one stays quick

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from lambda_image.errors import InvalidEvent
 from lambda_image.model.architecture import RedshiftModel
 from lambda_image.model.bfloat16 import lower
-from lambda_image.model.compiled import Device
+from lambda_image.model.engine_files import Device
 
 
 class Eager:

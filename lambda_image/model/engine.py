@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lambda_image.errors import CheckpointError
-from lambda_image.model import compiled
-from lambda_image.model.compiled import ENGINE_NAMES, Device, EngineName, Precision
+from lambda_image.model import engine_files
+from lambda_image.model.engine_files import ENGINE_NAMES, Device, EngineName, Precision
 from lambda_image.model.fast import Fast
 
 
@@ -40,12 +40,12 @@ def load(
     """
     assert name in ENGINE_NAMES[device]
     if name == "bf16":
-        compiled.find(path, name, device)
+        engine_files.find(path, name, device)
     if name in ("eager", "bf16") or device == "cuda":
         return _pytorch(path, threads, device, bf16=name == "bf16")
     precision: Precision = "int8" if name == "int8" else "float32"
     try:
-        folder, record = compiled.find(path, precision)
+        folder, record = engine_files.find(path, precision)
         return Fast(folder, threads, record.parameters_mb, precision)
     except CheckpointError as error:
         if name != "auto":

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lambda_image.errors import CheckpointError
-from lambda_image.model import compiled
-from lambda_image.model.compiled import LIBRARY, Device, Precision
+from lambda_image.model import engine_files
+from lambda_image.model.engine_files import LIBRARY, Device, Precision
 
 IMAGE_SHAPE = (5, 32, 32)  # what native/network.h is written for
 
@@ -30,7 +30,7 @@ class Fast:
         """Raises CheckpointError for a library or weights that cannot be used."""
         self.name = "int8" if precision == "int8" else "fast"
         self.parameters_mb, self._threads = parameters_mb, threads
-        weights = compiled.weights_of(folder, precision)
+        weights = engine_files.weights_of(folder, precision)
         try:
             library = ctypes.CDLL(str(folder / LIBRARY))
             self._weights = np.memmap(weights, np.float32, mode="r")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lambda_image.model.architecture import ModelConfig
-from lambda_image.model.compiled import Precision
+from lambda_image.model.engine_files import Precision
 
 Array = NDArray[np.float64]
 Linear = tuple[Array, Array]  # weight [out, in] and bias [out]

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from lambda_image.byte_source import byte_source
+from lambda_image.data.byte_source import byte_source
+from lambda_image.data.torch_archive import ArchiveError, Inert, StoredTensor, TorchArchive
 from lambda_image.model.architecture import InceptionBlock, RedshiftModel
-from lambda_image.torch_archive import ArchiveError, Inert, StoredTensor, TorchArchive
 
 CLASSES = (
     "torch.nn.modules.*",

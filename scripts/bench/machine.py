@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lambda_image.model.compiled import Device
+from lambda_image.model.engine_files import Device
 
 
 def describe_machine(packages: Sequence[str], device: Device = "cpu") -> dict[str, Any]:

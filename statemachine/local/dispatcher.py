@@ -12,11 +12,11 @@ from statemachine.local.functions import (
     Event,
     FunctionQueue,
     Invocation,
+    InvocationRefused,
     Overrun,
-    Refused,
     TooManyRequestsError,
 )
-from statemachine.local.outcomes import Outcome
+from statemachine.local.outcomes import InvocationOutcome
 from statemachine.local.settings import FunctionSettings
 
 Emit = Callable[[dict[str, object]], None]  # writes one event to the endpoint's log
@@ -32,12 +32,12 @@ class Dispatcher:
         self.queue = FunctionQueue(settings.timeout_s, settings.waiting_limit, kept=self.slots)
         self.kill: dict[str, Callable[[], None]] = {}  # how to end a worker that runs as a process of ours
         self._emit = emit
-        self._callers: dict[str, asyncio.Future[Outcome]] = {}
+        self._callers: dict[str, asyncio.Future[InvocationOutcome]] = {}
         self._pollers: dict[str, asyncio.Future[Invocation]] = {}
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
 
-    async def invoke(self, request_id: str, payload: bytes) -> Outcome:
+    async def invoke(self, request_id: str, payload: bytes) -> InvocationOutcome:
         """The outcome of one invocation; TooManyRequestsError if no worker takes it, or none may wait for one."""
         now = self._loop.time()
         invocation = Invocation(request_id, payload, expires=now + self.settings.timeout_s + PATIENCE_S)
@@ -64,7 +64,7 @@ class Dispatcher:
             if self._pollers.get(worker) is poller:
                 del self._pollers[worker]
 
-    def answer(self, request_id: str, outcome: Outcome) -> None:
+    def answer(self, request_id: str, outcome: InvocationOutcome) -> None:
         self._carry_out(self.queue.answer(request_id, outcome, self._loop.time()))
 
     def lost(self, worker: str, returncode: int) -> None:
@@ -73,7 +73,7 @@ class Dispatcher:
     def hung_up(self, worker: str) -> None:
         self._carry_out(self.queue.hung_up(worker, self._loop.time()))
 
-    def start_failed(self, worker: str, outcome: Outcome) -> None:
+    def start_failed(self, worker: str, outcome: InvocationOutcome) -> None:
         self._carry_out(self.queue.start_failed(worker, outcome, self._loop.time()))
 
     def health(self) -> dict[str, object]:
@@ -99,7 +99,7 @@ class Dispatcher:
                     self._report(event)
                     if (caller := self._callers.get(request_id)) and not caller.done():
                         caller.set_result(outcome)
-                case Refused(request_id, reason):
+                case InvocationRefused(request_id, reason):
                     if (caller := self._callers.get(request_id)) and not caller.done():
                         caller.set_exception(TooManyRequestsError(reason))
                 case Overrun(worker):

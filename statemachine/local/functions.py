@@ -1,14 +1,14 @@
 """One function's invocations and workers: who waits, who runs, who is refused. No I/O; `now` is monotonic seconds.
 
 A worker polls, is Assigned an invocation, and answers it or is lost. An invocation waits, runs, and leaves exactly
-once: Completed with an outcome, or Refused because nobody took it in time. Methods return the events that the caller
-must carry out, in order.
+once: Completed with an outcome, or InvocationRefused because nobody took it in time. Methods return the events that the
+caller must carry out, in order.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from statemachine.local.outcomes import Outcome, exited, timed_out
+from statemachine.local.outcomes import InvocationOutcome, exited, timed_out
 
 
 class TooManyRequestsError(Exception):
@@ -42,13 +42,13 @@ class Assigned:
 @dataclass(frozen=True)
 class Completed:
     id: str
-    outcome: Outcome
+    outcome: InvocationOutcome
     worker: str | None  # None: no worker ever had it
     duration_s: float
 
 
 @dataclass(frozen=True)
-class Refused:
+class InvocationRefused:
     id: str
     reason: str
 
@@ -60,7 +60,7 @@ class Overrun:
     worker: str
 
 
-Event = Assigned | Completed | Refused | Overrun
+Event = Assigned | Completed | InvocationRefused | Overrun
 
 
 class FunctionQueue:
@@ -73,7 +73,7 @@ class FunctionQueue:
         self.running: dict[str, Running] = {}
         self.idle: dict[str, None] = {}  # workers in the order in which they asked
         self.seen: set[str] = set()  # workers that have asked at least once since they were started
-        self.broken: dict[str, Outcome] = {}  # workers whose last start failed, and how
+        self.broken: dict[str, InvocationOutcome] = {}  # workers whose last start failed, and how
 
     @property
     def ready(self) -> bool:
@@ -112,7 +112,7 @@ class FunctionQueue:
         self.waiting = {invocation.id: invocation, **self.waiting}
         return self._assign(now)
 
-    def answer(self, invocation_id: str, outcome: Outcome, now: float) -> list[Event]:
+    def answer(self, invocation_id: str, outcome: InvocationOutcome, now: float) -> list[Event]:
         if invocation_id not in self.running:
             raise UnknownInvocationError(invocation_id)
         return [self._complete(invocation_id, outcome, now)]
@@ -131,7 +131,7 @@ class FunctionQueue:
         """The connection of a worker from outside ended; how its process did is not known."""
         return self.lost(worker, 0, now) if worker in self.seen else []
 
-    def start_failed(self, worker: str, outcome: Outcome, now: float) -> list[Event]:
+    def start_failed(self, worker: str, outcome: InvocationOutcome, now: float) -> list[Event]:
         """The worker reported, or showed by exiting, that its handler cannot be loaded."""
         self.broken[worker] = outcome
         return self._give_up(now)
@@ -144,7 +144,9 @@ class FunctionQueue:
         for key, invocation in list(self.waiting.items()):
             if invocation.expires <= now:
                 del self.waiting[key]
-                events.append(Refused(key, "Rate Exceeded: no worker became free in time; start more workers"))
+                events.append(
+                    InvocationRefused(key, "Rate Exceeded: no worker became free in time; start more workers")
+                )
         return events
 
     def next_expiry(self) -> float | None:
@@ -170,6 +172,6 @@ class FunctionQueue:
         self.waiting.clear()
         return events
 
-    def _complete(self, invocation_id: str, outcome: Outcome, now: float) -> Completed:
+    def _complete(self, invocation_id: str, outcome: InvocationOutcome, now: float) -> Completed:
         running = self.running.pop(invocation_id)
         return Completed(invocation_id, outcome, running.worker, now - running.started)

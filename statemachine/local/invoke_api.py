@@ -8,7 +8,7 @@ from aiohttp import web
 
 from statemachine.local.dispatcher import Dispatcher, Emit, new_request_id
 from statemachine.local.functions import TooManyRequestsError
-from statemachine.local.outcomes import EVENT_PAYLOAD_LIMIT, PAYLOAD_LIMIT, Outcome
+from statemachine.local.outcomes import EVENT_PAYLOAD_LIMIT, PAYLOAD_LIMIT, InvocationOutcome
 from statemachine.local.settings import function_arn, function_name
 
 PATH = "/2015-03-31/functions/{name}/invocations"
@@ -67,7 +67,7 @@ class InvokeApi:
         await asyncio.gather(*self._unattended, return_exceptions=True)
 
 
-def outcome_response(request_id: str, outcome: Outcome) -> web.Response:
+def outcome_response(request_id: str, outcome: InvocationOutcome) -> web.Response:
     headers = {"x-amzn-RequestId": request_id, "X-Amz-Executed-Version": "$LATEST"}
     if outcome.failed:
         headers["X-Amz-Function-Error"] = "Unhandled"

@@ -5,14 +5,14 @@ import json
 LINE_LIMIT = 256 * 1024  # bytes, CloudWatch's limit of one log event: a longer line is cut into several
 
 
-class Lines:
+class LogLines:
     """Chunks in, whole lines out."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, chunk: bytes) -> list[str]:
-        """Lines that `chunk` completes; an empty chunk is the end and completes what is left."""
+        """LogLines that `chunk` completes; an empty chunk is the end and completes what is left."""
         *whole, self._rest = (self._rest + chunk).split(b"\n")
         while len(self._rest) > LINE_LIMIT:
             whole.append(self._rest[:LINE_LIMIT])

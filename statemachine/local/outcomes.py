@@ -9,18 +9,18 @@ EVENT_PAYLOAD_LIMIT = 1_048_576  # bytes: 1 MB, Lambda's limit for asynchronous 
 
 
 @dataclass(frozen=True)
-class Outcome:
+class InvocationOutcome:
     """A response (`payload` is what the handler returned) or a function error (`payload` is its error document)."""
 
     payload: bytes
     failed: bool = False
 
 
-def failure(error_type: str, message: str) -> Outcome:
-    return Outcome(json.dumps({"errorMessage": message, "errorType": error_type}).encode(), failed=True)
+def failure(error_type: str, message: str) -> InvocationOutcome:
+    return InvocationOutcome(json.dumps({"errorMessage": message, "errorType": error_type}).encode(), failed=True)
 
 
-def exited(request_id: str | None, returncode: int) -> Outcome:
+def exited(request_id: str | None, returncode: int) -> InvocationOutcome:
     """The worker's process ended before it answered, or (without a request) before it asked for work.
 
     `returncode` is negative for a signal, as in subprocess.
@@ -36,11 +36,11 @@ def exited(request_id: str | None, returncode: int) -> Outcome:
     return failure("Runtime.ExitError", f"{request}Error: {reason}")
 
 
-def timed_out(request_id: str, timeout_s: float) -> Outcome:
+def timed_out(request_id: str, timeout_s: float) -> InvocationOutcome:
     message = f"RequestId: {request_id} Error: Task timed out after {timeout_s:.2f} seconds"
     return failure("Sandbox.Timedout", message)
 
 
-def response_too_large() -> Outcome:
+def response_too_large() -> InvocationOutcome:
     message = f"Response payload size exceeded maximum allowed payload size ({PAYLOAD_LIMIT} bytes)."
     return failure("Function.ResponseSizeTooLarge", message)

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 
 from statemachine.local.child import command
 from statemachine.local.dispatcher import Dispatcher, Emit
-from statemachine.local.logs import Lines, log_event
+from statemachine.local.logs import LogLines, log_event
 from statemachine.local.outcomes import failure
 from statemachine.local.runtime_api import runtime_app
 from statemachine.local.serving import listen
@@ -98,7 +98,7 @@ class Slot:
 
     async def _forward(self, stream: asyncio.StreamReader, kind: str) -> None:
         assert self._process
-        pid, lines = self._process.pid, Lines()
+        pid, lines = self._process.pid, LogLines()
         while True:
             chunk = await stream.read(CHUNK)
             for line in lines.feed(chunk):

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from statemachine.local.dispatcher import Dispatcher
 from statemachine.local.functions import UnknownInvocationError
-from statemachine.local.outcomes import PAYLOAD_LIMIT, Outcome, response_too_large
+from statemachine.local.outcomes import PAYLOAD_LIMIT, InvocationOutcome, response_too_large
 from statemachine.local.settings import function_arn
 
 PREFIX = "/2018-06-01/runtime"
@@ -48,20 +48,20 @@ def runtime_app(dispatcher: Dispatcher, worker: str | None = None) -> web.Applic
 
     async def response(request: web.Request) -> web.Response:
         try:
-            outcome = Outcome(await request.read())
+            outcome = InvocationOutcome(await request.read())
         except web.HTTPRequestEntityTooLarge:
             answer(request, response_too_large())
             return refusal(413, "RequestEntityTooLarge", f"a response may have {PAYLOAD_LIMIT} bytes")
         return answer(request, outcome)
 
     async def error(request: web.Request) -> web.Response:
-        return answer(request, Outcome(await request.read(), failed=True))
+        return answer(request, InvocationOutcome(await request.read(), failed=True))
 
     async def init_error(request: web.Request) -> web.Response:
-        dispatcher.start_failed(name_of(request), Outcome(await request.read(), failed=True))
+        dispatcher.start_failed(name_of(request), InvocationOutcome(await request.read(), failed=True))
         return web.json_response({"status": "OK"}, status=202)
 
-    def answer(request: web.Request, outcome: Outcome) -> web.Response:
+    def answer(request: web.Request, outcome: InvocationOutcome) -> web.Response:
         try:
             dispatcher.answer(request.match_info["id"], outcome)
         except UnknownInvocationError as unknown:

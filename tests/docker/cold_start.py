@@ -15,8 +15,8 @@ from typing import Any
 
 from testcontainers.core.network import Network
 
-from lambda_image.partition import ROW_BYTES
-from scripts.endpoint import Endpoint
+from lambda_image.data.partition import ROW_BYTES
+from scripts.aws_endpoint import AwsEndpoint
 from tests.docker.composition import PATIENCE_S
 from tests.docker.workers import endpoint_container, worker
 from tests.integration.system import BUCKET, Events, System, write_galaxies
@@ -76,7 +76,7 @@ def bench(folder: Path) -> Iterator[Bench]:
     with ExitStack() as stack:
         network = stack.enter_context(Network())
         aws = stack.enter_context(endpoint_container(network))
-        endpoint = Endpoint(f"http://127.0.0.1:{aws.get_exposed_port(4566)}")
+        endpoint = AwsEndpoint(f"http://127.0.0.1:{aws.get_exposed_port(4566)}")
         endpoint.wait_until_listening(PATIENCE_S)
         system = System(endpoint, Events())
         system.upload(write_galaxies(folder, 1, PARTITION_BYTES // ROW_BYTES), "data")

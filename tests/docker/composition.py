@@ -13,10 +13,9 @@ import numpy as np
 from docker.models.containers import Container
 from testcontainers.compose import DockerCompose
 
-from lambda_image.model import engine
-from lambda_image.partition import read_partition
-from lambda_image.settings import SHIPPED_MODEL
-from scripts.endpoint import Endpoint
+from lambda_image.data.partition import read_partition
+from lambda_image.model import SHIPPED_MODEL, engine
+from scripts.aws_endpoint import AwsEndpoint
 from tests.integration.system import Events, System
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,7 +41,7 @@ class Composition:
     def __enter__(self) -> "Composition":
         try:
             self._compose.start()
-            self.endpoint = Endpoint(f"http://127.0.0.1:{self._compose.get_service_port('serve', 4566)}")
+            self.endpoint = AwsEndpoint(f"http://127.0.0.1:{self._compose.get_service_port('serve', 4566)}")
             self.wait_until_ready()
             self.system = System(self.endpoint, Events())
         except BaseException:

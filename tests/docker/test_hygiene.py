@@ -105,10 +105,10 @@ def test_of_the_project_it_has_what_it_runs(content: Content):
     assert found - {""} == OWN[content.image]
     assert not content.named(rf"{home}/.*(tests?/.*|Dockerfile|\.so\.tmp|\.partial.*)")
     if home == "var/task":
-        assert content.named(rf"{home}/rendezvous_server/[^/]*\.py") == [
-            f"{home}/rendezvous_server/__init__.py",
-            f"{home}/rendezvous_server/protocol.py",
-        ]
+        assert {name.removeprefix(f"{home}/") for name in content.named(rf"{home}/rendezvous_server/.*\.py")} == {
+            "rendezvous_server/__init__.py",
+            *(f"rendezvous_server/protocol/{name}.py" for name in ("__init__", "client", "codec", "messages")),
+        }
         weights = content.named(rf"{home}/.*\.(safetensors|weights)")
         assert [name.rpartition(".")[2] for name in weights] == (
             ["safetensors"] if "pytorch" in content.image else ["weights"]

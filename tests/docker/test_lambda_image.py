@@ -7,8 +7,7 @@ import docker
 import numpy as np
 import pytest
 
-from lambda_image.model import engine
-from lambda_image.settings import SHIPPED_MODEL
+from lambda_image.model import SHIPPED_MODEL, engine
 from tests.docker.composition import TOLERANCE
 
 pytestmark = pytest.mark.usefixtures("images")
@@ -16,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("images")
 PREDICT = """
 import json, numpy, sys
 from lambda_image.model import engine
-from lambda_image.settings import SHIPPED_MODEL
+from lambda_image.model import SHIPPED_MODEL
 rng = numpy.random.default_rng(1)
 answers = engine.load(SHIPPED_MODEL, 1, sys.argv[1]).predict(
     rng.gamma(1.5, 0.6, (3, 5, 32, 32)).astype("f"), (17 + rng.standard_normal((3, 5))).astype("f"))

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import pytest
 from testcontainers.core.network import Network
 
-from scripts.endpoint import Endpoint
+from scripts.aws_endpoint import AwsEndpoint
 from tests.docker.composition import PATIENCE_S
 from tests.docker.workers import endpoint_container, rendezvous_container, worker
 from tests.integration.system import Events, System, write_galaxies
@@ -14,14 +14,14 @@ from tests.integration.system import Events, System, write_galaxies
 
 @pytest.fixture(scope="module")
 def system(images: None) -> Iterator[System]:
-    """Endpoint and rendezvous server are in both networks, a rank in each."""
+    """AwsEndpoint and rendezvous server are in both networks, a rank in each."""
     with ExitStack() as stack:
         one, other = stack.enter_context(Network()), stack.enter_context(Network())
         rendezvous, aws = rendezvous_container(one), endpoint_container(one)
         for name, container in (("rendezvous", rendezvous), ("endpoint", aws)):
             stack.enter_context(container)
             other.connect(container.get_container_id(), [name])
-        endpoint = Endpoint(f"http://127.0.0.1:{aws.get_exposed_port(4566)}")
+        endpoint = AwsEndpoint(f"http://127.0.0.1:{aws.get_exposed_port(4566)}")
         endpoint.wait_until_listening(PATIENCE_S)
         for function, network in (("init", one), ("summarize", one), ("rank", one), ("rank", other)):
             stack.enter_context(worker(function, network))

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from lambda_image.partition import write_partition
-from lambda_image.predictions import Predictions
-from scripts.endpoint import Endpoint
+from lambda_image.data.partition import write_partition
+from lambda_image.data.predictions import Predictions
+from scripts.aws_endpoint import AwsEndpoint
 from scripts.galaxies import Mixture, render
 
 BUCKET = "tests"
@@ -49,7 +49,7 @@ class Events:
 class System:
     """The local system with a bucket, and executions in it."""
 
-    def __init__(self, cloud: Endpoint, events: Events) -> None:
+    def __init__(self, cloud: AwsEndpoint, events: Events) -> None:
         self.cloud, self.events = cloud, events
         self.s3 = cloud.client("s3")
         self.s3.create_bucket(Bucket=BUCKET)

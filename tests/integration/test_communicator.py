@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lambda_image.comm.channel import ChannelSettings
+from lambda_image.comm.channel.channel import ChannelSettings
 from lambda_image.comm.communicator import Communicator
 from lambda_image.errors import (
     PeerClosed,

@@ -15,12 +15,13 @@ from typing import Any, Self
 
 import pytest
 
-from lambda_image.comm.candidates import Candidate, Place, Transport, candidates
-from lambda_image.comm.channel import Channel, ChannelSettings
-from lambda_image.comm.connector import Connector
-from lambda_image.comm.handshake import Handshake, Member
-from lambda_image.comm.membership import Membership
-from lambda_image.comm.peering import Plan
+from lambda_image.comm.channel.channel import Channel, ChannelSettings
+from lambda_image.comm.channel.handshake import Handshake, Member
+from lambda_image.comm.channel.transport import Transport
+from lambda_image.comm.connecting.candidates import Candidate, OwnEndpoints, candidates
+from lambda_image.comm.connecting.connector import Connector
+from lambda_image.comm.connecting.membership import Membership
+from lambda_image.comm.connecting.peering import Plan
 from lambda_image.comm.roster import Lost, Roster, outlook
 from lambda_image.errors import (
     PeerTimeout,
@@ -156,11 +157,11 @@ class Rank:
         return peer.channel
 
 
-def nothing(rank: int, own: Place, peer: Peer) -> list[Candidate]:
+def nothing(rank: int, own: OwnEndpoints, peer: Peer) -> list[Candidate]:
     return []
 
 
-def only_relay(rank: int, own: Place, peer: Peer) -> list[Candidate]:
+def only_relay(rank: int, own: OwnEndpoints, peer: Peer) -> list[Candidate]:
     return [Candidate(RELAYED, None, 0.0)]
 
 
@@ -200,7 +201,7 @@ def test_a_path_that_stalls_after_20_kb_loses_to_the_relay(endpoint: str, run_id
     with ExitStack() as stack:
         paths: list[Path] = []
 
-        def plan(rank: int, own: Place, peer: Peer) -> list[Candidate]:
+        def plan(rank: int, own: OwnEndpoints, peer: Peer) -> list[Candidate]:
             if rank > peer.rank:
                 paths.append(stack.enter_context(closing(Path(peer.local[0], limit=STALL_BYTES))))
                 return [Candidate(DIRECT, paths[-1].endpoint, 0.0), Candidate(RELAYED, None, 0.1)]
@@ -216,7 +217,7 @@ def test_a_path_that_stalls_after_20_kb_loses_to_the_relay(endpoint: str, run_id
 def test_of_many_ways_that_work_one_becomes_the_channel_at_both_ends(endpoint: str, run_id: str) -> None:
     with ExitStack() as stack:
 
-        def plan(rank: int, own: Place, peer: Peer) -> list[Candidate]:
+        def plan(rank: int, own: OwnEndpoints, peer: Peer) -> list[Candidate]:
             path = stack.enter_context(closing(Path(peer.local[0])))
             return [
                 Candidate(DIRECT, peer.local[0], 0.0),
@@ -242,7 +243,7 @@ def test_a_bit_that_flips_during_the_handshake_costs_one_connection(endpoint: st
 
     with ExitStack() as stack:
 
-        def plan(rank: int, own: Place, peer: Peer) -> list[Candidate]:
+        def plan(rank: int, own: OwnEndpoints, peer: Peer) -> list[Candidate]:
             if rank < peer.rank:
                 return []
             path = stack.enter_context(closing(Path(peer.local[0], change=flip)))
@@ -260,7 +261,7 @@ def test_bytes_that_are_changed_or_come_twice_end_the_channel_and_reach_nobody(
     with ExitStack() as stack:
         paths: list[Path] = []
 
-        def plan(rank: int, own: Place, peer: Peer) -> list[Candidate]:
+        def plan(rank: int, own: OwnEndpoints, peer: Peer) -> list[Candidate]:
             if rank < peer.rank:
                 return []
             paths.append(stack.enter_context(closing(Path(peer.local[0]))))
@@ -284,7 +285,7 @@ def test_a_conversation_that_was_overheard_opens_nothing_when_it_is_repeated(end
     with ExitStack() as stack:
         paths: list[Path] = []
 
-        def plan(rank: int, own: Place, peer: Peer) -> list[Candidate]:
+        def plan(rank: int, own: OwnEndpoints, peer: Peer) -> list[Candidate]:
             if rank < peer.rank:
                 return []
             paths.append(stack.enter_context(closing(Path(peer.local[0]))))

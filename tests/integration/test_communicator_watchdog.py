@@ -16,11 +16,11 @@ from functools import reduce
 import numpy as np
 import pytest
 
-from lambda_image.comm import collectives, reducing
-from lambda_image.comm.cost_model import Algorithm
-from lambda_image.comm.exchange import ABORT_LIMIT_S
-from lambda_image.comm.handshake import Member
-from lambda_image.comm.reduction import REDUCTIONS
+from lambda_image.comm.channel.handshake import Member
+from lambda_image.comm.operations import collectives, reduce_collectives
+from lambda_image.comm.operations.cost_model import Algorithm
+from lambda_image.comm.operations.exchange import ABORT_LIMIT_S
+from lambda_image.comm.operations.reduction import REDUCTIONS
 from lambda_image.errors import PeerClosed, PeerTimeout, RunError
 from tests.unit.lambda_image.comm.local_group import LocalGroup, RankInThread
 
@@ -69,11 +69,11 @@ def perform(operation: str, rank: RankInThread, size: int, deadline: float) -> o
         case "allgather":
             return collectives.allgather(rank, own, deadline)
         case "reduce":
-            return reducing.reduce(rank, own, add, last, deadline)
+            return reduce_collectives.reduce(rank, own, add, last, deadline)
         case "allreduce":
-            return reducing.allreduce(rank, own, add, deadline)
+            return reduce_collectives.allreduce(rank, own, add, deadline)
         case _:
-            return reducing.scan(rank, own, add, deadline)
+            return reduce_collectives.scan(rank, own, add, deadline)
 
 
 OPERATIONS = ("barrier", "bcast", "gather", "allgather", "reduce", "allreduce", "scan")
@@ -169,7 +169,9 @@ Call = Callable[[RankInThread, float], object]
 NEEDING_ALL: dict[str, Call] = {
     "barrier": collectives.barrier,
     "allgather": lambda rank, deadline: collectives.allgather(rank, b"part", deadline),
-    "allreduce": lambda rank, deadline: reducing.allreduce(rank, array(rank.rank, 64), REDUCTIONS["sum"], deadline),
+    "allreduce": lambda rank, deadline: reduce_collectives.allreduce(
+        rank, array(rank.rank, 64), REDUCTIONS["sum"], deadline
+    ),
 }
 
 

@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lambda_image.model import engine
-from lambda_image.model.compiled import LOW_PRECISIONS
-from lambda_image.partition import read_partition, write_partition
-from lambda_image.predictions import Predictions
-from lambda_image.settings import SHIPPED_MODEL
+from lambda_image.data.partition import read_partition, write_partition
+from lambda_image.data.predictions import Predictions
+from lambda_image.model import SHIPPED_MODEL, engine
+from lambda_image.model.engine_files import LOW_PRECISIONS
 from scripts.cli import main
 from scripts.result_folder import result_folder
 from tests.integration.system import write_galaxies

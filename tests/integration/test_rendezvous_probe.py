@@ -11,8 +11,8 @@ from typing import cast
 import pytest
 
 from lambda_image.comm.communicator import Communicator
-from lambda_image.comm.nat import Nat
-from lambda_image.comm.rendezvous import PROBE_LIMIT_S, RendezvousLine
+from lambda_image.comm.connecting.nat import Nat
+from lambda_image.comm.connecting.rendezvous import PROBE_LIMIT_S, RendezvousConnection
 from rendezvous_server.protocol import Join
 from tests.integration.rendezvous import DEADLINE_S, KEY, Server, Start, until
 
@@ -74,10 +74,10 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     writer.close()
 
 
-async def joined(endpoint: str, probe_limit_s: float = DEADLINE_S) -> tuple[RendezvousLine, float]:
+async def joined(endpoint: str, probe_limit_s: float = DEADLINE_S) -> tuple[RendezvousConnection, float]:
     """A line that has joined, and how long the join took. A busy machine may take its time for the probe."""
     deadline = time.monotonic() + 2 * DEADLINE_S
-    line = await RendezvousLine.connect(endpoint, deadline, probe_limit_s=probe_limit_s)
+    line = await RendezvousConnection.connect(endpoint, deadline, probe_limit_s=probe_limit_s)
     began = time.monotonic()
     await line.join(Join("run", 0, 2), KEY.encode(), deadline)
     return line, time.monotonic() - began

@@ -13,7 +13,7 @@ import pytest
 
 from rendezvous_server import protocol as p
 from rendezvous_server.protocol import Join, RejectCode, Relay
-from rendezvous_server.relay import LARGE_BUFFER_BYTES
+from rendezvous_server.splicing import LARGE_BUFFER_BYTES
 from tests.integration.rendezvous import (
     DEADLINE_S,
     KEY,

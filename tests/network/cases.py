@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lambda_image.comm.candidates import Transport
+from lambda_image.comm.channel.transport import Transport
 from tests.network.internet import PORT, SERVER_4, SERVER_6, SERVER_KEY, Internet, Obstacle
 from tests.network.namespace import Namespace, NetworkError
 from tests.network.rank import Assignment, Result

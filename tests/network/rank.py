@@ -13,7 +13,7 @@ import threading
 import time
 from dataclasses import asdict, dataclass, field
 
-from lambda_image.comm.channel import ChannelSettings
+from lambda_image.comm.channel.channel import ChannelSettings
 from lambda_image.comm.communicator import Communicator
 from tests.network.namespace import enter
 

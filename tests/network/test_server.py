@@ -6,7 +6,7 @@ That what has no channel goes by storage, and the run's result is complete, test
 from contextlib import ExitStack
 from dataclasses import replace
 
-from lambda_image.comm.nat import Nat
+from lambda_image.comm.connecting.nat import Nat
 from tests.network.cases import DIRECT, PRESERVING, PUBLIC, PUNCHED, RELAYED, SYMMETRIC
 from tests.network.internet import SERVER_4, SERVER_KEY, Internet
 from tests.network.rank import Assignment, Result

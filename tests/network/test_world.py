@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from itertools import combinations
 
-from lambda_image.comm.nat import Nat
+from lambda_image.comm.connecting.nat import Nat
 from tests.network.cases import DIRECT, PUBLIC, PUNCHED, RELAYED, REWRITING, SYMMETRIC
 from tests.network.internet import PORT, SERVER_4, SERVER_KEY, Internet
 from tests.network.rank import Assignment

@@ -1,14 +1,18 @@
 """The rules that keep the parts apart, and an invocation's start short."""
 
 import ast
+import statistics
 import subprocess
 import sys
+from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("rendezvous_server", "lambda_image", "statemachine", "scripts")
+OPERATIONS, CONNECTING, CHANNEL = (f"lambda_image/comm/{wing}/" for wing in ("operations", "connecting", "channel"))
 
 
 def imports(file: Path) -> set[str]:
@@ -41,6 +45,65 @@ def within(files: set[str], *places: str) -> bool:
     return all(file.startswith(places) for file in files)
 
 
+def modules_of(names: set[str]) -> set[str]:
+    """The project's files among imported names, each of which is a module or a name in one."""
+    found = set()
+    for name in names:
+        for module in (name, name.rpartition(".")[0]):
+            path = module.replace(".", "/")
+            known = {f"{path}.py", f"{path}/__init__.py"} & SOURCES.keys()
+            if known:
+                found |= known
+                break
+    return found
+
+
+def circle(graph: Mapping[str, set[str]]) -> list[str]:
+    """Files that import one another in a circle; empty if there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_a_circle_is_found():
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}})
+    assert not circle({"a": {"b", "c"}, "b": {"c"}})
+
+
+def test_no_imports_form_a_circle_late_ones_and_those_for_type_hints_included():
+    assert circle({file: modules_of(names) - {file} for file, names in SOURCES.items()}) == []
+
+
+def test_no_file_is_long():
+    lines = {file: len((ROOT / file).read_text().splitlines()) for file in SOURCES}
+    assert {file: count for file, count in lines.items() if count > 500} == {}
+    for package in PACKAGES:
+        assert statistics.median(count for file, count in lines.items() if file.startswith(f"{package}/")) <= 110
+
+
+def test_asyncio_stays_in_the_background_thread_and_the_servers():
+    allowed = ("lambda_image/comm/connecting/", "rendezvous_server/", "statemachine/local/", "scripts/bench/")
+    assert within(importers("asyncio"), *allowed)
+
+
+def test_a_channel_never_waits_and_has_no_thread():
+    assert not {file for file in importers("select", "threading", "asyncio") if file.startswith(CHANNEL)}
+
+
+def test_the_two_threads_of_a_communicator_share_the_roster_and_the_channels_only():
+    """operations/ runs in the caller's thread, connecting/ in the background; communicator.py puts them together."""
+    assert not {file for file in importers("lambda_image.comm.connecting") if file.startswith((OPERATIONS, CHANNEL))}
+    assert not {file for file in importers("lambda_image.comm.operations") if file.startswith((CONNECTING, CHANNEL))}
+    roster = {name for name in SOURCES["lambda_image/comm/roster.py"] if name.startswith("lambda_image.comm")}
+    assert all(name.startswith("lambda_image.comm.channel.") for name in roster)
+    assert not {file for file in importers("lambda_image.comm.roster") if file.startswith(CHANNEL)}
+    assert within(importers("lambda_image.comm.communicator"), "lambda_image/", "scripts/bench/")
+    wings = {file for file in importers("lambda_image.comm.communicator") if file.startswith("lambda_image/comm/")}
+    assert wings <= {"lambda_image/comm/__init__.py"}
+
+
 def test_torch_stays_with_the_model():
     assert within(importers("torch"), "lambda_image/model/", "lambda_image/inference.py", "scripts/")
 
@@ -55,7 +118,7 @@ def test_sockets_stay_with_the_communicator_and_the_server():
     )
 
 
-def test_the_image_takes_one_file_of_the_server():
+def test_the_image_takes_the_protocol_of_the_server_only():
     names = {name for file, names in SOURCES.items() if file.startswith("lambda_image/") for name in names}
     theirs = {name for name in names if name.startswith("rendezvous_server")}
     assert all(name.startswith("rendezvous_server.protocol.") for name in theirs)
@@ -71,8 +134,10 @@ def test_the_server_and_the_image_know_nothing_of_the_rest():
 
 
 def test_the_protocol_needs_the_standard_library_only():
-    names = {name.partition(".")[0] for name in SOURCES["rendezvous_server/protocol.py"]}
-    assert names <= set(sys.stdlib_module_names)
+    for file, names in SOURCES.items():
+        if file.startswith("rendezvous_server/protocol/"):
+            foreign = {name for name in names if name.partition(".")[0] not in sys.stdlib_module_names}
+            assert all(name.startswith("rendezvous_server.protocol.") for name in foreign), file
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The constants of the cost model (lambda_image/comm/cost_model.py), measured on this machine."""
+"""The constants of the cost model (lambda_image/comm/operations/cost_model.py), measured on this machine."""
 
 import time
 from statistics import median
@@ -7,8 +7,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from lambda_image.comm.cost_model import Costs, choose
-from lambda_image.comm.signals import Kind
+from lambda_image.comm.channel.signals import Kind
+from lambda_image.comm.operations.cost_model import Costs, choose
 from scripts.bench.comm.contenders import OURS, Contender
 from scripts.bench.comm.measure import TIME, figures_of
 from scripts.bench.comm.operations import BARRIER, GATHER
@@ -73,7 +73,7 @@ def _addition(rounds: int) -> float:
 
 def show_costs(costs: Costs, console: Console) -> None:
     figures = ", ".join(f"{name}={getattr(costs, name):.3g}" for name in ("latency", "message", "byte", "combine"))
-    console.print(f"MEASURED = Costs({figures})  # seconds; lambda_image/comm/cost_model.py", markup=False)
+    console.print(f"MEASURED = Costs({figures})  # seconds; lambda_image/comm/operations/cost_model.py", markup=False)
     table = Table(title="what these choose", title_justify="left")
     table.add_column("operation")
     table.add_column("ranks", justify="right")

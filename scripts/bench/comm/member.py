@@ -37,7 +37,7 @@ class OurMember:
 
     def __init__(self, spec: dict[str, Any]) -> None:
         # Here: what a contender does not use should not slow its start.
-        from lambda_image.comm.channel import ChannelSettings
+        from lambda_image.comm.channel.channel import ChannelSettings
         from lambda_image.comm.communicator import Communicator
         from rendezvous_server.protocol import Topology
 

@@ -13,8 +13,9 @@ from rich.console import Console
 
 from lambda_image import process
 from lambda_image.errors import InvalidEvent
-from lambda_image.model.compiled import DEVICES
-from lambda_image.settings import MAX_VCPUS, SHIPPED_MODEL
+from lambda_image.model import SHIPPED_MODEL
+from lambda_image.model.engine_files import DEVICES
+from lambda_image.settings import MAX_VCPUS
 from scripts.bench.files import add_file_arguments, check_files, write_files
 from scripts.bench.inference.contenders import NAMES, ONNX_RUNTIME, OPENVINO
 from scripts.bench.inference.measure import Results, measure

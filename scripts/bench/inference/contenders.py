@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lambda_image.model.compiled import Device, EngineName
+from lambda_image.model.engine_files import Device, EngineName
 
 Predict = Callable[[NDArray[np.float32], NDArray[np.float32]], Any]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from lambda_image.data.partition import write_partition
 from lambda_image.errors import CheckpointError
-from lambda_image.model import compiled
-from lambda_image.model.compiled import LOW_PRECISIONS, Device
-from lambda_image.partition import write_partition
+from lambda_image.model import engine_files
+from lambda_image.model.engine_files import LOW_PRECISIONS, Device
 from scripts.bench.errors import BenchmarkError
 from scripts.bench.inference.contenders import ENGINES, PEERS, Spec
 from scripts.bench.inference.processes import run_python
@@ -61,10 +61,10 @@ def _compiled(
     link = folder / model.name
     compiling = ["-m", "scripts", "compile", "--model", str(link), "--device", device]
     try:
-        _, record = compiled.find(model, "float32", device)
+        _, record = engine_files.find(model, "float32", device)
         compiling += ["--tolerance", str(record.checks["float32"]["tolerance"])]  # what was allowed these weights
         for precision in low:
-            compiled.find(model, precision, device)
+            engine_files.find(model, precision, device)
         return model, names
     except CheckpointError as error:
         say(f"{error}: made for this run")

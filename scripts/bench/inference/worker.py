@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lambda_image import process
-from lambda_image.partition import open_partition
+from lambda_image.data.partition import open_partition
 from scripts.bench.inference.contenders import GEMM, Spec, gemm_gflops, make, samples_per_s
 
 

@@ -4,9 +4,9 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
+from lambda_image.data.partition import open_partition, write_partition
 from lambda_image.errors import PartitionMissing
 from lambda_image.inference import infer
-from lambda_image.partition import open_partition, write_partition
 from lambda_image.results import Work
 
 PATIENCE_S = 30.0

@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 
+from lambda_image.data.predictions import Predictions
 from lambda_image.events import parse
 from lambda_image.manifest import Slice, assignments
-from lambda_image.predictions import Predictions
 from lambda_image.results import (
     Failure,
     Phases,

@@ -4,11 +4,12 @@ import pytest
 
 from lambda_image.address import Address
 from lambda_image.errors import InvalidEvent
-from lambda_image.settings import SHIPPED_MODEL, Settings
+from lambda_image.model import SHIPPED_MODEL
+from lambda_image.settings import FunctionSettings
 
 
 def test_an_empty_environment():
-    settings = Settings.from_environ({})
+    settings = FunctionSettings.from_environ({})
     assert settings.rendezvous_endpoint is None
     assert settings.rendezvous_key is None
     assert settings.model_path == SHIPPED_MODEL
@@ -25,7 +26,7 @@ def test_what_is_set_counts():
         "OMP_NUM_THREADS": "3",
         "TCP_MAX_SEGMENT": "1200",
     }
-    settings = Settings.from_environ(environ)
+    settings = FunctionSettings.from_environ(environ)
     assert settings.rendezvous_endpoint == Address("h", 10000)
     assert settings.rendezvous_key == b"secret"
     assert (settings.model_path, settings.memory_mb, settings.threads) == (Path("/m.safetensors"), 1769, 3)
@@ -34,20 +35,20 @@ def test_what_is_set_counts():
 
 
 def test_the_engine_is_chosen_by_name():
-    assert Settings.from_environ({}).engine == "auto"
-    assert Settings.from_environ({"INFERENCE_ENGINE": "fast"}).engine == "fast"
-    assert Settings.from_environ({}).device == "cpu"
-    on_a_gpu = Settings.from_environ({"INFERENCE_ENGINE": "bf16", "INFERENCE_DEVICE": "cuda"})
+    assert FunctionSettings.from_environ({}).engine == "auto"
+    assert FunctionSettings.from_environ({"INFERENCE_ENGINE": "fast"}).engine == "fast"
+    assert FunctionSettings.from_environ({}).device == "cpu"
+    on_a_gpu = FunctionSettings.from_environ({"INFERENCE_ENGINE": "bf16", "INFERENCE_DEVICE": "cuda"})
     assert (on_a_gpu.engine, on_a_gpu.device) == ("bf16", "cuda")
 
 
 def test_threads_follow_the_memory():
-    assert Settings.from_environ({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512"}).threads == 1
+    assert FunctionSettings.from_environ({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512"}).threads == 1
 
 
 def test_a_key_may_lie_in_a_file(tmp_path):
     (tmp_path / "key").write_text("secret\n")
-    settings = Settings.from_environ({"RENDEZVOUS_KEY_FILE": str(tmp_path / "key"), "RENDEZVOUS_KEY": "other"})
+    settings = FunctionSettings.from_environ({"RENDEZVOUS_KEY_FILE": str(tmp_path / "key"), "RENDEZVOUS_KEY": "other"})
     assert settings.rendezvous_key == b"secret"
 
 
@@ -67,4 +68,4 @@ def test_a_key_may_lie_in_a_file(tmp_path):
 )
 def test_a_wrong_variable_is_named(environ, word):
     with pytest.raises(InvalidEvent, match=word):
-        Settings.from_environ(environ)
+        FunctionSettings.from_environ(environ)

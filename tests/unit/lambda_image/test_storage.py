@@ -11,8 +11,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ReadTimeoutError
 from moto.server import ThreadedMotoServer
 
+from lambda_image.data.partition import count_rows, open_partition, write_partition
 from lambda_image.errors import InvalidEvent, PartitionMissing, StorageUnavailable
-from lambda_image.partition import count_rows, open_partition, write_partition
 from lambda_image.storage import RESUMES, SKIP_BYTES, ObjectReader, ObjectStore, Requests
 
 BUCKET = "cosmic"

@@ -14,7 +14,7 @@ from rendezvous_server.limits import Limits
 from rendezvous_server.log import Log
 from rendezvous_server.protocol import ClientConnection, Join
 from rendezvous_server.server import RendezvousServer
-from rendezvous_server.settings import Settings
+from rendezvous_server.settings import ServerSettings
 
 
 class FakeTransport(asyncio.Transport):
@@ -63,7 +63,7 @@ def on_a_loop(story: Callable[[RendezvousServer, bytearray], Coroutine[Any, Any,
         async def run() -> None:
             written = bytearray()
             log = Log(written.extend, asyncio.get_running_loop())
-            await story(RendezvousServer(Settings(limits=Limits(), write_buffer_bytes=10_000), log), written)
+            await story(RendezvousServer(ServerSettings(limits=Limits(), write_buffer_bytes=10_000), log), written)
             log.close()
 
         asyncio.run(run())

@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 
 from rendezvous_server.limits import Limits
-from rendezvous_server.settings import HELP, Settings, read_settings
+from rendezvous_server.settings import HELP, ServerSettings, read_settings
 
 
 def test_nothing_given_is_the_defaults() -> None:
-    assert read_settings([], {}) == Settings("0.0.0.0", 10_000, 10_001, 10_080, False, None, Limits())
+    assert read_settings([], {}) == ServerSettings("0.0.0.0", 10_000, 10_001, 10_080, False, None, Limits())
 
 
 @pytest.mark.parametrize(
@@ -37,11 +37,13 @@ def test_proxy_protocol_is_asked_for() -> None:
 def test_flags_win_over_the_environment() -> None:
     environ = {"RENDEZVOUS_HOST": "::", "RENDEZVOUS_PORT": "1", "RENDEZVOUS_GROUP_TIMEOUT_S": "2.5"}
     settings = read_settings(["--port", "2", "--max-groups", "3"], environ)
-    assert settings == Settings("::", 2, 3, limits=Limits(group_timeout_s=2.5, max_groups=3))
+    assert settings == ServerSettings("::", 2, 3, limits=Limits(group_timeout_s=2.5, max_groups=3))
 
 
 def test_an_empty_variable_is_as_good_as_none() -> None:
-    assert read_settings([], {"RENDEZVOUS_PORT": "", "RENDEZVOUS_KEY": "", "RENDEZVOUS_KEY_FILE": ""}) == Settings()
+    assert (
+        read_settings([], {"RENDEZVOUS_PORT": "", "RENDEZVOUS_KEY": "", "RENDEZVOUS_KEY_FILE": ""}) == ServerSettings()
+    )
 
 
 def test_the_key_is_read_and_never_shown(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def test_a_users_mistake_is_one_line_and_a_status(tmp_path, capsys: pytest.Captu
 
 @pytest.mark.parametrize("suffix", ["pt", "safetensors"])
 def test_sample_writes_a_dataset(tmp_path, capsys: pytest.CaptureFixture[str], suffix: str):
-    from lambda_image.partition import read_partition
+    from lambda_image.data.partition import read_partition
 
     assert main(["sample", str(tmp_path / f"x.{suffix}"), "--count", "5"]) == 0
     assert "5 galaxies" in capsys.readouterr().out

@@ -8,7 +8,7 @@ import torch
 from lambda_image.errors import CheckpointError, InvalidEvent
 from lambda_image.model import checkpoint
 from lambda_image.model.architecture import ModelConfig, RedshiftModel
-from lambda_image.model.compiled import file_hash
+from lambda_image.model.engine_files import file_hash
 from scripts import convert
 
 SMALL = replace(

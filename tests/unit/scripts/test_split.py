@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lambda_image.data.partition import ROW_BYTES, read_partition, write_partition
 from lambda_image.errors import InvalidEvent, PartitionMalformed, PartitionMissing
-from lambda_image.partition import ROW_BYTES, read_partition, write_partition
 from scripts import split
 
 ROWS = 23

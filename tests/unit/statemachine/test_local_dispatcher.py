@@ -9,10 +9,10 @@ import pytest
 
 from statemachine.local.dispatcher import Dispatcher
 from statemachine.local.functions import TooManyRequestsError
-from statemachine.local.outcomes import Outcome
+from statemachine.local.outcomes import InvocationOutcome
 from statemachine.local.settings import FunctionSettings
 
-ANSWER = Outcome(b'{"rank": 0}')
+ANSWER = InvocationOutcome(b'{"rank": 0}')
 
 
 def run(

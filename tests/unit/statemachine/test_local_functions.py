@@ -11,14 +11,14 @@ from statemachine.local.functions import (
     Completed,
     FunctionQueue,
     Invocation,
+    InvocationRefused,
     Overrun,
-    Refused,
     TooManyRequestsError,
     UnknownInvocationError,
 )
-from statemachine.local.outcomes import Outcome, failure
+from statemachine.local.outcomes import InvocationOutcome, failure
 
-ANSWER = Outcome(b"{}")
+ANSWER = InvocationOutcome(b"{}")
 BROKEN = failure("Runtime.ImportModuleError", "no module named x")
 
 
@@ -94,7 +94,7 @@ def test_an_invocation_that_nobody_takes_is_refused_in_time() -> None:
     q.submit(invocation("a", expires=7), 0)
     assert q.next_expiry() == 7
     [refused] = q.expire(7)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, InvocationRefused)
     assert refused.id == "a"
     assert q.poll("w", 8) == []
 
@@ -244,9 +244,9 @@ def test_whatever_happens_every_invocation_leaves_exactly_once(steps: list[tuple
             events = q.start_failed(worker, BROKEN, now)
         elif step == "expire":
             events = q.expire(now)
-        left += [event.id for event in events if isinstance(event, Completed | Refused)]
+        left += [event.id for event in events if isinstance(event, Completed | InvocationRefused)]
         assert not (q.idle and q.waiting)
-    left += [event.id for event in q.expire(10**6) if isinstance(event, Completed | Refused)]
+    left += [event.id for event in q.expire(10**6) if isinstance(event, Completed | InvocationRefused)]
     assert sorted(left) == sorted(submitted)
     assert q.next_expiry() is None
 

@@ -1,8 +1,8 @@
-from statemachine.local.logs import LINE_LIMIT, Lines, log_event
+from statemachine.local.logs import LINE_LIMIT, LogLines, log_event
 
 
 def test_lines_are_whole_however_their_bytes_arrive() -> None:
-    lines = Lines()
+    lines = LogLines()
     assert lines.feed(b'{"a"') == []
     assert lines.feed(b": 1}\nsecond\r\n\nthi") == ['{"a": 1}', "second"]
     assert lines.feed(b"rd") == []
@@ -11,13 +11,13 @@ def test_lines_are_whole_however_their_bytes_arrive() -> None:
 
 
 def test_a_line_without_end_is_cut() -> None:
-    lines = Lines()
+    lines = LogLines()
     assert [len(line) for line in lines.feed(b"x" * (2 * LINE_LIMIT + 1))] == [LINE_LIMIT, LINE_LIMIT]
     assert lines.feed(b"\n") == ["x"]
 
 
 def test_bytes_that_are_not_text_are_shown_as_such() -> None:
-    assert Lines().feed(b"\xff\n") == ["\ufffd"]
+    assert LogLines().feed(b"\xff\n") == ["\ufffd"]
 
 
 def test_an_event_keeps_its_keys_and_says_where_it_comes_from() -> None:

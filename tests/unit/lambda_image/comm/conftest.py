@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lambda_image.comm.handshake import Member
+from lambda_image.comm.channel.handshake import Member
 from tests.unit.lambda_image.comm.local_group import LocalGroup, MakeGroup, MakePair, Pair, Soon
 
 

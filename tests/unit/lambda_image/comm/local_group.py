@@ -8,16 +8,16 @@ from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from lambda_image.comm.candidates import Transport
-from lambda_image.comm.channel import Channel, ChannelSettings
-from lambda_image.comm.cost_model import Algorithm, choose
-from lambda_image.comm.exchange import FEW, Exchange
-from lambda_image.comm.frames import Frame
-from lambda_image.comm.group import Scratch
-from lambda_image.comm.handshake import Handshake, Member, Session
+from lambda_image.comm.channel.channel import Channel, ChannelSettings
+from lambda_image.comm.channel.frames import Frame
+from lambda_image.comm.channel.handshake import Handshake, Member, Session
+from lambda_image.comm.channel.signals import Flag, Kind
+from lambda_image.comm.channel.transport import Transport
+from lambda_image.comm.operations.cost_model import Algorithm, choose
+from lambda_image.comm.operations.exchange import FAST_PATH_PEERS, Exchange
+from lambda_image.comm.operations.group_context import Scratch
+from lambda_image.comm.operations.wakeup import Wakeup
 from lambda_image.comm.roster import Roster
-from lambda_image.comm.signals import Flag, Kind
-from lambda_image.comm.wakeup import Wakeup
 
 RANK_0, RANK_1 = Member(0, 0), Member(1, 0)
 LARGE = 8 << 20  # more than socket buffers hold
@@ -86,7 +86,7 @@ class RankInThread:
         self.star_only = False
         self.forced: Algorithm | None = None  # instead of what the cost model says, where it can be done
         self.scratch = Scratch()
-        self.few = FEW  # peers that are awaited the short way; with 0 all is done the long way
+        self.fast_path_peers = FAST_PATH_PEERS  # peers that are awaited the short way; with 0 all is done the long way
 
     def choose(self, kind: Kind, size: int, *, associative: bool = True, divisible: bool = False) -> Algorithm:
         if self.forced is None or not associative or (self.forced is Algorithm.PIECES and not (divisible and size)):
@@ -98,7 +98,7 @@ class RankInThread:
         kind: Kind,
         deadline: float,
         *,
-        tell: Iterable[int] = (),
+        abort_to: Iterable[int] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> Exchange:
         self.operation += kind is not Kind.SEND
@@ -109,9 +109,9 @@ class RankInThread:
             operation=self.operation,
             kind=kind,
             deadline=deadline,
-            tell=tell,
+            abort_to=abort_to,
             clock=clock,
-            few=self.few,
+            fast_path_peers=self.fast_path_peers,
         )
 
 
@@ -196,9 +196,9 @@ def came(channel: Channel) -> Frame | None:
     return channel.frames[0] if channel.frames else None
 
 
-def gathering(group: LocalGroup, deadline: float, *peers: int, tell: tuple[int, ...] = ()) -> Exchange:
+def gathering(group: LocalGroup, deadline: float, *peers: int, abort_to: tuple[int, ...] = ()) -> Exchange:
     """Rank 0's part in a gather of the parts of these."""
-    exchange = group.ranks[0].exchange(Kind.GATHER, deadline, tell=tell)
+    exchange = group.ranks[0].exchange(Kind.GATHER, deadline, abort_to=abort_to)
     for peer in peers:
         exchange.receive(peer)
     return exchange

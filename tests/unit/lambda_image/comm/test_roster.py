@@ -7,15 +7,15 @@ from typing import cast
 
 import pytest
 
-from lambda_image.comm.channel import Channel
-from lambda_image.comm.handshake import Member
+from lambda_image.comm.channel.channel import Channel
+from lambda_image.comm.channel.handshake import Member
 from lambda_image.comm.roster import (
     AWAIT_LIMIT_S,
     CHANNEL_AFTER_LEAVING_S,
     DIAL_LIMIT_S,
     SILENCE_AFTER_LEAVING_S,
     Lost,
-    Peer,
+    PeerState,
     Ready,
     Roster,
     Waiting,
@@ -31,8 +31,8 @@ def channel(member: Member = THREE, *, moved_at: float = NOW, ended: str | None 
     return cast(Channel, SimpleNamespace(peer=member, moved_at=moved_at, ended=ended))
 
 
-def peer(**facts: object) -> Peer:
-    return Peer(THREE, NOW, **facts)  # type: ignore[arg-type]
+def peer(**facts: object) -> PeerState:
+    return PeerState(THREE, NOW, **facts)  # type: ignore[arg-type]
 
 
 def test_the_unknown_is_waited_for_until_the_rendezvous_has_failed() -> None:
@@ -52,15 +52,15 @@ def test_the_announced_gets_time_to_connect_and_then_is_unreachable() -> None:
 
 
 def test_a_channel_is_used_even_when_the_rendezvous_is_gone() -> None:
-    line = channel()
-    assert outlook(peer(channel=line), RendezvousTimeout("closed"), NOW) == Ready(line, math.inf)
+    opened = channel()
+    assert outlook(peer(channel=opened), RendezvousTimeout("closed"), NOW) == Ready(opened, math.inf)
 
 
 def test_who_has_left_is_read_until_it_falls_silent() -> None:
-    line = channel(moved_at=NOW + 1)
-    gone = peer(channel=line, gone="left", gone_at=NOW)
+    opened = channel(moved_at=NOW + 1)
+    gone = peer(channel=opened, gone="left", gone_at=NOW)
     until = NOW + 1 + SILENCE_AFTER_LEAVING_S
-    assert outlook(gone, None, NOW + 1) == Ready(line, until)
+    assert outlook(gone, None, NOW + 1) == Ready(opened, until)
     assert outlook(gone, None, until) == Lost(PeerClosed, "left")
 
 
@@ -71,9 +71,9 @@ def test_who_has_left_without_a_channel_is_lost_almost_at_once() -> None:
 
 
 def test_an_ended_channel_is_lost_with_every_reason_known() -> None:
-    line = channel(ended="closed the connection")
-    assert outlook(peer(channel=line), None, NOW) == Lost(PeerClosed, "closed the connection")
-    both = outlook(peer(channel=line, gone="left the group", gone_at=NOW), None, NOW)
+    opened = channel(ended="closed the connection")
+    assert outlook(peer(channel=opened), None, NOW) == Lost(PeerClosed, "closed the connection")
+    both = outlook(peer(channel=opened, gone="left the group", gone_at=NOW), None, NOW)
     assert both == Lost(PeerClosed, "closed the connection; it left the group")
 
 
@@ -119,12 +119,12 @@ def test_a_channel_of_an_older_attempt_is_turned_away() -> None:
 
 
 def test_a_channel_may_come_before_its_announcement() -> None:
-    roster, line = Roster(), channel(Member(3, 1))
-    assert roster.connected(line, NOW)
+    roster, opened = Roster(), channel(Member(3, 1))
+    assert roster.connected(opened, NOW)
     roster.joined(Member(3, 1), NOW + 1)
     entry = roster.at(3)
     assert entry is not None
-    assert entry.channel is line
+    assert entry.channel is opened
 
 
 def test_a_second_channel_replaces_the_first() -> None:
@@ -138,13 +138,13 @@ def test_a_second_channel_replaces_the_first() -> None:
 
 
 def test_the_same_attempt_announced_again_keeps_a_channel_that_works() -> None:
-    roster, line = Roster(), channel()
-    roster.connected(line, NOW)
+    roster, opened = Roster(), channel()
+    roster.connected(opened, NOW)
     roster.left(THREE, "left", NOW)
     assert not roster.joined(THREE, NOW + 1)
     entry = roster.at(3)
     assert entry is not None
-    assert (entry.channel, entry.gone) == (line, None)
+    assert (entry.channel, entry.gone) == (opened, None)
 
 
 def test_the_same_attempt_announced_again_starts_anew_without_one() -> None:

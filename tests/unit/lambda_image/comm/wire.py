@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from lambda_image.comm.frame_reader import FrameReader
-from lambda_image.comm.frame_writer import FrameWriter
+from lambda_image.comm.channel.frame_reader import FrameReader
+from lambda_image.comm.channel.frame_writer import FrameWriter
 
 KEY = b"k" * 32
 

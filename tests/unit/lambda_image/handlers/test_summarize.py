@@ -3,10 +3,10 @@ import json
 import numpy as np
 import pytest
 
+from lambda_image.data.predictions import Predictions
 from lambda_image.errors import InvalidEvent
 from lambda_image.handlers.summarize import reported_failures, summarize
 from lambda_image.manifest import Assignment, predictions_key, result_key
-from lambda_image.predictions import Predictions
 from lambda_image.results import Failure, Phases, Summary, Usage, Work, rank_record
 from lambda_image.storage import ObjectStore
 from tests.unit.lambda_image.handlers.fake_s3 import FakeS3

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from lambda_image.model import checkpoint
+from lambda_image.model import SHIPPED_MODEL, checkpoint
 from lambda_image.model.bfloat16 import lower
-from lambda_image.settings import SHIPPED_MODEL
 from scripts.galaxies import Mixture, render
 
 

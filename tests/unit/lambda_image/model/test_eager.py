@@ -3,10 +3,9 @@ import pytest
 import torch
 
 from lambda_image.errors import InvalidEvent
-from lambda_image.model import checkpoint
+from lambda_image.model import SHIPPED_MODEL, checkpoint
 from lambda_image.model.architecture import ModelConfig
 from lambda_image.model.eager import Eager, gpu_name
-from lambda_image.settings import SHIPPED_MODEL
 
 with_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that PyTorch can use is here")
 

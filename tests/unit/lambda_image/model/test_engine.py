@@ -3,11 +3,10 @@ import pytest
 import torch
 
 from lambda_image.errors import CheckpointError, InvalidEvent
-from lambda_image.model import compiled, engine
-from lambda_image.model.compiled import Compiled
+from lambda_image.model import SHIPPED_MODEL, engine, engine_files
 from lambda_image.model.eager import Eager
+from lambda_image.model.engine_files import Compiled
 from lambda_image.model.fast import Fast
-from lambda_image.settings import SHIPPED_MODEL
 
 
 def test_auto_is_the_compiled_engine_where_there_is_one(compiled_golden):
@@ -49,7 +48,7 @@ def weights(tmp_path):
 
 
 def record(path, device, *precisions):
-    folder = compiled.folder_of(path, device)
+    folder = engine_files.folder_of(path, device)
     folder.mkdir()
     Compiled.of(path, 60.0, {precision: {} for precision in precisions}).write(folder)
 

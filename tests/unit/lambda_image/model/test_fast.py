@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from lambda_image.errors import CheckpointError
-from lambda_image.model import building, folding
+from lambda_image.model import engine_builder, folding
 from lambda_image.model.architecture import ModelConfig
-from lambda_image.model.compiled import folder_of, weights_of
+from lambda_image.model.engine_files import folder_of, weights_of
 from lambda_image.model.fast import Fast
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -56,7 +56,7 @@ def test_bytes_answer_nearly_the_same(compiled_golden, golden, golden_sample, tm
     shutil.copytree(folder_of(compiled_golden), folder)
     folding.pack(dict(golden["tensors"]()), ModelConfig(), "int8").tofile(weights_of(folder, "int8"))
     truth = Fast(folder, 1).predict(golden_sample.images, golden_sample.magnitudes)
-    for name in building.runnable_sets(folder):
+    for name in engine_builder.runnable_sets(folder):
         fast = Fast(folder, 2, precision="int8", instruction_set=name)
         difference = np.abs(fast.predict(golden_sample.images, golden_sample.magnitudes) - truth)
         assert 1e-6 < difference.mean() < truth.std() / 20, name

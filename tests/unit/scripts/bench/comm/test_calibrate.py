@@ -1,7 +1,7 @@
 import pytest
 from rich.console import Console
 
-from lambda_image.comm.cost_model import Costs
+from lambda_image.comm.operations.cost_model import Costs
 from scripts.bench.comm.calibrate import HUB_RANKS, LARGE, show_costs, solve
 
 COSTS = Costs(latency=30e-6, message=10e-6, byte=1e-9, combine=0.1e-9)

@@ -1,0 +1,203 @@
+"""An authenticated, framed connection to one peer: frames.py on a connected TCP socket.
+
+Nothing here waits: `pump_out` and `pump_in` move what can be moved now, for callers that watch many channels
+(exchange.py). A connection's end never raises: it is kept in `ended`, so that frames which came before it are still
+handed out.
+"""
+
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lambda_image.comm.channel.frame_reader import DEFAULT_MAX_PAYLOAD, FrameReader
+from lambda_image.comm.channel.frame_writer import FrameWriter
+from lambda_image.comm.channel.frames import HEADER_BYTES, FrameRefused, Header
+from lambda_image.comm.channel.handshake import Member, Session
+from lambda_image.comm.channel.signals import ABORT
+from lambda_image.comm.channel.values import Value, allocate, encode
+
+# Bytes read and dropped on close: unread ones would make the kernel reset what the peer still reads.
+DRAIN_ON_CLOSE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSettings:
+    tags: bool = True  # off only where both ends say so: benchmarks of the bare transport
+    max_payload: int = DEFAULT_MAX_PAYLOAD  # bytes of one frame; larger ones are refused before memory is taken
+    max_segment: int | None = None  # bytes of a TCP segment, for paths that lose large ones; None: what the route gives
+
+
+@dataclass(frozen=True, slots=True)
+class OutBuffer:
+    """A caller's own buffer for a value, if just such a value comes."""
+
+    value: Value
+    meta: bytes
+    view: memoryview
+
+    @classmethod
+    def of(cls, value: Value) -> "OutBuffer":
+        meta, views = encode(value)
+        return cls(value, meta, views[0] if views else memoryview(bytearray()))
+
+
+class Channel:
+    """One end. Used by one thread at a time; `transport` is direct, punched or relayed, `connect_s` what it took."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        session: Session,
+        own: Member,
+        *,
+        transport: str = "direct",
+        connect_s: float = 0.0,
+        settings: ChannelSettings | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        settings = settings or ChannelSettings()
+        sock.setblocking(False)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._sock = sock
+        self._clock = clock
+        self._writer = FrameWriter(session.send_key)
+        self._reader = FrameReader(session.receive_key, allocate=self._allocate, max_payload=settings.max_payload)
+        self.frames = self._reader.frames  # that have come and were not taken, the oldest first
+        self._out_buffers: Sequence[OutBuffer | None] = ()  # for the operation's next frames
+        self._out_buffers_for: tuple[int, int] | None = None  # which operation that is, and its kind
+        self._allocated = 0  # frames that have come for these buffers
+        self.own = own
+        self.peer = session.peer
+        self.tags = session.send_key is not None
+        self.transport = transport
+        self.connect_s = connect_s
+        self.bytes_sent = 0
+        self.bytes_received = 0
+        self.moved_at = clock()  # when bytes last went either way
+        self.ended: str | None = None  # why nothing more will come or go
+        self.refused = False  # it ended because of bytes that were not the peer's next frame
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def push(self, operation: int, kind: int, flags: int, value: Value) -> int:
+        """Queue a frame for `pump_out`; it has gone when `gone(ticket)`. The value must not change until then."""
+        meta, payload = encode(value)
+        return self._writer.push(operation, kind, flags, meta, payload)
+
+    def post(self, operation: int, kind: int, flags: int, value: Value) -> int:
+        """Queue a frame and send what the kernel takes now; 0 if it has gone, otherwise its ticket."""
+        meta, payload = encode(value)
+        ticket = self._writer.push(operation, kind, flags, meta, payload)
+        self.pump_out()
+        return ticket if self._writer.completed < ticket else 0
+
+    def gone(self, ticket: int) -> bool:
+        return self._writer.completed >= ticket
+
+    @property
+    def sending(self) -> bool:
+        return not self._writer.idle
+
+    def give_up_sending(self, reason: str) -> None:
+        """Take back what is queued. A frame that is partly sent cannot be: then the channel ends here."""
+        if self._writer.mid_frame:
+            self.end(reason)
+        else:
+            self._writer.drop_unbegun()
+
+    def pump_out(self) -> None:
+        """Send until everything queued has gone, or the kernel takes no more, or the connection ends."""
+        writer, sock = self._writer, self._sock
+        try:
+            while self.ended is None and (views := writer.buffers()):
+                count = sock.send(views[0]) if len(views) == 1 else sock.sendmsg(views)
+                self.bytes_sent += count
+                self.moved_at = self._clock()
+                if not writer.sent(count):
+                    return
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            self.end(f"closed the connection ({error.strerror})")
+
+    def pump_in(self) -> None:
+        """Receive until a frame is there, or nothing more has come, or the connection ends."""
+        reader, sock = self._reader, self._sock
+        try:
+            while self.ended is None and not reader.frames:
+                views = reader.buffers()
+                count = sock.recv_into(views[0]) if len(views) == 1 else sock.recvmsg_into(views)[0]
+                if not count:
+                    self.end("closed the connection" + (" in the middle of a frame" if reader.mid_frame else ""))
+                    return
+                self.bytes_received += count
+                self.moved_at = self._clock()
+                reader.received(count)
+                if count < len(views[0]):
+                    return
+        except BlockingIOError:
+            pass
+        except FrameRefused as error:
+            self.refused = True
+            self.end(f"sent bytes that cannot be trusted: {error}")
+        except OSError as error:
+            self.end(f"closed the connection ({error.strerror})")
+
+    def next_is_abort(self) -> bool:
+        """Whether what comes next looks like the end of an operation; nothing is received by asking."""
+        if self.frames or self._reader.mid_frame:
+            return bool(self.frames) and bool(self.frames[0].header.flags & ABORT)
+        try:
+            head = self._sock.recv(HEADER_BYTES, socket.MSG_PEEK)
+        except OSError:
+            return False
+        return len(head) == HEADER_BYTES and bool(Header.unpack(head).flags & ABORT)
+
+    def post_out_buffers(self, operation: int, kind: int, out_buffers: Sequence[OutBuffer | None]) -> None:
+        """Where the next values of an operation are to be put, in order, if they suit."""
+        self._out_buffers, self._out_buffers_for = out_buffers, (operation, kind)
+        early = [frame.header for frame in self._reader.frames]  # some may have found another place already
+        if self._reader.unfinished is not None:
+            early.append(self._reader.unfinished[0])
+        self._allocated = sum(header[:2] == self._out_buffers_for for header in early)
+
+    def withdraw_out_buffers(self) -> None:
+        """End of the loan, also of a buffer that is half filled."""
+        if self._out_buffers_for is not None:
+            unfinished = self._reader.unfinished
+            if unfinished is not None and any(buffer and buffer.value is unfinished[1] for buffer in self._out_buffers):
+                self._reader.leave(_fresh)
+            self._out_buffers, self._out_buffers_for = (), None
+
+    def _allocate(self, header: Header, meta: bytes) -> tuple[Value, memoryview]:
+        if self._out_buffers_for is not None and header[:2] == self._out_buffers_for and not header.flags & ABORT:
+            number, self._allocated = self._allocated, self._allocated + 1
+            buffer = self._out_buffers[number] if number < len(self._out_buffers) else None
+            if buffer is not None and meta == buffer.meta and header.length == buffer.view.nbytes:
+                return buffer.value, buffer.view
+        return allocate(meta, header.length)
+
+    def end(self, reason: str) -> None:
+        if self.ended is None:
+            self.ended = reason
+            self._sock.close()
+
+    def close(self) -> None:
+        """Say that nothing more will come (what was sent still arrives) and free the socket."""
+        if self.ended is not None:
+            return
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+            for _ in range(0, DRAIN_ON_CLOSE, 1 << 16):
+                if not self._sock.recv(1 << 16):
+                    break
+        except OSError:
+            pass
+        self.end("was left: this side closed the channel")
+
+
+def _fresh(header: Header, meta: bytes) -> tuple[Value, memoryview]:
+    return allocate(meta, header.length)

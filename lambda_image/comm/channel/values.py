@@ -1,0 +1,70 @@
+"""What travels: bytes-like values and numpy arrays, as meta (what it is) and flat views (what it holds), uncopied."""
+
+import functools
+import json
+import math
+
+import numpy as np
+
+from lambda_image.comm.channel.frames import FrameRefused
+
+Value = bytes | bytearray | memoryview | np.ndarray | np.generic
+
+_MAX_DIMENSIONS = 32  # more no array here has; the shape must fit the frame's meta
+_FORMS_KEPT = 256  # a rank sends the same few kinds of arrays again and again
+_PLAIN_KINDS = "?biufcmMSUV"  # dtypes whose items are their bytes; never Python objects
+
+
+def encode(value: Value) -> tuple[bytes, list[memoryview]]:
+    """Meta and flat byte views of a value. A view keeps its buffer alive; an array that is not C-contiguous is copied.
+
+    Raises TypeError for anything but bytes-like values and arrays of plain items (no objects, no named fields).
+    """
+    if not isinstance(value, np.ndarray):
+        if not isinstance(value, np.generic):
+            return b"", [memoryview(value).cast("B")] if value else []
+        value = np.asarray(value)  # a numpy scalar travels as an array without dimensions
+    meta = _form(value.dtype, value.shape)
+    return meta, [_flat(np.ascontiguousarray(value).reshape(-1))] if value.size else []
+
+
+def allocate(meta: bytes, length: int) -> tuple[Value, memoryview]:
+    """The value that `meta` describes, uninitialised, and its `length` bytes to fill: an `Allocate` of frames.py."""
+    if not meta:
+        return (buffer := bytearray(length)), memoryview(buffer)
+    dtype, shape = _description(meta)
+    if dtype.itemsize * math.prod(shape) != length:
+        raise FrameRefused(f"{length} bytes for an array of {dtype} with shape {shape}")
+    array = np.empty(shape, dtype)
+    return array, _flat(array.reshape(-1)) if array.size else memoryview(bytearray())
+
+
+def size_of(value: Value) -> int:
+    """Bytes of payload that the value takes on the way."""
+    return value.nbytes if isinstance(value, np.ndarray | np.generic | memoryview) else len(value)
+
+
+@functools.lru_cache(_FORMS_KEPT)
+def _form(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
+    if dtype.hasobject or dtype.names or dtype.subdtype:
+        raise TypeError(f"an array of {dtype} cannot be sent: only arrays of plain items can")
+    if len(shape) > _MAX_DIMENSIONS:
+        raise TypeError(f"an array of {len(shape)} dimensions cannot be sent; at most {_MAX_DIMENSIONS}")
+    return json.dumps([dtype.str, shape]).encode()
+
+
+def _flat(items: np.ndarray) -> memoryview:
+    return items.view(np.uint8).data
+
+
+@functools.lru_cache(_FORMS_KEPT)
+def _description(meta: bytes) -> tuple[np.dtype, tuple[int, ...]]:
+    try:
+        name, shape = json.loads(meta)
+        dtype = np.dtype(str(name))
+        plain = all(type(extent) is int and extent >= 0 for extent in shape) and len(shape) <= _MAX_DIMENSIONS
+    except (ValueError, TypeError) as error:
+        raise FrameRefused(f"meta that describes no array: {error}") from error
+    if not plain or dtype.kind not in _PLAIN_KINDS or dtype.hasobject or dtype.names:
+        raise FrameRefused(f"meta that describes no array of plain items: {meta[:80]!r}")
+    return dtype, tuple(shape)

@@ -1,0 +1,97 @@
+"""Which algorithm an operation takes. Pure: only from what all of its ranks know, so that all choose the same.
+
+    star    everything goes through one rank
+    tree    a binomial tree (trees.py): few steps for many ranks
+    pieces  every rank has charge of a piece of the array, of which it gets all contributions and spreads the result:
+            each rank moves about as much as any other, however many there are
+
+The estimates are those of the usual linear model (Hockney's, with the sender's overhead kept apart, as in LogP), for
+ranks that do not share a processor. `cosmicai bench comm --calibrate` measures the constants.
+"""
+
+import functools
+from dataclasses import dataclass
+from enum import Enum
+from math import ceil, log2
+
+from lambda_image.comm.channel.signals import Kind
+
+
+class Algorithm(Enum):
+    STAR = "star"
+    TREE = "tree"
+    PIECES = "pieces"
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Seconds."""
+
+    latency: float  # from a rank that sends to one that waits, without what both do themselves
+    message: float  # a rank's own time for one message, sent or received
+    byte: float  # the same for each byte, tags included
+    combine: float  # for each byte of two arrays that are added
+
+
+# Loopback on two cores of an EPYC 9005, tags on.
+MEASURED = Costs(latency=37e-6, message=14e-6, byte=1.1e-9, combine=0.03e-9)
+
+
+def choose(
+    kind: Kind,
+    world_size: int,
+    size: int,
+    *,
+    star_only: bool = False,
+    associative: bool = True,
+    divisible: bool = False,
+    costs: Costs = MEASURED,
+) -> Algorithm:
+    """For `size` bytes at each rank. `divisible`: it can be done piece by piece. Raises for kinds without a choice."""
+    if star_only or not associative or world_size < 3:
+        return Algorithm.STAR
+    return _choose(kind, world_size, size, divisible, costs)
+
+
+@functools.lru_cache(256)
+def _choose(kind: Kind, world_size: int, size: int, divisible: bool, costs: Costs) -> Algorithm:
+    times = estimates(kind, world_size, size, costs)
+    if not divisible:
+        times.pop(Algorithm.PIECES, None)
+    return min(times, key=lambda algorithm: times[algorithm])
+
+
+def estimates(kind: Kind, world_size: int, size: int, costs: Costs) -> dict[Algorithm, float]:
+    """Seconds until the last rank has its result, by algorithm."""
+    peers, depth = world_size - 1, ceil(log2(world_size))
+    moved = costs.message + size * costs.byte
+    combined = size * costs.combine
+    piece = costs.message + size / world_size * costs.byte  # sent or received
+    one_way = {
+        Algorithm.STAR: costs.latency + peers * moved,
+        Algorithm.TREE: depth * (costs.latency + 2 * moved),
+    }
+    match kind:
+        case Kind.BARRIER:
+            return {algorithm: 2 * seconds for algorithm, seconds in one_way.items()}
+        case Kind.BCAST:
+            small = min(estimates(kind, world_size, 0, costs).values()) if size else 0.0
+            spread = 2 * costs.latency + peers * piece + 2 * peers * piece  # out of the root; then each to each
+            return {**one_way, Algorithm.PIECES: small + spread}
+        case Kind.REDUCE:
+            folded = {Algorithm.STAR: peers * combined, Algorithm.TREE: depth * combined}
+            ways = {algorithm: seconds + folded[algorithm] for algorithm, seconds in one_way.items()}
+            pieces = 2 * costs.latency + 3 * peers * piece + peers / world_size * combined
+            return {**ways, Algorithm.PIECES: pieces}
+        case Kind.ALLREDUCE:
+            folded = {Algorithm.STAR: peers * combined, Algorithm.TREE: depth * combined}
+            ways = {algorithm: 2 * seconds + folded[algorithm] for algorithm, seconds in one_way.items()}
+            pieces = 2 * costs.latency + 4 * peers * piece + peers / world_size * combined
+            return {**ways, Algorithm.PIECES: pieces}
+        case Kind.SCAN:
+            steps = peers * (1 + depth / 2)  # combinations that all prefixes together take
+            star = 2 * (costs.latency + peers * moved) + steps * combined
+            pieces = 2 * costs.latency + 4 * peers * piece + steps / world_size * combined
+            return {Algorithm.STAR: star, Algorithm.PIECES: pieces}
+        case _:
+            raise ValueError(f"a {kind.name.lower()} has no choice of algorithms")

@@ -1,0 +1,45 @@
+"""An operation as one rank takes part in it: which it is, what it makes of failures, and what has come of it."""
+
+import time
+from collections.abc import Callable
+
+from lambda_image.comm.channel.signals import Kind
+from lambda_image.comm.channel.values import Value
+from lambda_image.errors import RunError
+
+
+class Operation:
+    """`received` and `failed` fill, by rank, while it runs."""
+
+    watch_aborts = False  # whether failures are heard also of ranks from which nothing is due any more
+    await_retries = False  # whether a newer attempt may still bring what a lost one has not
+    on_received: Callable[[int, Value, int], None] | None = None  # with rank, value and flags of each complete frame
+
+    def __init__(
+        self,
+        rank: int,
+        number: int,
+        kind: Kind,
+        deadline: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.rank = rank  # this one
+        self.number, self.kind = number, kind
+        self.code = int(kind)
+        self.deadline = deadline
+        self.clock = clock
+        self.began = clock()
+        self.received: dict[int, list[Value]] = {}  # in order of arrival
+        self.failed: dict[int, RunError] = {}
+
+    def error(self, kind: type[RunError], peer: int, reason: str) -> RunError:
+        """Of this operation, for which `peer` is the reason."""
+        phase, elapsed_s = self.kind.name.lower(), self.clock() - self.began
+        return kind(
+            f"rank {self.rank}, {phase}: rank {peer} {reason} ({elapsed_s:.1f} s after its start)",
+            rank=self.rank,
+            peer=peer,
+            phase=phase,
+            elapsed_s=round(elapsed_s, 3),
+            reason=reason,
+        )

@@ -1,0 +1,174 @@
+"""Partitions: files of galaxies, read safely; whole, by rows or as a stream; from a path, bytes or a file object.
+
+Images are [N, 5, 32, 32] (bands u, g, r, i, z; nanomaggies) or [N, 64, 64, 5], of which the centre is taken; magnitudes
+are [N, 5], redshifts [N] or [N, 1] or absent. Any floating-point type is read; what comes out is float32 and finite.
+"""
+
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from lambda_image.atomic_file import atomic_file
+from lambda_image.data.byte_source import ByteSource, Readable, TruncatedError, byte_source
+from lambda_image.data.formats import Column, FormatError, read_columns, write_safetensors, write_tensor_dataset
+from lambda_image.data.torch_archive import ArchiveError
+from lambda_image.errors import PartitionMalformed, PartitionMissing
+
+BANDS = ("u", "g", "r", "i", "z")
+IMAGE = (len(BANDS), 32, 32)
+WIDE_IMAGE = (64, 64, len(BANDS))  # bands last, as the published documents describe the full cutouts
+CENTRE = slice(16, 48)  # of a wide image's rows and columns
+ROW_BYTES = 4 * (math.prod(IMAGE) + len(BANDS) + 1)  # of one galaxy in a file that is written here
+
+ROW_SHAPES: dict[str, list[tuple[int, ...]]] = {
+    "images": [IMAGE, WIDE_IMAGE],
+    "magnitudes": [(len(BANDS),)],
+    "redshifts": [(), (1,)],
+}
+FLOAT_DTYPES = {"float16", "bfloat16", "float32", "float64"}
+
+FileFormat = Literal["safetensors", "pt"]
+
+
+@dataclass(frozen=True, eq=False)
+class Partition:
+    """N galaxies: images float32 [N, 5, 32, 32], magnitudes float32 [N, 5], redshifts float32 [N] or None."""
+
+    images: np.ndarray
+    magnitudes: np.ndarray
+    redshifts: np.ndarray | None
+    name: str = "partition"
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+class PartitionStream:
+    """The rows [start, stop) of an opened partition: magnitudes and redshifts are here, images come in batches."""
+
+    def __init__(self, columns: Mapping[str, Column], name: str, rows: Sequence[int] | None) -> None:
+        self.name = name
+        self.total_rows = _total_rows(columns)
+        self.start, self.stop = (0, self.total_rows) if rows is None else rows
+        if not 0 <= self.start <= self.stop <= self.total_rows:
+            raise FormatError(f"rows {self.start} to {self.stop} were asked for; it has {self.total_rows}")
+        self._images = columns["images"]
+        self.magnitudes = self._read("magnitudes", columns["magnitudes"], self.start, self.stop)
+        redshifts = columns.get("redshifts")
+        self.redshifts: np.ndarray | None = None
+        if redshifts is not None:
+            self.redshifts = self._read("redshifts", redshifts, self.start, self.stop).reshape(-1)
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def images(self, batch_size: int) -> Iterator[np.ndarray]:
+        """Float32 [n, 5, 32, 32] in row order, n = `batch_size` but for the last. Only once where a stream is read."""
+        for first in range(self.start, self.stop, batch_size):
+            with _faults_named(self.name):
+                batch = self._read("images", self._images, first, min(first + batch_size, self.stop))
+            yield batch
+
+    @staticmethod
+    def _read(name: str, column: Column, start: int, stop: int) -> np.ndarray:
+        raw = column.read(start, stop)
+        if column.shape[1:] == WIDE_IMAGE:
+            raw = raw[:, CENTRE, CENTRE].transpose(0, 3, 1, 2)
+        with np.errstate(over="ignore"):
+            values = np.ascontiguousarray(raw, np.float32)
+        if not np.isfinite(values).all():
+            row = start + int(np.isfinite(values).reshape(len(values), -1).all(axis=1).argmin())
+            raise FormatError(f"{name}: row {row} holds a value that is not finite (NaN, infinity, or beyond float32)")
+        return values
+
+
+def open_partition(readable: Readable, name: str | None = None, rows: Sequence[int] | None = None) -> PartitionStream:
+    """The partition at a path, in bytes or in a binary file object, its images not yet read; `rows` = [start, stop).
+
+    A file object that cannot seek is read front to back; if its images are not last it is read into memory first.
+    Raises PartitionMissing if a path does not exist; PartitionMalformed, naming `name`, for whatever else is wrong.
+    """
+    name = name or _name_of(readable)
+    with _faults_named(name):
+        return PartitionStream(read_columns(_open(readable, name)), name, rows)
+
+
+def read_partition(readable: Readable, name: str | None = None, rows: Sequence[int] | None = None) -> Partition:
+    """As open_partition, with the images. Arrays may view the file's or the caller's memory."""
+    stream = open_partition(readable, name, rows)
+    batches = list(stream.images(max(1, len(stream))))
+    images = batches[0] if batches else np.empty((0, *IMAGE), np.float32)
+    return Partition(images, stream.magnitudes, stream.redshifts, stream.name)
+
+
+def count_rows(readable: Readable, name: str | None = None) -> int:
+    """How many galaxies; of a seekable file object only the headers are read."""
+    name = name or _name_of(readable)
+    with _faults_named(name):
+        return _total_rows(read_columns(_open(readable, name)))
+
+
+def write_partition(
+    path: str | os.PathLike[str],
+    images: np.ndarray,
+    magnitudes: np.ndarray,
+    redshifts: np.ndarray | None = None,
+    *,
+    file_format: FileFormat = "safetensors",
+) -> None:
+    """Writes the shapes of `Partition` as float32; the file appears whole or not at all."""
+    arrays = {"images": images, "magnitudes": magnitudes}
+    if redshifts is not None:
+        arrays["redshifts"] = redshifts
+    arrays = {name: np.ascontiguousarray(array, "<f4") for name, array in arrays.items()}
+    with _faults_named(os.fspath(path)):
+        _total_rows({name: Column("float32", array.shape, _never) for name, array in arrays.items()})
+    with atomic_file(path) as partial:
+        (write_tensor_dataset if file_format == "pt" else write_safetensors)(partial, arrays)
+
+
+@contextmanager
+def _faults_named(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (FormatError, ArchiveError, TruncatedError) as error:
+        raise PartitionMalformed(f"{name}: {error}", object=name) from error
+
+
+def _name_of(readable: Readable) -> str:
+    name = readable if isinstance(readable, (str, os.PathLike)) else getattr(readable, "name", None)
+    return os.fspath(name) if isinstance(name, (str, os.PathLike)) else "partition"
+
+
+def _open(readable: Readable, name: str) -> ByteSource:
+    try:
+        return byte_source(readable)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise PartitionMissing(f"{name}: there is no such file", object=name) from error
+
+
+def _total_rows(columns: Mapping[str, Column]) -> int:
+    """The common number of rows, once every tensor has a type and shape that can be read."""
+    columns = {name: columns[name] for name in ROW_SHAPES if name in columns}
+    for name, column in columns.items():
+        allowed = ROW_SHAPES[name]
+        if column.dtype not in FLOAT_DTYPES:
+            raise FormatError(f"{name} are {column.dtype}; floating-point numbers are needed")
+        if not column.shape or column.shape[1:] not in allowed:
+            shapes = " or ".join("[" + ", ".join(["N", *map(str, shape)]) + "]" for shape in allowed)
+            raise FormatError(f"{name} have the shape {list(column.shape)}; {shapes} is needed")
+    lengths = {name: column.shape[0] for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise FormatError("lengths differ: " + ", ".join(f"{length} {name}" for name, length in lengths.items()))
+    if lengths["images"] == 0:
+        raise FormatError("it holds no galaxies")
+    return lengths["images"]
+
+
+def _never(_start: int, _stop: int) -> np.ndarray:
+    raise AssertionError("only shapes are looked at")

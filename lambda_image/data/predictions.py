@@ -1,0 +1,94 @@
+"""Predictions as a table: one row per galaxy, with what identifies it in its partition and what went in.
+
+| column | type | |
+| --- | --- | --- |
+| `source` | string | key of the partition |
+| `row` | int64 | row in it |
+| `mag_u` … `mag_z` | float32 | the magnitudes as given |
+| `redshift` | float32 | predicted |
+| `redshift_true` | float32 | as the partition says, NaN where it says nothing |
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lambda_image.data.partition import BANDS
+
+if TYPE_CHECKING:
+    from arro3.core import Table
+
+
+@dataclass(frozen=True)
+class Predictions:
+    source: NDArray[Any]  # str [N]
+    row: NDArray[np.int64]  # [N]
+    magnitudes: NDArray[np.float32]  # [N, 5]
+    redshift: NDArray[np.float32]  # [N]
+    redshift_true: NDArray[np.float32]  # [N], NaN where unknown
+
+    def __len__(self) -> int:
+        return len(self.redshift)
+
+    @classmethod
+    def of_partition(
+        cls, source: str, first_row: int, magnitudes: NDArray[Any], redshift: NDArray[Any], true: NDArray[Any] | None
+    ) -> "Predictions":
+        """Of consecutive rows of one partition, starting at `first_row`."""
+        count = len(redshift)
+        return cls(
+            source=np.full(count, source),
+            row=np.arange(first_row, first_row + count),
+            magnitudes=np.asarray(magnitudes, np.float32),
+            redshift=np.asarray(redshift, np.float32),
+            redshift_true=np.full(count, np.nan, np.float32) if true is None else np.asarray(true, np.float32),
+        )
+
+    @classmethod
+    def concatenate(cls, parts: "Sequence[Predictions]") -> "Predictions":
+        none = cls.of_partition("", 0, np.empty((0, len(BANDS))), np.empty(0), None)
+        every = [none, *parts]
+        return cls(*(np.concatenate([getattr(part, name) for part in every]) for name in cls.__dataclass_fields__))
+
+    def to_parquet(self) -> bytes:
+        from arro3.core import Array, DataType, Table
+        from arro3.io import write_parquet
+
+        columns: dict[str, Any] = {
+            "source": Array(self.source.tolist(), DataType.string()),
+            "row": Array.from_numpy(self.row),
+        }
+        for index, band in enumerate(BANDS):
+            columns[f"mag_{band}"] = Array.from_numpy(np.ascontiguousarray(self.magnitudes[:, index]))
+        columns["redshift"] = Array.from_numpy(self.redshift)
+        columns["redshift_true"] = Array.from_numpy(self.redshift_true)
+        buffer = io.BytesIO()
+        write_parquet(Table.from_pydict(columns), buffer)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_parquet(cls, data: bytes) -> "Predictions":
+        """Of what `to_parquet` gave; raises ValueError for anything else."""
+        from arro3.io import read_parquet
+
+        try:
+            table: Table = read_parquet(io.BytesIO(data)).read_all()
+            if not table.num_rows:
+                return cls.concatenate([])
+            column = {name: table[name].combine_chunks() for name in table.column_names}
+            return cls(
+                source=np.array(column["source"].to_pylist(), dtype=np.str_),
+                row=np.asarray(column["row"]),
+                magnitudes=np.column_stack([np.asarray(column[f"mag_{band}"]) for band in BANDS]),
+                redshift=np.asarray(column["redshift"]),
+                redshift_true=np.asarray(column["redshift_true"]),
+            )
+        except BaseException as error:
+            # The library panics (a BaseException of its own) over a file that it cannot read.
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
+            raise ValueError(f"not a table of predictions: {error}") from error

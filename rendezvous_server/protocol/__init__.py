@@ -1,0 +1,192 @@
+"""The rendezvous wire protocol: bytes in, events out. No I/O, no clock, no randomness, standard library only.
+
+Rules of this file
+- A connection object is fed with `receive_data(bytes)`, which yields events, and drained with `data_to_send()`.
+  How the bytes were cut on the way never changes the events. `receive_data` is lazy: iterate it to its end.
+- What a side may say in which state is one table per side (`_SERVER_ACCEPTS`, `_CLIENT_ACCEPTS`). A step that the
+  table does not know raises and changes nothing that was already told.
+- `RemoteProtocolError` is the other side's fault, `LocalProtocolError` the caller's. No bytes make it raise another.
+- Every size is checked before the bytes it announces are waited for.
+- Version 1 of a frame only ever grows at its end: a reader ignores bytes after the fields that it knows (rows of PEERS
+  and LEFT excepted, which fill their frame). New frame types need a version that the client offered.
+
+Two dialects share a port, told apart by the first byte
+- Pairing (TCPunch, FMI): the bytes are a name of up to 100 bytes, unframed, ended by nothing or by zeros. Answers are
+  `pairing_address` records of 8 bytes. A name is text: none starts with 0x01, 0x0D (PROXY protocol) or 0x16 (TLS).
+- Group: the client starts with HELLO = 0x01 "RDV" and one byte, the highest version it speaks. From then on both sides
+  send frames: type (1 byte), length of the body (2 bytes), body. All numbers are in network byte order.
+
+A rank's connection
+    rank    HELLO                                     server  CHALLENGE version, nonce, probe port, observed endpoint
+    rank    JOIN proof, what it is                    server  JOINED observed endpoint, or REJECTED
+                                                      server  PEERS, LEFT, ... as they come; COMPLETE; PING
+    rank    PONG, PING, LEAVE                         server  PONG, or the end: EXPIRED, REPLACED, CLOSING, REJECTED
+The proof is HMAC-SHA256 under RENDEZVOUS_KEY over the server's nonce and every byte of JOIN behind the proof.
+
+A NAT probe: does the NAT before this rank show the same endpoint to two destinations?
+    rank    HELLO, PROBE nonce                        server  CHALLENGE, PROBED observed endpoint; end
+It goes to the probe port that CHALLENGE named (0: there is none), from the local port of the rank's connection and
+before its JOIN. `nonce` is that connection's, so that nobody else can answer for it; JOINED then tells what was seen.
+
+A relay: two members that cannot reach each other directly connect to the server once more, each naming the other
+    rank    HELLO                                     server  CHALLENGE
+    rank    RELAY proof, who to whom                  server  SPLICED when the other is here, or the end as above
+From then on every byte is the other rank's, and the end of one side is passed on to the other. The token that pairs
+them is made of what both know: run id, both ranks, both attempts. Before SPLICED the rank keeps silent.
+
+Rows: rank, attempt, then endpoints: the first as the server observed it, the others as the rank announced them. A row
+of a rank that is known already replaces the former one. A rank is sent its own row as well (the bytes are shared by all
+members of a group), which the client side drops. With `Topology.STAR` a rank other than 0 is told of rank 0 only.
+"""
+
+from typing import TYPE_CHECKING
+
+from rendezvous_server.protocol.client import (
+    ClientConnection,
+    ClientState,
+    ProbeConnection,
+    RelayConnection,
+)
+from rendezvous_server.protocol.codec import (
+    COMPLETE_FRAME,
+    PING_FRAME,
+    encode_closing,
+    encode_expired,
+    encode_joined,
+    encode_left,
+    encode_peers,
+    encode_rejected,
+    encode_replaced,
+    encode_row,
+    key_from_text,
+    pairing_address,
+)
+from rendezvous_server.protocol.messages import (
+    JOIN_LABEL,
+    MAGIC,
+    MAX_ATTEMPT,
+    MAX_CLIENT_FRAME,
+    MAX_FRAME,
+    MAX_LOCAL_ENDPOINTS,
+    MAX_PAIRING_NAME,
+    MAX_REASON,
+    MAX_RUN_ID,
+    MAX_TOKEN,
+    MAX_WORLD_SIZE,
+    NONCE_SIZE,
+    RELAY_LABEL,
+    ROOT,
+    VERSION,
+    ClientEvent,
+    ConnectionLost,
+    Endpoint,
+    Expired,
+    GroupComplete,
+    HelloReceived,
+    Join,
+    Joined,
+    JoinRequested,
+    LeaveReceived,
+    LocalProtocolError,
+    PairingRequested,
+    Peer,
+    PeerJoined,
+    PeerLeft,
+    PeerReplaced,
+    Pong,
+    Probed,
+    ProbeOffered,
+    ProbeReceived,
+    ProtocolError,
+    Refused,
+    RejectCode,
+    Rejected,
+    Relay,
+    RelayRequested,
+    RemoteProtocolError,
+    Replaced,
+    ServerClosing,
+    ServerEvent,
+    Spliced,
+    Topology,
+)
+
+if TYPE_CHECKING:
+    from rendezvous_server.protocol.server import ServerConnection, ServerState
+
+__all__ = [
+    "COMPLETE_FRAME",
+    "JOIN_LABEL",
+    "MAGIC",
+    "MAX_ATTEMPT",
+    "MAX_CLIENT_FRAME",
+    "MAX_FRAME",
+    "MAX_LOCAL_ENDPOINTS",
+    "MAX_PAIRING_NAME",
+    "MAX_REASON",
+    "MAX_RUN_ID",
+    "MAX_TOKEN",
+    "MAX_WORLD_SIZE",
+    "NONCE_SIZE",
+    "PING_FRAME",
+    "RELAY_LABEL",
+    "ROOT",
+    "VERSION",
+    "ClientConnection",
+    "ClientEvent",
+    "ClientState",
+    "ConnectionLost",
+    "Endpoint",
+    "Expired",
+    "GroupComplete",
+    "HelloReceived",
+    "Join",
+    "JoinRequested",
+    "Joined",
+    "LeaveReceived",
+    "LocalProtocolError",
+    "PairingRequested",
+    "Peer",
+    "PeerJoined",
+    "PeerLeft",
+    "PeerReplaced",
+    "Pong",
+    "ProbeConnection",
+    "ProbeOffered",
+    "ProbeReceived",
+    "Probed",
+    "ProtocolError",
+    "Refused",
+    "RejectCode",
+    "Rejected",
+    "Relay",
+    "RelayConnection",
+    "RelayRequested",
+    "RemoteProtocolError",
+    "Replaced",
+    "ServerClosing",
+    "ServerConnection",
+    "ServerEvent",
+    "ServerState",
+    "Spliced",
+    "Topology",
+    "encode_closing",
+    "encode_expired",
+    "encode_joined",
+    "encode_left",
+    "encode_peers",
+    "encode_rejected",
+    "encode_replaced",
+    "encode_row",
+    "key_from_text",
+    "pairing_address",
+]
+
+
+def __getattr__(name: str) -> object:
+    """The server's side is imported when it is asked for: a rank's image does not contain it."""
+    if name in ("ServerConnection", "ServerState"):
+        from rendezvous_server.protocol import server
+
+        return getattr(server, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,250 @@
+"""The server's side of the protocol: one connection, of either dialect."""
+
+import hmac
+import struct
+from collections.abc import Callable, Iterator
+from enum import Enum, auto
+from typing import TypeVar
+
+from rendezvous_server.protocol.codec import (
+    FrameBuffer,
+    FrameType,
+    decode_join,
+    decode_relay,
+    encode_challenge,
+    encode_frame,
+    encode_joined,
+    encode_rejected,
+    pack_endpoint,
+    proof_of,
+)
+from rendezvous_server.protocol.messages import (
+    JOIN_LABEL,
+    MAGIC,
+    MAX_CLIENT_FRAME,
+    MAX_PAIRING_NAME,
+    MAX_TOKEN,
+    NONCE_SIZE,
+    RELAY_LABEL,
+    VERSION,
+    Endpoint,
+    HelloReceived,
+    Join,
+    JoinRequested,
+    LeaveReceived,
+    LocalProtocolError,
+    PairingRequested,
+    ProbeReceived,
+    Refused,
+    RejectCode,
+    Relay,
+    RelayRequested,
+    RemoteProtocolError,
+    ServerEvent,
+)
+
+Claim = TypeVar("Claim", Join, Relay)  # what a proof is for
+
+
+class ServerState(Enum):
+    NEW = auto()  # nothing but perhaps a part of HELLO has come
+    PAIRING = auto()  # speaks the pairing dialect
+    CHALLENGED = auto()  # has its nonce, owes a request
+    DECIDING = auto()  # has asked for something; `accept`, `confirm` or `reject` follows
+    MEMBER = auto()
+    RELAYING = auto()  # has asked for a relay; `splice` or `reject` follows
+    ENDED = auto()  # a relay: by being spliced
+
+
+_SERVER_ACCEPTS: dict[ServerState, frozenset[FrameType]] = {
+    ServerState.CHALLENGED: frozenset({FrameType.JOIN, FrameType.RELAY, FrameType.PROBE}),
+    ServerState.DECIDING: frozenset(),
+    ServerState.MEMBER: frozenset({FrameType.LEAVE, FrameType.PING, FrameType.PONG}),
+    ServerState.RELAYING: frozenset(),
+}
+_TOO_EARLY = "the client spoke before it was spliced"
+_FOREIGN = {0x0D: "a PROXY protocol header, which this server is not set to expect", 0x16: "TLS"}
+
+
+class ServerConnection:
+    """The server's end of one connection, of either dialect.
+
+    `make_nonce` gives NONCE_SIZE fresh random bytes; it is called for the group dialect only. `observed` is where the
+    client comes from, `probe_port` what it is told of, 0 for none.
+    After a RemoteProtocolError `data_to_send` may hold a last word for the client.
+    """
+
+    __slots__ = (
+        "_frames",
+        "_head",
+        "_key",
+        "_make_nonce",
+        "_nonce",
+        "_observed",
+        "_out",
+        "_probe_port",
+        "dialect",
+        "state",
+    )
+
+    def __init__(
+        self, key: bytes | None, make_nonce: Callable[[], bytes], observed: Endpoint, probe_port: int = 0
+    ) -> None:
+        self.state = ServerState.NEW
+        self.dialect: str | None = None  # "pairing", "group", "relay" or "probe", once the client has shown which
+        self._key = key
+        self._make_nonce = make_nonce
+        self._nonce = b""
+        self._observed = observed
+        self._probe_port = probe_port
+        self._head = b""  # the pairing name so far, or a part of HELLO
+        self._frames: FrameBuffer | None = None
+        self._out = bytearray()
+
+    @property
+    def is_framed(self) -> bool:
+        """Whether frames mean something to the client: any dialect but pairing."""
+        return self._frames is not None
+
+    def data_to_send(self) -> bytes:
+        """What must go out now; empty if nothing. Taken once."""
+        if not self._out:
+            return b""
+        data = bytes(self._out)
+        self._out.clear()
+        return data
+
+    def receive_data(self, data: bytes) -> Iterator[ServerEvent]:
+        """The events that `data` completes; none after the end. RemoteProtocolError where the client talks nonsense."""
+        if self._frames is not None:
+            self._frames.feed(data)
+            return self._framed_events(self._frames)
+        self._head += data
+        return self._first_events()
+
+    def accept(self, expires_in_s: float, ping_interval_s: float, probed: Endpoint | None = None) -> None:
+        """Answer a JoinRequested."""
+        self._require(ServerState.DECIDING, "accept")
+        self._out += encode_joined(self._observed, expires_in_s, ping_interval_s, probed)
+        self.state = ServerState.MEMBER
+
+    def confirm(self) -> None:
+        """Answer a ProbeReceived."""
+        self._require(ServerState.DECIDING, "confirm")
+        self._out += encode_frame(FrameType.PROBED, pack_endpoint(self._observed))
+        self.state = ServerState.ENDED
+
+    def splice(self) -> None:
+        """Answer a RelayRequested: send what there is to send, and all further bytes are the peer's."""
+        self._require(ServerState.RELAYING, "splice")
+        self._out += encode_frame(FrameType.SPLICED)
+        self.state = ServerState.ENDED
+
+    def reject(self, code: RejectCode, reason: str) -> None:
+        """The last word to a client that knows frames; to another there is nothing to say."""
+        if self.is_framed and self.state is not ServerState.ENDED:
+            self._out += encode_rejected(code, reason)
+        self.state = ServerState.ENDED
+
+    def _require(self, state: ServerState, step: str) -> None:
+        if self.state is not state:
+            raise LocalProtocolError(f"{step} in state {self.state.name}: nobody asked for it")
+
+    def _first_events(self) -> Iterator[ServerEvent]:
+        if self.state is ServerState.ENDED or not self._head:
+            return
+        if self._head[0] != MAGIC[0]:
+            self.dialect = "pairing"
+            yield PairingRequested(self._pairing_name())
+            return
+        hello = self._head[: len(MAGIC)]
+        if hello != MAGIC[: len(hello)]:
+            self.state = ServerState.ENDED
+            raise RemoteProtocolError(f"{hello!r} starts neither a pairing name nor the group dialect")
+        if len(self._head) <= len(MAGIC):
+            return
+        self.dialect = "group"
+        version, rest = self._head[len(MAGIC)], self._head[len(MAGIC) + 1 :]
+        self._head = b""
+        self._frames = FrameBuffer(MAX_CLIENT_FRAME)
+        if version < 1:
+            self.state = ServerState.DECIDING
+            yield Refused(RejectCode.VERSION, f"version {version} was offered; this server speaks 1 to {VERSION}")
+            return
+        self._nonce = self._make_nonce()
+        self._out += encode_challenge(min(version, VERSION), self._nonce, self._probe_port, self._observed)
+        self.state = ServerState.CHALLENGED
+        yield HelloReceived(self._nonce)
+        self._frames.feed(rest)
+        yield from self._framed_events(self._frames)
+
+    def _pairing_name(self) -> bytes:
+        """The name so far. As in a C string, a zero ends it: what follows is padding, however it was cut."""
+        head = self._head
+        name = head.partition(b"\0")[0]
+        if head[0] in _FOREIGN or not name or len(head) > MAX_PAIRING_NAME:
+            self.state = ServerState.ENDED
+            if head[0] in _FOREIGN:
+                raise RemoteProtocolError(_FOREIGN[head[0]])
+            was = f"a pairing name of {len(name)} bytes in {len(head)}"
+            raise RemoteProtocolError(f"{was}; 1 to {MAX_PAIRING_NAME} are allowed")
+        self.state = ServerState.PAIRING
+        return name
+
+    def _framed_events(self, frames: FrameBuffer) -> Iterator[ServerEvent]:
+        try:
+            while self.state is not ServerState.ENDED:
+                if self.state is ServerState.RELAYING and frames:
+                    raise RemoteProtocolError(_TOO_EARLY)
+                frame = frames.next()
+                if frame is None:
+                    return
+                kind, body = frame
+                if kind not in _SERVER_ACCEPTS[self.state]:
+                    raise RemoteProtocolError(f"the client sent {kind.name} in state {self.state.name}")
+                yield from self._handle(kind, body)
+        except RemoteProtocolError as error:
+            self.reject(RejectCode.MALFORMED, str(error))
+            raise
+        frames.take()
+
+    def _handle(self, kind: FrameType, body: bytes) -> Iterator[ServerEvent]:
+        match kind:
+            case FrameType.PONG:
+                pass  # that it came is all it says
+            case FrameType.PING:
+                if len(body) > MAX_TOKEN:
+                    raise RemoteProtocolError(f"a ping token of {len(body)} bytes; at most {MAX_TOKEN} are allowed")
+                self._out += encode_frame(FrameType.PONG, body)
+            case FrameType.LEAVE:
+                self.state = ServerState.ENDED
+                yield LeaveReceived()
+            case FrameType.PROBE:
+                self.dialect, self.state = "probe", ServerState.DECIDING
+                yield ProbeReceived(body[:NONCE_SIZE])
+            case FrameType.JOIN:
+                self.state = ServerState.DECIDING
+                join, objection = self._claim(body, JOIN_LABEL, decode_join)
+                yield Refused(*objection) if objection else JoinRequested(join)
+            case _:
+                if self._frames:
+                    raise RemoteProtocolError(_TOO_EARLY)
+                self.dialect, self.state = "relay", ServerState.RELAYING
+                relay, objection = self._claim(body, RELAY_LABEL, decode_relay)
+                yield Refused(*objection) if objection else RelayRequested(relay)
+
+    def _claim(
+        self, body: bytes, label: bytes, decode: Callable[[bytes], Claim]
+    ) -> tuple[Claim, tuple[RejectCode, str] | None]:
+        """What a JOIN or RELAY asks for, and what is wrong with its proof."""
+        try:
+            (size,) = struct.unpack_from("!B", body)
+            proof, claim = body[1 : 1 + size], body[1 + size :]
+            asked = decode(claim)
+        except (struct.error, ValueError, LocalProtocolError) as error:
+            raise RemoteProtocolError(f"malformed request: {error}") from error
+        if self._key is None or hmac.compare_digest(proof, proof_of(self._key, label, self._nonce, claim)):
+            return asked, None
+        wrong = "was made with another key" if proof else "is missing"
+        reason = f"rank {asked.rank}: the proof {wrong}: set RENDEZVOUS_KEY to the server's key"
+        return asked, (RejectCode.BAD_PROOF, reason)

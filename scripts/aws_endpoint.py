@@ -1,0 +1,106 @@
+"""A local AWS endpoint (`python -m statemachine.local`), wherever it runs: clients for it, and executions on it."""
+
+import http.client
+import json
+import os
+import time
+import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import botocore.session
+from botocore.config import Config
+
+from lambda_image.errors import RunError
+from statemachine.definition import definition
+
+REGION = "us-east-1"
+START_TIMEOUT_S = 60.0  # importing PyTorch in several processes at once takes its time on a small machine
+HEALTH_TIMEOUT_S = 5.0  # of one look; an endpoint that is stopped in a debugger must not hold up the deadline
+POLL_INTERVAL_S = 0.1
+NO_FILE = (None, None, os.devnull, None)  # botocore: no name in the configuration, no environment variable, the default
+
+
+class EndpointError(RunError):
+    """A part of the local system did not start, or ended while it was needed."""
+
+
+@dataclass(frozen=True)
+class AwsEndpoint:
+    endpoint_url: str
+
+    def client(self, service: str) -> Any:
+        """Of this endpoint, whatever proxies, profiles and endpoints the user has set up for AWS itself."""
+        own = {"profile": (None, None, None, None), "config_file": NO_FILE, "credentials_file": NO_FILE}
+        session = boto3.Session(botocore_session=botocore.session.Session(session_vars=own))
+        make_client: Any = session.client  # typed for each service by name, which is not known here
+        return make_client(
+            service,
+            endpoint_url=self.endpoint_url,
+            region_name=REGION,
+            aws_access_key_id="local",
+            aws_secret_access_key="local",  # noqa: S106 - what the endpoint's own workers use
+            config=Config(s3={"addressing_style": "path"}, retries={"mode": "standard"}, proxies={}),
+        )
+
+    def state_machine(self, name: str) -> str:
+        """Its ARN; made if there is none."""
+        client = self.client("stepfunctions")
+        for machine in client.list_state_machines()["stateMachines"]:
+            if machine["name"] == name:
+                return str(machine["stateMachineArn"])
+        arns = {
+            f"{function.capitalize()}FunctionArn": f"arn:aws:lambda:{REGION}:123456789012:function:{function}"
+            for function in ("init", "rank", "summarize")
+        }
+        role = "arn:aws:iam::123456789012:role/local"
+        made = client.create_state_machine(name=name, definition=definition(arns), roleArn=role)
+        return str(made["stateMachineArn"])
+
+    def check(self) -> None:
+        """Raises EndpointError if a part is known to have ended."""
+
+    def wait_until_listening(self, timeout_s: float = START_TIMEOUT_S) -> None:
+        """Returns when it answers, whether or not it has workers. EndpointError if that takes long."""
+        self._wait(lambda health: True, "it", timeout_s)
+
+    def wait_until_ready(self, ranks: int = 0, timeout_s: float = START_TIMEOUT_S) -> None:
+        """Returns when every worker, and at least `ranks` for ranks, waits for work. EndpointError if it takes long."""
+
+        def ready(health: dict[str, Any]) -> bool:
+            if health["ready"] and health["functions"]["rank"]["idle"] >= ranks:
+                return True
+            for name, function in health["functions"].items():
+                for error in function["start_errors"]:
+                    message = f"the {name} function cannot start: {error['errorType']}: {error['errorMessage']}"
+                    raise EndpointError(message)
+            return False
+
+        self._wait(ready, f"all workers, {ranks} for ranks," if ranks else "all workers", timeout_s)
+
+    def _wait(self, condition: Callable[[dict[str, Any]], bool], what: str, timeout_s: float) -> None:
+        deadline, health = time.monotonic() + timeout_s, None
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        while time.monotonic() < deadline:
+            self.check()
+            with suppress(OSError, http.client.HTTPException):  # it may be ending, which the next check tells
+                with opener.open(f"{self.endpoint_url}/_local/health", timeout=HEALTH_TIMEOUT_S) as answer:
+                    health = json.load(answer)
+                if condition(health):
+                    return
+            time.sleep(POLL_INTERVAL_S)
+        seen = "there was no answer" if health is None else f"{health}"
+        raise EndpointError(f"{self.endpoint_url}: {what} was not ready within {timeout_s:g} s: {seen}")
+
+    def wait_for(self, execution: str, each: Callable[[], None] = lambda: None) -> dict[str, Any]:
+        """The ended execution as Step Functions describes it; `each` is called between two looks at it."""
+        client = self.client("stepfunctions")
+        while True:
+            described: dict[str, Any] = client.describe_execution(executionArn=execution)
+            if described["status"] != "RUNNING":
+                return described
+            each()
+            time.sleep(POLL_INTERVAL_S)

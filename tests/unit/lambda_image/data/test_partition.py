@@ -1,0 +1,361 @@
+import gzip
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils.data import Subset, TensorDataset
+
+from lambda_image.data.partition import ROW_BYTES, count_rows, open_partition, read_partition, write_partition
+from lambda_image.errors import PartitionMalformed, PartitionMissing
+
+FORMATS = ["safetensors", "pt"]
+
+
+class Trickle(io.BytesIO):
+    """A stream that cannot seek and gives a little at a time."""
+
+    def seekable(self) -> bool:
+        return False
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(size if size is None or size < 0 else min(size, 5_000))
+
+
+def galaxies(rows: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    images = rng.gamma(1.5, 0.6, (rows, 5, 32, 32)).astype(np.float32)
+    return images, rng.normal(17, 1, (rows, 5)).astype(np.float32), rng.uniform(0, 0.4, rows).astype(np.float32)
+
+
+GALAXIES = galaxies(12)
+
+
+def published(*arrays: np.ndarray | torch.Tensor) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(TensorDataset(*(torch.as_tensor(array) for array in arrays)), buffer)
+    return buffer.getvalue()
+
+
+def ours(**arrays: np.ndarray) -> bytes:
+    """By the safetensors library, whose order is not the one that we write."""
+    return safetensors.numpy.save(arrays)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("written")
+    for file_format in FORMATS:
+        write_partition(folder / f"data.{file_format}", *GALAXIES, file_format=file_format)
+    return {file_format: folder / f"data.{file_format}" for file_format in FORMATS}
+
+
+# --- what is read
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+@pytest.mark.parametrize("wrap", [Path, Path.read_bytes, Path.open, lambda path: Trickle(path.read_bytes())])
+def test_reads_what_was_written_from_everything(written, file_format, wrap):
+    path = written[file_format]
+    partition = read_partition(path if wrap is Path else path.open("rb") if wrap is Path.open else wrap(path))
+    assert len(partition) == 12
+    for array, expected in zip((partition.images, partition.magnitudes, partition.redshifts), GALAXIES, strict=True):
+        assert array.dtype == np.float32
+        assert (array == expected).all()
+
+
+def test_pytorch_reads_what_we_write(written):
+    for options in ({"weights_only": False}, {"weights_only": False, "mmap": True}):
+        dataset = torch.load(written["pt"], **options)
+        assert type(dataset) is TensorDataset
+        assert [tensor.shape for tensor in dataset.tensors] == [(12, 5, 32, 32), (12, 5), (12,)]
+        assert all((tensor.numpy() == array).all() for tensor, array in zip(dataset.tensors, GALAXIES, strict=True))
+        assert all(tensor.data_ptr() % 64 == 0 for tensor in dataset.tensors)
+
+
+def test_the_safetensors_library_reads_what_we_write(written):
+    read = safetensors.numpy.load_file(written["safetensors"])
+    for name, array in zip(("images", "magnitudes", "redshifts"), GALAXIES, strict=True):
+        assert (read[name] == array).all()
+
+
+def test_images_come_last_so_that_they_can_be_streamed(written):
+    data = written["safetensors"].read_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    assert sorted(header, key=lambda name: header[name]["data_offsets"]) == ["magnitudes", "redshifts", "images"]
+    assert len(data) == pytest.approx(12 * ROW_BYTES, rel=0.01)
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_redshifts_are_optional(file_format, tmp_path):
+    write_partition(tmp_path / "data", *GALAXIES[:2], file_format=file_format)
+    partition = read_partition(tmp_path / "data")
+    assert partition.redshifts is None
+    assert (partition.images == GALAXIES[0]).all()
+
+
+def test_reads_the_published_partition(shared, tmp_path):
+    path = tmp_path / "published.pt"
+    path.write_bytes(gzip.decompress((shared / "golden" / "published_format_partition.pt.gz").read_bytes()))
+    partition = read_partition(path)
+    rng = np.random.Generator(np.random.PCG64(20260122))  # golden/weights.py
+    images = rng.gamma(1.5, 0.6, size=(32, 5, 32, 32)).astype(np.float32)
+    magnitudes = np.array([19.0, 17.5, 16.8, 16.4, 16.2]) + 0.8 * rng.standard_normal((32, 5))
+    redshifts = rng.uniform(0, 0.4, 32).astype(np.float32)
+    assert (partition.images == images).all()
+    assert (partition.magnitudes == magnitudes.astype(np.float32)).all()
+    assert (partition.redshifts == redshifts).all()
+    assert count_rows(path) == 32
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_any_floating_point_type_becomes_float32(dtype):
+    tensors = [torch.from_numpy(array).to(dtype) for array in GALAXIES]
+    partition = read_partition(published(*tensors))
+    for array, tensor in zip((partition.images, partition.magnitudes, partition.redshifts), tensors, strict=True):
+        assert array.dtype == np.float32
+        assert (array == tensor.float().numpy()).all()
+    if dtype != torch.bfloat16:
+        names = ("images", "magnitudes", "redshifts")
+        partition = read_partition(ours(**{name: t.numpy() for name, t in zip(names, tensors, strict=True)}))
+        assert (partition.images == tensors[0].float().numpy()).all()
+
+
+def test_redshifts_may_be_a_column():
+    images, magnitudes, redshifts = GALAXIES
+    assert read_partition(published(images, magnitudes, redshifts[:, None])).redshifts.shape == (12,)
+
+
+@given(st.integers(1, 4), st.integers(0, 2**32 - 1), st.booleans())
+@settings(deadline=None, max_examples=20)
+def test_wide_images_are_cropped_to_their_centre(rows, seed, as_view):
+    """64×64 with bands last, as a tensor of its own or as a view of one with bands first."""
+    wide = np.random.default_rng(seed).normal(size=(rows, 64, 64, 5)).astype(np.float32)
+    stored = torch.from_numpy(wide.transpose(0, 3, 1, 2).copy()).permute(0, 2, 3, 1) if as_view else wide
+    images = read_partition(published(stored, np.ones((rows, 5)))).images
+    assert images.shape == (rows, 5, 32, 32)
+    assert images.flags.c_contiguous
+    for row, band, y, x in np.random.default_rng(seed).integers((rows, 5, 32, 32), size=(20, 4)):
+        assert images[row, band, y, x] == wide[row, 16 + y, 16 + x, band]
+
+
+# --- rows and streams
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=60)
+def test_rows_and_batches_are_slices_of_the_whole(written, data):
+    path = written[data.draw(st.sampled_from(FORMATS))]
+    start = data.draw(st.integers(0, 12))
+    stop = data.draw(st.integers(start, 12))
+    wrap = data.draw(st.sampled_from([lambda data: data, io.BytesIO, Trickle]))
+    stream = open_partition(wrap(path.read_bytes()), rows=[start, stop])
+    assert (stream.start, stream.stop, len(stream), stream.total_rows) == (start, stop, stop - start, 12)
+    assert (stream.magnitudes == GALAXIES[1][start:stop]).all()
+    assert (stream.redshifts == GALAXIES[2][start:stop]).all()
+    batch_size = data.draw(st.integers(1, 15))
+    batches = list(stream.images(batch_size))
+    assert all(len(batch) == batch_size for batch in batches[:-1])
+    assert (np.concatenate([GALAXIES[0][:0], *batches]) == GALAXIES[0][start:stop]).all()
+    whole = read_partition(wrap(path.read_bytes()), rows=[start, stop])
+    assert (whole.images == GALAXIES[0][start:stop]).all()
+
+
+def test_a_stream_gives_a_batch_before_the_rest_is_there(written):
+    data = written["safetensors"].read_bytes()
+    stream = open_partition(Trickle(data[: len(data) // 2]), name="s3://bucket/1.safetensors")
+    batches = stream.images(2)
+    assert (next(batches) == GALAXIES[0][:2]).all()
+    with pytest.raises(PartitionMalformed, match=r"^s3://bucket/1\.safetensors: it ends at byte"):
+        list(batches)
+
+
+def test_a_stream_with_images_first_is_read_all_the_same():
+    images, magnitudes, redshifts = GALAXIES
+    data = ours(images=images, magnitudes=magnitudes, redshifts=redshifts)
+    assert (read_partition(Trickle(data)).images == images).all()
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_rows_are_counted_without_reading_them(written, file_format):
+    read = []
+
+    class Counted(io.BytesIO):
+        def readinto(self, buffer: memoryview) -> int:
+            read.append(len(buffer))
+            return super().readinto(buffer)
+
+    assert count_rows(Counted(written[file_format].read_bytes())) == 12
+    assert sum(read) < ROW_BYTES / 4
+
+
+@pytest.mark.parametrize("rows", [(-1, 3), (5, 4), (0, 13), (13, 14)])
+def test_rows_that_are_not_there_are_refused(written, rows):
+    with pytest.raises(PartitionMalformed, match=r"rows -?\d+ to \d+ were asked for; it has 12"):
+        open_partition(written["pt"], rows=rows)
+
+
+# --- what is refused
+
+
+def changed(array: np.ndarray, row: int, value: float) -> np.ndarray:
+    array = array.copy()
+    array[row].flat[-1] = value
+    return array
+
+
+BAD = {
+    "images: row 7 ": {"images": changed(GALAXIES[0], 7, np.nan)},
+    "images: row 0 ": {"images": changed(GALAXIES[0], 0, np.inf)},
+    "images: row 11 ": {"images": changed(GALAXIES[0].astype(np.float64), 11, 1e300)},
+    "magnitudes: row 3 ": {"magnitudes": changed(GALAXIES[1], 3, -np.inf)},
+    "redshifts: row 2 ": {"redshifts": np.where(np.arange(12) == 2, np.nan, 0.1)},
+    r"images have the shape \[12, 5, 32, 31\]; \[N, 5, 32, 32\] or": {"images": GALAXIES[0][..., :31]},
+    r"images have the shape \[12, 5, 64, 64\]": {"images": np.zeros((12, 5, 64, 64), np.float32)},
+    r"images have the shape \[12, 5120\]": {"images": GALAXIES[0].reshape(12, -1)},
+    r"magnitudes have the shape \[12, 4\]; \[N, 5\] is": {"magnitudes": GALAXIES[1][:, :4]},
+    r"redshifts have the shape \[12, 2\]; \[N\] or \[N, 1\] is": {"redshifts": np.zeros((12, 2))},
+    "lengths differ: 12 images, 11 magnitudes, 12 redshifts": {"magnitudes": GALAXIES[1][:11]},
+    "lengths differ: 12 images, 12 magnitudes, 1 redshifts": {"redshifts": np.zeros(1)},
+    "holds no galaxies": {"images": GALAXIES[0][:0], "magnitudes": GALAXIES[1][:0], "redshifts": GALAXIES[2][:0]},
+    "images are (int32|I32); ": {"images": np.zeros((12, 5, 32, 32), np.int32)},
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_names_the_object_and_what_is_wrong(message):
+    names = ("images", "magnitudes", "redshifts")
+    arrays = {**dict(zip(names, GALAXIES, strict=True)), **BAD[message]}
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    datas = [ours(**arrays)]
+    if "lengths" not in message:  # those TensorDataset itself refuses
+        datas.append(published(*arrays.values()))
+    for data in datas:
+        for wrap in (bytes, io.BytesIO, Trickle):
+            with pytest.raises(PartitionMalformed, match=rf"^bad/1: .*{message}") as caught:
+                read_partition(wrap(data), name="bad/1")
+            assert caught.value.details["object"] == "bad/1"
+
+
+def test_a_bad_row_is_counted_from_the_start_of_the_object():
+    data = ours(images=changed(GALAXIES[0], 7, np.nan), magnitudes=GALAXIES[1])
+    stream = open_partition(io.BytesIO(data), rows=(5, 10))
+    with pytest.raises(PartitionMalformed, match="images: row 7 "):
+        list(stream.images(2))
+    assert len(read_partition(data, rows=(8, 12))) == 4
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+@given(st.data())
+@settings(deadline=None, max_examples=40)
+def test_a_file_that_is_cut_off_is_refused(written, file_format, data):
+    whole = written[file_format].read_bytes()
+    part = whole[: data.draw(st.integers(0, len(whole) - 1) | st.integers(0, 600))]
+    for wrap in (bytes, io.BytesIO, Trickle):
+        with pytest.raises(PartitionMalformed):
+            read_partition(wrap(part))
+
+
+def test_an_appended_file_is_refused(written):
+    with pytest.raises(PartitionMalformed, match="should have 2"):
+        read_partition(written["safetensors"].read_bytes() + b"\0")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "it is empty"),
+        (b"not a partition at all", "neither a PyTorch archive"),
+        (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.rest", "before 1.6"),
+        ((99).to_bytes(8, "little") + b"{}", "ends within its header"),
+        ((2**40).to_bytes(8, "little") + b"{}", "neither"),
+        ((2).to_bytes(8, "little") + b"{}", "holds no images and no magnitudes"),
+        ((2).to_bytes(8, "little") + b"{]", "header is malformed"),
+    ],
+)
+def test_other_files_are_refused(data, message):
+    with pytest.raises(PartitionMalformed, match=message):
+        read_partition(data)
+
+
+def header_only(**entries: object) -> bytes:
+    text = json.dumps(entries).encode()
+    return len(text).to_bytes(8, "little") + text
+
+
+def entry(dtype: object = "F32", shape: object = (1, 5), offsets: object = (0, 20)) -> dict[str, object]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": offsets}
+
+
+@pytest.mark.parametrize(
+    ("magnitudes", "message"),
+    [
+        (entry(shape=[2**62, 5], offsets=[0, 5 * 2**64]), "malformed"),
+        (entry(shape=[2**50, 5], offsets=[0, 5 * 2**52]), "should have|cannot lie"),
+        (entry(shape=[-1, 5]), "malformed"),
+        (entry(shape=[1.0, 5]), "malformed"),
+        (entry(shape="15"), "malformed"),
+        (entry(offsets=[4, 24]), "magnitudes of shape .* cannot lie at bytes"),
+        (entry(offsets=[0, 19]), "cannot lie"),
+        (entry(offsets=[0]), "cannot lie"),
+        (entry(dtype="I8"), "magnitudes are I8"),
+        (None, "malformed"),
+        ([], "malformed"),
+    ],
+)
+def test_malformed_headers_are_refused(magnitudes, message):
+    images = entry(shape=[1, 5, 32, 32], offsets=[20, 20 + 4 * 5120])
+    data = header_only(magnitudes=magnitudes, images=images) + bytes(20 + 4 * 5120)
+    with pytest.raises(PartitionMalformed, match=message):
+        read_partition(data)
+
+
+def test_a_header_cannot_claim_memory_that_did_not_arrive():
+    rows = 2**40
+    magnitudes = entry(shape=[rows, 5], offsets=[0, 20 * rows])
+    images = entry(shape=[rows, 5, 32, 32], offsets=[20 * rows, 20 * rows + 20480 * rows])
+    with pytest.raises(PartitionMalformed, match="it ends at byte"):
+        open_partition(Trickle(header_only(magnitudes=magnitudes, images=images) + bytes(1000)))
+
+
+def test_unknown_tensors_are_named():
+    with pytest.raises(PartitionMalformed, match="tensor 'redshift'; only magnitudes, redshifts, images"):
+        read_partition(ours(images=GALAXIES[0], magnitudes=GALAXIES[1], redshift=GALAXIES[2]))
+
+
+def test_other_pickles_are_refused():
+    buffer = io.BytesIO()
+    torch.save(Subset(TensorDataset(torch.ones(3, 5)), [0]), buffer)
+    with pytest.raises(PartitionMalformed, match=r"names torch\.utils\.data\.dataset\.Subset, which is not allowed"):
+        read_partition(buffer.getvalue())
+    buffer = io.BytesIO()
+    torch.save({"images": torch.ones(3, 5)}, buffer)
+    with pytest.raises(PartitionMalformed, match="something else than a TensorDataset"):
+        read_partition(buffer.getvalue())
+    with pytest.raises(PartitionMalformed, match="has 1 tensors"):
+        read_partition(published(GALAXIES[0]))
+
+
+def test_damaged_pixels_are_found_by_the_checksum(written):
+    data = bytearray(written["pt"].read_bytes())
+    data[len(data) // 2] ^= 1
+    for wrap in (bytes, io.BytesIO):
+        with pytest.raises(PartitionMalformed, match="data/0 is damaged"):
+            read_partition(wrap(data))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(PartitionMissing, match=r"nowhere\.pt: there is no such file"):
+        read_partition(tmp_path / "nowhere.pt")
+
+
+def test_what_could_not_be_read_is_not_written(tmp_path):
+    images, magnitudes, redshifts = GALAXIES
+    with pytest.raises(PartitionMalformed, match="lengths differ"):
+        write_partition(tmp_path / "data", images, magnitudes[:3], redshifts)
+    assert list(tmp_path.iterdir()) == []
