@@ -76,3 +76,7 @@ class PeerTimeout(RunError):
 
 class TooManyFailures(RunError):
     pass
+
+
+class UsageError(Exception):
+    """A wrong flag or argument of a command."""

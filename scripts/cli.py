@@ -11,7 +11,7 @@ from importlib import metadata
 from types import FrameType
 from typing import NoReturn
 
-from lambda_image.errors import RunError
+from lambda_image.errors import RunError, UsageError
 
 COMMANDS = ("demo", "invoke", "sample", "split", "convert", "compile", "tune", "bench")
 ENDING = (signal.SIGTERM, signal.SIGHUP)  # beside SIGINT, which Python makes a KeyboardInterrupt
@@ -49,6 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with ended_in_order():
             return int(args.run(args))
+    except UsageError as error:
+        print(f"cosmicai: {error}", file=sys.stderr)
+        return 2
     except RunError as error:
         print(f"cosmicai: {type(error).__name__}: {error}", file=sys.stderr)
         return 1

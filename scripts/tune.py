@@ -1,30 +1,29 @@
 """cosmicai tune: which batch size and how many threads infer fastest here, and which cost least on Lambda.
 
-On a GPU, which Lambda has none of, it is the batch size alone.
+Lambda has no GPUs. With one, only batch sizes are compared.
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from lambda_image import process
 from lambda_image.cost import LAMBDA_GB_SECOND
-from lambda_image.errors import InvalidEvent
 from lambda_image.events import MAX_BATCH_SIZE
 from lambda_image.model import SHIPPED_MODEL
 from lambda_image.model import engine as engines
 from lambda_image.model.engine import Engine
 from lambda_image.model.engine_files import DEVICES, Device
 from lambda_image.settings import MAX_VCPUS, MB_PER_VCPU
+from scripts.bench.command import output_console
+from scripts.bench.files import check_files, write_figures
+from scripts.bench.flags import check_at_least_one, parse_numbers
 from scripts.bench.machine import describe_machine
 from scripts.bench.progress import BenchProgress
 from scripts.bench.rounds import Series
@@ -39,12 +38,14 @@ BATCH_SIZES: Mapping[Device, Sequence[int]] = {
 }
 ROUND_S = 0.5  # of inference in one round of one setting: long against what one batch takes
 ROUNDS = 5
-AS_GOOD = 0.98  # of the best rate: what lies within the noise is as good, and then the smaller batch is better
-TABLE_WIDTH = 100  # where the output is no terminal, which would know its own
+AS_GOOD = 0.98  # of the best rate; what lies within the noise is as good, and then the smaller batch is better
+TABLE_WIDTH = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
+    """What is compared."""
+
     threads: int
     batch_size: int
 
@@ -54,8 +55,10 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
+    """The settings that are best."""
+
     fastest: Setting
-    cheapest: Setting  # on Lambda, where threads cost memory: one vCPU comes with 1,769 MB
+    cheapest: Setting  # on Lambda, where threads cost memory, as one vCPU comes with 1,769 MB
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,16 +74,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, round_s: float = ROUND_S) -> int:
-    most = 1 if args.device == "cuda" else min(process.usable_cpus(), MAX_VCPUS)
-    threads = _numbers("--threads", args.threads, process.usable_cpus(), default=range(1, most + 1))
-    batch_sizes = _numbers("--batch-sizes", args.batch_sizes, MAX_BATCH_SIZE, default=BATCH_SIZES[args.device])
-    if args.rounds < 1:
-        raise InvalidEvent(f"--rounds is {args.rounds}; allowed: a whole number from 1")
+    """Run the command. `round_s` is how many seconds a round of one setting takes."""
+    cpus = process.usable_cpus()
+    threads: Sequence[int] = range(1, 1 + (1 if args.device == "cuda" else min(cpus, MAX_VCPUS)))
+    batch_sizes = BATCH_SIZES[args.device]
+    if args.threads is not None:
+        threads = parse_numbers("--threads", args.threads, 1, cpus)
+    if args.batch_sizes is not None:
+        batch_sizes = parse_numbers("--batch-sizes", args.batch_sizes, 1, MAX_BATCH_SIZE)
+    check_at_least_one("--rounds", args.rounds)
+    check_files(args.json)
     settings = [Setting(number, size) for number in threads for size in batch_sizes]
     machine = describe_machine(("cosmicai", "torch", "numpy"), args.device)
     series = {setting: Series(asdict(setting)) for setting in settings}
     images, magnitudes = _galaxies(max(batch_sizes))
-    with BenchProgress(sys.stdout, len(settings) * args.rounds) as progress:
+    with BenchProgress(sys.stdout) as progress:
+        progress.begin(len(settings) * args.rounds)
         for number in range(args.rounds):
             for count in threads:
                 engine = engines.load(args.model, count, device=args.device)
@@ -92,20 +101,18 @@ def run(args: argparse.Namespace, round_s: float = ROUND_S) -> int:
                         series[setting].rounds.append({"samples_per_s": rate})
     rates = {setting: one.figures()["samples_per_s"].median for setting, one in series.items()}
     advice = advise(rates)
-    console = Console(width=None if sys.stdout.isatty() else TABLE_WIDTH, highlight=False)
+    console = output_console(TABLE_WIDTH)
     console.print(_table(series, rates, advice, on_lambda=args.device == "cpu"))
-    for line in in_words(advice, rates, on_lambda=args.device == "cpu"):
+    for line in advice_lines(advice, rates, on_lambda=args.device == "cpu"):
         console.print(line, markup=False)
-    if args.json is not None:
-        report = {
-            "machine": machine,
-            "device": args.device,
-            "settings": [one.to_json() for one in series.values()],
-            "fastest": asdict(advice.fastest),
-            "cheapest": asdict(advice.cheapest),
-        }
-        args.json.write_text(json.dumps(report, indent=1) + "\n")
-        console.print(f"figures in {args.json}", markup=False)
+    report = {
+        "machine": machine,
+        "device": args.device,
+        "settings": [one.to_json() for one in series.values()],
+        "fastest": asdict(advice.fastest),
+        "cheapest": asdict(advice.cheapest),
+    }
+    write_figures(report, args.json, console)
     return 0
 
 
@@ -117,7 +124,7 @@ def rate_of(
     seconds: float,
     clock: Callable[[], float] = time.perf_counter,
 ) -> float:
-    """Galaxies per second in batches of `batch_size`, over at least `seconds`."""
+    """Return galaxies per second in batches of `batch_size`, over at least `seconds` by `clock`."""
     done, began = 0, clock()
     while (now := clock()) < began + seconds or not done:
         engine.predict(images[:batch_size], magnitudes[:batch_size])
@@ -125,18 +132,27 @@ def rate_of(
     return done / (max(now, clock()) - began)
 
 
-def advise(rates: dict[Setting, float]) -> Advice:
-    """Of settings as good as the best one those with the fewest threads, then the smallest batch."""
+def advise(rates: Mapping[Setting, float]) -> Advice:
+    """Return the best settings, given galaxies per second of each.
+
+    Of settings as good as the best one it is that with the fewest threads, and then with the smallest batch.
+    """
     return Advice(_best(rates), _best({setting: rate / setting.threads for setting, rate in rates.items()}))
 
 
 def usd_per_million(setting: Setting, rate: float) -> float:
-    """What inferring a million galaxies costs on Lambda (x86_64), with the memory that gives so many vCPUs."""
+    """Return what a million galaxies cost on Lambda (x86_64), with the memory that gives as many vCPUs as threads.
+
+    Args:
+        setting: How they are inferred.
+        rate: Galaxies per second.
+    """
     gb_seconds = 1e6 / rate * setting.threads * MB_PER_VCPU / 1024
     return gb_seconds * LAMBDA_GB_SECOND["x86_64"]
 
 
-def in_words(advice: Advice, rates: dict[Setting, float], on_lambda: bool = True) -> Iterator[str]:
+def advice_lines(advice: Advice, rates: Mapping[Setting, float], on_lambda: bool = True) -> Iterator[str]:
+    """Yield the advice in lines for people. `on_lambda` says whether Lambda can do what was measured."""
     fastest, cheapest = advice.fastest, advice.cheapest
     best = max(rates, key=rates.__getitem__)
     rate = rates[fastest]
@@ -154,7 +170,7 @@ def in_words(advice: Advice, rates: dict[Setting, float], on_lambda: bool = True
     yield f"{use}; threads follow the Lambda's memory (one for each {MB_PER_VCPU:,} MB), or OMP_NUM_THREADS."
 
 
-def _best(rates: dict[Setting, float]) -> Setting:
+def _best(rates: Mapping[Setting, float]) -> Setting:
     enough = AS_GOOD * max(rates.values())
     return min(
         (setting for setting, rate in rates.items() if rate >= enough),
@@ -162,7 +178,7 @@ def _best(rates: dict[Setting, float]) -> Setting:
     )
 
 
-def _table(series: dict[Setting, Series], rates: dict[Setting, float], advice: Advice, on_lambda: bool) -> Table:
+def _table(series: dict[Setting, Series], rates: Mapping[Setting, float], advice: Advice, on_lambda: bool) -> Table:
     table = Table(title="inference", title_justify="left")
     for name in ("threads", "batch", "galaxies/s", "lowest", "highest", *(["USD per million"] if on_lambda else [])):
         table.add_column(name, justify="right")
@@ -181,12 +197,3 @@ def _galaxies(count: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     magnitudes, _ = Mixture.shipped().draw(count, rng)
     return render(magnitudes, rng), magnitudes.astype(np.float32)
-
-
-def _numbers(flag: str, text: str | None, most: int, default: Sequence[int]) -> Sequence[int]:
-    if text is None:
-        return default
-    numbers: list[Any] = [int(word) if word.strip().isdecimal() else None for word in text.split(",")]
-    if any(number is None or not 1 <= number <= most for number in numbers):
-        raise InvalidEvent(f"{flag} is {text!r}; allowed: whole numbers from 1 to {most:,}, with commas between")
-    return list(dict.fromkeys(numbers))

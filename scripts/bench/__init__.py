@@ -1,7 +1,7 @@
 """cosmicai bench: how fast the parts of the system are, on this machine.
 
-Each benchmark is a module of this package with HELP, EXAMPLE, `add_arguments` and `run`, as a command is; what they
-share stands beside them.
+Each benchmark is a package within this one with HELP, EXAMPLE, `add_arguments` and `run`, as every command has. What is
+the same for all of them stands beside them, and `command` is where to begin.
 """
 
 import argparse
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help=module.HELP,
             description=module.HELP,
             epilog=f"example: {module.EXAMPLE}",
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=parser.formatter_class,
         )
         module.add_arguments(subparser)
         subparser.set_defaults(benchmark=module.run)

@@ -1,58 +1,56 @@
-"""What a benchmark leaves behind: the figures as JSON, a picture, and what failed."""
+"""What a measurement leaves behind, which is its figures as JSON and a picture of them."""
 
-import argparse
 import json
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lambda_image.errors import InvalidEvent
+from lambda_image.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 PICTURES = (".svg", ".png")
 
-
-def add_file_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", type=Path, metavar="FILE", help="all figures of every round")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="a chart, .svg or .png (needs matplotlib)")
+Draw = Callable[[Mapping[str, Any], Path], bool]  # False where there was nothing to draw
 
 
-def check_files(figures: Path | None, picture: Path | None, find: Callable[[str], object | None] = find_spec) -> None:
-    """Before minutes of measuring, not after. `find`: a package, or None where it is not installed."""
+def check_files(
+    figures: Path | None, picture: Path | None = None, find: Callable[[str], object | None] = find_spec
+) -> None:
+    """Check before minutes of measuring that both files can be written afterwards.
+
+    Args:
+        figures: The file of `--json`.
+        picture: The file of `--picture`.
+        find: Finds a package by its name, and returns None where it is not installed.
+
+    Raises:
+        UsageError: A file cannot be written, or the picture cannot be drawn.
+    """
     for flag, file in (("--json", figures), ("--picture", picture)):
         if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
-            raise InvalidEvent(f"{flag} {file} cannot be written: it must be a file in a folder that exists")
+            raise UsageError(f"{flag} {file} cannot be written: it must be a file in a folder that exists")
     if picture is not None and picture.suffix not in PICTURES:
-        raise InvalidEvent(f"--picture {picture}: its name must end in {' or '.join(PICTURES)}")
+        raise UsageError(f"--picture {picture}: its name must end in {' or '.join(PICTURES)}")
     if picture is not None and find("matplotlib") is None:
-        raise InvalidEvent(f"--picture {picture} needs matplotlib: pip install 'cosmicai[bench]' installs it")
+        raise UsageError(f"--picture {picture} needs matplotlib: pip install 'cosmicai[bench]' installs it")
 
 
-def write_files(
-    report: Mapping[str, Any],
-    figures: Path | None,
-    picture: Path | None,
-    draw: Callable[[Mapping[str, Any], Path], bool],
-    console: "Console",
-) -> None:
-    """`draw` says whether there was anything to draw, and may raise ImportError."""
-    if figures is not None:
-        figures.write_text(json.dumps(report, indent=1) + "\n")
-        console.print(f"figures in {figures}", markup=False)
-    if picture is not None:
-        try:
-            said = f"picture in {picture}" if draw(report, picture) else "no picture is drawn: nothing was measured"
-        except ImportError as error:
-            said = f"no picture is drawn: {error}. pip install 'cosmicai[bench]' installs matplotlib"
-        console.print(said, markup=False)
+def write_figures(report: Mapping[str, Any], file: Path | None, console: "Console") -> None:
+    """Write the report as JSON, if there is a file for it, and say so."""
+    if file is not None:
+        file.write_text(json.dumps(report, indent=1) + "\n")
+        console.print(f"figures in {file}", markup=False)
 
 
-def tell_failures(failures: Sequence[str]) -> int:
-    """The exit status."""
-    for failure in failures:
-        print(f"cosmicai: {failure}", file=sys.stderr)
-    return 1 if failures else 0
+def write_picture(report: Mapping[str, Any], file: Path | None, draw: Draw, console: "Console") -> None:
+    """Draw the report, if there is a file for that, and say so or why not."""
+    if file is None:
+        return
+    try:
+        said = f"picture in {file}" if draw(report, file) else "no picture is drawn: nothing was measured"
+    except ImportError as error:  # matplotlib is there, and something that it needs is not
+        said = f"no picture is drawn: {error}. pip install 'cosmicai[bench]' installs matplotlib"
+    console.print(said, markup=False)

@@ -10,12 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from lambda_image.model.engine_files import Device
+from scripts.bench.rounds import OTHER_WORK, Round
 
 
 def describe_machine(packages: Sequence[str], device: Device = "cpu") -> dict[str, Any]:
-    """Processor, memory, system, versions of Python and `packages` (None: not installed), load average by now.
+    """Return the processor, memory, system, versions and load average of this machine.
 
-    And the GPU, if that is the device; raises InvalidEvent where there is none.
+    Args:
+        packages: The packages whose versions belong to it; None stands for one that is not installed.
+        device: With `cuda`, the GPU is named as well.
+
+    Raises:
+        InvalidEvent: There is no GPU, and there should be one.
     """
     return {
         **({"gpu": _gpu_name()} if device == "cuda" else {}),
@@ -31,7 +37,7 @@ def describe_machine(packages: Sequence[str], device: Device = "cpu") -> dict[st
 
 
 def cpu_model(cpuinfo: str) -> str:
-    """The first model name in the text of /proc/cpuinfo; empty if it names none (ARM has part numbers only)."""
+    """Return the first model name in the text of /proc/cpuinfo; empty if it names none (ARM has part numbers only)."""
     for line in cpuinfo.splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "model name":
@@ -39,16 +45,29 @@ def cpu_model(cpuinfo: str) -> str:
     return ""
 
 
+def with_other_work(cpu_s: Callable[[], float | None], measure: Callable[[], Round]) -> Round:
+    """Return the round that `measure` finds, and in it how many cores worked on other things meanwhile.
+
+    Args:
+        cpu_s: Reads the CPU time of what is measured beside this process; None where that is not known.
+        measure: Measures a round.
+    """
+    other_work = OtherWork(cpu_s)
+    figures = measure()
+    if figures and (cores := other_work.cores()) is not None:
+        figures[OTHER_WORK] = cores
+    return figures
+
+
 class OtherWork:
-    """What else the machine does while something is measured: a busy machine's figures are to be taken again."""
+    """What else the machine does while something is measured. A busy machine's figures are to be taken again."""
 
     def __init__(self, measured_cpu_s: Callable[[], float | None]) -> None:
-        """`measured_cpu_s` reads the CPU time of what is measured beside this process; None: not known."""
         self._measured_cpu_s = measured_cpu_s
         self._began = self._read()
 
     def cores(self) -> float | None:
-        """How many cores it took since then, what the host took from a virtual machine included."""
+        """Return how many cores it took since then, or None. What the host takes from a virtual machine is included."""
         began, now = self._began, self._read()
         if began is None or now is None:
             return None
@@ -63,7 +82,7 @@ class OtherWork:
 
 
 def busy_s(stat: str, ticks_per_s: int) -> float:
-    """Seconds that all cores together have worked, from the text of /proc/stat: all but idle and iowait."""
+    """Return the seconds that all cores together have worked, without idle and iowait, from the text of /proc/stat."""
     user, nice, system, _, _, irq, softirq, steal = map(int, stat.split(maxsplit=9)[1:9])
     return (user + nice + system + irq + softirq + steal) / ticks_per_s
 

@@ -1,6 +1,6 @@
 """Progress of a benchmark: a bar on a terminal, plain lines elsewhere.
 
-Nothing is drawn between two steps: a thread that draws would take its time from what is measured.
+Nothing is drawn between two steps, as a thread that draws would take its time from what is measured.
 """
 
 import time
@@ -13,30 +13,35 @@ PLAIN_INTERVAL_S = 1.0  # between two plain lines
 
 
 class BenchProgress:
-    """`steps` of about the same length; each is announced before it begins."""
+    """Shows which of some steps of about the same length is under way. Each is announced before it begins."""
 
-    def __init__(self, out: TextIO, steps: int) -> None:
+    def __init__(self, out: TextIO) -> None:
         self._console = Console(file=out, highlight=False)
-        self._steps = steps
-        self._begun = 0
-        self._started = time.monotonic()
+        self._steps = self._begun = 0
+        self._started = 0.0
         self._last_line = -PLAIN_INTERVAL_S
         self._bar: Progress | None = None
         if self._console.is_terminal:
             columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
             self._bar = Progress(*columns, console=self._console, auto_refresh=False, transient=True)
-            self._task = self._bar.add_task("", total=steps)
 
     def __enter__(self) -> "BenchProgress":
-        if self._bar:
-            self._bar.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
         if self._bar:
             self._bar.stop()
 
+    def begin(self, steps: int) -> None:
+        """Start the clock. `steps` says how many there will be."""
+        self._steps = steps
+        self._started = time.monotonic()
+        if self._bar:
+            self._task = self._bar.add_task("", total=steps)
+            self._bar.start()
+
     def step(self, what: str) -> None:
+        """Announce the next step."""
         self._begun += 1
         if self._bar:
             self._bar.update(self._task, description=what, completed=self._begun, refresh=True)
@@ -47,4 +52,5 @@ class BenchProgress:
             self.say(f"{elapsed:6.1f} s  {self._begun:>3} of {self._steps}  {what}")
 
     def say(self, text: str) -> None:
+        """Print a line as it is."""
         self._console.print(text, markup=False, soft_wrap=True)

@@ -1,16 +1,22 @@
 """Rounds of a measurement, and what they say together: the middle one, and how far they lie apart. No I/O, no clock."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import ceil
 from statistics import median
 from typing import Any
+
+from scripts.bench.errors import BenchmarkError
+
+OTHER_WORK = "other_work_cores"  # the figure that says how many cores worked on other things meanwhile
 
 Round = dict[str, float]  # figures of one round by name, the unit in the name
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
+    """One figure of several rounds."""
+
     median: float
     low: float
     high: float
@@ -24,35 +30,58 @@ class Series:
     rounds: list[Round] = field(default_factory=list)
 
     def figures(self) -> dict[str, Spread]:
-        """Of every figure that all rounds have."""
+        """Return the spread of every figure that all rounds have."""
         if not self.rounds:
             return {}
         names = [name for name in self.rounds[0] if all(name in figures for figures in self.rounds)]
         return {name: spread([figures[name] for figures in self.rounds]) for name in names}
 
     def to_json(self) -> dict[str, Any]:
+        """Return the labels, the spreads and every round."""
         figures = {name: asdict(figure) for name, figure in self.figures().items()}
         return {**self.labels, "figures": figures, "rounds": self.rounds}
 
 
+@dataclass
+class Attempts:
+    """Rounds that may fail.
+
+    What fails is noted and left out, and the rest goes on. Minutes of measuring are not lost for one thing that stops.
+    """
+
+    failures: list[str] = field(default_factory=list)
+    _failed: set[str] = field(default_factory=set)
+
+    def attempt(self, what: str, measure: Callable[[], Round]) -> Round:
+        """Return the figures that `measure` finds of `what`, or none where that fails or has failed before.
+
+        Once is enough, as something that has stalled takes its time about it.
+        """
+        if what in self._failed:
+            return {}
+        try:
+            return measure()
+        except BenchmarkError as error:
+            self._failed.add(what)
+            self.failures.append(f"{what}: {error}")
+            return {}
+
+
 def spread(values: Sequence[float]) -> Spread:
+    """Return the median, the lowest and the highest of some values."""
     return Spread(median(values), min(values), max(values))
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest value that at least `percent` of all values do not exceed (nearest rank)."""
+    """Return the smallest value that at least `percent` of all values do not exceed (nearest rank)."""
     ordered = sorted(values)
     return ordered[max(0, ceil(percent / 100 * len(ordered)) - 1)]
 
 
 def ratios(ours: Sequence[Round], theirs: Sequence[Round], names: Iterable[str]) -> list[Round]:
-    """Ours over theirs, round by round: neighbours in time had the same machine. Of the figures that both have."""
+    """Return ours over theirs, round by round, of the figures in `names` that both have.
+
+    Neighbours in time had the same machine.
+    """
     pairs = zip(ours, theirs, strict=False)  # one side may have failed in its last rounds
     return [{name: a[name] / b[name] for name in names if name in a and b.get(name)} for a, b in pairs]
-
-
-def bars(figures: Sequence[Mapping[str, float]]) -> tuple[list[float], tuple[list[float], list[float]]]:
-    """The medians, and how far the lowest and the highest rounds are from them."""
-    below = [figure["median"] - figure["low"] for figure in figures]
-    above = [figure["high"] - figure["median"] for figure in figures]
-    return [figure["median"] for figure in figures], (below, above)

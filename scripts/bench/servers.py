@@ -1,4 +1,4 @@
-"""The servers that are measured: ours, started here as a process of its own, and perhaps another that runs already."""
+"""The servers that are measured. Ours is started here as a process of its own, and another may run already."""
 
 import fcntl
 import json
@@ -16,11 +16,10 @@ from pathlib import Path
 
 from lambda_image.address import Address
 from scripts.bench.errors import BenchmarkError
+from scripts.bench.processes import ROOT, wait_or_kill
 
 OURS = "ours"
-ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 10.0
 POLL_INTERVAL_S = 0.01
 # Everything at its default, except: loopback, free ports, and a key, so that joins are authenticated.
 ENVIRON = {"RENDEZVOUS_HOST": "127.0.0.1", "RENDEZVOUS_PORT": "0", "RENDEZVOUS_HTTP_PORT": "0"}
@@ -28,6 +27,8 @@ ENVIRON = {"RENDEZVOUS_HOST": "127.0.0.1", "RENDEZVOUS_PORT": "0", "RENDEZVOUS_H
 
 @dataclass(frozen=True, slots=True)
 class Server:
+    """A rendezvous server, and where its process can be looked at."""
+
     name: str
     host: str
     port: int
@@ -36,25 +37,25 @@ class Server:
     log: int | None = None  # descriptor of the file that it logs to
 
     def cpu_s(self) -> float | None:
-        """CPU time that the process has used so far."""
+        """Return the CPU time that the process has used so far, or None where that is not known."""
         if self.pid is None:
             return None
         return process_cpu_s(self.pid)
 
     def forget_log(self) -> None:
-        """Two lines for each of a million pairings would fill a small disk."""
+        """Empty the log. Two lines for each of a million pairings would fill a small disk."""
         if self.log is not None:
             os.ftruncate(self.log, 0)
 
     def memory_mb(self) -> tuple[float, float]:
-        """What the process holds now, and the most that it ever held."""
+        """Return the MB that the process holds now, and the most that it ever held."""
         assert self.pid is not None
         status = _proc(self.pid, "status")
         return memory_mb(status, "VmRSS"), memory_mb(status, "VmHWM")
 
 
 def other_server(address: Address, pid: int | None) -> Server:
-    """One that runs already. Raises BenchmarkError where its name or its process is unknown."""
+    """Return a server that runs already. Raises BenchmarkError where its name or its process is unknown."""
     try:
         found = socket.getaddrinfo(address.host, address.port, socket.AF_INET, socket.SOCK_STREAM)
     except OSError as error:
@@ -66,7 +67,10 @@ def other_server(address: Address, pid: int | None) -> Server:
 
 @contextmanager
 def our_server() -> Iterator[Server]:
-    """A fresh one. Its log goes to a file, as it would under a supervisor, so that nobody has to read along."""
+    """Start a fresh server, and end it afterwards.
+
+    Its log goes to a file, as it would under a supervisor, so that nobody has to read along.
+    """
     key = secrets.token_hex(32)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RENDEZVOUS_")}
     with tempfile.TemporaryFile("w+") as log, tempfile.TemporaryFile("w+") as errors:
@@ -90,26 +94,25 @@ def our_server() -> Iterator[Server]:
             yield Server(OURS, listening["host"], listening["port"], process.pid, key.encode(), log.fileno())
         finally:
             process.terminate()
-            try:
-                process.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            wait_or_kill(process)
 
 
 def process_cpu_s(pid: int) -> float:
-    """CPU time that a process of this machine has used so far. Raises BenchmarkError."""
+    """Return the CPU time that a process of this machine has used so far. Raises BenchmarkError."""
     return cpu_s(_proc(pid, "stat"), os.sysconf("SC_CLK_TCK"))
 
 
 def cpu_s(stat: str, ticks_per_s: int) -> float:
-    """User and system time in the text of /proc/PID/stat, whose second field may hold anything, in parentheses."""
+    """Return the user and system time in the text of /proc/PID/stat.
+
+    Its second field may hold anything, in parentheses.
+    """
     fields = stat.rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / ticks_per_s
 
 
 def memory_mb(status: str, field: str) -> float:
-    """A size in the text of /proc/PID/status, which counts in KiB."""
+    """Return a size in the text of /proc/PID/status, which counts in KiB."""
     for line in status.splitlines():
         name, _, value = line.partition(":")
         if name == field:

@@ -1,79 +1,63 @@
-"""The command: flags to a plan, the plan to figures, these to tables and files."""
+"""The command: flags to a plan, and that to a benchmark."""
 
 import argparse
-import sys
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
-from typing import Any
 
-from rich.console import Console
-
-from lambda_image.errors import InvalidEvent
-from scripts.bench.comm.calibrate import STEPS, measure_costs, show_costs
+from lambda_image.errors import UsageError
+from scripts.bench.comm.calibrate import CostResults, cost_tables, measure_costs
 from scripts.bench.comm.contenders import GLOO
-from scripts.bench.comm.measure import Results, measure
+from scripts.bench.comm.measure import CommResults, measure
 from scripts.bench.comm.operations import OPERATIONS
 from scripts.bench.comm.picture import draw
-from scripts.bench.comm.plan import QUICK, Plan
+from scripts.bench.comm.plan import QUICK, CommPlan
 from scripts.bench.comm.tables import result_tables
-from scripts.bench.errors import BenchmarkError
-from scripts.bench.files import check_files, tell_failures, write_files
-from scripts.bench.machine import describe_machine
+from scripts.bench.command import Benchmark, run_benchmark
+from scripts.bench.flags import parse_names, parse_numbers
 from scripts.bench.progress import BenchProgress
 
-TABLE_WIDTH = 140  # where the output is no terminal, which would know its own
+TABLE_WIDTH = 140
 PACKAGES = ("cosmicai", "torch", "numpy", "matplotlib")
 MOST_RANKS = 64  # of which each contender has processes of its own
+LINUX_FOR = "/proc, and one clock for all processes"
 
 
-def run(args: argparse.Namespace, plan: Plan | None = None) -> int:
-    """`plan`: another one than the flags choose."""
-    operations = _operations(args.only)
-    plan = plan or (QUICK if args.quick else Plan())
+def run(args: argparse.Namespace, plan: CommPlan | None = None) -> int:
+    """Run the benchmark. `plan` is another one than the flags choose."""
+    operations = parse_names("--only", args.only, OPERATIONS)
+    plan = plan or (QUICK if args.quick else CommPlan())
     if args.ranks is not None:
-        plan = replace(plan, worlds=_worlds(args.ranks))
-    check_files(args.json, args.picture)
-    if sys.platform != "linux":
-        raise BenchmarkError("this benchmark needs Linux: /proc, and one clock for all processes")
-    console = Console(width=None if sys.stdout.isatty() else TABLE_WIDTH, highlight=False)
-    report: dict[str, Any] = {
-        "benchmark": "comm",
-        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": describe_machine(PACKAGES),
-    }
+        plan = replace(plan, worlds=tuple(parse_numbers("--ranks", args.ranks, 2, MOST_RANKS)))
     if args.calibrate:
         if args.picture is not None:
-            raise InvalidEvent("--picture with --calibrate: constants make no picture")
-        with BenchProgress(sys.stdout, STEPS) as progress:
-            costs = measure_costs(plan, progress)
-        show_costs(costs, console)
-        write_files(report | {"costs": asdict(costs)}, args.json, None, draw, console)
-        return 0
-    if find_spec("torch") is None:
-        console.print("Gloo is left out: PyTorch is not installed", markup=False)
-        plan = replace(plan, contenders=tuple(one for one in plan.contenders if one.kind != GLOO))
-    results = Results()
-    with BenchProgress(sys.stdout, plan.steps(operations)) as progress:
-        measure(plan, operations, results, progress)
-    report |= results.to_json()
-    console.print(result_tables(results, console))
-    write_files(report, args.json, args.picture, draw, console)
-    return tell_failures(results.failures)
+            raise UsageError("--picture with --calibrate: constants make no picture")
+        costs = Benchmark[CostResults](
+            name="comm",
+            packages=PACKAGES,
+            measure=partial(measure_costs, plan),
+            tables=lambda results, console: cost_tables(results.costs),
+            draw=draw,
+            table_width=TABLE_WIDTH,
+            linux_for=LINUX_FOR,
+        )
+        return run_benchmark(costs, args.json, None)
+
+    def measure_all(progress: BenchProgress) -> CommResults:
+        return measure(_without_gloo(plan, progress) if find_spec("torch") is None else plan, operations, progress)
+
+    benchmark = Benchmark(
+        name="comm",
+        packages=PACKAGES,
+        measure=measure_all,
+        tables=result_tables,
+        draw=draw,
+        table_width=TABLE_WIDTH,
+        linux_for=LINUX_FOR,
+    )
+    return run_benchmark(benchmark, args.json, args.picture)
 
 
-def _operations(only: str) -> tuple[str, ...]:
-    asked = [name.strip() for name in only.split(",")]
-    if unknown := [name for name in asked if name not in OPERATIONS]:
-        raise InvalidEvent(f"--only {only}: {unknown[0]!r} is unknown; allowed: {', '.join(OPERATIONS)}")
-    return tuple(name for name in OPERATIONS if name in asked)
-
-
-def _worlds(ranks: str) -> tuple[int, ...]:
-    try:
-        worlds = tuple(dict.fromkeys(int(number) for number in ranks.split(",")))
-    except ValueError:
-        worlds = ()
-    if not worlds or not all(2 <= world <= MOST_RANKS for world in worlds):
-        raise InvalidEvent(f"--ranks {ranks}; allowed: whole numbers from 2 to {MOST_RANKS}, separated by commas")
-    return worlds
+def _without_gloo(plan: CommPlan, progress: BenchProgress) -> CommPlan:
+    progress.say("Gloo is left out: PyTorch is not installed")
+    return replace(plan, contenders=tuple(one for one in plan.contenders if one.kind != GLOO))

@@ -1,4 +1,6 @@
-"""What is measured against each other: the communicator in three forms, raw blocking sockets in three, and Gloo.
+"""What is measured against each other.
+
+There are the communicator in three forms, raw blocking sockets in three, and Gloo.
 
 Every contender is a group of processes of its own, so that the threads and allocators of one cannot disturb another.
 """
@@ -8,6 +10,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Contender:
+    """One way to carry out the operations."""
+
     name: str
     kind: str  # of OURS, RAW, GLOO
     style: str = ""  # of a kind's ways to do it

@@ -1,7 +1,7 @@
-"""One rank of a benchmark, a process: does what each line of its input asks, and answers when it began and ended.
+"""One rank of a benchmark, which is a process. It does what each line of its input asks, and answers when it did so.
 
-A round is an operation again and again, each time from a starting gate: a barrier over raw sockets, the same for all
-contenders, whose ranks it lets go in the same order.
+A round is an operation again and again, each time from a starting gate. The gate is a barrier over raw sockets that is
+the same for all contenders, whose ranks it lets go in the same order.
 """
 
 import gc
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from scripts.bench.comm.member import Member, make_member
+from scripts.bench.comm.backends import Backend, make_backend
 from scripts.bench.comm.operations import ALLREDUCE, BARRIER, BCAST, GATHER
 from scripts.bench.comm.star import Star, meet
 
@@ -26,29 +26,34 @@ def main(spec: dict[str, Any]) -> None:
         listener = socket.create_server(("127.0.0.1", 0), backlog=2 * world_size)
         _say({"port": listener.getsockname()[1]})
     gate, star = meet(rank, world_size, 2, listener, spec.get("port", 0))
-    member = make_member(spec, star)
+    backend = make_backend(spec, star)
     _say({"ready": True})
-    rounds = Rounds(rank, world_size, member, gate)
+    rounds = Rounds(rank, world_size, backend, gate)
     for line in sys.stdin:
         _say(rounds.run(**json.loads(line)))
-    member.close()
+    backend.close()
 
 
 class Rounds:
-    def __init__(self, rank: int, world_size: int, member: Member, gate: Star) -> None:
-        self._rank, self._world_size, self._member, self._gate = rank, world_size, member, gate
+    """Measures operations of one rank."""
+
+    def __init__(self, rank: int, world_size: int, backend: Backend, gate: Star) -> None:
+        self._rank, self._world_size, self._backend, self._gate = rank, world_size, backend, gate
         self._own = np.empty(0)
         self._checked: set[tuple[str, int]] = set()
 
     def run(self, operation: str, size: int, count: int, warm_up: int) -> dict[str, Any]:
-        """For each of `count` times, in nanoseconds: when it began and ended, by the system's monotonic clock, which
-        all ranks of a machine share, and the CPU time of this rank.
+        """Measure an operation `count` times, after `warm_up` times that are not measured.
+
+        Returns:
+            Of each time when it began and ended and how much CPU time this rank took, in nanoseconds. The clock is the
+            system's monotonic one, which all ranks of a machine share. Or `error` says what is wrong.
         """
         if self._own.nbytes != size:
             self._own = _value(self._rank, size)
         step = self._step(operation)
         gc.collect()
-        if operation == BARRIER:  # back to back: nobody gets ahead of the others anyway
+        if operation == BARRIER:  # back to back, as nobody gets ahead of the others anyway
             for _ in range(warm_up):
                 step()
             self._gate.barrier(self._rank == 0)
@@ -75,12 +80,12 @@ class Rounds:
         return times
 
     def _step(self, operation: str) -> Callable[[], Any]:
-        member, own = self._member, self._own
+        backend, own = self._backend, self._own
         steps: dict[str, Callable[[], Any]] = {
-            BARRIER: member.barrier,
-            GATHER: lambda: member.gather(own),
-            BCAST: lambda: member.bcast(own),
-            ALLREDUCE: lambda: member.allreduce(own),
+            BARRIER: backend.barrier,
+            GATHER: lambda: backend.gather(own),
+            BCAST: lambda: backend.bcast(own),
+            ALLREDUCE: lambda: backend.allreduce(own),
         }
         return steps[operation]
 

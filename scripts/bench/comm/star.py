@@ -1,4 +1,4 @@
-"""Blocking TCP sockets from rank 0 to every other rank: the bare transport, and the starting gate of all rounds."""
+"""Blocking TCP sockets from rank 0 to every other rank. They are the bare transport, and the gate of all rounds."""
 
 import select
 import socket
@@ -8,22 +8,23 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-PATIENCE_S = 60.0  # for anything between two ranks of one machine: only a fault takes so long
+TIMEOUT_S = 60.0  # for anything between two ranks of one machine, where only a fault takes so long
 _HELLO = struct.Struct("!BI")  # which star, and the rank
 
 
 class Star:
-    """`sockets` is, at rank 0, one for each other rank in their order; elsewhere the one to rank 0."""
+    """One rank's sockets. Rank 0 has one for each other rank, in their order, and another rank has one to rank 0."""
 
     def __init__(self, sockets: Sequence[socket.socket]) -> None:
         self.sockets = list(sockets)
         for sock in sockets:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.settimeout(None)
-            set_patience(sock)
+            set_timeouts(sock)
 
-    def barrier(self, is_hub: bool) -> None:
-        if is_hub:
+    def barrier(self, is_root: bool) -> None:
+        """Wait until all ranks are here."""
+        if is_root:
             for sock in self.sockets:
                 sock.recv(1)
             for sock in self.sockets:
@@ -33,86 +34,86 @@ class Star:
             self.sockets[0].recv(1)
 
 
-def set_patience(sock: socket.socket) -> None:
-    """A limit that leaves the socket blocking, as `settimeout` does not: that would poll before every call."""
-    limit = struct.pack("ll", int(PATIENCE_S), 0)
+def set_timeouts(sock: socket.socket) -> None:
+    """Limit how long calls take. The socket stays blocking, whereas `settimeout` would poll before every call."""
+    limit = struct.pack("ll", int(TIMEOUT_S), 0)
     for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
         sock.setsockopt(socket.SOL_SOCKET, option, limit)
 
 
 def meet(rank: int, world_size: int, stars: int, listener: socket.socket | None, port: int) -> list[Star]:
-    """This rank's ends of so many stars: rank 0 listens, the others dial its port."""
+    """Return this rank's ends of so many stars. Rank 0 listens, and the others dial its port."""
     if listener is None:
         ends = []
         for number in range(stars):
-            sock = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
+            sock = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S)
             sock.sendall(_HELLO.pack(number, rank))
             ends.append([sock])
         return [Star(sockets) for sockets in ends]
-    listener.settimeout(PATIENCE_S)
+    listener.settimeout(TIMEOUT_S)
     found: dict[tuple[int, int], socket.socket] = {}
     while len(found) < stars * (world_size - 1):
         sock, _ = listener.accept()
-        sock.settimeout(PATIENCE_S)
+        sock.settimeout(TIMEOUT_S)
         found[_HELLO.unpack(sock.recv(_HELLO.size, socket.MSG_WAITALL))] = sock
     return [Star([found[number, peer] for peer in range(1, world_size)]) for number in range(stars)]
 
 
-class RawMember:
+class SocketBackend:
     """The operations as plainly as blocking sockets can do them, into buffers that are used again and again.
 
-    `style` is how rank 0 serves the others: in turn, a thread for each, or whoever poll names.
+    Its style is how rank 0 serves the others, which is in turn, with a thread for each, or as poll names them.
     """
 
     def __init__(self, star: Star, rank: int, style: str) -> None:
-        self._star, self._is_hub = star, rank == 0
+        self._star, self._is_root = star, rank == 0
         serve = {"in turn": self._in_turn, "threads": self._in_threads, "poll": self._polled}[style]
         self._serve = serve
         self._threads = ThreadPoolExecutor(len(star.sockets)) if style == "threads" else None
-        self._rooms: dict[int, list[np.ndarray]] = {}
+        self._buffers: dict[int, list[np.ndarray]] = {}
 
     def barrier(self) -> None:
-        self._star.barrier(self._is_hub)
+        self._star.barrier(self._is_root)
 
     def gather(self, part: np.ndarray) -> Sequence[np.ndarray] | None:
-        if not self._is_hub:
+        if not self._is_root:
             self._star.sockets[0].sendall(_bytes(part))
             return None
-        rooms = self._rooms_like(part)
-        self._serve(rooms, receiving=True)
-        return [part, *rooms]
+        buffers = self._buffers_like(part)
+        self._serve(buffers, receiving=True)
+        return [part, *buffers]
 
     def bcast(self, value: np.ndarray) -> np.ndarray:
-        if self._is_hub:
+        if self._is_root:
             self._serve([value] * len(self._star.sockets), receiving=False)
             return value
-        room = self._rooms_like(value)[0]
-        _receive(self._star.sockets[0], _bytes(room))
-        return room
+        buffer = self._buffers_like(value)[0]
+        _receive(self._star.sockets[0], _bytes(buffer))
+        return buffer
 
     def allreduce(self, value: np.ndarray) -> np.ndarray:
-        if not self._is_hub:
+        if not self._is_root:
             self._star.sockets[0].sendall(_bytes(value))
-            room = self._rooms_like(value)[0]
-            _receive(self._star.sockets[0], _bytes(room))
-            return room
-        rooms = self._rooms_like(value)
-        self._serve(rooms, receiving=True)
-        total = rooms[0]
+            buffer = self._buffers_like(value)[0]
+            _receive(self._star.sockets[0], _bytes(buffer))
+            return buffer
+        buffers = self._buffers_like(value)
+        self._serve(buffers, receiving=True)
+        total = buffers[0]
         np.add(value, total, out=total)
-        for room in rooms[1:]:
-            np.add(total, room, out=total)
-        self._serve([total] * len(rooms), receiving=False)
+        for buffer in buffers[1:]:
+            np.add(total, buffer, out=total)
+        self._serve([total] * len(buffers), receiving=False)
         return total
 
     def close(self) -> None:
         for sock in self._star.sockets:
             sock.close()
 
-    def _rooms_like(self, part: np.ndarray) -> list[np.ndarray]:
-        if part.nbytes not in self._rooms:
-            self._rooms = {part.nbytes: [np.empty_like(part) for _ in self._star.sockets]}
-        return self._rooms[part.nbytes]
+    def _buffers_like(self, part: np.ndarray) -> list[np.ndarray]:
+        if part.nbytes not in self._buffers:
+            self._buffers = {part.nbytes: [np.empty_like(part) for _ in self._star.sockets]}
+        return self._buffers[part.nbytes]
 
     def _in_turn(self, arrays: Sequence[np.ndarray], *, receiving: bool) -> None:
         for sock, array in zip(self._star.sockets, arrays, strict=True):

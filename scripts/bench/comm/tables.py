@@ -10,10 +10,17 @@ from rich.table import Table
 from rich.text import Text
 
 from scripts.bench.comm.contenders import BARE, GLOO, INTO, OURS, PLAIN, RAW
-from scripts.bench.comm.measure import OTHER_WORK, SHARE, TIME, TIMES, Results, fastest
-from scripts.bench.comm.plan import in_bytes
-from scripts.bench.rounds import Series, Spread, spread
-from scripts.bench.words import in_two_lines, in_words, middle
+from scripts.bench.comm.measure import SHARE, TIME, TIMES, CommResults, fastest
+from scripts.bench.comm.plan import format_size
+from scripts.bench.formatting import (
+    MEDIANS,
+    NOTHING,
+    format_median,
+    format_other_work,
+    format_spread,
+    format_spread_in_two_lines,
+)
+from scripts.bench.rounds import Series, Spread
 
 HOW = (
     "Milliseconds from the first rank's call until the last has its result (gather: until the root has all parts). "
@@ -22,28 +29,26 @@ HOW = (
     "buffers every time, as raw sockets and Gloo. Bare: so, and like these without tags and receipts. "
     "Of raw, times Gloo: ours, bare, by rounds."
 )
-NOTHING = "-"
 ANY_WIDTH = 1000  # more than any of these tables takes
 
 Form = Callable[[Spread], str]
-MEDIANS = "Medians of the rounds, with the lowest and the highest."
 FORMS: Mapping[Form, str] = {  # the widest first
-    in_words: MEDIANS,
-    in_two_lines: MEDIANS,
-    middle: "Medians of the rounds. A wider terminal shows the lowest and the highest, too.",
+    format_spread: MEDIANS,
+    format_spread_in_two_lines: MEDIANS,
+    format_median: "Medians of the rounds. A wider terminal shows the lowest and the highest, too.",
 }
 
 
-def result_tables(results: Results, console: Console) -> RenderableType:
-    """With as much of every figure as `console` has room for."""
+def result_tables(results: CommResults, console: Console) -> RenderableType:
+    """Return a row for each case, with as much of every figure as `console` has room for."""
     for form in FORMS:
         table = _table(results, form)
         if Measurement.get(console, console.options.update_width(ANY_WIDTH), table).maximum <= console.width:
             break
-    return Group(table, Text(FORMS[form] + _disturbance(results)))
+    return Group(table, Text(FORMS[form] + format_other_work(results.series)))
 
 
-def _table(results: Results, form: Form) -> Table:
+def _table(results: CommResults, form: Form) -> Table:
     table = Table(title="communicator", title_justify="left", caption=HOW, caption_justify="left")
     table.box, table.show_edge, table.pad_edge, table.padding = SIMPLE_HEAD, False, False, (0, 1, 0, 0)
     for name in ("ranks", "operation", "per\nrank"):
@@ -58,7 +63,7 @@ def _table(results: Results, form: Form) -> Table:
 
 def _add_row(table: Table, series: Sequence[Series], form: Form) -> None:
     world_size, operation, size = _case(series[0])
-    cells = [str(world_size), operation, in_bytes(size) if size else NOTHING]
+    cells = [str(world_size), operation, format_size(size) if size else NOTHING]
     for kind in (RAW, GLOO):
         rivals = [one for one in series if one.labels["kind"] == kind]
         cells.append(_cell(fastest(rivals), TIME, form) if rivals else NOTHING)
@@ -75,11 +80,3 @@ def _case(one: Series) -> tuple[int, str, int]:
 def _cell(one: Series | None, name: str, form: Form) -> str:
     figures = one.figures() if one is not None else {}
     return form(figures[name]) if name in figures else NOTHING
-
-
-def _disturbance(results: Results) -> str:
-    cores = [figures[OTHER_WORK] for one in results.series for figures in one.rounds if OTHER_WORK in figures]
-    if not cores:
-        return ""
-    figure = spread(cores)
-    return f" Other work took {figure.median:.2f} cores meanwhile, {figure.high:.2f} in the busiest round."

@@ -1,4 +1,4 @@
-"""What is measured: each makes its engine the way its users would. Imports are late: a start is measured, too."""
+"""What is measured. Each makes its engine the way its users would. Imports are late, as a start is measured, too."""
 
 import os
 import time
@@ -43,7 +43,10 @@ class Spec:
 
 
 def make(spec: Spec) -> Predict:
-    """Redshifts of images [N, 5, 32, 32] and magnitudes [N, 5], in whatever type is theirs."""
+    """Return a function that predicts the redshifts of images [N, 5, 32, 32] and magnitudes [N, 5].
+
+    It returns them in whatever type is the contender's own.
+    """
     if spec.name in ENGINES:
         from lambda_image.model import engine
 
@@ -122,18 +125,20 @@ def _published(spec: Spec) -> Predict:
 
 
 def gemm_gflops(threads: int, seconds: float, device: Device = "cpu") -> float:
-    """The most GFLOP/s of a float32 product of square matrices, of MKL's and of oneDNN's (which packs one of them).
+    """Return the most GFLOP/s that a float32 product of square matrices reaches.
 
-    On a GPU of cuBLAS's, without TF32, which is PyTorch's default.
+    The products are MKL's and oneDNN's, which packs one of the matrices. On a GPU it is cuBLAS's without TF32, which
+    is PyTorch's default.
     """
     import torch
 
+    has_onednn: Callable[[], bool] = torch.backends.mkldnn.is_available  # which has no types of its own
     torch.set_num_threads(threads)
     best = 0.0
     for size in GEMM_SIZES[device]:
         a, b = (torch.rand(size, size, device=device) for _ in "ab")
         products = [partial(torch.mm if device == "cpu" else _awaited_product, a, b)]
-        if device == "cpu" and torch.backends.mkldnn.is_available():
+        if device == "cpu" and has_onednn():
             packed = torch.ops.mkldnn._reorder_linear_weight(b, size)
             products.append(partial(torch.ops.mkldnn._linear_pointwise, a, packed, torch.zeros(size), "none", [], ""))
         for product in products:
@@ -153,7 +158,10 @@ def _awaited_product(a: Any, b: Any) -> None:
 def samples_per_s(
     predict: Predict, images: NDArray[np.float32], magnitudes: NDArray[np.float32], batch_size: int, seconds: float
 ) -> float:
-    """Over whole passes through the partition in batches of one size, at least `seconds` long and one batch before."""
+    """Return galaxies per second in batches of one size, after one batch that is not timed.
+
+    The partition is passed through until at least `seconds` are over.
+    """
     starts = range(0, len(images) - batch_size + 1, batch_size)
     predict(images[:batch_size], magnitudes[:batch_size])
     done, began = 0, time.perf_counter()
@@ -175,5 +183,5 @@ def _times(work: Callable[[], Any], seconds: float) -> Sequence[float]:
 
 
 def quiet_environ(threads: int) -> dict[str, str]:
-    """This process's environment with so many threads for whoever asks it; and nobody phones home."""
+    """Return this process's environment with so many threads for whoever asks it. Nobody phones home."""
     return {**os.environ, "OMP_NUM_THREADS": str(threads), "ORT_DISABLE_TELEMETRY": "1", "OPENVINO_TELEMETRY": "0"}

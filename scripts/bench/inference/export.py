@@ -11,7 +11,7 @@ SAMPLES = 3  # traced; any number but 0 and 1, which would be taken for constant
 
 
 def export(model: str, out: Path) -> None:
-    """For any batch size."""
+    """Write the model to `out` as ONNX that takes any batch size."""
     batch = {0: torch.export.Dim("batch", min=2, max=65_536)}
     inputs = (torch.zeros(SAMPLES, 5, 32, 32), torch.zeros(SAMPLES, 5))
     # Strict: without it the length of a tensor, where the model asks for it, becomes the number of samples.

@@ -7,7 +7,7 @@ from lambda_image.model import checkpoint
 
 
 def flops_per_sample(model: str) -> int:
-    """Two for a multiplication with its addition, as PyTorch counts products and convolutions."""
+    """Return the operations that one galaxy takes, where a multiplication with its addition counts as two."""
     network = checkpoint.load(model)
     with FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, 5, 32, 32), torch.zeros(1, 5))

@@ -1,22 +1,20 @@
-"""The figures as a picture, from the JSON that the benchmark writes. Needs matplotlib, which is optional."""
+"""The figures as a picture, from the JSON that the benchmark writes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from scripts.bench.picture import Entry, error_bars, new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SIZE_INCHES = (11, 4.5)
 
-Entry = Mapping[str, Any]  # one series in the JSON
-
 
 def draw(report: Mapping[str, Any], file: Path) -> bool:
-    """Whether there was anything to draw, as there always is. ImportError without matplotlib."""
-    from matplotlib.figure import Figure  # here: it takes half a second, and most runs draw nothing
-
-    figure = Figure(figsize=SIZE_INCHES, layout="constrained")
+    """Draw rates and cold starts; there always are some. Raises ImportError without matplotlib."""
+    figure = new_figure(*SIZE_INCHES)
     rates, cold = figure.subplots(1, 2)
     limit = report["gemm"]["figures"]["gflops"]["median"] * 1e9 / report["flops_per_sample"]
     best = best_of(report["inference"])
@@ -26,15 +24,12 @@ def draw(report: Mapping[str, Any], file: Path) -> bool:
     rates.legend(fontsize="small")
     _bars(cold, report["cold_start"], "cold_start_s")
     cold.set(title="cold start to the first prediction", xlabel="s")
-    machine = report["machine"]
-    name = machine.get("gpu") or f"{machine['cpu']}, {machine['cores']} cores"
-    figure.suptitle(f"{name}. Medians, with the lowest and the highest round")
-    figure.savefig(file)
+    save_figure(figure, report, file)
     return True
 
 
 def best_of(entries: Sequence[Entry]) -> list[Entry]:
-    """Of each contender the entry with the highest median rate, in their order."""
+    """Return the entry of each contender that has the highest median rate, in the contenders' order."""
     best: dict[str, Entry] = {}
     for entry in entries:
         name, rate = entry["contender"], entry["figures"]["samples_per_s"]["median"]
@@ -44,7 +39,6 @@ def best_of(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _bars(axes: "Axes", entries: Sequence[Entry], figure: str) -> None:
-    figures = [entry["figures"][figure] for entry in reversed(entries)]  # the first on top
-    outer = ([f["median"] - f["low"] for f in figures], [f["high"] - f["median"] for f in figures])
-    names = [entry["contender"] for entry in reversed(entries)]
-    axes.barh(names, [f["median"] for f in figures], xerr=outer, capsize=3)
+    upwards = list(reversed(entries))  # the first on top
+    middle, outer = error_bars(upwards, figure)
+    axes.barh([entry["contender"] for entry in upwards], middle, xerr=outer, capsize=3)

@@ -1,4 +1,4 @@
-"""What the contenders need before they start: a compiled engine, the model as ONNX, galaxies."""
+"""What the contenders need before they start, which is a compiled engine, the model as ONNX, and galaxies."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ from scripts.galaxies import Mixture, render
 
 @dataclass(frozen=True)
 class Prepared:
-    """`spec` lacks the name; `names` are the contenders that can be measured."""
+    """What is ready to be measured. `spec` lacks the name, and `names` are the contenders that can be measured."""
 
     spec: Spec
     names: Sequence[str]
@@ -36,7 +36,20 @@ def prepared(
     say: Callable[[str], None],
     device: Device = "cpu",
 ) -> Iterator[Prepared]:
-    """Files that are made are in a folder that goes afterwards. Raises BenchmarkError."""
+    """Make what the contenders need, in a folder that goes afterwards.
+
+    Args:
+        model: The weights.
+        partition: The galaxies to predict; None stands for sample galaxies.
+        galaxies: How many sample galaxies there are.
+        threads: The threads of each contender.
+        names: The contenders that are asked for.
+        say: Tells people what is made and what is left out.
+        device: What is measured on.
+
+    Raises:
+        BenchmarkError: Something could not be made.
+    """
     with tempfile.TemporaryDirectory(prefix="cosmicai-bench-") as made:
         folder = Path(made)
         model, names = _compiled(model.absolute(), folder, names, say, device)

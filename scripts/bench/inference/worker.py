@@ -1,4 +1,4 @@
-"""The process in which one contender is measured: reads what to do from stdin, line by line, and answers on stdout."""
+"""The process in which one contender is measured. It reads what to do from stdin and answers on stdout, by lines."""
 
 import json
 import sys

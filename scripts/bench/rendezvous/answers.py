@@ -16,19 +16,25 @@ ANSWER_BYTES = 2 * RECORD.size
 
 
 def objection(answers: tuple[bytes, bytes], own: tuple[bytes, bytes]) -> str:
-    """What is wrong with what the two ends of a pairing were answered; empty if nothing is."""
+    """Return what is wrong with what the two ends of a pairing were answered, or nothing.
+
+    Args:
+        answers: All that each end was sent.
+        own: The address of each end as it knows it, or nothing where a NAT may have changed it.
+    """
     if wrong := [len(answer) for answer in answers if len(answer) != ANSWER_BYTES]:
         return f"an answer of {wrong[0]} bytes, not {ANSWER_BYTES}"
     for answer, other, address in zip(answers, answers[::-1], own, strict=True):
         told = answer[:ADDRESS_BYTES]
         if address and told != address:
-            return f"a client at {in_words(address)} was told that it is at {in_words(told)}"
+            return f"a client at {format_address(address)} was told that it is at {format_address(told)}"
         partner = other[RECORD.size : RECORD.size + ADDRESS_BYTES]
         if partner != told:
-            return f"a client at {in_words(told)} was introduced to its partner as {in_words(partner)}"
+            return f"a client at {format_address(told)} was introduced to its partner as {format_address(partner)}"
     return ""
 
 
-def in_words(address: bytes) -> str:
+def format_address(address: bytes) -> str:
+    """Return six bytes of an answer as host:port."""
     host, port = struct.unpack("!4sH", address)
     return f"{socket.inet_ntoa(host)}:{port}"

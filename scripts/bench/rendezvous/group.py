@@ -1,9 +1,9 @@
-"""Load in the group dialect: all ranks of a world, in one thread on non-blocking sockets and epoll.
+"""Load in the group dialect. All ranks of a world run in one thread, on non-blocking sockets and epoll.
 
-So that the server is what is measured, a rank here counts frames and rows and takes nothing apart: parsing 4,096 tables
-of 4,096 rows would take this process a minute. The join, though, comes from the real client (its proof needs the
-server's nonce), and what every so-manieth rank was sent is kept and, when the clock has stopped, read by the real
-client's parser and compared with the addresses that the ranks' sockets really have.
+The server is what is to be measured, so a rank here counts frames and rows and takes nothing apart. Parsing 4,096
+tables of 4,096 rows would take this process a minute. The join comes from the real client, as its proof needs the
+server's nonce. What some of the ranks were sent is kept. When the clock has stopped, the real client's parser reads it,
+and it is compared with the addresses that the ranks' sockets really have.
 """
 
 import gc
@@ -49,20 +49,24 @@ JOINED, PEERS, COMPLETE, PING = KNOWN = tuple(
 
 
 def raise_file_limit() -> int:
-    """To the most that this process may have; how many ranks that is enough for."""
+    """Raise the limit of open files to the most that this process may have.
+
+    Returns:
+        How many ranks that is enough for.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard - SPARE_FILES
 
 
 def local_endpoint(rank: int) -> Endpoint:
-    """What a rank announces of itself: each has its own host, as on Lambda."""
+    """Return the endpoint that a rank announces. Each has its own host, as on Lambda."""
     return Endpoint(f"10.0.{rank >> 8}.{rank & 255}", 40_000)
 
 
 @dataclass(slots=True)
 class FrameCounter:
-    """Counts what a stream of frames holds, however it was cut on the way. Rows have `row_bytes` each."""
+    """Counts what a stream of frames holds, however it was cut on the way. Every row has `row_bytes`."""
 
     row_bytes: int
     frames: int = 0
@@ -73,6 +77,7 @@ class FrameCounter:
     _left: int = 0  # bytes of the present frame's body that are still to come
 
     def feed(self, data: memoryview) -> None:
+        """Count what is in the next piece of the stream."""
         at, end = 0, len(data)
         while at < end:
             if self._left:
@@ -102,7 +107,7 @@ class FrameCounter:
 
 
 @dataclass(slots=True, eq=False)
-class _Rank:
+class _JoiningRank:
     connection: ClientConnection
     counter: FrameCounter
     due: int  # rows of others; its own may come as well
@@ -113,7 +118,7 @@ class _Rank:
 
 
 class GroupLoad:
-    """One bootstrap of a group. `fault` says what went wrong, in words."""
+    """One bootstrap of a group. `fault` says what went wrong."""
 
     def __init__(self, server: Server, world_size: int, topology: Topology, run_id: str) -> None:
         self._server = server
@@ -122,13 +127,13 @@ class GroupLoad:
         self._topology = topology
         self._buffer = memoryview(bytearray(RECEIVE_BYTES))
         self._epoll = epoll()
-        self._ranks: list[_Rank] = []
-        self._by_number: dict[int, _Rank] = {}
+        self._ranks: list[_JoiningRank] = []
+        self._by_number: dict[int, _JoiningRank] = {}
         self._told = 0
         self.fault = ""
 
     def run(self) -> Round:
-        """From the first connect to the last rank's full table; empty after a fault."""
+        """Measure from the first connect to the last rank's full table. There are no figures after a fault."""
         gc.collect()
         gc.disable()
         try:
@@ -148,7 +153,7 @@ class GroupLoad:
         for rank in range(self._world_size):
             join = Join(self._run_id, rank, self._world_size, local=(local_endpoint(rank),), topology=self._topology)
             self._ranks.append(
-                _Rank(
+                _JoiningRank(
                     ClientConnection(join, self._server.key),
                     FrameCounter(len(encode_row(join, LOOPBACK))),
                     self._world_size - 1 if join.wants_all else 1,
@@ -194,14 +199,14 @@ class GroupLoad:
             except (OSError, RemoteProtocolError) as error:
                 self.fault = f"rank {rank.connection.join.rank}: {error}"
 
-    def _connect(self, rank: _Rank) -> None:
+    def _connect(self, rank: _JoiningRank) -> None:
         error = rank.sock.connect_ex((self._server.host, self._server.port))
         if error not in (0, EINPROGRESS):
             raise BenchmarkError(f"no connection to {self._server.host}:{self._server.port}: {errorcode[error]}")
         self._by_number[rank.sock.fileno()] = rank
         self._epoll.register(rank.sock.fileno(), EPOLLIN | EPOLLOUT)  # out: as soon as the connection stands
 
-    def _receive(self, rank: _Rank) -> None:
+    def _receive(self, rank: _JoiningRank) -> None:
         size = rank.sock.recv_into(self._buffer)
         data, counter = self._buffer[:size], rank.counter
         rank.received += size

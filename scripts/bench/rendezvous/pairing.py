@@ -1,8 +1,8 @@
-"""Load in the pairing dialect: pairs of clients in one thread, on non-blocking sockets and epoll.
+"""Load in the pairing dialect. Pairs of clients run in one thread, on non-blocking sockets and epoll.
 
 A pairing lasts from the first client's connect until both have both addresses. Its place is then taken by the next one
-(closed loop), so `in_flight` pairings, of two connections each, are always under way. Two crowds may be there as well:
-silent clients connect and say nothing, and come again when the server drops them; slow clients keep a pause between
+(closed loop), so `in_flight` pairings, of two connections each, are always under way. Two crowds may be there as well.
+Silent clients connect and say nothing, and come again when the server drops them. Slow clients keep a pause between
 connecting and saying their name, and find each other. Their answers are checked, but not counted.
 """
 
@@ -31,7 +31,9 @@ FAULTS_TOLD = 3  # the first ones; the rest say the same
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class PairingCase:
+    """What is under way at the server at the same time."""
+
     in_flight: int
     silent: int = 0
     slow: int = 0  # clients, so half as many pairs
@@ -70,19 +72,29 @@ class _Client:
 
 
 class PairingLoad:
-    """One round. `faults` says what went wrong, in words; a round with faults proves nothing."""
+    """One round. `faults` says what went wrong. A round with faults proves nothing."""
 
     def __init__(
         self,
         address: tuple[str, int],
-        case: Case,
+        case: PairingCase,
         pairings: int,
         label: str,
         round_s: float = ROUND_S,
         stall_s: float = STALL_S,
         short_life_s: float = SHORT_LIFE_S,
     ) -> None:
-        """`label` makes the round's names its own: at most 50 bytes of text."""
+        """Prepare a round.
+
+        Args:
+            address: The server's.
+            case: What is under way at the same time.
+            pairings: How many are measured.
+            label: Makes the names of this round's pairings its own. At most 50 bytes of text.
+            round_s: After so many seconds no further pairing is started.
+            stall_s: After so many seconds without a finished pairing the server is given up.
+            short_life_s: A silent client that lasts for fewer seconds is a fault.
+        """
         self._address = address
         self._case = case
         self._pairings = pairings
@@ -101,7 +113,11 @@ class PairingLoad:
         self.faults: list[str] = []
 
     def run(self, cpu_s: Callable[[], float | None]) -> Round:
-        """Figures of the round. `cpu_s` reads the CPU time that the server has used so far, if it can be known."""
+        """Measure, and return the figures, which are none where nothing finished.
+
+        Args:
+            cpu_s: Reads the CPU time that the server has used so far, or None where that is not known.
+        """
         gc.collect()
         gc.disable()
         try:

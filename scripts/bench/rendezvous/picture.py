@@ -1,33 +1,27 @@
-"""The figures as a picture, from the JSON that the benchmark writes. Needs matplotlib, which is optional."""
+"""The figures as a picture, from the JSON that the benchmark writes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.bench.rounds import bars
+from scripts.bench.picture import Entry, error_bars, new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PANEL_INCHES = (5.5, 4.5)
 
-Entry = Mapping[str, Any]  # one series in the JSON
-
 
 def draw(report: Mapping[str, Any], file: Path) -> bool:
-    """Whether there was anything to draw. ImportError without matplotlib."""
-    from matplotlib.figure import Figure  # here: it takes half a second, and most runs draw nothing
-
+    """Draw a panel for each question, and say whether there was any. Raises ImportError without matplotlib."""
     panels = [(panel, report[part]) for part, drawn in PANELS.items() if report.get(part) for panel in drawn]
     if not panels:
         return False
     width, height = PANEL_INCHES
-    figure = Figure(figsize=(width * len(panels), height), layout="constrained")
+    figure = new_figure(width * len(panels), height)
     for axes, (panel, entries) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         panel(axes, entries)
-    machine = report["machine"]
-    figure.suptitle(f"{machine['cpu']}, {machine['cores']} cores. Medians, with the lowest and the highest round")
-    figure.savefig(file)
+    save_figure(figure, report, file)
     return True
 
 
@@ -58,13 +52,14 @@ def group_times(axes: "Axes", entries: Sequence[Entry]) -> None:
 
 
 def relay_rates(axes: "Axes", entries: Sequence[Entry]) -> None:
-    middle, outer = bars([entries[0]["figures"][name] for name in ("raw_mb_per_s", "relay_mb_per_s")])
-    axes.bar(("raw pair", "relayed"), middle, width=0.5, yerr=outer, capsize=3)
+    for place, name in (("raw pair", "raw_mb_per_s"), ("relayed", "relay_mb_per_s")):
+        middle, outer = error_bars(entries[:1], name)
+        axes.bar([place], middle, width=0.5, yerr=outer, capsize=3, color="C0")
     axes.set(title="relay beside a raw loopback pair", ylabel="MB/s")
 
 
 def _line(axes: "Axes", entries: Sequence[Entry], x: str, y: str, label: str) -> None:
-    middle, outer = bars([entry["figures"][y] for entry in entries])
+    middle, outer = error_bars(entries, y)
     axes.errorbar([entry[x] for entry in entries], middle, outer, marker="o", capsize=3, label=label)
 
 

@@ -4,11 +4,13 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from rendezvous_server.protocol import Topology
-from scripts.bench.rendezvous.pairing import Case
+from scripts.bench.rendezvous.pairing import PairingCase
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RendezvousPlan:
+    """What is measured, and how often."""
+
     rounds: int = 5
     pairings: int = 5_000  # of each round: about a second
     warm_up: int = 500  # pairings before the first round
@@ -17,29 +19,31 @@ class Plan:
     worlds: tuple[int, ...] = (4, 64, 512, 4096)
     relay_bytes: int = 1 << 30  # about half a second
 
-    def pairing_rounds(self) -> Iterator[list[Case]]:
-        """Cases to be measured one after the other, the first of them without a crowd: what the others are compared to.
+    def pairing_rounds(self) -> Iterator[list[PairingCase]]:
+        """Yield cases that are measured one after the other.
 
-        Without crowds at all comes first, so that what a crowd does to a server spoils nothing.
+        The first of several has no crowd, and the others are compared to it. Cases without any crowd come first of all,
+        so that what a crowd does to a server spoils nothing.
         """
         for in_flight in self.in_flight:
-            yield from [[Case(in_flight)]] * self.rounds
+            yield from [[PairingCase(in_flight)]] * self.rounds
         if not self.crowds:
             return
         for in_flight in self.in_flight:
-            crowded = [Case(in_flight, silent, slow) for silent, slow in self.crowds]
-            yield from [[Case(in_flight), *crowded]] * self.rounds
+            crowded = [PairingCase(in_flight, silent, slow) for silent, slow in self.crowds]
+            yield from [[PairingCase(in_flight), *crowded]] * self.rounds
 
     def steps(self, parts: Collection[str], servers: int) -> int:
-        """How many rounds that are, for parts by name."""
+        """Return how many rounds there are, for parts by name."""
         pairing = sum(len(cases) for cases in self.pairing_rounds()) * servers
         group = len(list(self.groups())) * self.rounds
         return pairing * ("pairing" in parts) + group * ("group" in parts) + self.rounds * ("relay" in parts)
 
     def groups(self) -> Iterator[tuple[Topology, int]]:
+        """Yield every world size in every topology."""
         for topology in Topology:
             for world_size in self.worlds:
                 yield topology, world_size
 
 
-QUICK = Plan(rounds=2, pairings=1_000, warm_up=200, worlds=(4, 64, 512), relay_bytes=1 << 28)
+QUICK = RendezvousPlan(rounds=2, pairings=1_000, warm_up=200, worlds=(4, 64, 512), relay_bytes=1 << 28)

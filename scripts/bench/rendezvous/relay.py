@@ -1,6 +1,6 @@
-"""Relay throughput: a stream of large writes through the server, beside the same stream through a raw loopback pair.
+"""Relay throughput. A stream of large writes goes through the server, and the same stream through a raw loopback pair.
 
-Each end has a thread of its own: a thread that wrote and read in turn would find everything in its core's cache, which
+Each end has a thread of its own. A thread that wrote and read in turn would find everything in its core's cache, which
 no two ranks do. A raw pair thus has two cores, and a relay, whose server wants a third, shares what there is.
 """
 
@@ -34,7 +34,7 @@ Ends = tuple[socket.socket, socket.socket]  # what is written to the first comes
 
 
 def relay_round(server: Server, size: int) -> Round:
-    """`size` bytes through each. Raises BenchmarkError where they do not arrive, or not as they were sent."""
+    """Send `size` bytes through each. Raises BenchmarkError where they do not arrive, or not as they were sent."""
     content = os.urandom(WRITE_BYTES)
     with raw_ends() as ends:
         raw_s = stream(ends, content, size)
@@ -59,6 +59,7 @@ def relay_round(server: Server, size: int) -> Round:
 
 @contextmanager
 def raw_ends() -> Iterator[Ends]:
+    """Connect two sockets over loopback."""
     with ExitStack() as stack:
         listener = stack.enter_context(closing(socket.create_server(("127.0.0.1", 0))))
         one = stack.enter_context(closing(socket.create_connection(listener.getsockname())))
@@ -68,19 +69,19 @@ def raw_ends() -> Iterator[Ends]:
 
 @contextmanager
 def relayed_ends(server: Server, run_id: str) -> Iterator[Ends]:
-    """Two ranks of a group that has just these two, connected through the server."""
+    """Connect two ranks, of a group that has just these two, through the server."""
     with ExitStack() as stack:
 
-        def line(connection: ClientConnection | RelayConnection) -> "_Line":
+        def connect(connection: ClientConnection | RelayConnection) -> "_ServerConnection":
             sock = socket.create_connection((server.host, server.port), timeout=STALL_S)
-            return _Line(stack.enter_context(closing(sock)), connection)
+            return _ServerConnection(stack.enter_context(closing(sock)), connection)
 
-        members = [line(ClientConnection(Join(run_id, rank, 2), server.key)) for rank in (0, 1)]
+        members = [connect(ClientConnection(Join(run_id, rank, 2), server.key)) for rank in (0, 1)]
         for member in members:
             member.ask()
         for member in members:
             member.hear(GroupComplete)
-        relays = [line(RelayConnection(Relay(run_id, rank, 0, 1 - rank, 0), server.key)) for rank in (0, 1)]
+        relays = [connect(RelayConnection(Relay(run_id, rank, 0, 1 - rank, 0), server.key)) for rank in (0, 1)]
         for relay in relays:
             relay.ask()
         for relay in relays:
@@ -88,19 +89,20 @@ def relayed_ends(server: Server, run_id: str) -> Iterator[Ends]:
         yield relays[0].sock, relays[1].sock
 
 
-class _Line:
-    """A connection to the server, with the patience of a blocking socket."""
+class _ServerConnection:
+    """A connection to the server on a blocking socket."""
 
     def __init__(self, sock: socket.socket, connection: ClientConnection | RelayConnection) -> None:
         self.sock = sock
         self._connection = connection
 
     def ask(self) -> None:
-        """Until what this connection is for has been said, and so before it can be answered."""
+        """Say what this connection is for."""
         while self._connection.state is ClientState.HELLO:
             self._turn()
 
     def hear(self, kind: type) -> None:
+        """Wait for an event. Raises BenchmarkError if the server refuses."""
         while True:
             events = self._turn()
             if any(isinstance(event, kind) for event in events):
@@ -118,7 +120,20 @@ class _Line:
 
 
 def stream(ends: Ends, content: bytes, size: int, check: bool = False) -> float:
-    """Seconds until the last of `size` bytes has come, of `content` again and again; with `check` they are compared."""
+    """Send `size` bytes, which are `content` again and again.
+
+    Args:
+        ends: Where they are sent and received.
+        content: What is sent.
+        size: How much of it.
+        check: Whether what comes is compared with what was sent.
+
+    Returns:
+        The seconds until the last byte has come.
+
+    Raises:
+        BenchmarkError: Not all bytes came, or others than were sent.
+    """
     sender, receiver = ends
     for end in ends:
         end.settimeout(STALL_S)

@@ -6,12 +6,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from scripts.bench.formatting import MEDIANS, NOTHING, format_other_work, format_spread
 from scripts.bench.rendezvous.group import TABLES_READ
-from scripts.bench.rendezvous.measure import OTHER_WORK, Results
+from scripts.bench.rendezvous.measure import RendezvousResults
 from scripts.bench.rendezvous.pairing import SLOW_S
 from scripts.bench.rendezvous.relay import WRITE_BYTES
-from scripts.bench.rounds import Series, spread
-from scripts.bench.words import in_words
+from scripts.bench.rounds import Series
 
 PAIRING_COLUMNS = {
     "pairings_per_s": "pairings/s",
@@ -26,7 +26,6 @@ GROUP_COLUMNS = {
     "server_cpu_s": "CPU s",
     "server_peak_mb": "peak MB",
 }
-NOTHING = "-"
 RELAY_COLUMNS = {
     "raw_mb_per_s": "raw MB/s",
     "relay_mb_per_s": "relayed MB/s",
@@ -48,7 +47,8 @@ RELAY_HOW = (
 )
 
 
-def result_tables(results: Results) -> RenderableType:
+def result_tables(results: RendezvousResults) -> RenderableType:
+    """Return a table for each part that was measured."""
     parts: list[RenderableType] = []
     if results.pairing:
         parts.append(_pairing_table([*results.pairing, *results.pairing_ratios]))
@@ -56,18 +56,8 @@ def result_tables(results: Results) -> RenderableType:
         parts.append(_group_table(results.group))
     if results.relay:
         parts.append(_relay_table(results.relay))
-    parts.append(Text("Medians of the rounds, with the lowest and the highest." + _disturbance(results)))
+    parts.append(Text(MEDIANS + format_other_work([*results.pairing, *results.group, *results.relay])))
     return Group(*parts)
-
-
-def _disturbance(results: Results) -> str:
-    """How busy the machine was with other things: they make everything here slower, latencies most."""
-    series = [*results.pairing, *results.group, *results.relay]
-    cores = [figures[OTHER_WORK] for one in series for figures in one.rounds if OTHER_WORK in figures]
-    if not cores:
-        return ""
-    figure = spread(cores)
-    return f" Other work took {figure.median:.2f} cores meanwhile, {figure.high:.2f} in the busiest round."
 
 
 def _pairing_table(series: Sequence[Series]) -> Table:
@@ -103,4 +93,4 @@ def _table(title: str, how: str, labels: Sequence[str], figures: Mapping[str, st
 
 def _cells(series: Series, columns: Mapping[str, str]) -> list[str]:
     figures = series.figures()
-    return [in_words(figures[name]) if name in figures else NOTHING for name in columns]
+    return [format_spread(figures[name]) if name in figures else NOTHING for name in columns]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from lambda_image.errors import InvalidEvent
-from scripts.tune import Advice, Setting, add_arguments, advise, in_words, rate_of, run, usd_per_million
+from lambda_image.errors import InvalidEvent, UsageError
+from scripts.tune import Advice, Setting, add_arguments, advice_lines, advise, rate_of, run, usd_per_million
 
 
 class Counting:
@@ -38,14 +38,14 @@ def test_of_settings_as_good_the_one_that_takes_less_is_advised():
     rates = {Setting(1, 64): 100.0, Setting(2, 64): 197.0, Setting(2, 512): 200.0, Setting(2, 8): 150.0}
     advice = advise(rates)
     assert advice == Advice(fastest=Setting(2, 64), cheapest=Setting(1, 64))
-    words = " ".join(in_words(advice, rates))
+    words = " ".join(advice_lines(advice, rates))
     assert "2 threads, batches of 64: 197 galaxies/s (within 2% of the fastest, 2 threads, batches of 512" in words
     assert "1 thread, batches of 64, a Lambda of 1,769 MB" in words
 
 
 def test_on_a_gpu_lambda_is_no_matter():
     rates = {Setting(1, 64): 100.0, Setting(1, 4096): 1000.0}
-    words = " ".join(in_words(advise(rates), rates, on_lambda=False))
+    words = " ".join(advice_lines(advise(rates), rates, on_lambda=False))
     assert "batches of 4096: 1,000 galaxies/s" in words
     assert "Lambda" not in words
 
@@ -83,5 +83,12 @@ def test_it_runs_and_leaves_its_figures(tmp_path, capsys):
     "given", [("--threads", "0"), ("--threads", "9999"), ("--batch-sizes", "8,many"), ("--rounds", "0")]
 )
 def test_what_cannot_be_measured_is_refused(given):
-    with pytest.raises(InvalidEvent, match=given[0]):
+    with pytest.raises(UsageError, match=given[0]):
         run(arguments(*given))
+
+
+def test_a_file_that_cannot_be_written_is_told_before_the_measurement(tmp_path, capsys):
+    file = tmp_path / "none" / "tune.json"
+    with pytest.raises(UsageError, match=r"--json .* cannot be written"):
+        run(arguments("--threads", "1", "--batch-sizes", "2", "--rounds", "1", "--json", str(file)), 0.001)
+    assert not capsys.readouterr().out

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.bench.rounds import Series, Spread, bars, percentile, ratios, spread
+from scripts.bench.errors import BenchmarkError
+from scripts.bench.rounds import Attempts, Round, Series, Spread, percentile, ratios, spread
 
 VALUES = st.lists(st.floats(-1e6, 1e6), min_size=1)
 
@@ -43,6 +44,15 @@ def test_ratios_are_taken_between_neighbours_and_of_what_both_have():
     assert ratios(ours, theirs, ["rate", "cpu"]) == [{"rate": 2.0}, {"rate": 4.0}]
 
 
-def test_bars_reach_from_the_median_to_the_outermost_rounds():
-    figures = [{"median": 2.0, "low": 1.5, "high": 5.0}, {"median": 3.0, "low": 3.0, "high": 3.0}]
-    assert bars(figures) == ([2.0, 3.0], ([0.5, 0.0], [3.0, 0.0]))
+def test_what_fails_is_noted_and_not_tried_again():
+    tried: list[str] = []
+
+    def fail() -> Round:
+        tried.append("broken")
+        raise BenchmarkError("it stopped")
+
+    attempts = Attempts()
+    assert [attempts.attempt("broken", fail) for _ in range(2)] == [{}, {}]
+    assert attempts.attempt("sound", lambda: {"ms": 1.0}) == {"ms": 1.0}
+    assert attempts.failures == ["broken: it stopped"]
+    assert tried == ["broken"]

@@ -1,7 +1,7 @@
 import pytest
 
 from scripts.bench.comm.measure import compare, figures_of
-from scripts.bench.comm.plan import Case
+from scripts.bench.comm.plan import OperationCase
 from scripts.bench.rounds import Series
 
 MS = 1_000_000  # nanoseconds
@@ -13,11 +13,11 @@ def answers(*spans: tuple[int, int]) -> list[dict[str, list[int]]]:
 
 
 def test_an_operation_lasts_from_the_first_call_to_the_last_end():
-    assert figures_of(Case("barrier", 0), 2, answers((1, 5), (2, 9))) == {"ms": 8.0}
+    assert figures_of(OperationCase("barrier", 0), 2, answers((1, 5), (2, 9))) == {"ms": 8.0}
 
 
 def test_a_gather_is_over_when_the_root_has_all():
-    figures = figures_of(Case("gather", 1_000_000), 3, answers((1, 5), (2, 9), (3, 9)))
+    figures = figures_of(OperationCase("gather", 1_000_000), 3, answers((1, 5), (2, 9), (3, 9)))
     assert figures == {"ms": 4.0, "mb_per_s": 500.0}
 
 
@@ -39,4 +39,4 @@ def test_without_rivals_there_is_nothing_to_compare():
 
 def test_ranks_must_answer_alike():
     with pytest.raises(ValueError, match="zip"):
-        figures_of(Case("barrier", 0), 2, [{"began": [1], "ended": [2]}, {"began": [], "ended": []}])
+        figures_of(OperationCase("barrier", 0), 2, [{"began": [1], "ended": [2]}, {"began": [], "ended": []}])

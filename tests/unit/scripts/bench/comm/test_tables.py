@@ -4,12 +4,12 @@ import pytest
 from rich.console import Console
 
 from scripts.bench.comm.contenders import CONTENDERS
-from scripts.bench.comm.measure import Results, compare
+from scripts.bench.comm.measure import CommResults, compare
 from scripts.bench.comm.tables import result_tables
 from scripts.bench.rounds import Series
 
 
-def shown(results: Results, width: int) -> str:
+def shown(results: CommResults, width: int) -> str:
     console = Console(width=width)
     with console.capture() as capture:
         console.print(result_tables(results, console))
@@ -26,7 +26,7 @@ def test_a_row_for_each_case_with_the_fastest_raw_sockets():
     compare(rounds)
     barrier = Series({"operation": "barrier", "size": 0, "world_size": 2, "contender": "ours", "kind": "ours"})
     barrier.rounds.append({"ms": 0.5, "other_work_cores": 0.25})
-    text = shown(Results([barrier, *rounds]), 150)
+    text = shown(CommResults([barrier, *rounds]), 150)
     rows = [re.split(r"  +", line.strip()) for line in text.splitlines() if re.match(" +[24]  ", line)]
     assert rows == [
         ["2", "barrier", "-", "-", "-", "0.50", "-", "-", "-", "-"],
@@ -48,7 +48,7 @@ def test_no_figure_is_cut(width: int, words: str):
     rounds = [[{"ms": time} for time in (9000.0, 10_000.0, 11_000.0)] for _ in CONTENDERS]
     series = [Series({**case, "contender": c.name, "kind": c.kind}, r) for c, r in zip(CONTENDERS, rounds, strict=True)]
     compare(series)
-    text = shown(Results(series), width)
+    text = shown(CommResults(series), width)
     assert "…" not in text
     assert text.count("10,000") == 5  # once for each column of times: nothing is broken over lines
     assert words in " ".join(text.split())

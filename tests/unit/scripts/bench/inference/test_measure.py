@@ -1,5 +1,5 @@
 from scripts.bench.inference.contenders import EAGER, FAST, ONNX_RUNTIME, OPENVINO, STREAMS
-from scripts.bench.inference.measure import IMPORT_TORCH, Results
+from scripts.bench.inference.measure import IMPORT_TORCH, InferenceResults
 from scripts.bench.rounds import Series
 
 
@@ -8,8 +8,8 @@ def series(name: str, batch_size: int, *rates: float) -> Series:
     return Series({"contender": name, "batch_size": batch_size}, rounds)
 
 
-def results() -> Results:
-    found = Results(flops_per_sample=1_000_000_000)
+def results() -> InferenceResults:
+    found = InferenceResults(flops_per_sample=1_000_000_000)
     found.gemm.rounds.append({"gflops": 2000.0})
     for name, batch_size, *rates in (
         (FAST, 64, 900.0, 1000.0, 1600.0),

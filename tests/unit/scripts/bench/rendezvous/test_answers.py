@@ -1,6 +1,6 @@
 import pytest
 
-from scripts.bench.rendezvous.answers import RECORD, in_words, objection
+from scripts.bench.rendezvous.answers import RECORD, format_address, objection
 
 ONE, TWO = b"\x7f\0\0\1\x10\x01", b"\x7f\0\0\1\x20\x02"
 PADDING, GARBAGE = b"\0\0", b"\xab\xcd"
@@ -34,4 +34,4 @@ def test_an_answer_is_cut_short():
 
 
 def test_an_address_is_in_network_byte_order():
-    assert in_words(RECORD.pack(bytes((192, 0, 2, 1)), 10_000)[:6]) == "192.0.2.1:10000"
+    assert format_address(RECORD.pack(bytes((192, 0, 2, 1)), 10_000)[:6]) == "192.0.2.1:10000"

@@ -1,23 +1,26 @@
 from rendezvous_server.protocol import Topology
-from scripts.bench.rendezvous.pairing import Case
-from scripts.bench.rendezvous.plan import QUICK, Plan
+from scripts.bench.rendezvous.pairing import PairingCase
+from scripts.bench.rendezvous.plan import QUICK, RendezvousPlan
 
 
 def test_no_crowd_comes_before_everything_has_been_measured_without():
-    rounds = list(Plan().pairing_rounds())
+    rounds = list(RendezvousPlan().pairing_rounds())
     first_crowd = next(number for number, cases in enumerate(rounds) if len(cases) > 1)
-    assert rounds[:first_crowd] == [[Case(in_flight)] for in_flight in (2, 50, 200) for _ in range(5)]
+    assert rounds[:first_crowd] == [[PairingCase(in_flight)] for in_flight in (2, 50, 200) for _ in range(5)]
     assert all(len(cases) == 4 for cases in rounds[first_crowd:])
 
 
 def test_every_crowd_has_its_neighbour_without():
-    for cases in Plan().pairing_rounds():
+    for cases in RendezvousPlan().pairing_rounds():
         assert not cases[0].crowded
         assert all(case.crowded and case.in_flight == cases[0].in_flight for case in cases[1:])
 
 
 def test_without_crowds_nothing_is_measured_twice():
-    assert list(Plan(rounds=1, in_flight=(2, 50), crowds=()).pairing_rounds()) == [[Case(2)], [Case(50)]]
+    assert list(RendezvousPlan(rounds=1, in_flight=(2, 50), crowds=()).pairing_rounds()) == [
+        [PairingCase(2)],
+        [PairingCase(50)],
+    ]
 
 
 def test_every_world_in_every_topology():
@@ -25,7 +28,7 @@ def test_every_world_in_every_topology():
 
 
 def test_steps_are_rounds():
-    plan = Plan(rounds=2, in_flight=(2, 50), crowds=((300, 0),), worlds=(4,))
+    plan = RendezvousPlan(rounds=2, in_flight=(2, 50), crowds=((300, 0),), worlds=(4,))
     assert plan.steps(["pairing"], servers=1) == 2 * 2 + 2 * 2 * 2
     assert plan.steps(["pairing"], servers=2) == 2 * plan.steps(["pairing"], servers=1)
     assert plan.steps(["group"], servers=2) == 2 * 2

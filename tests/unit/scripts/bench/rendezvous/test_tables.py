@@ -1,13 +1,13 @@
 from rich.console import Console
 
-from scripts.bench.rendezvous.measure import Results
+from scripts.bench.rendezvous.measure import RendezvousResults
 from scripts.bench.rendezvous.tables import result_tables
 from scripts.bench.rounds import Series
 
 
 def test_ratios_stand_below_what_they_compare():
     case = {"in_flight": 2, "silent": 0, "slow": 0}
-    results = Results(
+    results = RendezvousResults(
         pairing=[
             Series({"server": "ours", **case}, [{"pairings_per_s": 6000.0, "other_work_cores": 0.25}]),
             Series(
