@@ -23,7 +23,12 @@ RANK_COLUMNS = (  # in two lines where that spares width: they fit a terminal of
 
 
 def run_tables(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """Per rank and in total, of `summary.json` and `combined_data.json`."""
+    """Return a table of the ranks and one of the whole run.
+
+    Args:
+        summary: What `summary.json` holds.
+        records: What `combined_data.json` holds.
+    """
     title = f"run {summary['run_id']}: {summary['status']}"
     ranks = Table(
         title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from scripts.bench import inference
+from scripts.bench.inference import command
 from scripts.bench.inference.plan import InferencePlan
 from scripts.cli import main
 
@@ -17,7 +18,7 @@ SHORT = InferencePlan(rounds=1, batch_sizes=(4,), seconds=0.01, galaxies=8, cold
 def bench(*flags: object) -> int:
     parser = argparse.ArgumentParser()
     inference.add_arguments(parser)
-    return inference.run(parser.parse_args([str(flag) for flag in flags]), SHORT)
+    return command.run(parser.parse_args([str(flag) for flag in flags]), SHORT)
 
 
 @pytest.mark.timeout(300)  # seven processes, two of which import PyTorch, where cores may be short

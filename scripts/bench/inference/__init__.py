@@ -1,29 +1,20 @@
-"""cosmicai bench inference: our engines beside the published loop, ONNX Runtime and OpenVINO, on the same weights."""
+"""cosmicai bench inference: our engines beside the published loop, ONNX Runtime and OpenVINO, on the same weights.
+
+This package is light to import. Each contender is a process that imports it, and how fast that starts is measured.
+"""
 
 import argparse
-import importlib.util
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lambda_image import process
 from lambda_image.model import SHIPPED_MODEL
 from lambda_image.model.engine_files import DEVICES
 from lambda_image.settings import MAX_VCPUS
-from scripts.bench.command import Benchmark, run_benchmark
-from scripts.bench.flags import add_common_arguments, check_at_least_one, parse_names
-from scripts.bench.inference.contenders import NAMES, ONNX_RUNTIME, OPENVINO
-from scripts.bench.inference.measure import InferenceResults, measure
-from scripts.bench.inference.picture import draw
-from scripts.bench.inference.plan import QUICK, InferencePlan
-from scripts.bench.inference.prepare import prepared
-from scripts.bench.inference.tables import result_tables
-from scripts.bench.progress import BenchProgress
+from scripts.bench.flags import add_common_arguments
+from scripts.bench.inference.contenders import NAMES
 
 HELP = "samples/s, share of GEMM peak, cold start and memory of every engine, beside ONNX Runtime and OpenVINO"
 EXAMPLE = "cosmicai bench inference --json bench.json --picture bench.svg"
-
-NEEDED = {ONNX_RUNTIME: "onnxruntime", OPENVINO: "openvino"}  # beside onnx and onnxscript, which write the model
-PACKAGES = ("cosmicai", "torch", "onnxruntime", "openvino", "numpy")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,41 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_common_arguments(parser, quick="fewer and shorter rounds, one batch size")
 
 
-def run(args: argparse.Namespace, plan: InferencePlan | None = None) -> int:
-    """Run the benchmark. `plan` is another one than the flags choose."""
-    check_at_least_one("--threads", args.threads)
-    known = NAMES[args.device]
-    names = parse_names("--only", args.only, known) if args.only else known
-    plan = plan or (QUICK if args.quick else InferencePlan())
-    plan = plan.for_a_gpu() if args.device == "cuda" else plan
+def run(args: argparse.Namespace) -> int:
+    from scripts.bench.inference import command
 
-    def measure_all(progress: BenchProgress) -> InferenceResults:
-        able = _able(names, progress.say)
-        with prepared(
-            args.model, args.partition, plan.galaxies, args.threads, able, progress.say, args.device
-        ) as ready:
-            return measure(plan, ready.names, ready.spec, progress)
-
-    benchmark = Benchmark(
-        name="inference",
-        packages=PACKAGES,
-        device=args.device,
-        settings={"device": args.device, "threads": args.threads},
-        measure=measure_all,
-        tables=lambda results, console: result_tables(results),
-        draw=draw,
-    )
-    return run_benchmark(benchmark, args.json, args.picture)
-
-
-def _able(names: Sequence[str], say: Callable[[str], None]) -> list[str]:
-    """Contenders that can run here; those that cannot are named."""
-    able = []
-    for name in names:
-        needed = [module for peer, module in NEEDED.items() if name.startswith(peer)]
-        missing = [m for m in (*needed, *(("onnx", "onnxscript") if needed else ())) if not importlib.util.find_spec(m)]
-        if missing:
-            say(f"{name} is left out: pip install 'cosmicai[bench]' installs {missing[0]}")
-        else:
-            able.append(name)
-    return able
+    return command.run(args)
