@@ -37,7 +37,7 @@ def describe_machine(packages: Sequence[str], device: Device = "cpu") -> dict[st
 
 
 def cpu_model(cpuinfo: str) -> str:
-    """Return the first model name in the text of /proc/cpuinfo; empty if it names none (ARM has part numbers only)."""
+    """Return the first model name in the text of /proc/cpuinfo, or nothing on ARM, which has part numbers only."""
     for line in cpuinfo.splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "model name":

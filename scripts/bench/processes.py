@@ -1,4 +1,4 @@
-"""Processes that are measured: how they are started, asked and ended."""
+"""How processes that are measured are started, asked and ended."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Progress of a benchmark: a bar on a terminal, plain lines elsewhere.
+"""Progress of a benchmark, which is a bar on a terminal and plain lines elsewhere.
 
 Nothing is drawn between two steps, as a thread that draws would take its time from what is measured.
 """

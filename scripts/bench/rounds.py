@@ -1,4 +1,4 @@
-"""Rounds of a measurement, and what they say together: the middle one, and how far they lie apart. No I/O, no clock."""
+"""Rounds of a measurement, and what they say together. This module does no I/O and has no clock."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field

@@ -1,4 +1,4 @@
-"""The command: flags to a plan, and that to a benchmark."""
+"""The command, which makes a benchmark of its flags."""
 
 import argparse
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The command: flags to a plan, and that to a benchmark."""
+"""The command, which makes a benchmark of its flags."""
 
 import argparse
 import importlib.util
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace, plan: InferencePlan | None = None) -> int:
 
 
 def _able(names: Sequence[str], say: Callable[[str], None]) -> list[str]:
-    """Contenders that can run here; those that cannot are named."""
+    """Contenders that can run here. Those that cannot are named to people."""
     able = []
     for name in names:
         needed = [module for peer, module in NEEDED.items() if name.startswith(peer)]

@@ -1,4 +1,4 @@
-"""The model as ONNX, for those who read that: `python -m scripts.bench.inference.export MODEL OUT`."""
+"""Writes the model as ONNX, by `python -m scripts.bench.inference.export MODEL OUT`."""
 
 import sys
 from pathlib import Path

@@ -13,7 +13,7 @@ SIZE_INCHES = (11, 4.5)
 
 
 def draw(report: Mapping[str, Any], file: Path) -> bool:
-    """Draw rates and cold starts; there always are some. Raises ImportError without matplotlib."""
+    """Draw rates and cold starts, of which there always are some. Raises ImportError without matplotlib."""
     figure = new_figure(*SIZE_INCHES)
     rates, cold = figure.subplots(1, 2)
     limit = report["gemm"]["figures"]["gflops"]["median"] * 1e9 / report["flops_per_sample"]

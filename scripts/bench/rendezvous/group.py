@@ -227,7 +227,7 @@ class GroupLoad:
                 self._told += 1
 
     def _read_tables(self) -> int:
-        """How many tables were read; sets `fault` where one is not what it should be."""
+        """Count the tables that were read. Sets `fault` where one is not what it should be."""
         table = {
             number: Peer(number, 0, Endpoint.from_sockaddr(rank.sock.getsockname()), (local_endpoint(number),))
             for number, rank in enumerate(self._ranks)

@@ -40,10 +40,12 @@ class PairingCase:
 
     @property
     def crowded(self) -> bool:
+        """Whether other clients are there as well."""
         return self.silent > 0 or self.slow > 0
 
     @property
     def labels(self) -> dict[str, int]:
+        """How the report tells this case from others."""
         return {"in_flight": self.in_flight, "silent": self.silent, "slow": self.slow}
 
     def __str__(self) -> str:

@@ -26,6 +26,7 @@ def draw(report: Mapping[str, Any], file: Path) -> bool:
 
 
 def pairing_rates(axes: "Axes", entries: Sequence[Entry]) -> None:
+    """Draw pairings per second over pairings in flight, a line for each server."""
     axes.set(title="pairings", xlabel="in flight", ylabel="pairings/s", xscale="log")
     alone = [entry for entry in entries if not entry["silent"] and not entry["slow"]]
     for server in dict.fromkeys(entry["server"] for entry in alone):
@@ -35,6 +36,7 @@ def pairing_rates(axes: "Axes", entries: Sequence[Entry]) -> None:
 
 
 def pairing_latencies(axes: "Axes", entries: Sequence[Entry]) -> None:
+    """Draw the 99th percentile of latencies, a line for each server and crowd."""
     axes.set(title="latency, 99th percentile", xlabel="in flight", ylabel="ms", xscale="log", yscale="log")
     kinds = dict.fromkeys((entry["server"], entry["silent"], entry["slow"]) for entry in entries)
     for server, silent, slow in kinds:
@@ -45,6 +47,7 @@ def pairing_latencies(axes: "Axes", entries: Sequence[Entry]) -> None:
 
 
 def group_times(axes: "Axes", entries: Sequence[Entry]) -> None:
+    """Draw the time of a bootstrap over ranks, a line for each topology."""
     axes.set(title="group: time to the last table", xlabel="ranks", ylabel="ms", xscale="log", yscale="log")
     for topology in dict.fromkeys(entry["topology"] for entry in entries):
         _line(axes, [entry for entry in entries if entry["topology"] == topology], "world_size", "ms", topology)
@@ -52,6 +55,7 @@ def group_times(axes: "Axes", entries: Sequence[Entry]) -> None:
 
 
 def relay_rates(axes: "Axes", entries: Sequence[Entry]) -> None:
+    """Draw the relay beside a raw pair of sockets."""
     for place, name in (("raw pair", "raw_mb_per_s"), ("relayed", "relay_mb_per_s")):
         middle, outer = error_bars(entries[:1], name)
         axes.bar([place], middle, width=0.5, yerr=outer, capsize=3, color="C0")

@@ -111,7 +111,7 @@ class _ServerConnection:
                 raise BenchmarkError(f"the server did not make a relay: {events}")
 
     def _turn(self) -> list[ClientEvent]:
-        """Send what is due, and hear what comes; what comes may make something due."""
+        """Send what is due, and hear what comes, which may make something due."""
         self.sock.sendall(self._connection.data_to_send())
         data = self.sock.recv(1 << 16)
         events = list(self._connection.receive_data(data) if data else self._connection.receive_eof())

@@ -97,7 +97,7 @@ def test_every_task_catches_whatever_is_left() -> None:
 
 
 def test_ranks_retry_the_errors_that_say_they_are_transient_and_no_others() -> None:
-    ours = {name for name, item in vars(errors).items() if isinstance(item, type) and issubclass(item, Exception)}
+    ours = {name for name, item in vars(errors).items() if isinstance(item, type) and issubclass(item, errors.RunError)}
     matched = {name for retrier in RANK["Retry"] for name in retrier["ErrorEquals"]}
     assert {name for name in ours if getattr(errors, name).transient} == {name for name in matched if "." not in name}
 
