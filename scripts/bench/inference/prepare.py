@@ -67,7 +67,7 @@ def prepared(
 def _compiled(
     model: Path, folder: Path, names: Sequence[str], say: Callable[[str], None], device: Device
 ) -> tuple[Path, Sequence[str]]:
-    """The model, or a link to it beside engines made for this run, and names without the precisions that are refused."""
+    """The model, or a link to it beside engines made for this run, and the names without refused precisions."""
     if not any(name in ENGINES for name in names):
         return model, names
     low = [name for name in LOW_PRECISIONS if name in names]
