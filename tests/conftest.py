@@ -3,17 +3,22 @@ from pathlib import Path
 
 import pytest
 
+from tests import session_header
 from tests.data import reference_model as reference
 from tests.data.reference_model import ReferenceModel
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return list(session_header.lines()) if whole else []
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The reference material beside the repository; a user's clone has none."""
-    path = Path(__file__).resolve().parents[2] / "shared"
-    if not path.is_dir():
-        pytest.skip(f"the reference material is not here ({path})")
-    return path
+    if not session_header.SHARED.is_dir():
+        pytest.skip(f"the reference material is not here ({session_header.SHARED})")
+    return session_header.SHARED
 
 
 @pytest.fixture(scope="session")
