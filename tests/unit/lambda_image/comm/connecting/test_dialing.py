@@ -65,10 +65,16 @@ def test_a_dial_that_fails_or_is_cancelled_leaves_no_socket(open_sockets: OpenSo
             with pytest.raises(ConnectionRefusedError):
                 await dial(nobody, port, bytes)
             assert open_sockets() <= before
-            pending = asyncio.create_task(dial(Endpoint("198.51.100.1", 9), LocalPort(socket.AF_INET), bytes))
-            await asyncio.sleep(0)
-            pending.cancel()
-            await asyncio.gather(pending, return_exceptions=True)
-            assert open_sockets() <= before
+            with (
+                socket.create_server(("127.0.0.1", 0), backlog=0) as full,
+                socket.create_connection(full.getsockname()),
+            ):
+                before = open_sockets()
+                pending = asyncio.create_task(dial(Endpoint(*full.getsockname()), LocalPort(socket.AF_INET), bytes))
+                await asyncio.sleep(0)
+                assert not open_sockets() <= before
+                pending.cancel()
+                await asyncio.gather(pending, return_exceptions=True)
+                assert open_sockets() <= before
 
     asyncio.run(scenario())
