@@ -10,13 +10,18 @@ from tests.network.namespace import unavailable
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 ENGINE_LIMIT_S = 1.0  # for an engine of Docker to answer, which takes milliseconds
+MINUTES = {"tests/unit": 1, "tests/integration": 4, "tests/network": 1, "tests/docker": 2}  # on two cores
 
 
 def lines() -> Iterator[str]:
     """Yield the lines of the header."""
-    yield "The tests take about 8 minutes on two cores: unit 1, integration 4, network 1, docker 2."
-    yield "Docker images that are not in its cache take 3 minutes more to build. `pytest tests/unit` is the quick part."
-    for what, reason in skipped():
+    reasons = dict(skipped())
+    minutes = {folder: minutes for folder, minutes in MINUTES.items() if folder not in reasons}
+    each = ", ".join(f"{folder} {minutes}" for folder, minutes in minutes.items())
+    yield f"The tests take about {sum(minutes.values())} minutes on two cores ({each})."
+    if "tests/docker" in minutes:
+        yield "Building images that Docker's cache does not hold takes about 3 minutes more."
+    for what, reason in reasons.items():
         yield f"This run skips {what}, because {reason}."
 
 
