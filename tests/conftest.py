@@ -1,47 +1,52 @@
-import runpy
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from lambda_image.model.engine_check import Sample
+from tests import session_header
+from tests.data import reference_model as reference
+from tests.data.reference_model import ReferenceModel
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return list(session_header.lines()) if whole else []
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The reference material beside the repository; a user's clone has none."""
-    path = Path(__file__).resolve().parents[2] / "shared"
-    if not path.is_dir():
-        pytest.skip(f"the reference material is not here ({path})")
-    return path
+    if not session_header.SHARED.is_dir():
+        pytest.skip(f"the reference material is not here ({session_header.SHARED})")
+    return session_header.SHARED
 
 
 @pytest.fixture(scope="session")
-def golden(shared: Path) -> dict[str, Any]:
-    """`tensors()` and `inputs()` of the published test weights."""
-    return runpy.run_path(str(shared / "golden" / "weights.py"))
+def seeded_model() -> ReferenceModel:
+    """The reference model that is kept in tests/data."""
+    return reference.seeded()
+
+
+@pytest.fixture(scope="session", params=["seeded", "published"])
+def reference_model(request: pytest.FixtureRequest) -> ReferenceModel:
+    """The reference model that is kept in tests/data, and the published one where it is here."""
+    if request.param == "published":
+        return reference.published(request.getfixturevalue("shared") / "golden")
+    model: ReferenceModel = request.getfixturevalue("seeded_model")
+    return model
 
 
 @pytest.fixture(scope="session")
-def golden_sample(golden: dict[str, Any]) -> "Sample":
-    from lambda_image.model.engine_check import Sample  # here and below: most tests do without PyTorch
-
-    images, magnitudes, _ = golden["inputs"]()
-    return Sample(images, magnitudes.astype("float32"))
-
-
-@pytest.fixture(scope="session")
-def compiled_golden(golden: dict[str, Any], golden_sample: "Sample", tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint with the published test weights, compiled."""
-    from lambda_image.model import checkpoint, engine_builder
+def compiled_checkpoint(seeded_model: ReferenceModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint with the weights of tests/data, compiled."""
+    from lambda_image.model import checkpoint, engine_builder  # most tests do without PyTorch
     from lambda_image.model.architecture import ModelConfig
+    from lambda_image.model.engine_check import Sample
 
     if shutil.which("g++") is None:
         pytest.skip("the engine is compiled by g++")
-    path = tmp_path_factory.mktemp("golden") / "golden.safetensors"
-    checkpoint.save(path, dict(golden["tensors"]()), ModelConfig())
-    # PyTorch's threads spin where cores are short. Random weights as these amplify rounding.
-    engine_builder.build(path, [golden_sample], threads=1, say=print, tolerance=3e-5)
+    path = tmp_path_factory.mktemp("compiled") / "seeded.safetensors"
+    checkpoint.save(path, seeded_model.tensors, ModelConfig())
+    sample = Sample(seeded_model.images, seeded_model.magnitudes)
+    engine_builder.build(path, [sample], threads=1, say=print)  # PyTorch's threads spin where cores are short
     return path

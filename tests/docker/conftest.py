@@ -1,7 +1,6 @@
-"""The images, built, and the system of docker-compose.yml, up. Without an engine all is skipped, and says so."""
+"""The images, built, and the system of docker-compose.yml, up. Without them one skip says why for all."""
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,11 +12,12 @@ os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
 os.environ.setdefault("TESTCONTAINERS_CONNECTION_MODE", "docker_host")
 os.environ.setdefault("TESTCONTAINERS_HOST_OVERRIDE", "127.0.0.1")
 
-from tests.docker.composition import ROOT, Composition
+from tests.docker.composition import Composition
+from tests.docker.images import BUILD_LIMIT_S, MUST_BE_BUILT, build, engine_missing
 from tests.integration.system import write_galaxies
 
-BUILD_LIMIT_S = 900.0  # all of it from nothing takes 200 s on two cores
-MISSING = "no tests of the images"
+_MISSING = pytest.StashKey[bool]()
+_SAYS_WHY = pytest.StashKey[str]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,22 +27,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(BUILD_LIMIT_S))  # the first one waits for the images
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(
+    report: pytest.CollectReport | pytest.TestReport, config: pytest.Config
+) -> tuple[str, str, str] | None:
+    """Counts a test that lacks its images as deselected, once another one has said why."""
+    if config.stash.get(_MISSING, False) and report.when == "setup" and report.nodeid.startswith("tests/docker/"):
+        first = config.stash.setdefault(_SAYS_WHY, report.nodeid)
+        return None if report.nodeid == first else ("deselected", "", "")
+    return None
+
+
 @pytest.fixture(scope="session")
-def images() -> None:
+def images(pytestconfig: pytest.Config) -> None:
     """Builds what is not built; from the cache in seconds."""
-    for check in (["docker", "version", "--format", "{{.Server.Version}}"], ["docker", "compose", "version"]):
-        try:
-            subprocess.run(check, capture_output=True, text=True, timeout=30, check=True)
-        except FileNotFoundError:
-            pytest.skip(f"there is no docker command: {MISSING}")
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            said = str(getattr(error, "stderr", "")).strip() or str(error)
-            pytest.skip(f"`{' '.join(check)}`: {said.splitlines()[0]}: {MISSING}")
-    for target in ("slim", "pytorch"):
-        environ = {**os.environ, "LAMBDA_TARGET": target}
-        command = ["docker", "compose", "build", *([] if target == "slim" else ["rank"])]
-        built = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=BUILD_LIMIT_S)
-        assert built.returncode == 0, built.stderr[-3000:]
+    pytestconfig.stash[_MISSING] = True
+    if reason := engine_missing():
+        pytest.skip(f"no tests of the images: {reason}")
+    if reason := build():
+        if os.environ.get(MUST_BE_BUILT):
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(f"no tests of the images: {reason}")
+    pytestconfig.stash[_MISSING] = False
 
 
 @pytest.fixture(scope="session")

@@ -22,10 +22,10 @@ def bench(*flags: object) -> int:
 
 
 @pytest.mark.timeout(300)  # seven processes, two of which import PyTorch, where cores may be short
-def test_measures_an_engine_beside_the_processors_limit(compiled_golden: Path, tmp_path: Path, capsys):
+def test_measures_an_engine_beside_the_processors_limit(compiled_checkpoint: Path, tmp_path: Path, capsys):
     figures, picture = tmp_path / "bench.json", tmp_path / "bench.svg"
     assert (
-        bench("--model", compiled_golden, "--only", "fast", "--threads", 1, "--json", figures, "--picture", picture)
+        bench("--model", compiled_checkpoint, "--only", "fast", "--threads", 1, "--json", figures, "--picture", picture)
         == 0
     )
     report = json.loads(figures.read_text())

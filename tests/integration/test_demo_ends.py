@@ -33,11 +33,17 @@ def demo(folder: Path, each: int = 20) -> Iterator[subprocess.Popen[str]]:
         text=True,
         cwd=Path(__file__).parents[2],
         env={**os.environ, "INFERENCE_ENGINE": "eager"},  # for inference to last until it is disturbed
+        preexec_fn=_heed_hangups,
     ) as process:
         try:
             yield process
         finally:
             process.kill()
+
+
+def _heed_hangups() -> None:
+    """Undoes what `nohup make test` hands down to every process."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def parts(process: subprocess.Popen[str]) -> dict[str, int]:

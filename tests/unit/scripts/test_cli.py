@@ -1,10 +1,11 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
-from scripts.cli import COMMANDS, ended_in_order, main
+from scripts.cli import COMMANDS, ENDING, ended_in_order, main
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -75,9 +76,19 @@ def test_help_tells_no_default_where_there_is_none(command: str, capsys: pytest.
     assert "None" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.fixture
+def default_signals() -> Iterator[None]:
+    """Gives signals their default handlers back, of which `nohup` and shell scripts ignore some."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in ENDING}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("default_signals")
+@pytest.mark.parametrize("number", ENDING)
 def test_a_signal_unwinds_what_is_running_and_is_then_as_before(number: signal.Signals):
-    before, unwound = signal.getsignal(number), []
+    unwound = []
 
     def work() -> None:
         with ended_in_order():
@@ -90,13 +101,12 @@ def test_a_signal_unwinds_what_is_running_and_is_then_as_before(number: signal.S
         work()
     assert ended.value.code == 128 + number
     assert unwound == [number]
-    assert signal.getsignal(number) == before
+    assert signal.getsignal(number) == signal.SIG_DFL
 
 
+@pytest.mark.usefixtures("default_signals")
 def test_nohup_is_respected():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with ended_in_order():
-            signal.raise_signal(signal.SIGHUP)
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with ended_in_order():
+        signal.raise_signal(signal.SIGHUP)
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN

@@ -1,11 +1,13 @@
+import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lambda_image.comm.channel.handshake import Member
-from tests.unit.lambda_image.comm.local_group import LocalGroup, MakeGroup, MakePair, Pair, Soon
+from tests.unit.lambda_image.comm.local_group import LocalGroup, MakeGroup, MakePair, OpenSockets, Pair, Soon
 
 
 @pytest.fixture
@@ -33,6 +35,17 @@ def make_group() -> Iterator[MakeGroup]:
     yield make
     for group in made:
         group.close()
+
+
+@pytest.fixture
+def open_sockets() -> OpenSockets:
+    """Names each socket of this process, since a mere count changes when another test's garbage is collected."""
+
+    def names() -> set[str]:
+        links = map(os.path.realpath, Path("/proc/self/fd").iterdir())
+        return {link for link in links if "socket:" in link}
+
+    return names
 
 
 @pytest.fixture

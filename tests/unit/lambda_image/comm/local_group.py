@@ -206,4 +206,5 @@ def gathering(group: LocalGroup, deadline: float, *peers: int, abort_to: tuple[i
 
 MakePair = Callable[..., Pair]
 MakeGroup = Callable[[int], LocalGroup]
+OpenSockets = Callable[[], set[str]]
 Soon = Callable[[], float]

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import runpy
+import shutil
 import sys
 import types
 from collections.abc import Callable
@@ -300,6 +301,13 @@ def test_files_that_are_no_archives_are_refused(tmp_path):
 # --- saving and loading
 
 
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("saved") / "model.safetensors"
+    checkpoint.save(path, small_model())
+    return path
+
+
 def test_a_model_comes_back_as_it_was(tmp_path):
     model = small_model()
     checkpoint.save(tmp_path / "model.safetensors", model)
@@ -366,9 +374,8 @@ def resaved(path: Path, **metadata: str) -> Path:
         (lambda path: resaved(path, format=checkpoint.FORMAT, config="[]"), "config is malformed"),
     ],
 )
-def test_files_that_do_not_load_say_what_to_do(tmp_path, change, message):
-    path = tmp_path / "model.safetensors"
-    checkpoint.save(path, small_model())
+def test_files_that_do_not_load_say_what_to_do(saved, tmp_path, change, message):
+    path = Path(shutil.copy(saved, tmp_path))
     change(path)
     with pytest.raises(CheckpointError, match=message):
         checkpoint.load(path)
@@ -392,9 +399,8 @@ def test_files_that_do_not_load_say_what_to_do(tmp_path, change, message):
         ({"width": 3}, "width"),
     ],
 )
-def test_a_config_that_does_not_fit_is_refused(tmp_path, config, message):
-    path = tmp_path / "model.safetensors"
-    checkpoint.save(path, small_model())
+def test_a_config_that_does_not_fit_is_refused(saved, tmp_path, config, message):
+    path = Path(shutil.copy(saved, tmp_path))
     with safetensors.safe_open(path, framework="pt") as file:
         values = json.loads(file.metadata()["config"])
     resaved(path, format=checkpoint.FORMAT, config=json.dumps({**values, **config}))

@@ -11,26 +11,25 @@ with_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that
 
 
 @pytest.fixture(scope="module")
-def golden_checkpoint(golden, tmp_path_factory):
-    path = tmp_path_factory.mktemp("weights") / "golden.safetensors"
-    checkpoint.save(path, dict(golden["tensors"]()), ModelConfig())
+def reference_checkpoint(reference_model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "reference.safetensors"
+    checkpoint.save(path, reference_model.tensors, ModelConfig())
     return path
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=with_gpu)])
-def test_answers_as_the_published_code(golden_checkpoint, golden_sample, shared, device):
-    truth = np.load(shared / "golden" / "outputs.npz")["output_float64"][:, 0]
-    eager = Eager(checkpoint.load(golden_checkpoint), 1, device)
-    answers = eager.predict(golden_sample.images, golden_sample.magnitudes)
+def test_answers_as_the_reference(reference_checkpoint, reference_model, device):
+    eager = Eager(checkpoint.load(reference_checkpoint), 1, device)
+    answers = eager.predict(reference_model.images, reference_model.magnitudes)
     assert (eager.name, eager.device, answers.dtype) == ("eager", device, np.float32)
-    assert np.abs(answers - truth).max() <= 3e-5
+    assert np.abs(answers - reference_model.redshifts).max() <= reference_model.tolerance
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=with_gpu)])
-def test_bf16_is_smaller_and_hardly_another_answer(golden_checkpoint, golden_sample, device):
+def test_bf16_is_smaller_and_hardly_another_answer(reference_checkpoint, reference_model, device):
     """Of weights as these, random ones, which make the most of an error: a twentieth of the answers' own spread."""
-    exact, low = (Eager(checkpoint.load(golden_checkpoint), 1, device, bf16) for bf16 in (False, True))
-    answers, truth = (engine.predict(golden_sample.images, golden_sample.magnitudes) for engine in (low, exact))
+    exact, low = (Eager(checkpoint.load(reference_checkpoint), 1, device, bf16) for bf16 in (False, True))
+    answers, truth = (engine.predict(reference_model.images, reference_model.magnitudes) for engine in (low, exact))
     assert (low.name, low.device, answers.dtype) == ("bf16", device, np.float32)
     assert low.parameters_mb < exact.parameters_mb
     assert 1e-6 < np.abs(answers - truth).mean() < truth.std() / 20

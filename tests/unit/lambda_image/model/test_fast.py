@@ -15,20 +15,25 @@ from lambda_image.model.fast import Fast
 ROOT = Path(__file__).resolve().parents[4]
 
 
+@pytest.fixture(scope="module")
+def answers(compiled_checkpoint, seeded_model):
+    """Of all the galaxies, in order and by one thread."""
+    return Fast(folder_of(compiled_checkpoint), 1).predict(seeded_model.images, seeded_model.magnitudes)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 65, 150])
-def test_a_galaxys_answer_depends_on_nothing_beside_it(compiled_golden, golden_sample, count, threads):
+def test_a_galaxys_answer_depends_on_nothing_beside_it(compiled_checkpoint, seeded_model, answers, count, threads):
     """Neither on its place, nor on the batch's size, nor on the threads that share it."""
-    chosen = np.arange(count) * 11 % len(golden_sample.images)
-    one = Fast(folder_of(compiled_golden), 1).predict(golden_sample.images, golden_sample.magnitudes)
-    many = Fast(folder_of(compiled_golden), threads)
-    answers = many.predict(golden_sample.images[chosen], golden_sample.magnitudes[chosen])
-    np.testing.assert_array_equal(answers, one[chosen])
+    chosen = np.arange(count) * 11 % len(seeded_model.images)
+    fast = Fast(folder_of(compiled_checkpoint), threads)
+    of_chosen = fast.predict(seeded_model.images[chosen], seeded_model.magnitudes[chosen])
+    np.testing.assert_array_equal(of_chosen, answers[chosen])
 
 
-def test_takes_arrays_as_they_come(compiled_golden, golden_sample):
-    fast = Fast(folder_of(compiled_golden), 2)
-    images, magnitudes = golden_sample.images, golden_sample.magnitudes
+def test_takes_arrays_as_they_come(compiled_checkpoint, seeded_model):
+    fast = Fast(folder_of(compiled_checkpoint), 2)
+    images, magnitudes = seeded_model.images, seeded_model.magnitudes
     strided = np.repeat(images, 2, axis=0)[::2]
     np.testing.assert_array_equal(
         fast.predict(strided, magnitudes.astype(np.float64)), fast.predict(images, magnitudes)
@@ -37,39 +42,39 @@ def test_takes_arrays_as_they_come(compiled_golden, golden_sample):
 
 
 @pytest.mark.parametrize(("images", "magnitudes"), [((2, 5, 16, 16), (2, 5)), ((2, 5, 32, 32), (3, 5))])
-def test_other_shapes_are_refused(compiled_golden, images, magnitudes):
+def test_other_shapes_are_refused(compiled_checkpoint, images, magnitudes):
     with pytest.raises(ValueError, match="needed"):
-        Fast(folder_of(compiled_golden), 1).predict(np.zeros(images, np.float32), np.zeros(magnitudes, np.float32))
+        Fast(folder_of(compiled_checkpoint), 1).predict(np.zeros(images, np.float32), np.zeros(magnitudes, np.float32))
 
 
-def test_weights_of_another_size_are_refused(compiled_golden, tmp_path):
-    shutil.copytree(folder_of(compiled_golden), tmp_path / "broken")
+def test_weights_of_another_size_are_refused(compiled_checkpoint, tmp_path):
+    shutil.copytree(folder_of(compiled_checkpoint), tmp_path / "broken")
     with (tmp_path / "broken" / "float32.weights").open("r+b") as file:
         file.truncate(4096)
     with pytest.raises(CheckpointError, match="holds 1,024 floats"):
         Fast(tmp_path / "broken", 1)
 
 
-def test_bytes_answer_nearly_the_same(compiled_golden, golden, golden_sample, tmp_path):
+def test_bytes_answer_nearly_the_same(compiled_checkpoint, seeded_model, tmp_path):
     """Weights as these, random ones, make the most of an error: a twentieth of the answers' own spread."""
     folder = tmp_path / "int8.compiled"
-    shutil.copytree(folder_of(compiled_golden), folder)
-    folding.pack(dict(golden["tensors"]()), ModelConfig(), "int8").tofile(weights_of(folder, "int8"))
-    truth = Fast(folder, 1).predict(golden_sample.images, golden_sample.magnitudes)
+    shutil.copytree(folder_of(compiled_checkpoint), folder)
+    folding.pack(seeded_model.tensors, ModelConfig(), "int8").tofile(weights_of(folder, "int8"))
+    truth = Fast(folder, 1).predict(seeded_model.images, seeded_model.magnitudes)
     for name in engine_builder.runnable_sets(folder):
         fast = Fast(folder, 2, precision="int8", instruction_set=name)
-        difference = np.abs(fast.predict(golden_sample.images, golden_sample.magnitudes) - truth)
+        difference = np.abs(fast.predict(seeded_model.images, seeded_model.magnitudes) - truth)
         assert 1e-6 < difference.mean() < truth.std() / 20, name
 
 
-def test_a_library_that_is_none_is_refused(compiled_golden, tmp_path):
-    shutil.copytree(folder_of(compiled_golden), tmp_path / "broken")
+def test_a_library_that_is_none_is_refused(compiled_checkpoint, tmp_path):
+    shutil.copytree(folder_of(compiled_checkpoint), tmp_path / "broken")
     (tmp_path / "broken" / "engine.so").write_bytes(b"")
     with pytest.raises(CheckpointError, match="cannot be loaded"):
         Fast(tmp_path / "broken", 1)
 
 
-def test_predicts_without_pytorch(compiled_golden):
+def test_predicts_without_pytorch(compiled_checkpoint):
     code = (
         "import sys, numpy as np; from pathlib import Path; from lambda_image.model import engine;"
         "arrays = [np.ones(shape, np.float32) for shape in ((1, 5, 32, 32), (1, 5))];"
@@ -77,7 +82,7 @@ def test_predicts_without_pytorch(compiled_golden):
         "print(len(answer), *sys.modules)"
     )
     answer = subprocess.run(
-        [sys.executable, "-c", code, str(compiled_golden)], capture_output=True, text=True, check=True, cwd=ROOT
+        [sys.executable, "-c", code, str(compiled_checkpoint)], capture_output=True, text=True, check=True, cwd=ROOT
     )
     count, *modules = answer.stdout.split()
     assert count == "1"

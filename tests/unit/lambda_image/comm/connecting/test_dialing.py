@@ -1,6 +1,5 @@
 import asyncio
 import errno
-import os
 import socket
 
 import pytest
@@ -15,6 +14,7 @@ from lambda_image.comm.connecting.dialing import (
 )
 from lambda_image.comm.connecting.sockets import LocalPort
 from rendezvous_server.protocol import Endpoint
+from tests.unit.lambda_image.comm.local_group import OpenSockets
 
 REFUSED = ConnectionRefusedError(errno.ECONNREFUSED, "refused")
 LOOPBACK = LocalPort(socket.AF_INET, "127.0.0.1")
@@ -57,18 +57,24 @@ def test_one_port_dials_many_peers_and_none_of_them_twice() -> None:
     asyncio.run(scenario())
 
 
-def test_a_dial_that_fails_or_is_cancelled_leaves_no_socket() -> None:
+def test_a_dial_that_fails_or_is_cancelled_leaves_no_socket(open_sockets: OpenSockets) -> None:
     async def scenario() -> None:
         with LOOPBACK.listen() as own, LOOPBACK.open() as closed:
-            before = len(os.listdir("/proc/self/fd"))
+            before = open_sockets()
             port, nobody = LocalPort.of(own), Endpoint(*closed.getsockname())
             with pytest.raises(ConnectionRefusedError):
                 await dial(nobody, port, bytes)
-            assert len(os.listdir("/proc/self/fd")) == before
-            pending = asyncio.create_task(dial(Endpoint("198.51.100.1", 9), LocalPort(socket.AF_INET), bytes))
-            await asyncio.sleep(0)
-            pending.cancel()
-            await asyncio.gather(pending, return_exceptions=True)
-            assert len(os.listdir("/proc/self/fd")) == before
+            assert open_sockets() <= before
+            with (
+                socket.create_server(("127.0.0.1", 0), backlog=0) as full,
+                socket.create_connection(full.getsockname()),
+            ):
+                before = open_sockets()
+                pending = asyncio.create_task(dial(Endpoint(*full.getsockname()), LocalPort(socket.AF_INET), bytes))
+                await asyncio.sleep(0)
+                assert not open_sockets() <= before
+                pending.cancel()
+                await asyncio.gather(pending, return_exceptions=True)
+                assert open_sockets() <= before
 
     asyncio.run(scenario())

@@ -1,7 +1,6 @@
 """A relayed connection's beginning, against the protocol's own server side."""
 
 import asyncio
-import os
 import socket
 from collections.abc import Callable
 
@@ -16,6 +15,7 @@ from rendezvous_server.protocol import (
     RemoteProtocolError,
     ServerConnection,
 )
+from tests.unit.lambda_image.comm.local_group import OpenSockets
 
 KEY = b"key"
 WISH = Relay("run", 1, 2, 0, 3)
@@ -69,16 +69,16 @@ def test_a_relay_gives_a_socket_and_what_has_come_already() -> None:
     [(refused, "rank 0 is not here"), (lambda _: b"", "closed the connection"), (lambda _: b"\xff\0\0", "0xff")],
     ids=["refused", "closed", "nonsense"],
 )
-def test_a_refusal_says_why_and_leaves_no_socket(script: Script, reason: str) -> None:
+def test_a_refusal_says_why_and_leaves_no_socket(script: Script, reason: str, open_sockets: OpenSockets) -> None:
     async def scenario() -> None:
         with pytest.raises(RelayRefused, match=reason) as caught:
             await ask(script)
         assert isinstance(caught.value, OSError)
         assert isinstance(caught.value.__cause__, RemoteProtocolError) == (reason == "0xff")
 
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_sockets()
     asyncio.run(scenario())
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_sockets() <= before
 
 
 def test_a_server_that_is_gone() -> None:
