@@ -191,7 +191,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     """The server's side, imported when it is asked for: a rank's image does not contain it."""
     if name in ("ServerConnection", "ServerState"):
-        from rendezvous_server.protocol import server
+        from rendezvous_server.protocol.server import ServerConnection, ServerState
 
-        return getattr(server, name)
+        return ServerState if name == "ServerState" else ServerConnection
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
