@@ -1,4 +1,7 @@
-"""`python -m rendezvous_server`: runs until SIGTERM or SIGINT, then closes in order and exits with status 0."""
+"""`python -m rendezvous_server`: runs until SIGTERM or SIGINT, then closes in order and exits with status 0.
+
+A wrong setting is status 2, an address that cannot be listened on is status 1, and either is one line on stderr.
+"""
 
 import asyncio
 import dataclasses
@@ -20,6 +23,7 @@ GC_THRESHOLD = 100_000
 
 
 async def serve(settings: ServerSettings) -> None:
+    """Serves until a signal ends it. OSError says which address cannot be listened on."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -33,8 +37,10 @@ async def serve(settings: ServerSettings) -> None:
 
 
 def within_file_limit(settings: ServerSettings) -> ServerSettings:
-    """Raises this process's limit of open files, or lowers the number of connections to what the system allows: a
-    server without descriptors could not even refuse."""
+    """Raises this process's limit of open files, or lowers the number of connections to what the system allows.
+
+    A server that has no descriptor left could not even refuse.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = settings.limits.max_connections + SPARE_FILES
     if hard != resource.RLIM_INFINITY:
@@ -46,7 +52,7 @@ def within_file_limit(settings: ServerSettings) -> ServerSettings:
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    """uvloop's, which takes half the CPU per connection, or asyncio's own where it is not installed."""
+    """Returns uvloop's, which takes half the CPU per connection, or asyncio's own where uvloop is not installed."""
     try:
         from uvloop import new_event_loop
     except ImportError:
@@ -55,6 +61,7 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 def main() -> int:
+    """Runs the server, and returns the status of the process."""
     gc.set_threshold(GC_THRESHOLD)
     settings = within_file_limit(read_settings(sys.argv[1:], os.environ))
     try:

@@ -43,6 +43,8 @@ HELP = {
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
+    """Holds what an operator may set."""
+
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
     probe_port: int | None = DEFAULT_PORT + 1  # None: no NAT probe
@@ -54,7 +56,15 @@ class ServerSettings:
 
 
 def read_settings(argv: Sequence[str], environ: Mapping[str, str]) -> ServerSettings:
-    """SystemExit, as argparse does it, for --help and for a value that is no good; the message names its flag."""
+    """Reads the settings from flags and variables.
+
+    Args:
+        argv: The flags, without the program's name.
+        environ: The variables. A flag wins over its variable.
+
+    Raises:
+        SystemExit: With status 0 after --help, with status 2 for a wrong value. The message names the flag or variable.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m rendezvous_server",
         description="Introduces ranks to each other: groups, and pairs of TCPunch or FMI clients, on one port. Relays "
