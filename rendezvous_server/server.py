@@ -162,4 +162,8 @@ def listening_socket(host: str, port: int, backlog: int) -> socket.socket:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family, backlog=backlog)
     except OSError as error:
-        raise OSError(error.errno, f"cannot listen on {host} port {port}: {error.strerror}") from error
+        # Python adds the address to the system's text, though not to that of a host which has no address.
+        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        raise OSError(f"cannot listen on {host} port {port}: {reason}") from error
+    except ValueError as error:  # of create_server, where IPv6 is missing or does not take IPv4 too
+        raise OSError(f"cannot listen on {host} port {port}: {error}") from error
