@@ -166,7 +166,7 @@ class Registry(Generic[ConnT]):
         return self._end_pair(connection, Outcome.RELAYED, now)
 
     def refused(self, connection: ConnT, code: RejectCode, reason: str, host: str, now: float) -> list[Effect[ConnT]]:
-        """A client sent a request that can be accepted from nobody, such as one without proof.
+        """A client sent a request that is refused whoever sends it, such as one without proof.
 
         One that does so too often no longer learns what was wrong, so that nobody can try out keys.
         """

@@ -343,7 +343,7 @@ class ProbeReceived:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Tells that a client's request can be accepted from nobody. The answer is `ServerConnection.reject`."""
+    """Tells that a client's request must be refused, whoever sends it. The answer is `ServerConnection.reject`."""
 
     code: RejectCode  # why, for a program
     reason: str  # why, for a person
