@@ -1,19 +1,17 @@
-"""What one address may do: so many connections at a time, so many joins at once and per second. No I/O, no clock."""
+"""Limits what one address may do: how many connections it has, how often it asks for something. No I/O, no clock."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Hashable
 from ipaddress import IPv6Network
-from typing import Generic, TypeVar
+from typing import Generic
 
+from rendezvous_server.effects import ConnT
 from rendezvous_server.limits import Limit
-
-ConnT = TypeVar("ConnT", bound=Hashable)
 
 IPV6_PREFIX = 64  # one host usually owns a whole /64, so a /64 counts as one address
 
 
-class Connections(Generic[ConnT]):
-    """Counts connections in total and per address."""
+class ConnectionLimiter(Generic[ConnT]):
+    """Counts connections in total and per address, and names the limit that another one would exceed."""
 
     def __init__(self, at_most: int, per_address: int) -> None:
         self._at_most = at_most
@@ -25,7 +23,10 @@ class Connections(Generic[ConnT]):
         return len(self._addresses)
 
     def add(self, connection: ConnT, host: str | None) -> Limit | None:
-        """The limit that leaves no room for it, if one does. None as host: where it comes from is told later."""
+        """Counts a connection; returns the limit that it exceeds, if any, and then does not count it.
+
+        None as host stands for one that becomes known later, by `locate`.
+        """
         if len(self._addresses) >= self._at_most:
             return Limit.CONNECTIONS
         self._addresses[connection] = None
@@ -35,7 +36,7 @@ class Connections(Generic[ConnT]):
         return limit
 
     def locate(self, connection: ConnT, host: str) -> Limit | None:
-        """The host of a connection that was added without; the limit that leaves no room for it, if one does."""
+        """Takes note of the host of a connection that was added without one; returns the limit that it exceeds."""
         address = counted_address(host)
         if self._counts[address] >= self._per_address:
             return Limit.CONNECTIONS_PER_ADDRESS
@@ -44,7 +45,7 @@ class Connections(Generic[ConnT]):
         return None
 
     def remove(self, connection: ConnT) -> None:
-        """Does nothing for a connection that was not added."""
+        """Counts a connection no longer. One that was not added makes no difference."""
         address = self._addresses.pop(connection, None)
         if address is not None:
             self._counts[address] -= 1
@@ -52,8 +53,8 @@ class Connections(Generic[ConnT]):
                 del self._counts[address]
 
 
-class Rate:
-    """A token bucket per address. One that is full again is forgotten, so that memory follows the recent past only."""
+class RateLimiter:
+    """Keeps a token bucket per address. One that is full again is dropped, so memory follows the recent past only."""
 
     def __init__(self, burst: int, per_second: float) -> None:
         self._burst = burst
@@ -64,7 +65,7 @@ class Rate:
         return len(self._buckets)
 
     def take(self, host: str, now: float) -> bool:
-        """Whether there was a token."""
+        """Takes a token of this host; False if there is none."""
         self._forget_full(now)
         address = counted_address(host)
         tokens, then = self._buckets.pop(address, (float(self._burst), now))
@@ -82,7 +83,7 @@ class Rate:
 
 
 def counted_address(host: str) -> str:
-    """What a host counts as: itself, or its /64."""
+    """Returns what a host counts as: itself, or its /64 in IPv6."""
     if ":" not in host:
         return host
     return str(IPv6Network((host, IPV6_PREFIX), strict=False))

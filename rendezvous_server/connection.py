@@ -1,8 +1,8 @@
-"""One client of the server: between its transport, the protocol core and the registry.
+"""One client of the server, between its transport, the protocol and the registry.
 
-What a connection does is three moves: feed the protocol core, hand its events to the registry, perform the effects. The
-registry decides; `Connection.write` is the only place that writes to a transport, `Connection.finish` the only one that
-closes it. A relay that has been spliced goes on in splicing.py, and comes back here to end.
+A connection makes three moves: it feeds the protocol, hands the events to the registry, and performs the effects. The
+registry decides. `Connection.write` is the only place that writes to a transport, and `Connection.finish` the only one
+that closes it. A relay that has been spliced goes on in splicing.py and comes back here to end.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ NOWHERE = Endpoint("0.0.0.0", 0)  # noqa: S104 - where a client was that is gone
 
 
 class ConnectionOwner(Protocol):
-    """The server, as its connections use it."""
+    """Describes the server as its connections use it."""
 
     @property
     def settings(self) -> ServerSettings: ...
@@ -50,21 +50,23 @@ class ConnectionOwner(Protocol):
     def connections(self) -> set["Connection"]: ...
     @property
     def probe_port(self) -> int:
-        """As ranks are told; 0: none."""
+        """The port that ranks send NAT probes to; 0 if there is none."""
 
     def now(self) -> float:
-        """Seconds of the event loop's clock."""
+        """Returns the seconds of the event loop's clock."""
 
-    def make_nonce(self) -> bytes: ...
+    def make_nonce(self) -> bytes:
+        """Returns 16 fresh random bytes."""
+
     def perform(self, effects: Iterable[Effect["Connection"]]) -> None:
-        """Do what the registry asks for."""
+        """Does what the registry asks for."""
 
     def forget(self, connection: "Connection", dialect: str | None, outcome: Outcome) -> None:
-        """Count a connection that has ended, and let go of it."""
+        """Counts a connection that has ended, and drops the reference to it."""
 
 
 class Connection(asyncio.Protocol):
-    """`outcome` is None until it is decided how it ends; from then on its bytes are dropped."""
+    """Serves one client. Once `outcome` says how the connection ends, further bytes of the client are dropped."""
 
     __slots__ = ("_core", "_details", "_endpoint", "_proxy", "_relayed", "_server", "_since", "outcome", "transport")
 
@@ -101,7 +103,7 @@ class Connection(asyncio.Protocol):
         server.registry.heard(self, now)
         try:
             if self._proxy is not None:
-                data = self._behind_header(self._proxy, data, now)
+                data = self._without_header(self._proxy, data, now)
             for event in self._core.receive_data(data):
                 server.perform(self._handle(event, now))
         except RemoteProtocolError as error:
@@ -132,8 +134,8 @@ class Connection(asyncio.Protocol):
         self._endpoint = endpoint
         self._core = ServerConnection(server.settings.key, server.make_nonce, endpoint, server.probe_port)
 
-    def _behind_header(self, proxy: ProxyHeader, data: bytes, now: float) -> bytes:
-        """The client's own bytes. Its endpoint is known once the load balancer's header is complete."""
+    def _without_header(self, proxy: ProxyHeader, data: bytes, now: float) -> bytes:
+        """The client's own bytes, which follow the load balancer's header. The header has the client's endpoint."""
         data = proxy.feed(data)
         if proxy.complete:
             self._proxy = None
@@ -157,7 +159,7 @@ class Connection(asyncio.Protocol):
             case RelayRequested(relay):
                 self._note(run_id=relay.run_id, rank=relay.rank, attempt=relay.attempt, peer=relay.peer)
                 self._drop_dead_partner(relay, now)
-                return registry.relay(self, relay, self._endpoint.host, now)
+                return registry.relay_requested(self, relay, self._endpoint.host, now)
             case ProbeReceived(nonce):
                 return registry.probed(self, nonce, self._endpoint, now)
             case Refused(code, reason):
@@ -165,15 +167,15 @@ class Connection(asyncio.Protocol):
             case LeaveReceived():
                 return registry.ended(self, Outcome.LEFT, now)
 
-    def _drop_dead_partner(self, wish: bytes | Relay, now: float) -> None:
-        """The end of a waiting connection may lie unread in the kernel: nobody is handed a partner that is gone."""
+    def _drop_dead_partner(self, sought: bytes | Relay, now: float) -> None:
+        """Ends the connection that waits for this one, if its client has closed and the loop has not read that yet."""
         registry = self._server.registry
-        partner = registry.partner(wish)
+        partner = registry.partner(sought)
         if partner is not None and partner is not self and partner.hung_up():
             self._server.perform(registry.ended(partner, Outcome.ABANDONED, now))
 
     def hung_up(self) -> bool:
-        """Whether the client has closed, which the kernel may know before the loop tells it."""
+        """Says whether the client has closed, which the kernel may know before the event loop reports it."""
         if self.transport.is_closing():
             return True
         poll = select.poll()
@@ -183,30 +185,35 @@ class Connection(asyncio.Protocol):
     # Effects.
 
     def write(self, data: bytes) -> None:
+        """Sends bytes, or aborts the connection of a client that does not read what it is sent."""
         self.transport.write(data)
         server = self._server
         if self.transport.get_write_buffer_size() > server.settings.write_buffer_bytes:
             server.perform(server.registry.ended(self, Outcome.SLOW, server.now(), abort=True))
 
     def accept(self, expires_in_s: float, probed: Endpoint | None) -> None:
+        """Tells the client that it is a member; its group, if incomplete, ends after `expires_in_s` seconds."""
         self._core.accept(expires_in_s, self._server.settings.limits.ping_interval_s, probed)
         self._flush()
 
     def confirm(self) -> None:
+        """Tells the client where its NAT probe came from."""
         self._core.confirm()
         self._flush()
 
     def splice(self) -> None:
+        """Tells the client that all further bytes are its peer's."""
         self._core.splice()
         self._flush()
 
     def reject(self, effect: Reject["Connection"]) -> None:
+        """Tells the client why its request is refused, and closes."""
         self._note(code=effect.code.name, reason=effect.reason)
         self._core.reject(effect.code, effect.reason)
         self.finish(effect.outcome)
 
     def finish(self, outcome: Outcome, abort: bool = False) -> None:
-        """Close after the last word, or at once with `abort`. The first outcome counts."""
+        """Closes once everything is sent, or at once with `abort`. The first outcome counts."""
         decided = self.outcome is not None
         self.outcome = self.outcome or outcome
         if abort:
@@ -216,8 +223,8 @@ class Connection(asyncio.Protocol):
             if self.transport.is_closing():
                 return
             if self._core.is_framed and outcome is not Outcome.RELAYED:
-                # A close with bytes of the client unread would reset the connection, and may take the last word with
-                # it. So only our half ends, and the client ends the other; the registry sets it a deadline.
+                # A close while bytes of the client are unread would reset the connection, and the client might lose
+                # the final frame. So only our half ends, and the client ends the other before the registry's deadline.
                 self.transport.write_eof()
             else:
                 self.transport.close()
@@ -225,16 +232,18 @@ class Connection(asyncio.Protocol):
     # Called by its RelayEnd.
 
     def carried(self, size: int) -> None:
+        """Counts bytes that were passed on to the other end of the relay."""
         self._relayed += size
         server = self._server
         server.perform(server.registry.carried(self, size, server.now()))
 
-    def relayed(self) -> None:
+    def relay_ended(self) -> None:
+        """Ends the relay, both of whose clients have sent all that they will."""
         server = self._server
-        server.perform(server.registry.relayed(self, server.now()))
+        server.perform(server.registry.relay_ended(self, server.now()))
 
     def _note(self, **details: object) -> None:
-        """For the log line."""
+        """Adds fields to the connection's log line."""
         self._details = {**(self._details or {}), **details}
 
     def _flush(self) -> None:

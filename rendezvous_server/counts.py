@@ -1,5 +1,5 @@
-"""What has happened since the start, in numbers. Plain integers, since they are counted on the way of every client;
-metrics.py gives them to Prometheus."""
+"""Counts what has happened since the start. The counts are plain integers, because every client's way leads past them;
+metrics.py hands them to Prometheus."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 
 class Histogram:
-    """Counts values by the first bound that is not less; the last count is of those beyond all bounds."""
+    """Counts values by the first bound that is not less. The last count is that of values beyond all bounds."""
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self.bounds = bounds
@@ -28,12 +28,14 @@ class Histogram:
 
 @dataclass(slots=True)
 class Counts:
+    """Holds every count of the server."""
+
     finished: dict[tuple[str, Outcome], int] = field(
         default_factory=lambda: {(dialect, outcome): 0 for dialect in DIALECTS for outcome in Outcome}
     )
     limits: dict[Limit, int] = field(default_factory=lambda: dict.fromkeys(Limit, 0))
     groups_expired: int = 0
     relayed_bytes: int = 0
-    pairing_s: Histogram = field(default_factory=lambda: Histogram(BOUNDS_S))  # for which the first of a pair waited
+    pairing_s: Histogram = field(default_factory=lambda: Histogram(BOUNDS_S))  # how long the first of a pair waited
     group_s: Histogram = field(default_factory=lambda: Histogram(BOUNDS_S))  # from a group's first join to its last
-    relay_s: Histogram = field(default_factory=lambda: Histogram(BOUNDS_S))  # for which a relay's first end waited
+    relay_s: Histogram = field(default_factory=lambda: Histogram(BOUNDS_S))  # how long a relay's first end waited

@@ -1,4 +1,4 @@
-"""What the registry asks its caller to do, and how connections end."""
+"""Effects, which the registry returns and its caller performs, and outcomes, which say how connections end."""
 
 from collections.abc import Collection, Hashable
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ ConnT = TypeVar("ConnT", bound=Hashable)  # a connection: anything that the call
 
 
 class Outcome(StrEnum):
-    """How a connection ended: the closed vocabulary of the log and the metrics."""
+    """Says how a connection ended. The log and the metrics know no other words for it."""
 
     PAIRED = "paired"  # has its partner's address
-    LEFT = "left"  # a member said goodbye
+    LEFT = "left"  # a member sent LEAVE
     LOST = "lost"  # a member's or a relay's connection dropped, or that of the relay's other end
-    REPLACED = "replaced"  # by a newer attempt of the same rank, or by its newer wish for the same relay
+    REPLACED = "replaced"  # by a newer attempt of the same rank, or by its newer request for the same relay
     RELAYED = "relayed"  # carried bytes until both ranks had ended
     PROBED = "probed"  # a NAT probe has its answer
     REJECTED = "rejected"  # a request refused with a code
@@ -32,7 +32,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Send(Generic[ConnT]):
-    """The same bytes to each of these connections."""
+    """Asks to send the same bytes to each of these connections."""
 
     to: Collection[ConnT]
     data: bytes
@@ -40,24 +40,23 @@ class Send(Generic[ConnT]):
 
 @dataclass(frozen=True, slots=True)
 class Accept(Generic[ConnT]):
-    """Tell this connection that it is a member; its group, if incomplete, ends after `expires_in_s`. `probed` is where
-    its NAT probe came from, if it made one."""
+    """Asks to tell this connection that it is a member."""
 
     connection: ConnT
-    expires_in_s: float
-    probed: Endpoint | None
+    expires_in_s: float  # until its group ends, if that stays incomplete
+    probed: Endpoint | None  # where its NAT probe came from, if it made one
 
 
 @dataclass(frozen=True, slots=True)
 class Confirm(Generic[ConnT]):
-    """Tell this connection that its probe has been noted."""
+    """Asks to tell this connection that its NAT probe has been noted."""
 
     connection: ConnT
 
 
 @dataclass(frozen=True, slots=True)
 class Splice(Generic[ConnT]):
-    """Tell both that they are connected, and pass on what either sends to the other."""
+    """Asks to tell both that they are connected, and to pass on what either sends to the other."""
 
     first: ConnT
     second: ConnT
@@ -65,7 +64,7 @@ class Splice(Generic[ConnT]):
 
 @dataclass(frozen=True, slots=True)
 class Reject(Generic[ConnT]):
-    """Tell this connection why not (if its dialect has words for it) and close it."""
+    """Asks to close this connection, and to tell it why if its dialect has a frame for that."""
 
     connection: ConnT
     code: RejectCode
@@ -75,7 +74,7 @@ class Reject(Generic[ConnT]):
 
 @dataclass(frozen=True, slots=True)
 class Close(Generic[ConnT]):
-    """Close these connections once what was sent to them is on its way; at once with `abort`."""
+    """Asks to close these connections, once what was sent to them is on its way or, with `abort`, at once."""
 
     to: Collection[ConnT]
     outcome: Outcome

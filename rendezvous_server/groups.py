@@ -1,4 +1,4 @@
-"""All groups, their members, and what falls due for them. No I/O, no clock."""
+"""All groups: who is a member of which, and what falls due. One group is in membership.py. No I/O, no clock."""
 
 from collections.abc import Iterator
 from math import inf
@@ -12,12 +12,14 @@ from rendezvous_server.membership import Group, GroupMember, describe_ranks
 from rendezvous_server.protocol import PING_FRAME, Endpoint, Join, RejectCode, encode_expired
 
 # After an announcement a group is quiet for this long per member told, so that announcing takes a twentieth of a core
-# at most (a write takes about 10 us), however the ranks trickle in: 13 ms for 64 ranks, 0.8 s for 4,096. The first news
-# after a quiet time goes out at once, and so does completion.
+# at most (a write takes about 10 us), however the ranks trickle in: 13 ms for 64 ranks, 0.8 s for 4,096. The first
+# change after a quiet time is announced at once, and so is completion.
 QUIET_PER_WRITE_S = 200e-6
 
 
 class Groups(Generic[ConnT]):
+    """Keeps all groups, their members and their deadlines."""
+
     def __init__(self, limits: Limits, counts: Counts) -> None:
         self.wake_at = inf  # when something falls due; perhaps too early, until `next` has counted anew
         self._limits = limits
@@ -26,7 +28,7 @@ class Groups(Generic[ConnT]):
         self._members: dict[ConnT, GroupMember[ConnT]] = {}
         self._incomplete: Deadlines[str] = Deadlines(limits.group_timeout_s)
         self._pings: Deadlines[str] = Deadlines(limits.ping_interval_s)
-        self._announce_at: dict[str, float] = {}  # groups with news, and when it goes out
+        self._announce_at: dict[str, float] = {}  # groups that have changed, and when that is announced
 
     def __len__(self) -> int:
         return len(self._groups)
@@ -40,13 +42,13 @@ class Groups(Generic[ConnT]):
         return list(self._members)
 
     def has(self, run_id: str, rank: int, attempt: int) -> bool:
-        """Whether this attempt of this rank is a member."""
+        """Says whether this attempt of this rank is a member."""
         group = self._groups.get(run_id)
         member = group.members.get(rank) if group else None
         return member is not None and member.attempt == attempt
 
     def objection(self, join: Join) -> tuple[RejectCode, str] | None:
-        """Why this join cannot be; None if it can."""
+        """Returns why this join must be refused; None if it need not."""
         group = self._groups.get(join.run_id)
         if group is not None:
             return group.objection(join)
@@ -56,7 +58,7 @@ class Groups(Generic[ConnT]):
         return None
 
     def add(self, connection: ConnT, join: Join, observed: Endpoint, now: float) -> ConnT | None:
-        """A new member; the connection of the older attempt that it replaces is none any more."""
+        """Makes a connection a member. Returns that of the older attempt that it replaces, which is none any more."""
         group = self._groups.get(join.run_id) or self._found(join, now)
         member, former = group.add(connection, join, observed, now)
         self._members[connection] = member
@@ -69,11 +71,11 @@ class Groups(Generic[ConnT]):
         return former.connection
 
     def expires_in(self, run_id: str, now: float) -> float:
-        """Seconds until this group expires; 0 if it does not, being complete."""
-        return self._incomplete.left(run_id, now)
+        """Returns the seconds until this group expires; 0 if it is complete and does not."""
+        return self._incomplete.remaining(run_id, now)
 
     def forget(self, connection: ConnT, now: float) -> bool:
-        """Whether it was a member."""
+        """Removes a member, and says whether it was one."""
         member = self._members.pop(connection, None)
         if member is None:
             return False
@@ -86,13 +88,13 @@ class Groups(Generic[ConnT]):
         return True
 
     def heard(self, connection: ConnT, now: float) -> None:
-        """Bytes came: a sign of life."""
+        """Takes note that bytes came, which shows that the member is alive."""
         member = self._members.get(connection)
         if member is not None:
             member.heard = now
 
     def take_expired(self, now: float) -> Iterator[tuple[list[ConnT], bytes]]:
-        """The members of every group that was not complete in time, none any more, and what they are told."""
+        """Dissolves every group that was not complete in time. Yields its former members and the frame for them."""
         for run_id in self._incomplete.take_due(now):
             group = self._groups[run_id]
             members = [member.connection for member in group.members.values()]
@@ -104,8 +106,8 @@ class Groups(Generic[ConnT]):
             was = f"{describe_ranks(missing)} of {group.world_size} did not join run {run_id!r}"
             yield members, encode_expired(missing, f"{was} within {self._limits.group_timeout_s:g} s")
 
-    def take_mute(self, now: float) -> Iterator[ConnT]:
-        """Members that left several pings unanswered, none any more; looked for when their group is due for a ping."""
+    def take_unresponsive(self, now: float) -> Iterator[ConnT]:
+        """Removes and yields members that left several pings unanswered. They are looked for when a ping is due."""
         for run_id in self._pings.due(now):
             for member in list(self._groups[run_id].members.values()):
                 if now - member.heard >= self._limits.ping_timeout_s:
@@ -113,12 +115,13 @@ class Groups(Generic[ConnT]):
                     yield member.connection
 
     def ping(self, now: float) -> Iterator[Send[ConnT]]:
+        """Yields the pings that are due."""
         for run_id in list(self._pings.take_due(now)):
             self._pings.add(run_id, now)
             yield Send([member.connection for member in self._groups[run_id].members.values()], PING_FRAME)
 
     def announce(self, now: float) -> Iterator[Send[ConnT]]:
-        """What brings the members of every group with news up to date."""
+        """Yields what brings the members of every group that has changed up to date."""
         for run_id in [run_id for run_id, due in self._announce_at.items() if due <= now]:
             del self._announce_at[run_id]
             group = self._groups[run_id]
@@ -127,7 +130,7 @@ class Groups(Generic[ConnT]):
             yield from sends
 
     def next(self) -> float:
-        """When something falls due."""
+        """Returns when something falls due."""
         self.wake_at = min(self._incomplete.next(), self._pings.next(), *self._announce_at.values())
         return self.wake_at
 
@@ -145,7 +148,7 @@ class Groups(Generic[ConnT]):
         self._announce_at.pop(group.run_id, None)
 
     def _plan_announcement(self, group: Group[ConnT], now: float) -> None:
-        due = now if group.completion_untold else max(now, group.quiet_until)
+        due = now if group.completion_unannounced else max(now, group.quiet_until)
         self._announce_at[group.run_id] = due = min(due, self._announce_at.get(group.run_id, inf))
         self._wake(due)
 

@@ -24,24 +24,24 @@ POLL_S = 0.1  # until the thread notices that it is to end
 
 
 class HealthServer(ThreadingHTTPServer):
-    """Answers on a listening socket from its construction until `close`, in threads. `snapshot` runs in the loop."""
+    """Answers on a listening socket, in threads, from its construction until `close`. `snapshot` runs in the loop."""
 
     daemon_threads = True  # a client that dawdles does not keep the process
 
     def __init__(self, listening: socket.socket, snapshot: Callable[[], Snapshot]) -> None:
-        """To be made inside the loop."""
+        """Must be called inside the event loop."""
         super().__init__(("", 0), _Request, bind_and_activate=False)
         self.socket.close()
         self.socket = listening
         self._loop = asyncio.get_running_loop()
         self._snapshot = snapshot
-        self._room = threading.Semaphore(MAX_REQUESTS)
+        self._request_slots = threading.Semaphore(MAX_REQUESTS)
         self._thread = threading.Thread(target=self.serve_forever, args=(POLL_S,), name="http", daemon=True)
         self._thread.start()
 
     def ask(self) -> Snapshot | None:
-        """None if the loop does not answer."""
-        answer = asyncio.run_coroutine_threadsafe(self._taken(), self._loop)
+        """Returns what the server is at this moment; None if the event loop does not answer."""
+        answer = asyncio.run_coroutine_threadsafe(self._snapshot_in_loop(), self._loop)
         try:
             return answer.result(LOOP_LIMIT_S)
         except NoAnswer:
@@ -49,16 +49,17 @@ class HealthServer(ThreadingHTTPServer):
             return None
 
     def close(self) -> None:
+        """Ends the thread that accepts, and closes the socket."""
         self.shutdown()
         self.server_close()
 
-    async def _taken(self) -> Snapshot:
+    async def _snapshot_in_loop(self) -> Snapshot:
         return self._snapshot()
 
     # Called by the base class.
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._room.acquire(blocking=False):
+        if self._request_slots.acquire(blocking=False):
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
@@ -67,7 +68,7 @@ class HealthServer(ThreadingHTTPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._room.release()
+            self._request_slots.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exception(), OSError):  # a client that went away is nobody's error
@@ -81,22 +82,22 @@ class _Request(MetricsHandler):
     def do_GET(self) -> None:  # noqa: N802 - the base class's name
         path = self.path.partition("?")[0]
         if path not in ("/livez", "/readyz", "/metrics"):
-            self._say(404, "there are /livez, /readyz and /metrics")
+            self._answer(404, "there are /livez, /readyz and /metrics")
             return
         snapshot = self.server.ask()
         if snapshot is None:
-            self._say(503, f"the event loop did not answer within {LOOP_LIMIT_S:g} s")
+            self._answer(503, f"the event loop did not answer within {LOOP_LIMIT_S:g} s")
         elif path == "/metrics":
             self.registry = CollectorRegistry()
             for collector in (SnapshotCollector(snapshot), PROCESS_COLLECTOR, PLATFORM_COLLECTOR):
                 self.registry.register(collector)
             super().do_GET()
         elif path == "/readyz" and snapshot.draining:
-            self._say(503, "shutting down")
+            self._answer(503, "shutting down")
         else:
-            self._say(200, "ok")
+            self._answer(200, "ok")
 
-    def _say(self, status: int, text: str) -> None:
+    def _answer(self, status: int, text: str) -> None:
         body = f"{text}\n".encode()
         self.send_response(status)
         self.send_header("Content-Type", "text/plain; charset=utf-8")

@@ -8,6 +8,8 @@ from rendezvous_server.protocol import MAX_WORLD_SIZE
 
 @dataclass(frozen=True, slots=True)
 class Limits:
+    """Holds every limit of the server. Each has a flag and a variable of its name."""
+
     max_connections: int = 20_000  # the largest group twice: while one run's ranks leave, the next run's come
     max_connections_per_address: int = 12_000  # the largest group behind one NAT, and some
     max_groups: int = 2_000
@@ -27,7 +29,7 @@ class Limits:
 
 
 class Limit(StrEnum):
-    """Which limit a client has met: the closed vocabulary of the metrics."""
+    """Says which limit a client has met. The metrics know no other words for it."""
 
     CONNECTIONS = "connections"
     CONNECTIONS_PER_ADDRESS = "connections_per_address"

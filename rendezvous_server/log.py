@@ -12,8 +12,11 @@ CLOSING_S = 2.0  # for a reader that has stalled to take the last lines
 
 
 class Log:
-    """`write` is called in a thread of its own and may block for as long as it likes: then lines pile up to MAX_LINES,
-    further ones are dropped, and how many is told once it goes on. An OSError of it ends the log, not the server."""
+    """Writes events as JSON lines, in a thread of its own.
+
+    `write` may block for any time. Meanwhile up to MAX_LINES lines are kept and further ones are dropped; the next line
+    that is written says how many. An OSError of `write` ends the log, and the server goes on.
+    """
 
     def __init__(self, write: Callable[[bytes], None], loop: asyncio.AbstractEventLoop) -> None:
         self._write = write
@@ -22,18 +25,19 @@ class Log:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._closed = False
-        self._gone = False
-        self._dropped_untold = 0
+        self._reader_gone = False
+        self._dropped_unreported = 0
         self.dropped = 0
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
     def event(self, event: str, **fields: object) -> None:
+        """Adds a line, and returns at once."""
         line = json.dumps({"event": event, **fields})
         with self._lock:
-            if self._gone or len(self._lines) >= MAX_LINES:
+            if self._reader_gone or len(self._lines) >= MAX_LINES:
                 self.dropped += 1
-                self._dropped_untold += 1
+                self._dropped_unreported += 1
                 return
             first = not self._lines
             self._lines.append(line)
@@ -41,11 +45,11 @@ class Log:
             self._loop.call_later(DELAY_S, self._wake.set)
 
     def flush(self) -> None:
-        """Do not wait for further lines. Returns at once."""
+        """Has the lines written soon, without waiting for others, and returns at once."""
         self._wake.set()
 
     def close(self, limit_s: float = CLOSING_S) -> None:
-        """Returns when all lines are written, or after `limit_s`."""
+        """Returns when all lines are written, or after `limit_s` seconds."""
         self._closed = True
         self._wake.set()
         self._thread.join(limit_s)
@@ -57,20 +61,23 @@ class Log:
                 self._wake.clear()
                 self._write(self._take())
         except OSError:
-            self._gone = True  # whoever read the log, or the disk is full: the server goes on without
+            self._reader_gone = True  # whoever read the log, or the disk is full: the server goes on without
             self._lines.clear()
 
     def _take(self) -> bytes:
         with self._lock:
             lines, self._lines = self._lines, []
-            if self._dropped_untold:
-                lines.append(json.dumps({"event": "log_lines_dropped", "lines": self._dropped_untold}))
-                self._dropped_untold = 0
+            if self._dropped_unreported:
+                lines.append(json.dumps({"event": "log_lines_dropped", "lines": self._dropped_unreported}))
+                self._dropped_unreported = 0
         return "".join(f"{line}\n" for line in lines).encode()
 
 
 def to_descriptor(descriptor: int) -> Callable[[bytes], None]:
-    """Writes to an open file, past Python's buffers: those would be flushed, and waited for, when the process ends."""
+    """Returns a function that writes to an open file.
+
+    It goes past Python's buffers, because a process that ends would wait until those are flushed.
+    """
 
     def write(data: bytes) -> None:
         view = memoryview(data)

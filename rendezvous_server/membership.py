@@ -1,8 +1,8 @@
-"""One group: who its members are, and what each of them still has to be told. No I/O, no clock.
+"""One group: who its members are, and what to announce to each. All groups are in groups.py. No I/O, no clock.
 
-Members differ in what they know in two ways only: those that know nothing yet (fresh) get the table, those that know
-the state of the last announcement (informed) get what changed since. So an announcement to N members is at most two
-byte strings (four with a star among them), and each row is encoded once in its life.
+Members differ in what they know in two ways only. Those that know nothing yet (fresh) get the whole table, and those
+that know the state of the last announcement (informed) get what has changed since. So an announcement to N members is
+two byte strings at most (four with a star among them), and each row is encoded once in its life.
 """
 
 from collections.abc import Iterator
@@ -24,6 +24,8 @@ RANGES_IN_A_REASON = 20  # more than that nobody reads; the frame has all of the
 
 
 class GroupMember(Generic[ConnT]):
+    """Holds what a group knows of one member."""
+
     __slots__ = ("attempt", "connection", "group", "heard", "rank", "row", "wants_all")
 
     def __init__(self, group: "Group[ConnT]", connection: ConnT, join: Join, observed: Endpoint, now: float) -> None:
@@ -37,6 +39,8 @@ class GroupMember(Generic[ConnT]):
 
 
 class Group(Generic[ConnT]):
+    """Keeps the members of one group, and finds out what to announce to whom."""
+
     def __init__(self, run_id: str, world_size: int, founded: float) -> None:
         self.run_id = run_id
         self.world_size = world_size
@@ -52,14 +56,16 @@ class Group(Generic[ConnT]):
         self._complete_announced = False
 
     @property
-    def completion_untold(self) -> bool:
+    def completion_unannounced(self) -> bool:
+        """Says whether the group is complete and its members do not know it yet."""
         return self.complete and not self._complete_announced
 
     def missing(self) -> list[int]:
+        """Returns the ranks that are not members, ascending."""
         return [rank for rank in range(self.world_size) if rank not in self.members]
 
     def objection(self, join: Join) -> tuple[RejectCode, str] | None:
-        """Why this join cannot be; None if it can."""
+        """Returns why this join must be refused; None if it need not."""
         if join.world_size != self.world_size:
             was = f"world size {join.world_size}; the group {self.run_id!r} was started with {self.world_size}"
             return RejectCode.WORLD_SIZE, f"rank {join.rank} came with {was}"
@@ -74,7 +80,7 @@ class Group(Generic[ConnT]):
     def add(
         self, connection: ConnT, join: Join, observed: Endpoint, now: float
     ) -> tuple[GroupMember[ConnT], GroupMember[ConnT] | None]:
-        """The new member, and the older attempt that it replaces."""
+        """Adds a member. Returns it and the older attempt that it replaces, if there is one."""
         former = self.members.get(join.rank)
         if former is not None:
             self.remove(former)
@@ -87,14 +93,15 @@ class Group(Generic[ConnT]):
         return member, former
 
     def remove(self, member: GroupMember[ConnT]) -> None:
+        """Removes a member."""
         del self.members[member.rank]
         self._touched.add(member.rank)
         self._fresh.pop(member.connection, None)
         self._informed[member.wants_all].discard(member.connection)
 
     def announce(self) -> list[Send[ConnT]]:
-        """What brings every member up to date."""
-        sends = list(self._news())
+        """Returns what brings every member up to date, and takes it as sent."""
+        sends = list(self._announcements())
         for member in self._fresh.values():
             self._informed[member.wants_all].add(member.connection)
         self._fresh = {}
@@ -107,8 +114,8 @@ class Group(Generic[ConnT]):
         self._complete_announced = self.complete
         return sends
 
-    def _news(self) -> Iterator[Send[ConnT]]:
-        ending = COMPLETE_FRAME if self.completion_untold else b""
+    def _announcements(self) -> Iterator[Send[ConnT]]:
+        ending = COMPLETE_FRAME if self.completion_unannounced else b""
         touched = sorted(self._touched)
         for wants_all, informed in self._informed.items():
             if not informed:
@@ -131,12 +138,12 @@ class Group(Generic[ConnT]):
     def _table(self, wants_all: bool) -> bytes:
         members = self.members if wants_all else {ROOT: self.members[ROOT]} if ROOT in self.members else {}
         if wants_all and len(members) == 1:
-            return b""  # a rank alone has nobody to be told of
+            return b""  # a rank that is alone has no peers
         return encode_peers(member.row for member in members.values())
 
 
 def describe_ranks(ranks: list[int]) -> str:
-    """Ascending ranks in words: "ranks 0, 3 to 7 and 12"; cut after RANGES_IN_A_REASON ranges."""
+    """Names ascending ranks in words, as "ranks 0, 3 to 7 and 12"; cut after RANGES_IN_A_REASON ranges."""
     ranges: list[tuple[int, int]] = []
     for rank in ranks:
         if ranges and ranges[-1][1] == rank - 1:

@@ -1,4 +1,4 @@
-"""The server's counts in Prometheus' words. What is counted is decided elsewhere; here is how it is called."""
+"""Gives the server's counts to Prometheus. What is counted is decided elsewhere; here are the names of it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ PREFIX = "rendezvous"
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the server is and has done at one moment."""
+    """Holds what the server is and has done at one moment."""
 
     draining: bool
     counts: Counts
@@ -25,10 +25,13 @@ class Snapshot:
 
 
 class SnapshotCollector(Collector):
+    """Turns a snapshot into metrics."""
+
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
 
     def collect(self) -> Iterator[Metric]:
+        """Yields every metric of the server."""
         now, counts = self._snapshot, self._snapshot.counts
         finished = _counter("connections", "Connections that have ended", "dialect", "outcome")
         for (dialect, outcome), count in counts.finished.items():

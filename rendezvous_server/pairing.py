@@ -1,4 +1,4 @@
-"""Who waits under which pairing name. No I/O, no clock."""
+"""Clients of the pairing dialect that wait for their partner. No I/O, no clock."""
 
 from math import inf
 from typing import Generic, NamedTuple
@@ -8,13 +8,15 @@ from rendezvous_server.effects import ConnT
 
 
 class PairingWaiter(NamedTuple, Generic[ConnT]):
+    """Describes a connection that waits under a name."""
+
     connection: ConnT
     record: bytes  # its address, as its partner will read it
     since: float
 
 
 class Pairing(Generic[ConnT]):
-    """One connection at most waits under a name, and under one name only."""
+    """Keeps who waits under which name: one connection per name, and one name per connection."""
 
     def __init__(self, timeout_s: float) -> None:
         self._waiters: dict[bytes, PairingWaiter[ConnT]] = {}
@@ -26,16 +28,17 @@ class Pairing(Generic[ConnT]):
         return len(self._waiters)
 
     def waiter(self, name: bytes) -> PairingWaiter[ConnT] | None:
+        """Returns who waits under this name."""
         return self._waiters.get(name)
 
     def wait(self, name: bytes, connection: ConnT, record: bytes, now: float) -> float:
-        """Nobody waits under this name. When the wait ends."""
+        """Lets a connection wait under a name under which nobody waits, and returns when the wait ends."""
         self._waiters[name] = PairingWaiter(connection, record, now)
         self._names[connection] = name
         return self._due.add(name, now)
 
     def forget(self, connection: ConnT) -> bool:
-        """Whether it waited."""
+        """Removes a connection, and says whether it waited."""
         name = self._names.pop(connection, None)
         if name is None:
             return False
@@ -44,6 +47,7 @@ class Pairing(Generic[ConnT]):
         return True
 
     def take_due(self, now: float = inf) -> list[ConnT]:
+        """Removes and returns those whose partner did not come in time."""
         connections = [self._waiters.pop(name).connection for name in self._due.take_due(now)]
         for connection in connections:
             del self._names[connection]

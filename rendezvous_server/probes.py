@@ -1,4 +1,4 @@
-"""Which connection a NAT probe belongs to, and what it showed. No I/O, no clock."""
+"""NAT probes: which connection each belongs to, and where it came from. No I/O, no clock."""
 
 from typing import Generic
 
@@ -7,7 +7,7 @@ from rendezvous_server.protocol import Endpoint
 
 
 class Probes(Generic[ConnT]):
-    """Connections that have a nonce and have not asked for anything yet: a probe can still tell them something."""
+    """Keeps the connections that have a nonce and have not asked for anything yet. Their probes may still come."""
 
     def __init__(self) -> None:
         self._connections: dict[bytes, ConnT] = {}
@@ -15,11 +15,12 @@ class Probes(Generic[ConnT]):
         self._seen: dict[ConnT, Endpoint] = {}
 
     def expect(self, connection: ConnT, nonce: bytes) -> None:
+        """Takes note that probes with this nonce belong to this connection."""
         self._connections[nonce] = connection
         self._nonces[connection] = nonce
 
     def note(self, nonce: bytes, observed: Endpoint) -> bool:
-        """A probe with this nonce came from there; False if nobody waits for it."""
+        """Takes note of where the probe with this nonce came from; False if the nonce is not expected."""
         connection = self._connections.get(nonce)
         if connection is None:
             return False
@@ -27,7 +28,7 @@ class Probes(Generic[ConnT]):
         return True
 
     def take(self, connection: ConnT) -> Endpoint | None:
-        """Where this connection's probe came from, if one came. None is expected any more."""
+        """Returns where this connection's probe came from, if one came. No further one is expected."""
         nonce = self._nonces.pop(connection, None)
         if nonce is None:
             return None

@@ -21,7 +21,11 @@ _ADDRESSES = {_TCP4: struct.Struct("!4s4sHH"), _TCP6: struct.Struct("!16s16sHH")
 
 
 class ProxyHeader:
-    """`feed` until `complete`; then `client` is who connected to the load balancer, or None for the balancer itself."""
+    """Reads the header that a load balancer puts before a client's bytes.
+
+    Once `complete` is true, `client` is the endpoint that connected to the load balancer. None stands for the balancer
+    itself, which checks the server's health.
+    """
 
     def __init__(self) -> None:
         self.complete = False
@@ -29,7 +33,11 @@ class ProxyHeader:
         self._buffer = b""
 
     def feed(self, data: bytes) -> bytes:
-        """The bytes behind the header, which are the client's. RemoteProtocolError where there is no such header."""
+        """Takes bytes, and returns those behind the header, which are the client's.
+
+        Raises:
+            RemoteProtocolError: The bytes do not start with such a header.
+        """
         self._buffer += data
         buffer = self._buffer
         if buffer[: len(SIGNATURE)] != SIGNATURE[: len(buffer)]:

@@ -1,24 +1,24 @@
-"""Who is connected, who waits for whom, and until when. No I/O and no clock: `now` comes in, effects go out.
+"""Decides who is connected, who waits for whom, and until when. No I/O, no clock: `now` comes in, effects go out.
 
 Every connection is in one of six phases, and each phase ends:
 
     silent    has asked for nothing yet             handshake_timeout_s
     waiting   for the partner of a pairing name     pairing_timeout_s
     relaying  waits for the other end of a relay    relay_timeout_s
-    spliced   to the other end                      relay_idle_timeout_s without a byte; relay_max_bytes
-    member    of a group                            group_timeout_s while the group is incomplete; ping_timeout_s always
-    closing   has been told its last word           close_timeout_s
+    spliced   joined to the other end of a relay    relay_idle_timeout_s without a byte; relay_max_bytes
+    member    belongs to a group                    group_timeout_s while the group is incomplete; ping_timeout_s always
+    closing   has been sent its final frame         close_timeout_s
 
 The caller performs the effects in their order, and calls `advance` at `wake_at` (which may be early, never late). After
-a Close or Reject it reports nothing more of that connection but `disconnected`, which is due for every connection,
-whoever ended it.
+a Close or Reject it reports nothing more of that connection but `disconnected`, which it reports for every connection.
+All times are seconds of one monotonic clock.
 """
 
 from collections.abc import Collection, Iterator
 from math import inf
 from typing import Generic
 
-from rendezvous_server.admission import Connections, Rate
+from rendezvous_server.admission import ConnectionLimiter, RateLimiter
 from rendezvous_server.counts import Counts
 from rendezvous_server.deadlines import Deadlines
 from rendezvous_server.effects import Accept, Close, Confirm, ConnT, Effect, Outcome, Reject, Send, Splice
@@ -44,25 +44,29 @@ CLOSING_REASON = "the rendezvous server shuts down"
 
 
 class Registry(Generic[ConnT]):
+    """Keeps the phase of every connection. Methods take what happened, and return what the caller must do."""
+
     def __init__(self, limits: Limits) -> None:
         self.wake_at = inf
         self.counts = Counts()
         self._limits = limits
-        self._connections: Connections[ConnT] = Connections(limits.max_connections, limits.max_connections_per_address)
-        self._request_rate = Rate(limits.join_burst, limits.join_rate)
+        self._connections: ConnectionLimiter[ConnT] = ConnectionLimiter(
+            limits.max_connections, limits.max_connections_per_address
+        )
+        self._request_rate = RateLimiter(limits.join_burst, limits.join_rate)
         self._silent: Deadlines[ConnT] = Deadlines(limits.handshake_timeout_s)
-        self._probes: Probes[ConnT] = Probes()  # of the silent
+        self._probes: Probes[ConnT] = Probes()  # of silent connections
         self._pairing: Pairing[ConnT] = Pairing(limits.pairing_timeout_s)
         self._groups: Groups[ConnT] = Groups(limits, self.counts)
         self._relays: Relays[ConnT] = Relays(limits)
-        self._bereft: set[ConnT] = set()  # were spliced to a connection that has dropped
+        self._orphaned: set[ConnT] = set()  # were spliced to a connection that has dropped
         self._closing: Deadlines[ConnT] = Deadlines(limits.close_timeout_s)
         self._drain_at: float | None = None  # set once the server shuts down
 
     # What connections do.
 
     def connected(self, connection: ConnT, host: str | None, now: float) -> list[Effect[ConnT]]:
-        """None as host: `located` follows."""
+        """A client has connected. None as host stands for one that `located` will give."""
         limit = self._connections.add(connection, host)
         if limit is not None:
             self.counts.limits[limit] += 1
@@ -71,6 +75,7 @@ class Registry(Generic[ConnT]):
         return []
 
     def located(self, connection: ConnT, host: str, now: float) -> list[Effect[ConnT]]:
+        """A load balancer has told where a connection comes from."""
         limit = self._connections.locate(connection, host)
         if limit is None:
             return []
@@ -98,11 +103,11 @@ class Registry(Generic[ConnT]):
         ]
 
     def greeted(self, connection: ConnT, nonce: bytes) -> None:
-        """A client of the group dialect got this nonce, and may send a probe with it."""
+        """A client of the group dialect was sent this nonce, and may send a probe with it."""
         self._probes.expect(connection, nonce)
 
     def probed(self, connection: ConnT, nonce: bytes, observed: Endpoint, now: float) -> list[Effect[ConnT]]:
-        """A probe for the connection that got this nonce came from `observed`."""
+        """A probe for the connection that was sent this nonce came from `observed`."""
         self._end_phase(connection, now)
         if not self._probes.note(nonce, observed):
             late = "the connection of this probe has asked to join already, or is closed"
@@ -114,7 +119,7 @@ class Registry(Generic[ConnT]):
         probed = self._probes.take(connection)
         self._end_phase(connection, now)
         if self._drain_at is not None:
-            return self._farewell([connection], encode_closing(CLOSING_REASON), Outcome.SHUTDOWN, now)
+            return self._send_and_close([connection], encode_closing(CLOSING_REASON), Outcome.SHUTDOWN, now)
         objection = self._too_often(observed.host, now) or self._groups.objection(join)
         if objection is not None:
             return [self._reject(connection, *objection, now)]
@@ -123,15 +128,15 @@ class Registry(Generic[ConnT]):
         effects: list[Effect[ConnT]] = []
         if former is not None:
             data = encode_replaced(join.attempt, f"attempt {join.attempt} of rank {join.rank} has joined")
-            effects += self._farewell([former], data, Outcome.REPLACED, now)
+            effects += self._send_and_close([former], data, Outcome.REPLACED, now)
         effects.append(Accept(connection, self._groups.expires_in(join.run_id, now), probed))
         return effects
 
-    def relay(self, connection: ConnT, relay: Relay, host: str, now: float) -> list[Effect[ConnT]]:
+    def relay_requested(self, connection: ConnT, relay: Relay, host: str, now: float) -> list[Effect[ConnT]]:
         """A client asked for a relay, and its proof holds."""
         self._end_phase(connection, now)
         if self._drain_at is not None:
-            return self._farewell([connection], encode_closing(CLOSING_REASON), Outcome.SHUTDOWN, now)
+            return self._send_and_close([connection], encode_closing(CLOSING_REASON), Outcome.SHUTDOWN, now)
         objection = self._too_often(host, now) or self._relay_objection(relay)
         if objection is not None:
             return [self._reject(connection, *objection, now)]
@@ -144,46 +149,48 @@ class Registry(Generic[ConnT]):
                 self._wake(self._relays.splice(waiter.connection, connection, now))
                 return [Splice(waiter.connection, connection)]
             data = encode_replaced(relay.attempt, f"rank {relay.rank} has connected for this relay once more")
-            effects += self._farewell([waiter.connection], data, Outcome.REPLACED, now)
+            effects += self._send_and_close([waiter.connection], data, Outcome.REPLACED, now)
         self._wake(self._relays.wait(connection, relay, now))
         return effects
 
     def carried(self, connection: ConnT, size: int, now: float) -> list[Effect[ConnT]]:
-        """So many bytes came from an end of a relay."""
+        """An end of a relay sent `size` bytes."""
         self.counts.relayed_bytes += size
         if self._relays.carry(connection, size, now):
             return []
         self.counts.limits[Limit.RELAY_BYTES] += 1
-        return self._part(connection, Outcome.LIMITED, now, abort=True)
+        return self._end_pair(connection, Outcome.LIMITED, now, abort=True)
 
-    def relayed(self, connection: ConnT, now: float) -> list[Effect[ConnT]]:
+    def relay_ended(self, connection: ConnT, now: float) -> list[Effect[ConnT]]:
         """Both ends of this connection's relay have ended, and all that they sent is on its way."""
-        return self._part(connection, Outcome.RELAYED, now)
+        return self._end_pair(connection, Outcome.RELAYED, now)
 
     def refused(self, connection: ConnT, code: RejectCode, reason: str, host: str, now: float) -> list[Effect[ConnT]]:
-        """A join or relay that cannot be accepted from anybody, such as one without proof. Who tries that too often is
-        not told any more what was wrong, so that nobody can try keys at leisure."""
+        """A client sent a request that is refused whoever sends it, such as one without proof.
+
+        One that does so too often no longer learns what was wrong, so that nobody can try out keys.
+        """
         self._end_phase(connection, now)
         return [self._reject(connection, *(self._too_often(host, now) or (code, reason)), now)]
 
     def heard(self, connection: ConnT, now: float) -> None:
-        """Bytes came: a sign of life."""
+        """A connection sent bytes, which shows that it is alive."""
         self._groups.heard(connection, now)
 
     def ended(self, connection: ConnT, outcome: Outcome, now: float, abort: bool = False) -> list[Effect[ConnT]]:
-        """The connection is of no use any more, in whatever phase it is: its client said goodbye, or misbehaved."""
+        """A connection is of no use any more, in whatever phase it is: its client left, or broke a rule."""
         self._end_phase(connection, now)
         return [self._close((connection,), outcome, now, abort)]
 
     def disconnected(self, connection: ConnT, now: float) -> Outcome | None:
-        """The connection is gone. How it ended; None if that was decided before."""
+        """A connection is gone. Returns how it ended; None if that was decided before."""
         self._connections.remove(connection)
         return self._end_phase(connection, now)
 
     # What time does.
 
     def advance(self, now: float) -> list[Effect[ConnT]]:
-        """Everything that is due."""
+        """Returns everything that is due, and sets `wake_at`."""
         effects = list(self._effects_due(now))
         queues = (self._silent, self._pairing, self._groups, self._relays, self._closing)
         self.wake_at = min(queue.next() for queue in queues)
@@ -192,38 +199,42 @@ class Registry(Generic[ConnT]):
         return effects
 
     def drain(self, now: float) -> list[Effect[ConnT]]:
-        """The server shuts down: members are told; names wait a little longer for clients that have connected, and
-        relays for their ends."""
+        """The server shuts down. Members and those that wait for a relay are told and closed at once.
+
+        Pairing names wait for clients that have connected, and relays for their ends, until the grace period is over.
+        """
         self._drain_at = now + self._limits.shutdown_grace_s
-        told = [*self._groups.members, *self._relays.waiting]
-        for connection in told:
+        to = [*self._groups.members, *self._relays.waiting]
+        for connection in to:
             self._end_phase(connection, now)
-        effects = self._farewell(told, encode_closing(CLOSING_REASON), Outcome.SHUTDOWN, now) if told else []
+        effects = self._send_and_close(to, encode_closing(CLOSING_REASON), Outcome.SHUTDOWN, now) if to else []
         return effects + self.advance(now)
 
     # What there is.
 
     @property
     def draining(self) -> bool:
+        """Says whether the server shuts down."""
         return self._drain_at is not None
 
-    def partner(self, wish: bytes | Relay) -> ConnT | None:
-        """Who would be handed to one that came with this pairing name or for this relay now."""
-        waiter = self._relays.waiter(wish) if isinstance(wish, Relay) else self._pairing.waiter(wish)
+    def partner(self, sought: bytes | Relay) -> ConnT | None:
+        """Returns the connection that waits for a client with this pairing name or this request for a relay."""
+        waiter = self._relays.waiter(sought) if isinstance(sought, Relay) else self._pairing.waiter(sought)
         return None if waiter is None else waiter.connection
 
     def phases(self) -> dict[str, int]:
-        """How many connections are in each phase."""
+        """Returns how many connections are in each phase."""
         return {
             "silent": len(self._silent),
             "waiting": len(self._pairing),
             "relaying": len(self._relays.waiting),
-            "spliced": 2 * self._relays.spliced + len(self._bereft),
+            "spliced": 2 * self._relays.spliced + len(self._orphaned),
             "member": len(self._groups.members),
             "closing": len(self._closing),
         }
 
     def groups(self) -> dict[str, int]:
+        """Returns how many groups are in each state."""
         incomplete = self._groups.incomplete
         return {"incomplete": incomplete, "complete": len(self._groups) - incomplete}
 
@@ -242,7 +253,7 @@ class Registry(Generic[ConnT]):
         yield from self._relays_due(now)
         yield from self._groups_due(now)
         if overdue := list(self._closing.take_due(now)):
-            yield Close(overdue, Outcome.SLOW, abort=True)  # too late for another outcome: they have theirs
+            yield Close(overdue, Outcome.SLOW, abort=True)  # the caller knows their outcome already
         if self._drain_at is not None:
             yield from self._drain_due(now >= self._drain_at, now)
 
@@ -250,24 +261,24 @@ class Registry(Generic[ConnT]):
         for waiter in self._relays.take_due(now):
             peer = waiter.relay.peer
             reason = f"rank {peer} did not connect for this relay within {self._limits.relay_timeout_s:g} s"
-            yield from self._farewell([waiter.connection], encode_expired([peer], reason), Outcome.EXPIRED, now)
+            yield from self._send_and_close([waiter.connection], encode_expired([peer], reason), Outcome.EXPIRED, now)
         if idle := self._relays.take_idle(now):
             yield self._close(idle, Outcome.TIMEOUT, now, abort=True)
-        if self._bereft:
-            bereft, self._bereft = self._bereft, set()
-            yield self._close(bereft, Outcome.LOST, now)
+        if self._orphaned:
+            orphaned, self._orphaned = self._orphaned, set()
+            yield self._close(orphaned, Outcome.LOST, now)
 
     def _groups_due(self, now: float) -> Iterator[Effect[ConnT]]:
         for members, data in self._groups.take_expired(now):
-            yield from self._farewell(members, data, Outcome.EXPIRED, now)
-        if mute := list(self._groups.take_mute(now)):
+            yield from self._send_and_close(members, data, Outcome.EXPIRED, now)
+        if unresponsive := list(self._groups.take_unresponsive(now)):
             data = encode_rejected(RejectCode.TIMEOUT, f"no sign of life for {self._limits.ping_timeout_s:g} s")
-            yield from self._farewell(mute, data, Outcome.TIMEOUT, now)
+            yield from self._send_and_close(unresponsive, data, Outcome.TIMEOUT, now)
         yield from self._groups.ping(now)
         yield from self._groups.announce(now)
 
     def _drain_due(self, over: bool, now: float) -> Iterator[Effect[ConnT]]:
-        """Names have nothing to hope for once nobody is silent any more; the rest has until the end."""
+        """Closes names as soon as no silent client is left that could be a partner, and the rest when time is over."""
         if (over or not self._silent) and (waiting := self._pairing.take_due(inf)):
             yield self._close(waiting, Outcome.SHUTDOWN, now)
         if over and (silent := list(self._silent.take_due(inf))):
@@ -278,11 +289,11 @@ class Registry(Generic[ConnT]):
             yield self._close(spliced, Outcome.SHUTDOWN, now, abort=True)
 
     def _end_phase(self, connection: ConnT, now: float) -> Outcome | None:
-        """Forget what this connection waits for. How it ends if it ends here; None if that was decided before."""
+        """Takes a connection out of its phase. Returns how it ends if it ends here; None if that was decided before."""
         if self._silent.discard(connection):
             self._probes.take(connection)
             if self._drain_at is not None:
-                self._wake(now)  # perhaps the last that a waiting name could hope for
+                self._wake(now)  # perhaps the last that could be the partner of a name
             return Outcome.GONE
         if self._closing.discard(connection):
             return None
@@ -291,13 +302,13 @@ class Registry(Generic[ConnT]):
         if self._groups.forget(connection, now):
             self._wake(self._groups.wake_at)
             return Outcome.LOST
-        other = self._relays.part(connection)
+        other = self._relays.end_pair(connection)
         if other is not None:
-            self._bereft.add(other)
+            self._orphaned.add(other)
             self._wake(now)
             return Outcome.LOST
-        if connection in self._bereft:
-            self._bereft.discard(connection)
+        if connection in self._orphaned:
+            self._orphaned.discard(connection)
             return Outcome.LOST
         return None
 
@@ -312,11 +323,11 @@ class Registry(Generic[ConnT]):
         self._wake(self._closing.add(connection, now))
         return Reject(connection, code, reason, outcome)
 
-    def _farewell(self, to: Collection[ConnT], data: bytes, outcome: Outcome, now: float) -> list[Effect[ConnT]]:
+    def _send_and_close(self, to: Collection[ConnT], data: bytes, outcome: Outcome, now: float) -> list[Effect[ConnT]]:
         return [Send(to, data), self._close(to, outcome, now)]
 
-    def _part(self, connection: ConnT, outcome: Outcome, now: float, abort: bool = False) -> list[Effect[ConnT]]:
-        other = self._relays.part(connection)
+    def _end_pair(self, connection: ConnT, outcome: Outcome, now: float, abort: bool = False) -> list[Effect[ConnT]]:
+        other = self._relays.end_pair(connection)
         return [] if other is None else [self._close((connection, other), outcome, now, abort)]
 
     def _too_often(self, host: str, now: float) -> tuple[RejectCode, str] | None:

@@ -1,4 +1,4 @@
-"""The asyncio side of the rendezvous server, on asyncio's own loop or uvloop: listens, keeps time, performs effects."""
+"""The asyncio side of the rendezvous server, on asyncio's own loop or uvloop. It listens, keeps time, and acts."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from rendezvous_server.metrics import Snapshot
 from rendezvous_server.protocol import NONCE_SIZE, Endpoint
 from rendezvous_server.registry import Registry
 from rendezvous_server.settings import ServerSettings
-from rendezvous_server.splicing import Buffers, splice
+from rendezvous_server.splicing import BufferPool, splice
 
 # Connections that the kernel holds until we accept them: a large group that starts at one moment. somaxconn caps it.
 BACKLOG = 4096
@@ -24,8 +24,10 @@ HTTP_BACKLOG = 16
 
 
 class RendezvousServer:
+    """Serves all clients from `listen` to `shut_down`."""
+
     def __init__(self, settings: ServerSettings, log: Log) -> None:
-        """To be made inside the loop that it runs on."""
+        """Must be called inside the event loop that the server runs on."""
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
         self.make_nonce = partial(os.urandom, NONCE_SIZE)
@@ -33,8 +35,8 @@ class RendezvousServer:
         self.log = log
         self.registry: Registry[Connection] = Registry(settings.limits)
         self.connections: set[Connection] = set()
-        self.probe_port = 0  # as ranks are told; 0: none
-        self._buffers = Buffers()
+        self.probe_port = 0  # where ranks send NAT probes; 0 if there is none
+        self._buffers = BufferPool()
         self._health: HealthServer | None = None
         self._listeners: list[asyncio.Server] = []
         self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
@@ -42,7 +44,11 @@ class RendezvousServer:
         self._empty = asyncio.Event()
 
     async def listen(self) -> None:
-        """Accept clients from now on; OSError, which names the address, if it is not to be had."""
+        """Begins to accept clients.
+
+        Raises:
+            OSError: An address cannot be listened on. The message names it.
+        """
         settings, http = self.settings, None
         endpoint = await self._listen(settings.port)
         if settings.probe_port is not None:
@@ -68,7 +74,7 @@ class RendezvousServer:
         return Endpoint.from_sockaddr(listening.getsockname())
 
     async def shut_down(self) -> None:
-        """Accept nobody any more, tell everybody, and return when all are gone: each has a deadline."""
+        """Accepts nobody any more, tells everybody, and returns when all are gone, for which each has a deadline."""
         self.log.event("closing", connections=len(self.connections))
         for listener in self._listeners:
             listener.close()
@@ -83,6 +89,7 @@ class RendezvousServer:
         self.log.event("closed")
 
     def snapshot(self) -> Snapshot:
+        """Returns what the server is and has done at this moment."""
         registry = self.registry
         return Snapshot(
             registry.draining,
@@ -95,6 +102,7 @@ class RendezvousServer:
         )
 
     def forget(self, connection: Connection, dialect: str | None, outcome: Outcome) -> None:
+        """Counts a connection that has ended, and drops the reference to it."""
         self.registry.counts.finished[dialect or "none", outcome] += 1
         self.connections.discard(connection)
         if not self.connections:
@@ -102,6 +110,7 @@ class RendezvousServer:
         self._set_timer()
 
     def perform(self, effects: Iterable[Effect[Connection]]) -> None:
+        """Does what the registry asks for."""
         for effect in effects:
             match effect:
                 case Send(to, data):
@@ -142,11 +151,19 @@ class RendezvousServer:
 
 
 def listening_socket(host: str, port: int, backlog: int) -> socket.socket:
-    """OSError says which port it was."""
+    """Opens a socket that listens.
+
+    Raises:
+        OSError: The address cannot be listened on. The message names host and port.
+    """
     try:
         if host == "::":
             return socket.create_server((host, port), family=socket.AF_INET6, backlog=backlog, dualstack_ipv6=True)
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family, backlog=backlog)
     except OSError as error:
-        raise OSError(error.errno, f"cannot listen on {host} port {port}: {error.strerror}") from error
+        # Python adds the address to the system's text, though not to that of a host which has no address.
+        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        raise OSError(f"cannot listen on {host} port {port}: {reason}") from error
+    except ValueError as error:  # of create_server, where IPv6 is missing or does not take IPv4 too
+        raise OSError(f"cannot listen on {host} port {port}: {error}") from error

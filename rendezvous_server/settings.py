@@ -36,13 +36,15 @@ HELP = {
     "relay_idle_timeout_s": "for which a relay may carry nothing",
     "ping_interval_s": "between pings to a member",
     "ping_timeout_s": "without a sign of life, after which a member is gone",
-    "close_timeout_s": "for a client to read its last word",
+    "close_timeout_s": "for a client to read its final frame",
     "shutdown_grace_s": "after SIGTERM for pairs that have connected to meet and for relays to end",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
+    """Holds what an operator may set."""
+
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
     probe_port: int | None = DEFAULT_PORT + 1  # None: no NAT probe
@@ -54,9 +56,18 @@ class ServerSettings:
 
 
 def read_settings(argv: Sequence[str], environ: Mapping[str, str]) -> ServerSettings:
-    """SystemExit, as argparse does it, for --help and for a value that is no good; the message names its flag."""
+    """Reads the settings from flags and variables.
+
+    Args:
+        argv: The flags, without the program's name.
+        environ: The variables. A flag wins over its variable.
+
+    Raises:
+        SystemExit: With status 0 after --help, with status 2 for a wrong value. The message names the flag or variable.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m rendezvous_server",
+        usage="%(prog)s [--port PORT] [--FLAG VALUE ...]    (--help lists all flags)",
         description="Introduces ranks to each other: groups, and pairs of TCPunch or FMI clients, on one port. Relays "
         "what ranks send that cannot reach each other.",
         epilog="Each flag has a variable: RENDEZVOUS_PORT for --port and so on. The key that joins are authenticated "
@@ -74,7 +85,7 @@ def read_settings(argv: Sequence[str], environ: Mapping[str, str]) -> ServerSett
                 parser.error(f"variable {variable}: {error}")
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=value, metavar=metavar, help=text)
 
-    flag("host", str, "ADDRESS", DEFAULT_HOST, f"address to listen on; :: is IPv6 and IPv4 (default {DEFAULT_HOST})")
+    flag("host", _host, "ADDRESS", DEFAULT_HOST, f"address to listen on; :: is IPv6 and IPv4 (default {DEFAULT_HOST})")
     free = "0 takes a free one, which the first log line names"
     flag("port", _port, "PORT", DEFAULT_PORT, f"port to listen on; {free} (default {DEFAULT_PORT})")
     also_free = "a free one where --port is 0"
@@ -148,6 +159,14 @@ def _read_key(text: str, file: Path | None) -> bytes | None:
     if key is None:
         raise ValueError(f"the key file {file} is empty")
     return key
+
+
+def _host(text: str) -> str:
+    try:
+        text.encode("idna")  # as the resolver will, where no error names the flag
+    except UnicodeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address or a host's name") from None
+    return text
 
 
 def _port(text: str) -> int:

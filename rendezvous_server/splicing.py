@@ -1,4 +1,4 @@
-"""Carries bytes between two ranks that cannot reach each other.
+"""Carries bytes between two ranks that cannot reach each other. relays.py decides who is joined, and for how long.
 
 An end reads into a buffer that all ends share, and offers what it read to its partner's socket at once. What the
 kernel does not take stays in the buffer, which is that end's own from then on, and the end reads nothing until all of
@@ -30,26 +30,27 @@ KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 30, "TCP_KEEPCNT": 3}
 CallSoon = Callable[[Callable[[], None]], object]
 
 
-class SplicedClient(Protocol):
-    """A client's connection, as its end of the relay uses it."""
+class SplicedConnection(Protocol):
+    """Describes a client's connection as its end of the relay uses it."""
 
     @property
     def transport(self) -> asyncio.Transport: ...
     @property
     def outcome(self) -> Outcome | None:
-        """How it ends, once that is decided: then nothing of it is passed on any more."""
+        """Says how it ends, once that is decided. From then on none of its bytes is passed on."""
 
     def carried(self, size: int) -> None:
-        """So many of its bytes were passed on."""
+        """Takes note that `size` of its bytes were passed on."""
 
-    def relayed(self) -> None:
-        """Both ends have ended, and all that they sent is on its way."""
+    def relay_ended(self) -> None:
+        """Takes note that both clients have ended, and that all that they sent is on its way."""
 
-    def connection_lost(self, exc: Exception | None) -> None: ...
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Takes note that the transport is closed, as in asyncio."""
 
 
-class Buffers:
-    """`current` is what everybody reads into."""
+class BufferPool:
+    """Lends buffers to the ends whose bytes wait for a slow reader. All others read into `current`."""
 
     def __init__(self) -> None:
         self.current = bytearray(LARGE_BUFFER_BYTES)
@@ -57,7 +58,7 @@ class Buffers:
         self._large = 1
 
     def keep(self) -> bytearray:
-        """The current buffer, which is the caller's until `give_back`; others get another one."""
+        """Returns the current buffer, which is the caller's until `give_back`, and makes another one current."""
         kept = self.current
         if self._spare:
             self.current = self._spare.pop()
@@ -69,6 +70,7 @@ class Buffers:
         return kept
 
     def give_back(self, buffer: bytearray) -> None:
+        """Takes back a buffer that `keep` returned."""
         if len(buffer) == SMALL_BUFFER_BYTES:
             return
         if len(self.current) == SMALL_BUFFER_BYTES:
@@ -80,13 +82,13 @@ class Buffers:
 
 
 class RelayEnd(asyncio.BufferedProtocol):
-    """One end of a relay, in the place of the Connection that asked for it."""
+    """Reads from one client of a relay and writes to the other, in the place of the Connection that asked for it."""
 
     __slots__ = ("_buffers", "_call_soon", "_connection", "_ended", "_kept", "_partner", "_transport")
 
     _partner: "RelayEnd"
 
-    def __init__(self, connection: SplicedClient, buffers: Buffers, call_soon: CallSoon) -> None:
+    def __init__(self, connection: SplicedConnection, buffers: BufferPool, call_soon: CallSoon) -> None:
         self._connection = connection
         self._transport = connection.transport
         self._buffers = buffers
@@ -114,7 +116,7 @@ class RelayEnd(asyncio.BufferedProtocol):
         self._connection.carried(nbytes)
 
     def _read_on(self) -> None:
-        """Unless the partner has to take something first. An end that has ended would be told so once more."""
+        """Reads, unless the partner must take something first. An end that has ended would get a second EOF."""
         if self._kept is None and not self._ended and not self._transport.is_closing():
             self._transport.resume_reading()
 
@@ -124,7 +126,7 @@ class RelayEnd(asyncio.BufferedProtocol):
         self._ended = True
         self._partner._transport.write_eof()
         if self._partner._ended:
-            self._connection.relayed()
+            self._connection.relay_ended()
         return True  # the other way may go on
 
     def pause_writing(self) -> None:
@@ -141,6 +143,7 @@ class RelayEnd(asyncio.BufferedProtocol):
         self._connection.connection_lost(exc)
 
     def begin(self, partner: "RelayEnd") -> None:
+        """Takes the transport over from the Connection."""
         self._partner = partner
         sock = self._transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -158,8 +161,8 @@ class RelayEnd(asyncio.BufferedProtocol):
             self._kept = None
 
 
-def splice(first: SplicedClient, second: SplicedClient, buffers: Buffers, call_soon: CallSoon) -> None:
-    """From now on what either sends is passed on to the other; both have been told. `call_soon` is the loop's."""
+def splice(first: SplicedConnection, second: SplicedConnection, buffers: BufferPool, call_soon: CallSoon) -> None:
+    """Passes on to the other what either sends from now on. Both know it already. `call_soon` is the event loop's."""
     one, other = (RelayEnd(connection, buffers, call_soon) for connection in (first, second))
     one.begin(other)
     other.begin(one)

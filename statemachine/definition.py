@@ -9,9 +9,15 @@ PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 
 
 def definition(arns: Mapping[str, str], template: str | None = None) -> str:
-    """The Amazon States Language text; `arns` has InitFunctionArn, RankFunctionArn and SummarizeFunctionArn.
+    """Returns the definition in the Amazon States Language, with the functions' ARNs filled in.
 
-    KeyError names a placeholder without a value, ValueError a value without a placeholder.
+    Args:
+        arns: InitFunctionArn, RankFunctionArn and SummarizeFunctionArn.
+        template: The text to fill in; None takes redshift.asl.json.
+
+    Raises:
+        KeyError: A placeholder has no value.
+        ValueError: A value has no placeholder.
     """
     text = DEFINITION.read_text(encoding="utf-8") if template is None else template
     if unused := arns.keys() - set(PLACEHOLDER.findall(text)):

@@ -1,20 +1,24 @@
 """The rendezvous wire protocol: bytes in, events out. No I/O, no clock, no randomness, standard library only.
 
-Rules of this file
+    messages.py  constants, requests and events, as values      codec.py  the bytes of all of them
+    client.py    what a rank holds                              server.py  what the server holds for each client
+
+Rules of this package
 - A connection object is fed with `receive_data(bytes)`, which yields events, and drained with `data_to_send()`.
-  How the bytes were cut on the way never changes the events. `receive_data` is lazy: iterate it to its end.
-- What a side may say in which state is one table per side (`_SERVER_ACCEPTS`, `_CLIENT_ACCEPTS`). A step that the
-  table does not know raises and changes nothing that was already told.
-- `RemoteProtocolError` is the other side's fault, `LocalProtocolError` the caller's. No bytes make it raise another.
-- Every size is checked before the bytes it announces are waited for.
-- Version 1 of a frame only ever grows at its end: a reader ignores bytes after the fields that it knows (rows of PEERS
-  and LEFT excepted, which fill their frame). New frame types need a version that the client offered.
+  How the bytes were cut on the way never changes the events. `receive_data` is lazy, so iterate it to its end.
+- Which frames a side takes in which state is one table per kind of connection: `_SERVER_ACCEPTS` in server.py,
+  `_JOIN_ACCEPTS`, `_RELAY_ACCEPTS` and `_PROBE_ACCEPTS` in client.py. Any other frame raises.
+- `RemoteProtocolError` is the other side's fault, `LocalProtocolError` the caller's. Bytes raise only the former, and a
+  step of the caller that raises the latter changes nothing.
+- Every size is checked before the bytes that it announces are waited for.
+- Version 1 of a frame only ever grows at its end, and a reader ignores bytes after the fields that it knows. Rows of
+  PEERS and LEFT are excepted, because they fill their frame. A new frame type needs a version that the client offered.
 
 Two dialects share a port, told apart by the first byte
 - Pairing (TCPunch, FMI): the bytes are a name of up to 100 bytes, unframed, ended by nothing or by zeros. Answers are
   `pairing_address` records of 8 bytes. A name is text: none starts with 0x01, 0x0D (PROXY protocol) or 0x16 (TLS).
-- Group: the client starts with HELLO = 0x01 "RDV" and one byte, the highest version it speaks. From then on both sides
-  send frames: type (1 byte), length of the body (2 bytes), body. All numbers are in network byte order.
+- Group: the client starts with HELLO, which is 0x01 "RDV" and one byte, the highest version it speaks. From then on
+  both sides send frames: type (1 byte), length of the body (2 bytes), body. Numbers are in network byte order.
 
 A rank's connection
     rank    HELLO                                     server  CHALLENGE version, nonce, probe port, observed endpoint
@@ -23,20 +27,21 @@ A rank's connection
     rank    PONG, PING, LEAVE                         server  PONG, or the end: EXPIRED, REPLACED, CLOSING, REJECTED
 The proof is HMAC-SHA256 under RENDEZVOUS_KEY over the server's nonce and every byte of JOIN behind the proof.
 
-A NAT probe: does the NAT before this rank show the same endpoint to two destinations?
+A NAT probe finds out whether the NAT before a rank shows the same endpoint to two destinations
     rank    HELLO, PROBE nonce                        server  CHALLENGE, PROBED observed endpoint; end
-It goes to the probe port that CHALLENGE named (0: there is none), from the local port of the rank's connection and
-before its JOIN. `nonce` is that connection's, so that nobody else can answer for it; JOINED then tells what was seen.
+It goes to the probe port that CHALLENGE named (0 if there is none), from the local port of the rank's connection and
+before its JOIN. `nonce` is that connection's, so that nobody else can answer for it. JOINED repeats what was observed.
 
 A relay: two members that cannot reach each other directly connect to the server once more, each naming the other
     rank    HELLO                                     server  CHALLENGE
     rank    RELAY proof, who to whom                  server  SPLICED when the other is here, or the end as above
 From then on every byte is the other rank's, and the end of one side is passed on to the other. The token that pairs
-them is made of what both know: run id, both ranks, both attempts. Before SPLICED the rank keeps silent.
+them is made of what both know: run id, both ranks, both attempts. A rank sends nothing between RELAY and SPLICED.
 
-Rows: rank, attempt, then endpoints: the first as the server observed it, the others as the rank announced them. A row
-of a rank that is known already replaces the former one. A rank is sent its own row as well (the bytes are shared by all
-members of a group), which the client side drops. With `Topology.STAR` a rank other than 0 is told of rank 0 only.
+A row announces a rank: rank, attempt, then endpoints. The server observed the first endpoint, the rank itself announced
+the others. A row of a rank that is known replaces the former one. A rank is sent its own row too, since all members of
+a group are sent the same bytes, and the client side drops it. With `Topology.STAR` a rank other than 0 is sent the row
+of rank 0 only.
 """
 
 from typing import TYPE_CHECKING
@@ -184,9 +189,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """The server's side is imported when it is asked for: a rank's image does not contain it."""
+    """The server's side, imported when it is asked for: a rank's image does not contain it."""
     if name in ("ServerConnection", "ServerState"):
-        from rendezvous_server.protocol import server
+        from rendezvous_server.protocol.server import ServerConnection, ServerState
 
-        return getattr(server, name)
+        return ServerState if name == "ServerState" else ServerConnection
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

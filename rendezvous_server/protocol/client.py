@@ -11,7 +11,7 @@ from rendezvous_server.protocol.codec import (
     FrameType,
     decode_challenge,
     decode_endpoint,
-    decode_farewell,
+    decode_final,
     decode_joined,
     decode_left,
     decode_probe_offer,
@@ -48,30 +48,31 @@ from rendezvous_server.protocol.messages import (
 
 
 class ClientState(Enum):
+    """Says how far a connection of the rank's side has come."""
+
     HELLO = auto()  # waits for the server's nonce
     PROBING = auto()  # has been offered a probe; `proceed` follows
     ASKING = auto()  # waits for the answer to its join, relay or probe
-    MEMBER = auto()
-    ENDED = auto()  # by the server's last word, by leave, or by the connection's end; a relay: by being spliced
+    MEMBER = auto()  # has been accepted into its group
+    ENDED = auto()  # by a final frame of the server, by leave, or by the connection's end; a relay: by being spliced
 
 
-_FAREWELLS = frozenset({FrameType.REJECTED, FrameType.CLOSING})
-_LAST_WORDS = _FAREWELLS | {FrameType.EXPIRED, FrameType.REPLACED}
+_REFUSALS = frozenset({FrameType.REJECTED, FrameType.CLOSING})
+_FINAL = _REFUSALS | {FrameType.EXPIRED, FrameType.REPLACED}
 _Accepts = dict[ClientState, frozenset[FrameType]]
 _JOIN_ACCEPTS: _Accepts = {
-    ClientState.HELLO: _FAREWELLS | {FrameType.CHALLENGE},
-    ClientState.PROBING: _FAREWELLS,
-    ClientState.ASKING: _FAREWELLS | {FrameType.JOINED},
-    ClientState.MEMBER: _LAST_WORDS
-    | {FrameType.PEERS, FrameType.LEFT, FrameType.COMPLETE, FrameType.PING, FrameType.PONG},
+    ClientState.HELLO: _REFUSALS | {FrameType.CHALLENGE},
+    ClientState.PROBING: _REFUSALS,
+    ClientState.ASKING: _REFUSALS | {FrameType.JOINED},
+    ClientState.MEMBER: _FINAL | {FrameType.PEERS, FrameType.LEFT, FrameType.COMPLETE, FrameType.PING, FrameType.PONG},
 }
 _RELAY_ACCEPTS: _Accepts = {
-    ClientState.HELLO: _FAREWELLS | {FrameType.CHALLENGE},
-    ClientState.ASKING: _LAST_WORDS | {FrameType.SPLICED},
+    ClientState.HELLO: _REFUSALS | {FrameType.CHALLENGE},
+    ClientState.ASKING: _FINAL | {FrameType.SPLICED},
 }
 _PROBE_ACCEPTS: _Accepts = {
-    ClientState.HELLO: _FAREWELLS | {FrameType.CHALLENGE},
-    ClientState.ASKING: _FAREWELLS | {FrameType.PROBED},
+    ClientState.HELLO: _REFUSALS | {FrameType.CHALLENGE},
+    ClientState.ASKING: _REFUSALS | {FrameType.PROBED},
 }
 
 
@@ -80,7 +81,7 @@ class _RankConnection(ABC):
 
     send(connection.data_to_send())
     for event in connection.receive_data(recv()): ...
-    send(connection.data_to_send())  # after every receive_data: what the server asks for is answered by itself
+    send(connection.data_to_send())  # after every receive_data, which answers the server's challenge and pings
     """
 
     _accepts: ClassVar[_Accepts]
@@ -91,18 +92,22 @@ class _RankConnection(ABC):
         self._out = bytearray(MAGIC + bytes((VERSION,)))
 
     def data_to_send(self) -> bytes:
-        """What must go out now; empty if nothing. Taken once."""
+        """Returns the bytes that must go out now, each of them once; empty if there are none."""
         data = bytes(self._out)
         self._out.clear()
         return data
 
     def receive_data(self, data: bytes) -> Iterator[ClientEvent]:
-        """The events that `data` completes; none after the end. RemoteProtocolError where the server talks nonsense."""
+        """Takes bytes of the server and yields the events that they complete; none after the end.
+
+        Raises:
+            RemoteProtocolError: The bytes mean nothing in this state. Events before the error have been yielded.
+        """
         self._frames.feed(data)
         return self._events()
 
     def receive_eof(self) -> list[ClientEvent]:
-        """The connection closed: ConnectionLost, unless the end was told before."""
+        """Takes note that the connection has closed, and returns ConnectionLost unless it had ended before."""
         if self.state is ClientState.ENDED:
             return []
         self.state = ClientState.ENDED
@@ -134,21 +139,33 @@ class _RankConnection(ABC):
         """Answer the nonce; `offer` is what CHALLENGE holds beside it."""
 
     def _handle(self, kind: FrameType, body: bytes) -> Iterator[ClientEvent]:
-        """What a frame means; here the last words, which are the same for all."""
-        farewell = decode_farewell(kind, body)
+        """What a frame means; here the final frames, which are the same for all."""
+        final = decode_final(kind, body)
         self.state = ClientState.ENDED
-        yield farewell
+        yield final
 
-    def _ask(self, kind: FrameType, label: bytes, key: bytes | None, nonce: bytes, claim: bytes) -> None:
-        proof = proof_of(key, label, nonce, claim) if key else b""
-        self._out += encode_frame(kind, bytes((len(proof),)) + proof + claim)
+    def _ask(self, kind: FrameType, label: bytes, key: bytes | None, nonce: bytes, request: bytes) -> None:
+        proof = proof_of(key, label, nonce, request) if key else b""
+        self._out += encode_frame(kind, bytes((len(proof),)) + proof + request)
 
 
 class ClientConnection(_RankConnection):
-    """A rank's connection as a member of its group.
+    """Speaks for a rank that joins a group and stays in it.
 
-    `peers` is the table so far, by rank, without this rank; with STAR it holds the root only (at the root, all).
-    `probe_from` is the local endpoint of the connection, for a rank that wants to know its NAT: see ProbeOffered.
+    Args:
+        join: What the rank says of itself.
+        key: The deployment's key; None where joins are not authenticated.
+        probe_from: The local endpoint of the TCP connection, for a rank that wants to know its NAT (see ProbeOffered).
+            Without it no probe is offered.
+
+    Attributes:
+        join: As given.
+        peers: The peers so far, by rank, without this rank. With Topology.STAR that is the root only.
+        complete: Whether every rank of the world has joined.
+        state: How far the connection has come.
+
+    Raises:
+        LocalProtocolError: A local endpoint has no IPv4 or IPv6 address, or a port above 65,535.
     """
 
     _accepts = _JOIN_ACCEPTS
@@ -160,24 +177,39 @@ class ClientConnection(_RankConnection):
         self.complete = False
         self._key = key
         self._nonce = b""
-        self._identity = encode_join(join)
+        self._request = encode_join(join)
         self._probe_from = probe_from
 
     def proceed(self) -> None:
-        """Ask to join, after a ProbeOffered."""
+        """Asks to join, after a ProbeOffered.
+
+        Raises:
+            LocalProtocolError: No probe was offered.
+        """
         if self.state is not ClientState.PROBING:
             raise LocalProtocolError(f"proceed in state {self.state.name}: no probe was offered")
         self.state = ClientState.ASKING
-        self._ask(FrameType.JOIN, JOIN_LABEL, self._key, self._nonce, self._identity)
+        self._ask(FrameType.JOIN, JOIN_LABEL, self._key, self._nonce, self._request)
 
     def leave(self) -> None:
-        """Say goodbye: peers are told at once. Send, then close. Only a member can; before that just close."""
+        """Leaves the group, of which the peers learn at once. Send what there is to send, then close.
+
+        Raises:
+            LocalProtocolError: The rank is no member. Before it is one, closing the connection suffices.
+        """
         self._require_member("leave")
         self._out += encode_frame(FrameType.LEAVE)
         self.state = ClientState.ENDED
 
     def ping(self, token: bytes = b"") -> None:
-        """Ask for a Pong with the same token of at most 16 bytes."""
+        """Asks the server for a Pong.
+
+        Args:
+            token: Bytes that the Pong will hold, 16 at most.
+
+        Raises:
+            LocalProtocolError: The rank is no member, or the token is longer.
+        """
         self._require_member("ping")
         if len(token) > MAX_TOKEN:
             raise LocalProtocolError(f"a ping token of {len(token)} bytes; at most {MAX_TOKEN} are allowed")
@@ -236,7 +268,14 @@ class ClientConnection(_RankConnection):
 
 
 class RelayConnection(_RankConnection):
-    """A rank's relayed connection to a peer, until it is spliced: then the socket belongs to the two ranks."""
+    """Speaks for a rank that asks for a relayed connection to a peer.
+
+    The event Spliced ends it. From then on the socket carries the bytes of the two ranks.
+
+    Args:
+        relay: Who wants to reach whom.
+        key: The deployment's key; None where requests are not authenticated.
+    """
 
     _accepts = _RELAY_ACCEPTS
 
@@ -244,10 +283,10 @@ class RelayConnection(_RankConnection):
         super().__init__()
         self.relay = relay
         self._key = key
-        self._claim = encode_relay(relay)
+        self._request = encode_relay(relay)
 
     def _challenged(self, nonce: bytes, offer: bytes) -> Iterable[ClientEvent]:
-        self._ask(FrameType.RELAY, RELAY_LABEL, self._key, nonce, self._claim)
+        self._ask(FrameType.RELAY, RELAY_LABEL, self._key, nonce, self._request)
         return ()
 
     def _handle(self, kind: FrameType, body: bytes) -> Iterator[ClientEvent]:
@@ -259,15 +298,18 @@ class RelayConnection(_RankConnection):
 
 
 class ProbeConnection(_RankConnection):
-    """A rank's probe of its NAT, for the connection that got `nonce`."""
+    """Speaks for a rank that shows the server from which endpoint a second connection comes.
+
+    Args:
+        nonce: That of the ProbeOffered, 16 bytes.
+    """
 
     _accepts = _PROBE_ACCEPTS
 
     def __init__(self, nonce: bytes) -> None:
         super().__init__()
-        self._out += encode_frame(
-            FrameType.PROBE, nonce
-        )  # at once: it proves nothing that an own nonce would be needed for
+        # It does not wait for the challenge, since it proves nothing for which it would need a nonce of its own.
+        self._out += encode_frame(FrameType.PROBE, nonce)
 
     def _challenged(self, nonce: bytes, offer: bytes) -> Iterable[ClientEvent]:
         return ()

@@ -1,6 +1,8 @@
-"""The bytes of the protocol: frames, what is in them, and the frame reader that both sides share.
+"""The bytes of the protocol: how frames and their bodies are written and read.
 
-Every encoder makes whole frames, so that what it returns can be sent to any number of members as it is.
+What the package exports as `encode_...` returns whole frames, which can be sent to any number of members as they are.
+Only `encode_row` returns a part of one. A `decode_` function raises RemoteProtocolError, ValueError or struct.error
+where a body is malformed, and the connections make RemoteProtocolErrors of all three.
 """
 
 import hmac
@@ -33,6 +35,8 @@ from rendezvous_server.protocol.messages import (
 
 
 class FrameType(IntEnum):
+    """The first byte of a frame."""
+
     JOIN = 0x10
     LEAVE = 0x11
     PING = 0x20
@@ -66,16 +70,31 @@ _ADDRESS_SIZE = {4: 4, 6: 16}
 
 
 def key_from_text(text: str) -> bytes | None:
-    """The join key that RENDEZVOUS_KEY or a key file holds; None if it holds nothing but white space."""
+    """Reads the key that RENDEZVOUS_KEY or a key file holds.
+
+    Args:
+        text: The variable's value or the file's content. White space around the key does not count.
+
+    Returns:
+        The key in UTF-8, or None if there is nothing but white space.
+    """
     return text.strip().encode() or None
 
 
-def proof_of(key: bytes, label: bytes, nonce: bytes, claim: bytes) -> bytes:
-    return hmac.digest(key, label + nonce + claim, "sha256")
+def proof_of(key: bytes, label: bytes, nonce: bytes, request: bytes) -> bytes:
+    """HMAC-SHA256 of a request, 32 bytes; `label` says what the request is for."""
+    return hmac.digest(key, label + nonce + request, "sha256")
 
 
 def pairing_address(endpoint: Endpoint) -> bytes:
-    """The 8 bytes of the pairing dialect. LocalProtocolError for an IPv6 endpoint, which they cannot hold."""
+    """Encodes an endpoint for the pairing dialect.
+
+    Returns:
+        8 bytes in network byte order: IPv4 address (4), port (2), padding (2).
+
+    Raises:
+        LocalProtocolError: The endpoint has an IPv6 address, which does not fit, or no address at all.
+    """
     packed = _pack_host(endpoint.host)
     if len(packed) != 4:
         raise LocalProtocolError(f"the pairing dialect has no room for the IPv6 address {endpoint.host}")
@@ -83,12 +102,24 @@ def pairing_address(endpoint: Endpoint) -> bytes:
 
 
 def encode_row(join: Join, observed: Endpoint) -> bytes:
-    """What others are told of a rank: encoded once, and shared by everything that announces it."""
+    """Encodes how a rank is announced to its peers. A row is encoded once, and `encode_peers` puts it into frames.
+
+    Args:
+        join: What the rank said of itself.
+        observed: Its endpoint as the server sees it.
+
+    Returns:
+        The row: rank, attempt, observed endpoint, local endpoints.
+
+    Raises:
+        LocalProtocolError: An endpoint has no IPv4 or IPv6 address, or a port above 65,535.
+    """
     endpoints = (observed, *join.local)
     return _ROW.pack(join.rank, join.attempt, len(endpoints)) + b"".join(map(pack_endpoint, endpoints))
 
 
 def encode_challenge(version: int, nonce: bytes, probe_port: int, observed: Endpoint) -> bytes:
+    """A CHALLENGE frame; `probe_port` 0 stands for none."""
     body = _CHALLENGE.pack(version, nonce) + _PORT.pack(probe_port) + pack_endpoint(observed)
     return encode_frame(FrameType.CHALLENGE, body)
 
@@ -108,6 +139,17 @@ def decode_probe_offer(offer: bytes) -> tuple[int, Endpoint]:
 def encode_joined(
     observed: Endpoint, expires_in_s: float, ping_interval_s: float, probed: Endpoint | None = None
 ) -> bytes:
+    """Encodes the JOINED frame, which tells a rank that it is a member.
+
+    Args:
+        observed: The rank's endpoint as the server sees it.
+        expires_in_s: Seconds until its group ends if it stays incomplete; 0 if it is complete.
+        ping_interval_s: Seconds between two pings.
+        probed: The rank's endpoint as its NAT probe showed it, if there was one.
+
+    Raises:
+        LocalProtocolError: An endpoint has no IPv4 or IPv6 address, or a port above 65,535.
+    """
     times = _TIMES.pack(round(expires_in_s * 1000), round(ping_interval_s * 1000))
     return encode_frame(FrameType.JOINED, pack_endpoint(observed) + times + (pack_endpoint(probed) if probed else b""))
 
@@ -121,12 +163,12 @@ def decode_joined(body: bytes) -> Joined:
 
 
 def encode_peers(rows: Iterable[bytes]) -> bytes:
-    """PEERS frames with these rows: as few as their bodies allow."""
+    """Encodes rows of `encode_row` as PEERS frames, as few as their length allows; no rows are no bytes."""
     return b"".join(encode_frame(FrameType.PEERS, body) for body in _bodies(rows))
 
 
 def encode_left(ranks: Iterable[tuple[int, int]]) -> bytes:
-    """LEFT frames for pairs of rank and attempt."""
+    """Encodes pairs of rank and attempt that have left as LEFT frames; no pairs are no bytes."""
     return b"".join(encode_frame(FrameType.LEFT, body) for body in _bodies(_LEFT.pack(*pair) for pair in ranks))
 
 
@@ -136,19 +178,23 @@ def decode_left(body: bytes) -> Iterator[tuple[int, int]]:
 
 
 def encode_rejected(code: RejectCode, reason: str) -> bytes:
+    """Encodes the REJECTED frame. A reason is cut to 1,000 bytes of UTF-8, here and below."""
     return encode_frame(FrameType.REJECTED, bytes((code,)) + _pack_text(reason))
 
 
 def encode_expired(missing: Sequence[int], reason: str) -> bytes:
+    """Encodes the EXPIRED frame, with the ranks that did not come."""
     count = len(missing)
     return encode_frame(FrameType.EXPIRED, struct.pack(f"!H{count}H", count, *missing) + _pack_text(reason))
 
 
 def encode_replaced(attempt: int, reason: str) -> bytes:
+    """Encodes the REPLACED frame, with the attempt that takes the place of the receiver."""
     return encode_frame(FrameType.REPLACED, struct.pack("!H", attempt) + _pack_text(reason))
 
 
 def encode_closing(reason: str) -> bytes:
+    """Encodes the CLOSING frame, which says that the server shuts down."""
     return encode_frame(FrameType.CLOSING, _pack_text(reason))
 
 
@@ -157,7 +203,7 @@ def encode_frame(kind: FrameType, body: bytes = b"") -> bytes:
 
 
 COMPLETE_FRAME = encode_frame(FrameType.COMPLETE)
-PING_FRAME = encode_frame(FrameType.PING)
+PING_FRAME = encode_frame(FrameType.PING)  # without a token, which the server has no use for
 
 
 def _bodies(parts: Iterable[bytes]) -> Iterator[bytes]:
@@ -175,6 +221,7 @@ def _bodies(parts: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def encode_join(join: Join) -> bytes:
+    """What JOIN holds behind the proof."""
     run_id = join.run_id.encode()
     fixed = _IDENTITY.pack(join.topology, join.rank, join.world_size, join.attempt, len(run_id))
     return fixed + run_id + bytes((len(join.local),)) + b"".join(map(pack_endpoint, join.local))
@@ -192,6 +239,7 @@ def decode_join(body: bytes) -> Join:
 
 
 def encode_relay(relay: Relay) -> bytes:
+    """What RELAY holds behind the proof."""
     run_id = relay.run_id.encode()
     return _RELAY.pack(relay.rank, relay.attempt, relay.peer, relay.peer_attempt, len(run_id)) + run_id
 
@@ -266,11 +314,8 @@ def decode_text(body: bytes) -> str:
     return body.decode(errors="replace")
 
 
-# The frame reader that both sides share.
-
-
 class FrameBuffer:
-    """Cuts a byte stream into (type, body). Refuses a body above `limit` before it comes."""
+    """Cuts a byte stream into frames, for both sides. Refuses a body above `limit` bytes before it comes."""
 
     __slots__ = ("_buffer", "_limit")
 
@@ -285,12 +330,13 @@ class FrameBuffer:
         self._buffer += data
 
     def take(self) -> bytes:
-        """All bytes that are no complete frame yet."""
+        """All bytes that have not been cut into frames, which leave the buffer."""
         data = bytes(self._buffer)
         self._buffer.clear()
         return data
 
     def next(self) -> tuple[FrameType, bytes] | None:
+        """The next frame's type and body; None until it is complete."""
         buffer = self._buffer
         if len(buffer) < _HEADER.size:
             return None
@@ -308,7 +354,8 @@ class FrameBuffer:
             raise RemoteProtocolError(f"unknown frame type 0x{kind:02x}") from None
 
 
-def decode_farewell(kind: FrameType, body: bytes) -> Rejected | Expired | Replaced | ServerClosing:
+def decode_final(kind: FrameType, body: bytes) -> Rejected | Expired | Replaced | ServerClosing:
+    """What a frame says after which the server sends nothing more."""
     if kind is FrameType.REJECTED:
         (code,) = struct.unpack_from("!B", body)
         return Rejected(RejectCode(code), decode_text(body[1:]))

@@ -1,7 +1,7 @@
 """What ranks and server tell each other, as values: no bytes, no I/O, standard library only.
 
-Limits and names of the protocol stand at the top, then what a rank says of itself, then the events that either side's
-connection gives out. codec.py has the bytes of all this.
+The protocol's constants come first, then the requests of a rank, then the events that a connection of either side
+yields. codec.py holds the bytes of all of them.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,7 @@ NONCE_SIZE = 16  # bytes: two servers never make the same one by chance
 JOIN_LABEL = b"rendezvous join 1\0"  # a proof for one purpose is worth nothing for another
 RELAY_LABEL = b"rendezvous relay 1\0"
 MAX_PAIRING_NAME = 100  # bytes: the buffer that existing servers read into
-MAX_RUN_ID = (
-    200  # bytes: an execution name of Step Functions has at most 80 characters, an ARN's last part not much more
-)
+MAX_RUN_ID = 200  # bytes: an execution name of Step Functions has 80 characters at most, an ARN's last part few more
 MAX_WORLD_SIZE = 10_000  # what a Distributed Map runs at a time
 MAX_ATTEMPT = 65_535  # what two bytes hold; retries are counted in ones
 MAX_LOCAL_ENDPOINTS = 8  # interfaces worth trying; a host has one or two, IPv4 and IPv6
@@ -31,23 +29,27 @@ MAX_CLIENT_FRAME = 512  # bytes of a body from a rank: the longest JOIN has 33 +
 
 
 class ProtocolError(Exception):
-    pass
+    """Says that a step or some bytes do not fit the protocol. Its two subclasses say on whose side the fault is."""
 
 
 class LocalProtocolError(ProtocolError):
-    """The caller asked for a step that the protocol does not know here, or for a value that it cannot carry."""
+    """Says that the caller made a step that this state does not allow, or gave a value that no frame can carry."""
 
 
 class RemoteProtocolError(ProtocolError):
-    """The other side sent bytes that mean nothing here. The connection is of no use any more."""
+    """Says that the other side sent bytes that mean nothing in this state. The connection must be closed."""
 
 
 class Topology(IntEnum):
-    FULL = 0  # told of every peer
-    STAR = 1  # told of the root only; the root itself is told of every peer
+    """Says which peers a rank wants to learn of."""
+
+    FULL = 0  # all of them
+    STAR = 1  # the root only; the root itself learns of all
 
 
 class RejectCode(IntEnum):
+    """Says why the server refuses a request."""
+
     MALFORMED = 1  # bytes that mean nothing
     VERSION = 2  # no version in common
     BAD_PROOF = 3  # the key is missing or another one
@@ -55,24 +57,32 @@ class RejectCode(IntEnum):
     DUPLICATE_RANK = 5  # this rank is connected, with the same or a newer attempt
     STALE_ATTEMPT = 6  # a newer attempt of this rank has been here
     LIMIT = 7  # the server is full, or this address joins too often: later it may work
-    TIMEOUT = 8  # silent or unanswering for too long
+    TIMEOUT = 8  # no request, or no answer to pings, for too long
     UNKNOWN = 9  # a relay for a rank that is not in the group (any more), or a probe for no connection
 
     @property
     def transient(self) -> bool:
-        """Whether the same join may be accepted later."""
+        """Says whether the same request may be accepted later."""
         return self in (RejectCode.LIMIT, RejectCode.TIMEOUT)
 
 
 class Endpoint(NamedTuple):
-    """An address in text (IPv4 or IPv6, never a name) and a port."""
+    """Names one end of a TCP connection."""
 
-    host: str
-    port: int
+    host: str  # An IPv4 or IPv6 address as text, never a name
+    port: int  # 0 to 65,535
 
     @classmethod
     def from_sockaddr(cls, address: Sequence[object]) -> "Endpoint":
-        """The endpoint that `getpeername` and its like give: without scope, and IPv4 where IPv6 only wraps it."""
+        """Makes an endpoint of what `getpeername` and its like return.
+
+        Args:
+            address: Host and port first, as for AF_INET and AF_INET6. An IPv6 scope is left out, and an IPv4 address
+                that is mapped into IPv6 becomes plain IPv4.
+
+        Raises:
+            ValueError: The host has a colon and is no IPv6 address.
+        """
         host, port = str(address[0]), address[1]
         assert isinstance(port, int)
         return cls(plain_host(host), port) if ":" in host else cls(host, port)
@@ -80,22 +90,28 @@ class Endpoint(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    rank: int
-    attempt: int
-    observed: Endpoint  # as the server sees it
-    local: tuple[Endpoint, ...] = ()  # as the rank announced
+    """Describes another rank of the group, as the server has announced it."""
+
+    rank: int  # its number in the group, from 0
+    attempt: int  # how often this rank was started before, from 0
+    observed: Endpoint  # its endpoint as the server sees it
+    local: tuple[Endpoint, ...] = ()  # its endpoints as the rank itself announced them
 
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """What a rank says of itself."""
+    """Asks for a place in a group: a rank describes itself and its run.
 
-    run_id: str
-    rank: int
-    world_size: int
-    attempt: int = 0
-    local: tuple[Endpoint, ...] = ()
-    topology: Topology = Topology.FULL
+    Raises:
+        LocalProtocolError: A field is out of its range.
+    """
+
+    run_id: str  # names the group, 1 to 200 bytes of UTF-8. All ranks of a run give the same.
+    rank: int  # the number of this rank in the group, 0 to `world_size` - 1
+    world_size: int  # how many ranks the group has, 1 to 10,000
+    attempt: int = 0  # how often this rank was started before, 0 to 65,535. A newer attempt replaces an older one.
+    local: tuple[Endpoint, ...] = ()  # endpoints of this host on which peers may try to connect, 8 at most
+    topology: Topology = Topology.FULL  # which peers this rank wants to learn of
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.run_id.encode()) <= MAX_RUN_ID:
@@ -111,19 +127,23 @@ class Join:
 
     @property
     def wants_all(self) -> bool:
-        """Whether this rank is told of every peer, or of the root only."""
+        """Says whether this rank learns of every peer (True) or of the root only (False)."""
         return self.topology is Topology.FULL or self.rank == ROOT
 
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """A rank's wish for a relayed connection to a peer; the peer's wish names the same two the other way round."""
+    """Asks for a relayed connection to a peer. The peer asks too, with the two ranks the other way round.
 
-    run_id: str
-    rank: int
-    attempt: int
-    peer: int
-    peer_attempt: int
+    Raises:
+        LocalProtocolError: A field is out of its range, or both ranks are the same.
+    """
+
+    run_id: str  # names the group of both ranks, 1 to 200 bytes of UTF-8
+    rank: int  # the rank that asks, 0 to 9,999
+    attempt: int  # its attempt, 0 to 65,535
+    peer: int  # the rank that it wants to reach, 0 to 9,999
+    peer_attempt: int  # the attempt of that rank, 0 to 65,535
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.run_id.encode()) <= MAX_RUN_ID:
@@ -136,113 +156,128 @@ class Relay:
 
     @property
     def token(self) -> tuple[str, frozenset[tuple[int, int]]]:
-        """The same for both sides, and for no other pair."""
+        """Identifies the pair: equal for the requests of both sides, different for any other pair."""
         return self.run_id, frozenset(((self.rank, self.attempt), (self.peer, self.peer_attempt)))
 
 
-# Events of the rank's side.
+# Events of the rank's side. Those that say "the end" are the last of their connection.
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """The server knows this rank. `observed` is the rank's endpoint as the server sees it."""
+    """Tells a rank that it is a member of its group.
+
+    Attributes:
+        observed: The rank's endpoint as the server sees it.
+        expires_in_s: Seconds until the group ends if it stays incomplete; 0 if it is complete.
+        ping_interval_s: Seconds between two frames of the server at most. A server that is silent for several
+            intervals is gone.
+        probed: The rank's endpoint as its NAT probe showed it; None without a probe.
+    """
 
     observed: Endpoint
-    expires_in_s: float  # an incomplete group ends after that; 0 if the group is complete
-    ping_interval_s: float  # the server speaks at least that often; silence of several intervals means that it is gone
-    probed: Endpoint | None = None  # this rank's endpoint as its probe showed it; None without a probe
+    expires_in_s: float
+    ping_interval_s: float
+    probed: Endpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeOffered:
-    """There is a NAT before this rank. A ProbeConnection with this nonce, from the same local port to this port of the
-    server, shows what kind; `proceed` then asks to join, with or without it."""
+    """Tells a rank that there is a NAT before it and that a ProbeConnection would show of which kind.
 
-    port: int
-    nonce: bytes
+    The probe goes from the local port of this connection to `port` of the server. `ClientConnection.proceed` then asks
+    to join, whether the probe was made or not.
+    """
+
+    port: int  # the server's probe port
+    nonce: bytes  # what the ProbeConnection must be made with, 16 bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """The end of a probe: the server has seen it come from `observed`."""
+    """Ends a probe: the server saw it come from `observed`."""
 
     observed: Endpoint
 
 
 @dataclass(frozen=True, slots=True)
 class Spliced:
-    """The end of this protocol: all further bytes are the peer's. `payload` are those that have come already."""
+    """Ends this protocol on a relayed connection: all further bytes are the peer's."""
 
-    payload: bytes
+    payload: bytes  # the peer's bytes that have arrived already
 
 
 @dataclass(frozen=True, slots=True)
 class PeerJoined:
+    """Announces a peer that was not there before."""
+
     peer: Peer
 
 
 @dataclass(frozen=True, slots=True)
 class PeerReplaced:
-    """A newer attempt (or a new connection of the same one) stands where `former` stood."""
+    """Announces that a newer attempt, or a new connection of the same attempt, takes the place of a peer."""
 
-    former: Peer
-    peer: Peer
+    former: Peer  # the peer as it was announced before
+    peer: Peer  # the peer as it is now
 
 
 @dataclass(frozen=True, slots=True)
 class PeerLeft:
-    """The peer said goodbye or its connection dropped."""
+    """Announces that a peer has left the group or that its connection to the server has dropped."""
 
     peer: Peer
 
 
 @dataclass(frozen=True, slots=True)
 class GroupComplete:
-    """Every rank of the world has joined; told to every topology, and after all rows this rank is told of."""
+    """Announces that every rank of the world has joined. It follows all rows that this rank is sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The end: the server refuses this rank."""
+    """The end: tells that the server refuses this rank."""
 
-    code: RejectCode
-    reason: str
+    code: RejectCode  # why, for a program
+    reason: str  # why, for a person
 
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """The end: the group was not complete in time."""
+    """The end: tells that the group was not complete in time, or that the other end of a relay did not come."""
 
-    missing: tuple[int, ...]
-    reason: str
+    missing: tuple[int, ...]  # the ranks that did not come
+    reason: str  # the same for a person
 
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """The end: a newer attempt of this very rank has joined."""
+    """The end: tells that a newer attempt of this very rank has joined."""
 
-    attempt: int
-    reason: str
+    attempt: int  # the newer attempt
+    reason: str  # the same for a person
 
 
 @dataclass(frozen=True, slots=True)
 class ServerClosing:
-    """The end: the server shuts down. What was learnt of the peers stays true."""
+    """The end: tells that the server shuts down. What it announced of the peers stays true."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLost:
-    """The end: the connection closed without a word."""
+    """The end: tells that the connection closed without a final frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    token: bytes
+    """Answers a ping of this rank."""
+
+    token: bytes  # the bytes that the ping held, 16 at most
 
 
-ClientEvent = (
+ClientEvent = (  # what a connection of the rank's side yields
     ProbeOffered
     | Probed
     | Spliced
@@ -264,59 +299,68 @@ ClientEvent = (
 
 @dataclass(frozen=True, slots=True)
 class PairingRequested:
-    """The name given so far. A part that comes later gives the event again with the longer name."""
+    """Tells that a client of the pairing dialect gave a name.
 
-    name: bytes
+    A name may arrive in parts. Each part yields this event again with the longer name.
+    """
+
+    name: bytes  # the name so far, 1 to 100 bytes
 
 
 @dataclass(frozen=True, slots=True)
 class JoinRequested:
-    """A join whose proof holds, or needs none. Answer with `accept` or `reject`."""
+    """Tells that a client asks to join with a valid proof, or without one where none is needed.
+
+    The answer is `ServerConnection.accept` or `reject`.
+    """
 
     join: Join
 
 
 @dataclass(frozen=True, slots=True)
 class HelloReceived:
-    """A client of the group dialect has got this nonce."""
+    """Tells that a client speaks the group dialect and is sent this nonce."""
 
-    nonce: bytes
+    nonce: bytes  # 16 random bytes
 
 
 @dataclass(frozen=True, slots=True)
 class RelayRequested:
-    """A relay whose proof holds, or needs none. Answer with `splice` or `reject`, now or later."""
+    """Tells that a client asks for a relay with a valid proof, or without one where none is needed.
+
+    The answer is `ServerConnection.splice` or `reject`, at once or later.
+    """
 
     relay: Relay
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeReceived:
-    """A probe for the connection that got this nonce. Answer with `confirm` or `reject`."""
+    """Tells that a NAT probe came. The answer is `ServerConnection.confirm` or `reject`."""
 
-    nonce: bytes
+    nonce: bytes  # the nonce of the connection that the probe belongs to
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A join or relay that cannot be, whoever asks. Answer with `reject`."""
+    """Tells that a client's request must be refused, whoever sends it. The answer is `ServerConnection.reject`."""
 
-    code: RejectCode
-    reason: str
+    code: RejectCode  # why, for a program
+    reason: str  # why, for a person
 
 
 @dataclass(frozen=True, slots=True)
 class LeaveReceived:
-    pass
+    """Tells that a member leaves its group."""
 
 
-ServerEvent = (
+ServerEvent = (  # what the server's side yields
     PairingRequested | HelloReceived | JoinRequested | RelayRequested | ProbeReceived | Refused | LeaveReceived
 )
 
 
 def plain_host(host: str) -> str:
-    """Without a scope (another host cannot use it), and as IPv4 where it is IPv4 inside IPv6."""
+    """`host` without a scope, which another host cannot use, and as IPv4 where it is IPv4 mapped into IPv6."""
     plain = host.partition("%")[0]
     address = ip_address(plain)
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None

@@ -1,4 +1,4 @@
-"""The server's side of the protocol: one connection, of either dialect."""
+"""The server's side of the protocol: one connection, whichever dialect its client speaks."""
 
 import hmac
 import struct
@@ -43,17 +43,19 @@ from rendezvous_server.protocol.messages import (
     ServerEvent,
 )
 
-Claim = TypeVar("Claim", Join, Relay)  # what a proof is for
+RequestT = TypeVar("RequestT", Join, Relay)
 
 
 class ServerState(Enum):
+    """Says how far a connection of the server's side has come."""
+
     NEW = auto()  # nothing but perhaps a part of HELLO has come
     PAIRING = auto()  # speaks the pairing dialect
-    CHALLENGED = auto()  # has its nonce, owes a request
-    DECIDING = auto()  # has asked for something; `accept`, `confirm` or `reject` follows
-    MEMBER = auto()
+    CHALLENGED = auto()  # has its nonce and must send a request
+    DECIDING = auto()  # has asked to join or sent a probe; `accept`, `confirm` or `reject` follows
+    MEMBER = auto()  # has been accepted into its group
     RELAYING = auto()  # has asked for a relay; `splice` or `reject` follows
-    ENDED = auto()  # a relay: by being spliced
+    ENDED = auto()  # by a final frame, by LEAVE or by an error; a relay: by being spliced
 
 
 _SERVER_ACCEPTS: dict[ServerState, frozenset[FrameType]] = {
@@ -67,11 +69,17 @@ _FOREIGN = {0x0D: "a PROXY protocol header, which this server is not set to expe
 
 
 class ServerConnection:
-    """The server's end of one connection, of either dialect.
+    """Speaks for the server on one connection, whichever dialect its client speaks.
 
-    `make_nonce` gives NONCE_SIZE fresh random bytes; it is called for the group dialect only. `observed` is where the
-    client comes from, `probe_port` what it is told of, 0 for none.
-    After a RemoteProtocolError `data_to_send` may hold a last word for the client.
+    Args:
+        key: The deployment's key; None if requests are accepted without proof.
+        make_nonce: Returns 16 fresh random bytes. It is called for the group dialect only.
+        observed: The client's endpoint as the server sees it.
+        probe_port: The server's port for NAT probes; 0 if it has none.
+
+    Attributes:
+        state: How far the connection has come.
+        dialect: "pairing", "group", "relay" or "probe"; None until the client has shown which.
     """
 
     __slots__ = (
@@ -91,7 +99,7 @@ class ServerConnection:
         self, key: bytes | None, make_nonce: Callable[[], bytes], observed: Endpoint, probe_port: int = 0
     ) -> None:
         self.state = ServerState.NEW
-        self.dialect: str | None = None  # "pairing", "group", "relay" or "probe", once the client has shown which
+        self.dialect: str | None = None
         self._key = key
         self._make_nonce = make_nonce
         self._nonce = b""
@@ -103,11 +111,11 @@ class ServerConnection:
 
     @property
     def is_framed(self) -> bool:
-        """Whether frames mean something to the client: any dialect but pairing."""
+        """Says whether the client understands frames, as it does in any dialect but pairing."""
         return self._frames is not None
 
     def data_to_send(self) -> bytes:
-        """What must go out now; empty if nothing. Taken once."""
+        """Returns the bytes that must go out now, each of them once; empty if there are none."""
         if not self._out:
             return b""
         data = bytes(self._out)
@@ -115,7 +123,12 @@ class ServerConnection:
         return data
 
     def receive_data(self, data: bytes) -> Iterator[ServerEvent]:
-        """The events that `data` completes; none after the end. RemoteProtocolError where the client talks nonsense."""
+        """Takes bytes of the client and yields the events that they complete; none after the end.
+
+        Raises:
+            RemoteProtocolError: The bytes mean nothing in this state. Events before the error have been yielded, and
+                `data_to_send` holds a REJECTED frame if the client understands one.
+        """
         if self._frames is not None:
             self._frames.feed(data)
             return self._framed_events(self._frames)
@@ -123,25 +136,47 @@ class ServerConnection:
         return self._first_events()
 
     def accept(self, expires_in_s: float, ping_interval_s: float, probed: Endpoint | None = None) -> None:
-        """Answer a JoinRequested."""
+        """Answers a JoinRequested: the rank is a member.
+
+        Args:
+            expires_in_s: Seconds until its group ends if it stays incomplete; 0 if it is complete.
+            ping_interval_s: Seconds between two pings.
+            probed: The rank's endpoint as its NAT probe showed it, if there was one.
+
+        Raises:
+            LocalProtocolError: There is no request to answer.
+        """
         self._require(ServerState.DECIDING, "accept")
         self._out += encode_joined(self._observed, expires_in_s, ping_interval_s, probed)
         self.state = ServerState.MEMBER
 
     def confirm(self) -> None:
-        """Answer a ProbeReceived."""
+        """Answers a ProbeReceived with the endpoint that the probe came from.
+
+        Raises:
+            LocalProtocolError: There is no probe to answer.
+        """
         self._require(ServerState.DECIDING, "confirm")
         self._out += encode_frame(FrameType.PROBED, pack_endpoint(self._observed))
         self.state = ServerState.ENDED
 
     def splice(self) -> None:
-        """Answer a RelayRequested: send what there is to send, and all further bytes are the peer's."""
+        """Answers a RelayRequested. Once the answer is sent, all further bytes are the peer's.
+
+        Raises:
+            LocalProtocolError: There is no request to answer.
+        """
         self._require(ServerState.RELAYING, "splice")
         self._out += encode_frame(FrameType.SPLICED)
         self.state = ServerState.ENDED
 
     def reject(self, code: RejectCode, reason: str) -> None:
-        """The last word to a client that knows frames; to another there is nothing to say."""
+        """Ends the connection, with a REJECTED frame if the client understands frames.
+
+        Args:
+            code: Why, for a program.
+            reason: Why, for a person; cut to 1,000 bytes of UTF-8.
+        """
         if self.is_framed and self.state is not ServerState.ENDED:
             self._out += encode_rejected(code, reason)
         self.state = ServerState.ENDED
@@ -224,26 +259,26 @@ class ServerConnection:
                 yield ProbeReceived(body[:NONCE_SIZE])
             case FrameType.JOIN:
                 self.state = ServerState.DECIDING
-                join, objection = self._claim(body, JOIN_LABEL, decode_join)
+                join, objection = self._request(body, JOIN_LABEL, decode_join)
                 yield Refused(*objection) if objection else JoinRequested(join)
             case _:
                 if self._frames:
                     raise RemoteProtocolError(_TOO_EARLY)
                 self.dialect, self.state = "relay", ServerState.RELAYING
-                relay, objection = self._claim(body, RELAY_LABEL, decode_relay)
+                relay, objection = self._request(body, RELAY_LABEL, decode_relay)
                 yield Refused(*objection) if objection else RelayRequested(relay)
 
-    def _claim(
-        self, body: bytes, label: bytes, decode: Callable[[bytes], Claim]
-    ) -> tuple[Claim, tuple[RejectCode, str] | None]:
+    def _request(
+        self, body: bytes, label: bytes, decode: Callable[[bytes], RequestT]
+    ) -> tuple[RequestT, tuple[RejectCode, str] | None]:
         """What a JOIN or RELAY asks for, and what is wrong with its proof."""
         try:
             (size,) = struct.unpack_from("!B", body)
-            proof, claim = body[1 : 1 + size], body[1 + size :]
-            asked = decode(claim)
+            proof, request = body[1 : 1 + size], body[1 + size :]
+            asked = decode(request)
         except (struct.error, ValueError, LocalProtocolError) as error:
             raise RemoteProtocolError(f"malformed request: {error}") from error
-        if self._key is None or hmac.compare_digest(proof, proof_of(self._key, label, self._nonce, claim)):
+        if self._key is None or hmac.compare_digest(proof, proof_of(self._key, label, self._nonce, request)):
             return asked, None
         wrong = "was made with another key" if proof else "is missing"
         reason = f"rank {asked.rank}: the proof {wrong}: set RENDEZVOUS_KEY to the server's key"

@@ -1,7 +1,8 @@
 """`python -m statemachine.local --port 4566 --workers 4`: AWS on this machine, for this project's functions.
 
-The first line on stdout is {"event": "listening", "port": ...}; GET /_local/health says {"ready": true} once every
-worker has asked for work. SIGTERM or SIGINT ends the workers and then the endpoint, with status 0.
+The first line on stdout is {"event": "listening", "port": ...}. GET /_local/health says {"ready": true} once every
+worker has asked for work. SIGTERM or SIGINT ends the workers and then the endpoint, with status 0. A wrong flag is
+status 2, an address that cannot be listened on is status 1, and either is one line on stderr.
 """
 
 import argparse
@@ -13,19 +14,32 @@ import sys
 from pathlib import Path
 
 from statemachine.local.endpoint import serve
-from statemachine.local.settings import FUNCTIONS, FunctionSettings, for_this_machine, read_functions, with_workers
+from statemachine.local.settings import (
+    FUNCTIONS,
+    LAST_PORT,
+    FunctionSettings,
+    for_this_machine,
+    read_functions,
+    with_workers,
+)
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Runs the endpoint until a signal ends it, and returns the status of the process."""
     parser = argparse.ArgumentParser(
         prog="python -m statemachine.local",
         description="Lambda, Step Functions, S3 and the rest of AWS that a run needs, on one port of this machine.",
         epilog="example: python -m statemachine.local --port 4566 --workers 4",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets containers reach it (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=4566, help="0 takes a free one (default: %(default)s)")
     parser.add_argument(
-        "--workers", type=int, default=4, help="rank workers; 0: all workers come from outside (default: %(default)s)"
+        "--host", type=_host, default="127.0.0.1", help="0.0.0.0 lets containers reach it (default: %(default)s)"
+    )
+    parser.add_argument("--port", type=_port, default=4566, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument(
+        "--workers",
+        type=_workers,
+        default=4,
+        help="rank workers; 0: all workers come from outside (default: %(default)s)",
     )
     parser.add_argument("--functions", type=Path, metavar="FILE", help="JSON that changes or adds functions")
     args = parser.parse_args(argv)
@@ -47,7 +61,28 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def _host(text: str) -> str:
+    try:
+        text.encode("idna")  # as the resolver will, where no error names the flag
+    except UnicodeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address or a host's name") from None
+    return text
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to {LAST_PORT}")
+    return int(text)
+
+
+def _workers(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of workers: 0 or more")
+    return int(text)
+
+
 async def until_signal(host: str, port: int, functions: dict[str, FunctionSettings]) -> None:
+    """Serves until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -55,6 +90,7 @@ async def until_signal(host: str, port: int, functions: dict[str, FunctionSettin
 
 
 def emit(event: dict[str, object]) -> None:
+    """Writes an event to stdout as a line of JSON."""
     try:
         print(json.dumps(event), flush=True)
     except BrokenPipeError:  # whoever read the log has gone; what the endpoint serves does not depend on it

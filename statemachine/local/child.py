@@ -16,11 +16,15 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def command(module: str, *arguments: str) -> list[str]:
-    """What the process that calls this starts. The kernel takes the end of the calling thread for the parent's."""
+    """Returns the command with which the calling process starts a child.
+
+    The kernel kills the child when the thread that started it ends, so that must be a thread that stays.
+    """
     return [sys.executable, "-I", "-S", os.path.abspath(__file__), str(os.getpid()), module, *arguments]
 
 
 def main(parent: int, module: str, *arguments: str) -> None:
+    """Ties this process to `parent`, and becomes the module."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it ended before the kernel was asked

@@ -1,4 +1,4 @@
-"""A function's queue among coroutines: callers await outcomes, workers await invocations, timeouts fire."""
+"""Brings a function's queue to coroutines: callers await outcomes, workers await invocations, and timeouts fire."""
 
 import asyncio
 import json
@@ -6,7 +6,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from statemachine.local.functions import (
+from statemachine.local.function_queue import (
     Assigned,
     Completed,
     Event,
@@ -20,16 +20,18 @@ from statemachine.local.outcomes import InvocationOutcome
 from statemachine.local.settings import FunctionSettings
 
 Emit = Callable[[dict[str, object]], None]  # writes one event to the endpoint's log
-# Seconds that an invocation may wait for a worker, beyond the timeout of the one that runs before it.
-PATIENCE_S = 60.0
+# Seconds for which an invocation may wait for a worker, beyond the timeout of the one that runs before it.
+MAX_WAIT_S = 60.0
 
 
 class Dispatcher:
+    """Passes one function's invocations to its workers, and their outcomes to the callers."""
+
     def __init__(self, name: str, settings: FunctionSettings, emit: Emit) -> None:
         self.name = name
         self.settings = settings
-        self.slots = [f"{name}/{index}" for index in range(settings.workers)]
-        self.queue = FunctionQueue(settings.timeout_s, settings.waiting_limit, kept=self.slots)
+        self.kept_workers = [f"{name}/{index}" for index in range(settings.workers)]
+        self.queue = FunctionQueue(settings.timeout_s, settings.waiting_limit, kept=self.kept_workers)
         self.kill: dict[str, Callable[[], None]] = {}  # how to end a worker that runs as a process of ours
         self._emit = emit
         self._callers: dict[str, asyncio.Future[InvocationOutcome]] = {}
@@ -38,9 +40,13 @@ class Dispatcher:
         self._timer: asyncio.TimerHandle | None = None
 
     async def invoke(self, request_id: str, payload: bytes) -> InvocationOutcome:
-        """The outcome of one invocation; TooManyRequestsError if no worker takes it, or none may wait for one."""
+        """Invokes the function, and returns the outcome.
+
+        Raises:
+            TooManyRequestsError: Too many invocations wait, or no worker became free in time.
+        """
         now = self._loop.time()
-        invocation = Invocation(request_id, payload, expires=now + self.settings.timeout_s + PATIENCE_S)
+        invocation = Invocation(request_id, payload, expires=now + self.settings.timeout_s + MAX_WAIT_S)
         caller = self._callers[request_id] = self._loop.create_future()
         try:
             self._carry_out(self.queue.submit(invocation, now))
@@ -50,7 +56,7 @@ class Dispatcher:
             self.queue.withdraw(request_id)
 
     async def next(self, worker: str) -> Invocation:
-        """What `worker` is to do next, however long that takes to come."""
+        """Waits for the next invocation for `worker`, without a limit."""
         poller = self._pollers[worker] = self._loop.create_future()
         try:
             self._carry_out(self.queue.poll(worker, self._loop.time()))
@@ -65,24 +71,30 @@ class Dispatcher:
                 del self._pollers[worker]
 
     def answer(self, request_id: str, outcome: InvocationOutcome) -> None:
+        """Takes a worker's answer. UnknownInvocationError if this invocation is not running."""
         self._carry_out(self.queue.answer(request_id, outcome, self._loop.time()))
 
     def lost(self, worker: str, returncode: int) -> None:
+        """Takes note that the process of a worker has ended."""
         self._carry_out(self.queue.lost(worker, returncode, self._loop.time()))
 
     def hung_up(self, worker: str) -> None:
+        """Takes note that the connection of a worker from outside has ended."""
         self._carry_out(self.queue.hung_up(worker, self._loop.time()))
 
     def start_failed(self, worker: str, outcome: InvocationOutcome) -> None:
+        """Takes note that a worker cannot load its handler."""
         self._carry_out(self.queue.start_failed(worker, outcome, self._loop.time()))
 
     def health(self) -> dict[str, object]:
+        """Returns what the health page says of this function."""
         queue = self.queue
         counts = {"idle": len(queue.idle), "running": len(queue.running), "waiting": len(queue.waiting)}
         broken = [json.loads(outcome.payload) for outcome in queue.broken.values()]
-        return {"ready": queue.ready, "workers": len(self.slots), **counts, "start_errors": broken}
+        return {"ready": queue.ready, "workers": len(self.kept_workers), **counts, "start_errors": broken}
 
     def close(self) -> None:
+        """Stops the timeouts."""
         if self._timer:
             self._timer.cancel()
 
@@ -122,4 +134,5 @@ class Dispatcher:
 
 
 def new_request_id() -> str:
+    """Makes the id of an invocation."""
     return str(uuid.uuid4())

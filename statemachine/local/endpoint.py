@@ -1,4 +1,4 @@
-"""The local AWS endpoint put together: Lambda's two APIs, the workers behind them, and moto for the rest."""
+"""Puts the local AWS endpoint together: Lambda's two APIs, the workers behind them, and moto for the rest."""
 
 import asyncio
 import socket
@@ -13,7 +13,7 @@ from statemachine.local.invoke_api import PATH as INVOKE_PATH
 from statemachine.local.invoke_api import InvokeApi
 from statemachine.local.moto_backend import Proxy, start_moto
 from statemachine.local.outcomes import PAYLOAD_LIMIT
-from statemachine.local.processes import Slot
+from statemachine.local.processes import WorkerSupervisor
 from statemachine.local.runtime_api import runtime_app
 from statemachine.local.serving import listen
 from statemachine.local.settings import FunctionSettings
@@ -29,7 +29,20 @@ async def serve(
     emit: Emit,
     stop: asyncio.Event,
 ) -> None:
-    """Until `stop` is set; then every worker is ended. OSError if a port is taken; a group of errors if moto fails."""
+    """Serves until `stop` is set, and then ends every worker.
+
+    Args:
+        host: The address of all ports.
+        port: That of the Invoke API and of moto; 0 takes a free one.
+        functions: What can be invoked.
+        environ: What workers inherit.
+        emit: Writes an event to the log.
+        stop: Ends the endpoint once it is set.
+
+    Raises:
+        OSError: An address cannot be listened on.
+        ExceptionGroup: moto cannot be started.
+    """
     async with AsyncExitStack() as stack:
         listener = socket.create_server((host, port))
         stack.callback(listener.close)
@@ -46,20 +59,22 @@ async def serve(
             stack.push_async_callback(invokes.close)
             await listen(stack, public_app(dispatchers, moto, invokes, proxy), listener)
             emit({"event": "listening", "port": port, "host": host, "runtime_apis": runtime_apis})
-            slots = [
-                Slot(dispatcher, worker, environ, f"http://127.0.0.1:{port}", emit)
+            supervisors = [
+                WorkerSupervisor(dispatcher, worker, environ, f"http://127.0.0.1:{port}", emit)
                 for dispatcher in dispatchers.values()
-                for worker in dispatcher.slots
+                for worker in dispatcher.kept_workers
             ]
-            keepers = [tasks.create_task(slot.run()) for slot in slots]
+            running = [tasks.create_task(supervisor.run()) for supervisor in supervisors]
             await stop.wait()
-            for keeper in keepers:
-                keeper.cancel()
+            for task in running:
+                task.cancel()
 
 
 def public_app(
     dispatchers: Mapping[str, Dispatcher], moto: asyncio.Task[URL], invokes: InvokeApi, proxy: Proxy
 ) -> web.Application:
+    """Makes the application of the public port."""
+
     async def health(request: web.Request) -> web.Response:
         ready = moto.done() and all(dispatcher.queue.ready for dispatcher in dispatchers.values())
         functions = {name: dispatcher.health() for name, dispatcher in dispatchers.items()}

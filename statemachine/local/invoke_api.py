@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from statemachine.local.dispatcher import Dispatcher, Emit, new_request_id
-from statemachine.local.functions import TooManyRequestsError
+from statemachine.local.function_queue import TooManyRequestsError
 from statemachine.local.outcomes import EVENT_PAYLOAD_LIMIT, PAYLOAD_LIMIT, InvocationOutcome
 from statemachine.local.settings import function_arn, function_name
 
@@ -15,12 +15,15 @@ PATH = "/2015-03-31/functions/{name}/invocations"
 
 
 class InvokeApi:
+    """Answers invocations, synchronous (RequestResponse) and asynchronous (Event) ones."""
+
     def __init__(self, dispatchers: Mapping[str, Dispatcher], emit: Emit) -> None:
         self._dispatchers = dispatchers
         self._emit = emit
-        self._unattended: set[asyncio.Task[None]] = set()  # asynchronous invocations, which nobody else refers to
+        self._unattended: set[asyncio.Task[None]] = set()  # asynchronous invocations, which nothing else refers to
 
     async def invoke(self, request: web.Request) -> web.Response:
+        """Handles POST /2015-03-31/functions/NAME/invocations."""
         request_id = new_request_id()
         name = function_name(request.match_info["name"])
         kind = request.headers.get("X-Amz-Invocation-Type", "RequestResponse")
@@ -52,7 +55,7 @@ class InvokeApi:
             return api_error(request_id, 429, "TooManyRequestsException", str(refusal))
 
     async def _unattended_invoke(self, dispatcher: Dispatcher, request_id: str, payload: bytes) -> None:
-        """Once, where Lambda would try a failed asynchronous invocation twice more; failures go to the log."""
+        """Invokes once, where Lambda would try a failed asynchronous invocation twice more. A failure is logged."""
         facts: dict[str, object] = {"event": "asynchronous_invocation", "function": dispatcher.name, "id": request_id}
         try:
             outcome = await dispatcher.invoke(request_id, payload)
@@ -62,12 +65,14 @@ class InvokeApi:
             self._emit(facts | {"failed": outcome.failed})
 
     async def close(self) -> None:
+        """Cancels the asynchronous invocations."""
         for task in self._unattended:
             task.cancel()
         await asyncio.gather(*self._unattended, return_exceptions=True)
 
 
 def outcome_response(request_id: str, outcome: InvocationOutcome) -> web.Response:
+    """Makes the response to an invocation that has ended."""
     headers = {"x-amzn-RequestId": request_id, "X-Amz-Executed-Version": "$LATEST"}
     if outcome.failed:
         headers["X-Amz-Function-Error"] = "Unhandled"
@@ -75,13 +80,14 @@ def outcome_response(request_id: str, outcome: InvocationOutcome) -> web.Respons
 
 
 def api_error(request_id: str, status: int, code: str, message: str) -> web.Response:
-    """An error as AWS's REST-JSON protocol has it: the code in a header, the message in the body."""
+    """Makes an error of AWS's REST-JSON protocol, with the code in a header and the message in the body."""
     headers = {"x-amzn-RequestId": request_id, "X-Amzn-ErrorType": code}
     body = json.dumps({"Type": "User", "message": message, "Message": message})
     return web.Response(status=status, text=body, content_type="application/json", headers=headers)
 
 
 def is_json(payload: bytes) -> bool:
+    """Says whether a payload is a JSON document."""
     try:
         json.loads(payload)
     except ValueError:

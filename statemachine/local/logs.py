@@ -1,4 +1,4 @@
-"""Workers' output as lines of JSON that say which worker wrote them."""
+"""Turns workers' output into lines of JSON that say which worker wrote them."""
 
 import json
 
@@ -6,13 +6,13 @@ LINE_LIMIT = 256 * 1024  # bytes, CloudWatch's limit of one log event: a longer 
 
 
 class LogLines:
-    """Chunks in, whole lines out."""
+    """Cuts chunks of output into whole lines."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, chunk: bytes) -> list[str]:
-        """LogLines that `chunk` completes; an empty chunk is the end and completes what is left."""
+        """Returns the lines that `chunk` completes. An empty chunk is the end, and completes what is left."""
         *whole, self._rest = (self._rest + chunk).split(b"\n")
         while len(self._rest) > LINE_LIMIT:
             whole.append(self._rest[:LINE_LIMIT])
@@ -24,7 +24,7 @@ class LogLines:
 
 
 def log_event(line: str, function: str, pid: int, stream: str = "stdout") -> dict[str, object]:
-    """A worker's own JSON event with its origin added, or any other line wrapped as an event."""
+    """Makes an event of a line: a worker's own JSON event with its origin, or any other line with what it says."""
     origin: dict[str, object] = {"function": function, "worker": pid}
     try:
         event = json.loads(line)

@@ -26,7 +26,10 @@ HOP_BY_HOP = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", 
 
 
 def start_moto(public_port: int) -> URL:
-    """moto's private address once it answers. Takes a second or two, most of it imports: run it in a thread."""
+    """Starts moto, and returns its private address once it answers.
+
+    This takes a second or two, mostly for imports, and belongs into a thread.
+    """
     os.environ["MOTO_PORT"] = str(public_port)
     from moto.core.config import default_user_config
     from moto.server import ThreadedMotoServer
@@ -34,7 +37,7 @@ def start_moto(public_port: int) -> URL:
 
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # otherwise one line per request
-    # A failed state or execution is no failure of moto's, and whoever started it is told through the API.
+    # A failed state or execution is no failure of moto's. Its caller learns of it through the API.
     logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)
     for service in ("lambda", "s3"):
         # Sets up boto3's default session: doing so in many threads at once, as ranks of a Map would, is a race.
@@ -46,7 +49,10 @@ def start_moto(public_port: int) -> URL:
 
 
 class Proxy:
-    """Must be made inside a running loop. Requests that come before moto is up wait for `backend`, its address."""
+    """Passes requests to moto, and its answers back.
+
+    It must be made inside a running loop. Requests that come before moto is up wait for `backend`, its address.
+    """
 
     def __init__(self, backend: asyncio.Task[URL]) -> None:
         self._backend = backend
@@ -58,11 +64,12 @@ class Proxy:
         )
 
     async def forward(self, request: web.Request) -> web.StreamResponse:
+        """Handles every request that is not an invocation."""
         base = await asyncio.shield(self._backend)
         headers = end_to_end(request.headers)
         body: AsyncIterator[bytes] | bytes | None = request.content.iter_chunked(CHUNK) if request.body_exists else None
         if headers.get("X-Amz-Target") == "AWSStepFunctions.StartExecution":
-            body = named(await request.read())
+            body = with_name(await request.read())
             headers.pop("Content-Length", None)
         async with self._session.request(
             request.method,
@@ -85,11 +92,12 @@ class Proxy:
             return response
 
     async def close(self) -> None:
+        """Closes the connections to moto."""
         await self._session.close()
 
 
-def named(start_execution: bytes) -> bytes:
-    """AWS gives an execution that was started without a name a UUID for one; moto calls all of them None."""
+def with_name(start_execution: bytes) -> bytes:
+    """Names an execution that has no name by a UUID, as AWS does. moto would call all of them None."""
     try:
         return json.dumps({"name": str(uuid.uuid4())} | json.loads(start_execution)).encode()
     except (ValueError, TypeError):
@@ -97,6 +105,7 @@ def named(start_execution: bytes) -> bytes:
 
 
 def end_to_end(headers: CIMultiDictProxy[str] | Mapping[str, str]) -> CIMultiDict[str]:
+    """Returns the headers that a proxy passes on."""
     kept: CIMultiDict[str] = CIMultiDict()
     for name, value in headers.items():
         if name.lower() not in HOP_BY_HOP:

@@ -1,4 +1,4 @@
-"""What an invocation ends with, in the words that Lambda uses: the state machine's Retry and Catch match these."""
+"""What an invocation ends with, in Lambda's own words, which the state machine's Retry and Catch match."""
 
 import json
 import signal
@@ -10,20 +10,23 @@ EVENT_PAYLOAD_LIMIT = 1_048_576  # bytes: 1 MB, Lambda's limit for asynchronous 
 
 @dataclass(frozen=True)
 class InvocationOutcome:
-    """A response (`payload` is what the handler returned) or a function error (`payload` is its error document)."""
+    """Holds a handler's response, or the error document of a function that failed."""
 
-    payload: bytes
+    payload: bytes  # JSON
     failed: bool = False
 
 
 def failure(error_type: str, message: str) -> InvocationOutcome:
+    """Makes the outcome of a function that failed."""
     return InvocationOutcome(json.dumps({"errorMessage": message, "errorType": error_type}).encode(), failed=True)
 
 
 def exited(request_id: str | None, returncode: int) -> InvocationOutcome:
-    """The worker's process ended before it answered, or (without a request) before it asked for work.
+    """Makes the outcome of a worker whose process has ended before it answered.
 
-    `returncode` is negative for a signal, as in subprocess.
+    Args:
+        request_id: The invocation that it had; None if it ended before it asked for work.
+        returncode: Its exit status; negative for a signal, as in subprocess.
     """
     if returncode < 0:
         name = signal.strsignal(-returncode) or f"signal {-returncode}"
@@ -37,10 +40,12 @@ def exited(request_id: str | None, returncode: int) -> InvocationOutcome:
 
 
 def timed_out(request_id: str, timeout_s: float) -> InvocationOutcome:
+    """Makes the outcome of an invocation that ran for longer than the function's timeout, in seconds."""
     message = f"RequestId: {request_id} Error: Task timed out after {timeout_s:.2f} seconds"
     return failure("Sandbox.Timedout", message)
 
 
 def response_too_large() -> InvocationOutcome:
+    """Makes the outcome of a handler that returned more than Lambda takes."""
     message = f"Response payload size exceeded maximum allowed payload size ({PAYLOAD_LIMIT} bytes)."
     return failure("Function.ResponseSizeTooLarge", message)

@@ -1,4 +1,4 @@
-"""Workers as processes of the endpoint: started, watched, ended when they overrun, and started anew."""
+"""Runs workers as processes of the endpoint: starts them, ends those that overrun, and starts them anew."""
 
 import asyncio
 import contextlib
@@ -25,8 +25,8 @@ GRACE_S = 2.0  # from SIGTERM to SIGKILL when the endpoint ends, and for the las
 CHUNK = 64 * 1024  # bytes, what a pipe holds
 
 
-class Slot:
-    """One worker process at a time, on a Runtime API listener of its own that ties its invocation to the process."""
+class WorkerSupervisor:
+    """Keeps one worker running. Its Runtime API has a port of its own, which ties an invocation to the process."""
 
     def __init__(
         self, dispatcher: Dispatcher, worker: str, environ: Mapping[str, str], endpoint_url: str, emit: Emit
@@ -39,7 +39,7 @@ class Slot:
         self._process: Process | None = None
 
     async def run(self) -> None:
-        """Until cancelled; then the process is ended."""
+        """Runs until it is cancelled, and then ends the process."""
         dispatcher = self._dispatcher
         dispatcher.kill[self.worker] = self.kill
         async with AsyncExitStack() as stack:
@@ -61,6 +61,7 @@ class Slot:
                     await asyncio.sleep(min(RESTART_DELAY_S * 2 ** (failures - 1), RESTART_DELAY_MAX_S))
 
     def kill(self) -> None:
+        """Kills the process and what it has started."""
         if self._process and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -120,5 +121,5 @@ class Slot:
 
 
 def usable_cpus() -> int:
-    """Those that this process may run on, which in a container may be fewer than the machine has."""
+    """Counts the CPUs that this process may run on, which in a container may be fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""The Lambda Runtime API as `awslambdaric` speaks it: one application per worker of ours, one for all from outside."""
+"""The Lambda Runtime API as `awslambdaric` speaks it. Each worker that is kept has its own, all others share one."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from weakref import WeakSet
 from aiohttp import web
 
 from statemachine.local.dispatcher import Dispatcher
-from statemachine.local.functions import UnknownInvocationError
+from statemachine.local.function_queue import UnknownInvocationError
 from statemachine.local.outcomes import PAYLOAD_LIMIT, InvocationOutcome, response_too_large
 from statemachine.local.settings import function_arn
 
@@ -17,12 +17,16 @@ PREFIX = "/2018-06-01/runtime"
 
 
 def runtime_app(dispatcher: Dispatcher, worker: str | None = None) -> web.Application:
-    """`worker` names the one process that polls here; None where any may, told apart by their connections.
+    """Makes the application through which workers get invocations and answer them.
 
-    Workers from outside are lost with their connection, which `awslambdaric` keeps from poll to poll. One that makes a
-    connection for each request can be lost in mid-invocation without a sign, until the timeout.
+    A worker from outside counts as lost when its connection ends, which `awslambdaric` keeps from poll to poll. The
+    loss of one that makes a connection for each request shows only at the timeout of its invocation.
+
+    Args:
+        dispatcher: The function's.
+        worker: The one process that polls here. None stands for any number, told apart by their connections.
     """
-    watched: WeakSet[asyncio.Task[None]] = WeakSet()  # connections whose end will be told to the dispatcher
+    watched: WeakSet[asyncio.Task[None]] = WeakSet()  # connections whose end the dispatcher will be told
 
     def watch(connection: asyncio.Task[None], name: str) -> None:
         if connection not in watched:
@@ -65,7 +69,7 @@ def runtime_app(dispatcher: Dispatcher, worker: str | None = None) -> web.Applic
         try:
             dispatcher.answer(request.match_info["id"], outcome)
         except UnknownInvocationError as unknown:
-            # On Lambda the process would have been ended; awslambdaric ends itself when it is told this.
+            # On Lambda the process would have been ended. awslambdaric ends itself at this answer.
             return refusal(400, "InvalidRequestID", f"invocation {unknown} is not running: answered, or timed out")
         return web.json_response({"status": "OK"}, status=202)
 
@@ -78,5 +82,6 @@ def runtime_app(dispatcher: Dispatcher, worker: str | None = None) -> web.Applic
 
 
 def refusal(status: int, error_type: str, message: str) -> web.Response:
+    """Makes an error of the Runtime API."""
     body = json.dumps({"errorType": error_type, "errorMessage": message})
     return web.Response(status=status, text=body, content_type="application/json")

@@ -1,4 +1,4 @@
-"""How every HTTP server of the endpoint is started."""
+"""Starts the endpoint's HTTP servers, all of them in the same way."""
 
 import socket
 from contextlib import AsyncExitStack
@@ -12,7 +12,7 @@ BACKLOG = 1024  # connections that wait to be accepted: a Map of a thousand rank
 
 
 async def listen(stack: AsyncExitStack, app: web.Application, where: str | socket.socket, port: int = 0) -> str:
-    """Serves `app` on a bound socket, or on a host and port, until `stack` ends. Its address as host:port."""
+    """Serves `app` on a bound socket, or on a host and port, until `stack` ends. Returns the address as host:port."""
     # A handler is cancelled when its client hangs up, so that nothing is given to a worker that is gone. Bodies stay as
     # they were sent: a compressed upload to S3 must arrive compressed.
     runner = web.AppRunner(

@@ -1,11 +1,14 @@
-"""What the endpoint serves: the table of functions, and the environment that Lambda gives to each."""
+"""What the endpoint serves (the table of functions), and the environment of their workers."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import partial
+from math import inf
 
 ACCOUNT = "123456789012"  # moto's account
 DEFAULT_REGION = "us-east-1"
+LAST_PORT = 65_535
 
 # What would lead clients on this machine to another account or endpoint, or make them refuse this one.
 FOREIGN = {
@@ -20,6 +23,8 @@ FOREIGN_PREFIX = "AWS_ENDPOINT_URL"  # with _S3, _STEP_FUNCTIONS, ... for one se
 
 @dataclass(frozen=True)
 class FunctionSettings:
+    """Holds what Lambda would know of a function, and how its workers run here."""
+
     handler: str  # module.function
     timeout_s: float
     memory_mb: int
@@ -36,15 +41,20 @@ FUNCTIONS: Mapping[str, FunctionSettings] = {
 
 
 def with_workers(functions: Mapping[str, FunctionSettings], ranks: int) -> dict[str, FunctionSettings]:
-    """The table with `ranks` rank workers; 0 leaves every function to workers from outside."""
+    """Returns the table with `ranks` rank workers; 0 leaves every function to workers from outside."""
     table = {name: replace(function, workers=min(ranks, 1)) for name, function in functions.items()}
     return table | {"rank": replace(functions["rank"], workers=ranks)}
 
 
 def read_functions(text: str, defaults: Mapping[str, FunctionSettings] = FUNCTIONS) -> dict[str, FunctionSettings]:
-    """The table with what a JSON object `{name: {setting: value}}` changes in it or adds to it.
+    """Returns a table with changed and added functions.
 
-    ValueError names a function or setting that is wrong and says what is allowed.
+    Args:
+        text: A JSON object `{name: {setting: value}}`.
+        defaults: The table that it changes.
+
+    Raises:
+        ValueError: A function or setting is wrong. The message names it and says what is allowed.
     """
     changes = json.loads(text)
     if not isinstance(changes, dict) or not all(isinstance(change, dict) for change in changes.values()):
@@ -54,6 +64,10 @@ def read_functions(text: str, defaults: Mapping[str, FunctionSettings] = FUNCTIO
     for name, change in changes.items():
         if unknown := change.keys() - known:
             raise ValueError(f"function {name}: no setting {', '.join(sorted(unknown))}; there are {sorted(known)}")
+        for setting, value in change.items():
+            allowed, fits = ALLOWED[setting]
+            if not fits(value):
+                raise ValueError(f"function {name}: {setting} is {value!r}, and must be {allowed}")
         if name in table:
             table[name] = replace(table[name], **change)
         elif missing := {"handler", "timeout_s", "memory_mb"} - change.keys():
@@ -63,18 +77,37 @@ def read_functions(text: str, defaults: Mapping[str, FunctionSettings] = FUNCTIO
     return table
 
 
+def _whole(value: object, first: int, last: float = inf) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and first <= value <= last
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < inf
+
+
+ALLOWED: dict[str, tuple[str, Callable[[object], bool]]] = {
+    "handler": ("module.function", lambda value: isinstance(value, str) and "." in value),
+    "timeout_s": ("a number greater than 0", _positive),
+    "memory_mb": ("a whole number from 1 on", partial(_whole, first=1)),
+    "workers": ("a whole number from 0 on", partial(_whole, first=0)),
+    "runtime_port": (f"a whole number from 0 to {LAST_PORT}", partial(_whole, first=0, last=LAST_PORT)),
+    "waiting_limit": ("a whole number from 0 on", partial(_whole, first=0)),
+}
+
+
 def function_arn(name: str, region: str = DEFAULT_REGION) -> str:
+    """Returns a function's ARN in moto's account."""
     return f"arn:aws:lambda:{region}:{ACCOUNT}:function:{name}"
 
 
 def function_name(reference: str) -> str:
-    """The name in all that Lambda takes for FunctionName: a name, a partial or a full ARN, with or without alias."""
+    """Returns the name in what Lambda takes as FunctionName: a name, a partial or full ARN, with or without alias."""
     _, separator, rest = reference.rpartition("function:")
     return (rest if separator else reference).split(":")[0]
 
 
 def for_this_machine(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment in which no proxy and no AWS account is asked for what this machine serves."""
+    """Returns an environment in which no proxy and no AWS account is asked for what this machine serves."""
     hosts = [environ.get("NO_PROXY") or environ.get("no_proxy"), "localhost", "127.0.0.1"]
     bypass = ",".join(host for host in hosts if host)
     kept = {k: value for k, value in environ.items() if k not in FOREIGN and not k.startswith(FOREIGN_PREFIX)}
@@ -84,7 +117,7 @@ def for_this_machine(environ: Mapping[str, str]) -> dict[str, str]:
 def worker_environment(
     environ: Mapping[str, str], name: str, function: FunctionSettings, *, runtime_api: str, endpoint_url: str, cpus: int
 ) -> dict[str, str]:
-    """`environ` and what Lambda sets; never the user's own AWS credentials, which are no use to a local endpoint."""
+    """Returns `environ` with what Lambda sets, and without the user's AWS credentials, of no use to this endpoint."""
     region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
     threads = max(1, cpus // max(1, function.workers))  # workers share the machine instead of each taking all of it
     return for_this_machine({"OMP_NUM_THREADS": str(threads), **environ}) | {

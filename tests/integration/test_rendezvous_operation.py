@@ -17,6 +17,7 @@ from rendezvous_server import protocol as p
 from rendezvous_server.effects import Outcome
 from rendezvous_server.protocol import Join, ProbeConnection, Relay
 from rendezvous_server.proxy_protocol import SIGNATURE
+from tests.integration.communicators import free_port
 from tests.integration.rendezvous import (
     COMMAND,
     DEADLINE_S,
@@ -260,7 +261,36 @@ def test_a_port_in_use_is_said(server: Server, flag: str) -> None:
     command = [*COMMAND, flag, str(server.port)]
     second = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
     assert second.returncode == 1
-    assert f"cannot listen on 127.0.0.1 port {server.port}" in second.stderr
+    assert second.stderr == f"cannot listen on 127.0.0.1 port {server.port}: Address already in use\n"
+
+
+def test_too_few_open_files_are_said() -> None:
+    """With no descriptor left for clients, a server could only refuse all of them."""
+    shell = ["bash", "-c", 'ulimit -n 40 && exec "$@"', "bash", *COMMAND]
+    ended = subprocess.run(shell, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr == "this process may have 40 open files (ulimit -n); more than 64 are needed\n"
+
+
+@pytest.mark.parametrize("closed", ["0", "1", "2"])
+def test_it_runs_where_a_standard_stream_is_closed(closed: str) -> None:
+    """A descriptor below 3 that is free would go to the event loop, which uvloop does not survive."""
+    port = free_port()
+    command = [*COMMAND, "--port", str(port), "--probe-port", "off", "--http-port", "off"]
+    with subprocess.Popen(["bash", "-c", f'exec "$@" {closed}>&-', "bash", *command]) as process:
+
+        def listens() -> bool:
+            assert process.poll() is None
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), DEADLINE_S):
+                return True
+            return False
+
+        try:
+            until(listens, "it listens")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(DEADLINE_S) == 0
+        finally:
+            process.kill()
 
 
 def test_without_probe_and_http(start: Start) -> None:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from math import inf
 
 from rendezvous_server import protocol as p
-from rendezvous_server.admission import Rate
+from rendezvous_server.admission import RateLimiter
 from rendezvous_server.counts import Counts
 from rendezvous_server.effects import Accept, Close, Confirm, Effect, Outcome, Reject, Send, Splice
 from rendezvous_server.limits import Limits
@@ -102,7 +102,7 @@ class Server:
     def wish(self, connection: int, relay: Relay) -> int:
         client = self.clients[connection] = RelayConnection(relay)
         list(client.receive_data(b"\x30\0\x11\x01" + NONCE))
-        self.perform(self.registry.relay(connection, relay, "192.0.2.1", self.now))
+        self.perform(self.registry.relay_requested(connection, relay, "192.0.2.1", self.now))
         return connection
 
     def relay(self, rank: int, peer: int, attempt: int = 0, peer_attempt: int = 0, run_id: str = "run") -> int:
@@ -150,7 +150,7 @@ def entries(part: object) -> dict[str, int]:
     """How much the registry and its parts hold, by name; what addresses did lately does not count."""
     held = {}
     for name, kept in vars(part).items():
-        if isinstance(kept, Counts | Limits | Rate | float):
+        if isinstance(kept, Counts | Limits | RateLimiter | float):
             continue
         if type(kept).__module__.startswith("rendezvous_server."):
             held |= entries(kept)

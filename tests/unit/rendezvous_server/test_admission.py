@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rendezvous_server.admission import Connections, Rate, counted_address
+from rendezvous_server.admission import ConnectionLimiter, RateLimiter, counted_address
 from rendezvous_server.limits import Limit
 
 
@@ -19,7 +19,7 @@ def test_what_a_host_counts_as(host: str, address: str) -> None:
 
 
 def test_connections_are_limited_per_address_and_in_total() -> None:
-    connections: Connections[int] = Connections(at_most=3, per_address=2)
+    connections: ConnectionLimiter[int] = ConnectionLimiter(at_most=3, per_address=2)
     met = [connections.add(number, host) for number, host in enumerate("aaabb")]
     assert met == [None, None, Limit.CONNECTIONS_PER_ADDRESS, None, Limit.CONNECTIONS]
     connections.remove(0)
@@ -29,7 +29,7 @@ def test_connections_are_limited_per_address_and_in_total() -> None:
 
 
 def test_a_connection_whose_host_is_told_later_counts_from_then_on() -> None:
-    connections: Connections[int] = Connections(at_most=3, per_address=1)
+    connections: ConnectionLimiter[int] = ConnectionLimiter(at_most=3, per_address=1)
     assert [connections.add(number, None) for number in range(4)] == [None, None, None, Limit.CONNECTIONS]
     assert connections.locate(0, "a") is None
     assert connections.locate(1, "a") is Limit.CONNECTIONS_PER_ADDRESS
@@ -39,7 +39,7 @@ def test_a_connection_whose_host_is_told_later_counts_from_then_on() -> None:
 
 
 def test_addresses_without_connections_are_forgotten() -> None:
-    connections: Connections[int] = Connections(at_most=1, per_address=1)
+    connections: ConnectionLimiter[int] = ConnectionLimiter(at_most=1, per_address=1)
     for number in range(100):
         assert connections.add(number, f"host {number}") is None
         assert connections.add(-1, f"refused {number}") is not None
@@ -48,7 +48,7 @@ def test_addresses_without_connections_are_forgotten() -> None:
 
 
 def test_a_burst_then_a_rate() -> None:
-    rate = Rate(burst=2, per_second=10)
+    rate = RateLimiter(burst=2, per_second=10)
     assert [rate.take("a", 0.0) for _ in range(3)] == [True, True, False]
     assert rate.take("b", 0.0)
     assert not rate.take("a", 0.05)
@@ -57,7 +57,7 @@ def test_a_burst_then_a_rate() -> None:
 
 
 def test_full_buckets_are_forgotten() -> None:
-    rate = Rate(burst=2, per_second=10)
+    rate = RateLimiter(burst=2, per_second=10)
     for number in range(100):
         rate.take(f"host {number}", number / 10)
     assert len(rate) == 2
@@ -66,7 +66,7 @@ def test_full_buckets_are_forgotten() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 1)), max_size=60))
 def test_never_more_than_burst_and_rate_allow(steps: list[tuple[str, float]]) -> None:
-    rate, now, granted = Rate(burst=3, per_second=5), 0.0, {"a": 0, "b": 0}
+    rate, now, granted = RateLimiter(burst=3, per_second=5), 0.0, {"a": 0, "b": 0}
     for host, pause in steps:
         now += pause
         granted[host] += rate.take(host, now)

@@ -112,7 +112,7 @@ class AnyStory(RuleBasedStateMachine):
     @rule(data=st.data())
     def relayed(self, data: st.DataObject) -> None:
         server = self.server
-        server.perform(server.registry.relayed(self.pick(data, self.carrying), server.now))
+        server.perform(server.registry.relay_ended(self.pick(data, self.carrying), server.now))
 
     @precondition(lambda self: self.silent)
     @rule(data=st.data())

@@ -11,7 +11,7 @@ def test_what_was_added_first_falls_due_first() -> None:
     deadlines.add("c", 2)
     deadlines.renew("a", 3)
     assert deadlines.next() == 11
-    assert (deadlines.left("a", 4), deadlines.left("a", 20), deadlines.left("d", 4)) == (9, 0, 0)
+    assert (deadlines.remaining("a", 4), deadlines.remaining("a", 20), deadlines.remaining("d", 4)) == (9, 0, 0)
     assert deadlines.due(12) == ["b", "c"]
     assert list(deadlines.take_due(11)) == ["b"]
     assert [deadlines.discard("c"), deadlines.discard("c")] == [True, False]

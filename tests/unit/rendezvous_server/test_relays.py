@@ -32,9 +32,9 @@ def test_two_members_are_spliced(server: Server, group: list[int]) -> None:
     assert third not in server.spliced
     assert sum(server.registry.counts.relay_s.counts) == 2
     assert server.registry.phases()["spliced"] == 4
-    server.perform(server.registry.relayed(one, server.now))
+    server.perform(server.registry.relay_ended(one, server.now))
     assert server.outcomes == {one: Outcome.RELAYED, partner: Outcome.RELAYED}
-    server.perform(server.registry.relayed(partner, server.now))  # too late to matter
+    server.perform(server.registry.relay_ended(partner, server.now))  # too late to matter
     server.end_all()
 
 

@@ -64,6 +64,8 @@ def test_the_key_is_read_and_never_shown(tmp_path: Path) -> None:
     [
         (["--port", "70000"], {}, "argument --port: '70000' is not a port"),
         (["--port", "-1"], {}, "'-1' is not a port"),
+        (["--host", "a..b"], {}, "argument --host: 'a..b' is not an address or a host's name"),
+        ([], {"RENDEZVOUS_HOST": "a" * 64 + ".b"}, f"variable RENDEZVOUS_HOST: '{'a' * 64}.b' is not an address"),
         ([], {"RENDEZVOUS_PORT": "http"}, "variable RENDEZVOUS_PORT: 'http' is not a port"),
         (["--http-port", "none"], {}, "argument --http-port: 'none' is not a port"),
         ([], {"RENDEZVOUS_PROXY_PROTOCOL": "1"}, "variable RENDEZVOUS_PROXY_PROTOCOL: '1' is neither true nor false"),
@@ -84,6 +86,7 @@ def test_what_is_wrong_is_named(
     assert exit_.value.code == 2
     shown = capsys.readouterr().err
     assert said in " ".join(shown.split())
+    assert len(shown.splitlines()) <= 3  # not one for each flag that there is
     assert "a secret" not in shown
 
 

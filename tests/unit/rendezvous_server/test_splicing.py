@@ -13,7 +13,7 @@ from rendezvous_server.splicing import (
     MAX_LARGE_BUFFERS,
     SMALL_BUFFER_BYTES,
     SPARE_BUFFERS,
-    Buffers,
+    BufferPool,
     RelayEnd,
     splice,
 )
@@ -106,7 +106,7 @@ class FakeConnection:
     def carried(self, size: int) -> None:
         self.bytes += size
 
-    def relayed(self) -> None:
+    def relay_ended(self) -> None:
         self.ends += 1
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -115,11 +115,11 @@ class FakeConnection:
 
 
 @pytest.fixture
-def buffers() -> Buffers:
-    return Buffers()
+def buffers() -> BufferPool:
+    return BufferPool()
 
 
-def pair(buffers: Buffers) -> tuple[FakeConnection, FakeConnection]:
+def pair(buffers: BufferPool) -> tuple[FakeConnection, FakeConnection]:
     first, second = FakeConnection(), FakeConnection()
     splice(first, second, buffers, first.transport.soon.append)  # type: ignore[arg-type]
     return first, second
@@ -130,7 +130,7 @@ def held(*connections: FakeConnection) -> int:
     return sum(len(end._kept or b"") for end in ends)
 
 
-def test_bytes_go_both_ways_and_nothing_is_held(buffers: Buffers) -> None:
+def test_bytes_go_both_ways_and_nothing_is_held(buffers: BufferPool) -> None:
     one, other = pair(buffers)
     large = bytes(range(256)) * 10_000
     one.transport.receive(large)
@@ -140,7 +140,7 @@ def test_bytes_go_both_ways_and_nothing_is_held(buffers: Buffers) -> None:
     assert held(one, other) == 0
 
 
-def test_others_have_a_turn_after_each_full_buffer(buffers: Buffers) -> None:
+def test_others_have_a_turn_after_each_full_buffer(buffers: BufferPool) -> None:
     one, other = pair(buffers)
     one.transport.turns = False
     one.transport.receive(bytes(LARGE_BUFFER_BYTES))
@@ -155,7 +155,7 @@ def test_others_have_a_turn_after_each_full_buffer(buffers: Buffers) -> None:
     assert not one.transport.reading  # not before its partner has taken it
 
 
-def test_a_slow_reader_stops_its_partner_and_costs_one_buffer(buffers: Buffers) -> None:
+def test_a_slow_reader_stops_its_partner_and_costs_one_buffer(buffers: BufferPool) -> None:
     one, other = pair(buffers)
     other.transport.room = 3
     one.transport.receive(b"abcdef")
@@ -173,7 +173,7 @@ def test_a_slow_reader_stops_its_partner_and_costs_one_buffer(buffers: Buffers) 
     assert held(one, other) == 0
 
 
-def test_many_slow_readers_cost_small_buffers(buffers: Buffers) -> None:
+def test_many_slow_readers_cost_small_buffers(buffers: BufferPool) -> None:
     pairs = [pair(buffers) for _ in range(200)]
     for number, (one, other) in enumerate(pairs):
         other.transport.room = 0
@@ -191,7 +191,7 @@ def test_many_slow_readers_cost_small_buffers(buffers: Buffers) -> None:
     assert buffers._large == SPARE_BUFFERS + 1
 
 
-def test_a_spare_buffer_is_used_again(buffers: Buffers) -> None:
+def test_a_spare_buffer_is_used_again(buffers: BufferPool) -> None:
     one, other = pair(buffers)
     for _ in range(3):
         other.transport.room = 0
@@ -203,7 +203,7 @@ def test_a_spare_buffer_is_used_again(buffers: Buffers) -> None:
     assert small not in buffers._spare
 
 
-def test_each_end_is_passed_on_and_both_end_the_relay(buffers: Buffers) -> None:
+def test_each_end_is_passed_on_and_both_end_the_relay(buffers: BufferPool) -> None:
     one, other = pair(buffers)
     assert one.transport.protocol.eof_received()
     assert other.transport.eof
@@ -215,7 +215,7 @@ def test_each_end_is_passed_on_and_both_end_the_relay(buffers: Buffers) -> None:
     assert one.ends + other.ends == 1
 
 
-def test_what_waits_survives_its_sender(buffers: Buffers) -> None:
+def test_what_waits_survives_its_sender(buffers: BufferPool) -> None:
     one, other = pair(buffers)
     other.transport.room = 0
     one.transport.receive(b"last words")
@@ -227,7 +227,7 @@ def test_what_waits_survives_its_sender(buffers: Buffers) -> None:
     assert held(one) == 0
 
 
-def test_what_waits_goes_with_its_reader(buffers: Buffers) -> None:
+def test_what_waits_goes_with_its_reader(buffers: BufferPool) -> None:
     one, other = pair(buffers)
     other.transport.room = 0
     one.transport.receive(b"never read")
@@ -239,7 +239,7 @@ def test_what_waits_goes_with_its_reader(buffers: Buffers) -> None:
     assert not other.transport.eof
 
 
-def test_after_the_end_nothing_is_carried(buffers: Buffers) -> None:
+def test_after_the_end_nothing_is_carried(buffers: BufferPool) -> None:
     one, other = pair(buffers)
     one.outcome = Outcome.LOST
     one.transport.receive(b"too late")

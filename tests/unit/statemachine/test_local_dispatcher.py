@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from statemachine.local.dispatcher import Dispatcher
-from statemachine.local.functions import TooManyRequestsError
+from statemachine.local.function_queue import TooManyRequestsError
 from statemachine.local.outcomes import InvocationOutcome
 from statemachine.local.settings import FunctionSettings
 

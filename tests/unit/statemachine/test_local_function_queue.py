@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from statemachine.local.functions import (
+from statemachine.local.function_queue import (
     Assigned,
     Completed,
     FunctionQueue,

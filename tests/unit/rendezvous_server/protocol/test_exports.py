@@ -1,0 +1,106 @@
+"""The package's front door: every name in `__all__`, in the server's image and in a rank's, which has a part of it."""
+
+import ast
+import inspect
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rendezvous_server import protocol
+
+PACKAGE = Path(protocol.__file__).parent
+ROOT = PACKAGE.parents[1]
+OF_THE_SERVER = {"ServerConnection", "ServerState"}
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """A folder with those files of the server that the Dockerfile of a rank's image copies."""
+    dockerfile = (ROOT / "lambda_image" / "Dockerfile").read_text()
+    for name in set(re.findall(r"rendezvous_server/[\w/]+\.py", dockerfile)):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def imported(names: set[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """What happens when a program in `folder` imports these names, each in a statement of its own."""
+    code = "".join(f"from rendezvous_server.protocol import {name}\n" for name in sorted(names))
+    # -I leaves out this process's own path, so that nothing but the folder is found.
+    command = [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(folder)!r})\n{code}"]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+
+
+def test_every_name_can_be_imported() -> None:
+    answer = imported(set(protocol.__all__), ROOT)
+    assert (answer.returncode, answer.stderr) == (0, "")
+
+
+def test_a_rank_imports_every_name_but_the_servers(image: Path) -> None:
+    assert {path.name for path in (image / "rendezvous_server" / "protocol").iterdir()} == {
+        file.name for file in PACKAGE.glob("*.py")
+    } - {"server.py"}
+    answer = imported(set(protocol.__all__) - OF_THE_SERVER, image)
+    assert (answer.returncode, answer.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", sorted(OF_THE_SERVER))
+def test_what_a_ranks_image_lacks_is_named(image: Path, name: str) -> None:
+    answer = imported({name}, image)
+    assert answer.returncode == 1
+    assert "No module named 'rendezvous_server.protocol.server'" in answer.stderr
+
+
+def test_a_rank_does_not_import_the_servers_side() -> None:
+    code = "import sys, rendezvous_server.protocol; print('rendezvous_server.protocol.server' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert answer.stdout == "False\n"
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        _ = protocol.Nothing
+
+
+def test_what_is_imported_for_others_is_listed() -> None:
+    """Everything that the package imports for others is in `__all__`, and nothing else is."""
+    tree = ast.parse(Path(protocol.__file__).read_text())
+    names = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("rendezvous_server.protocol.")
+        for alias in node.names
+    }
+    assert names == set(protocol.__all__)
+    assert len(protocol.__all__) == len(names)
+
+
+def public() -> list[tuple[str, object]]:
+    """Exported classes and functions, and what classes of the package offer."""
+    found = []
+    for name in protocol.__all__:
+        thing = getattr(protocol, name)
+        if inspect.isclass(thing) or inspect.isfunction(thing):
+            found.append((name, thing))
+        if inspect.isclass(thing):
+            for base in (base for base in thing.__mro__ if base.__module__.startswith("rendezvous_server.")):
+                members = ((key, member) for key, member in vars(base).items() if not key.startswith("_"))
+                found += [
+                    (f"{name}.{key}", m)
+                    for key, m in members
+                    if isinstance(m, property | classmethod) or inspect.isfunction(m)
+                ]
+    return found
+
+
+@pytest.mark.parametrize(("name", "thing"), public())
+def test_every_public_name_has_a_sentence(name: str, thing: object) -> None:
+    text = inspect.getdoc(thing) or ""
+    first = text.partition("\n\n")[0].replace("\n", " ")
+    assert re.search(r"[.!]$|\.\s", first), f"{name}: {first!r}"
+    generated = re.match(rf"{name.rpartition('.')[2]}\(", text)  # what dataclasses and enums write themselves
+    assert not generated, name
