@@ -76,3 +76,7 @@ class PeerTimeout(RunError):
 
 class TooManyFailures(RunError):
     pass
+
+
+class UsageError(Exception):
+    """A flag or an argument of a command is wrong. No run fails by it, so that the state machine never sees it."""

@@ -11,7 +11,7 @@ from importlib import metadata
 from types import FrameType
 from typing import NoReturn
 
-from lambda_image.errors import RunError
+from lambda_image.errors import RunError, UsageError
 
 COMMANDS = ("demo", "invoke", "sample", "split", "convert", "compile", "tune", "bench")
 ENDING = (signal.SIGTERM, signal.SIGHUP)  # beside SIGINT, which Python makes a KeyboardInterrupt
@@ -25,7 +25,14 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command that `arguments` (default: the process's own) name; the exit status is 0 only on success."""
+    """Runs the command that `arguments` name.
+
+    Args:
+        arguments: the words behind `cosmicai`; without them, the process's own.
+
+    Returns:
+        The exit status: 0 only on success, 2 for a wrong flag or argument, 130 after an interrupt, otherwise 1.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="cosmicai", description="Serverless redshift inference for astronomers.")
     parser.add_argument("--version", action="version", version=f"cosmicai {version()}")
@@ -49,6 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with ended_in_order():
             return int(args.run(args))
+    except UsageError as error:
+        print(f"cosmicai: {error}", file=sys.stderr)
+        return 2
     except RunError as error:
         print(f"cosmicai: {type(error).__name__}: {error}", file=sys.stderr)
         return 1

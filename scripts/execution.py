@@ -13,7 +13,7 @@ import numpy as np
 from rich.console import Console, RenderableType
 
 from lambda_image.data.partition import write_partition
-from lambda_image.errors import InvalidEvent
+from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.events import MAX_BATCH_SIZE
 from lambda_image.manifest import PARTITION_SUFFIXES, natural_order
 from lambda_image.results import message_of
@@ -48,12 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser, out: Path) -> None:
 
 
 def check_arguments(args: argparse.Namespace) -> None:
-    """Raises InvalidEvent that names the argument."""
+    """Raises UsageError that names the argument."""
     if not 1 <= args.world_size <= MAX_RANKS:
         allowed = f"a whole number from 1 to {MAX_RANKS}, as each rank is a process of one machine"
-        raise InvalidEvent(f"--world-size is {args.world_size}; allowed: {allowed}")
+        raise UsageError(f"--world-size is {args.world_size}; allowed: {allowed}")
     if not 1 <= args.batch_size <= MAX_BATCH_SIZE:
-        raise InvalidEvent(f"--batch-size is {args.batch_size}; allowed: a whole number from 1 to {MAX_BATCH_SIZE}")
+        raise UsageError(f"--batch-size is {args.batch_size}; allowed: a whole number from 1 to {MAX_BATCH_SIZE}")
 
 
 @dataclass(frozen=True)
@@ -123,13 +123,13 @@ def where(data: Path | None, files: Sequence[Path], prefix: str) -> dict[str, st
 def partition_files(data: Path) -> tuple[list[Path], int]:
     """The partitions that `data` is or holds, in natural order, and how many other things lie beside them."""
     if not data.exists():
-        raise InvalidEvent(f"--data {data} does not exist: name a dataset, or a folder of partitions")
+        raise UsageError(f"--data {data} does not exist: name a dataset, or a folder of partitions")
     if data.is_file():
         return [data], 0
     found = list(data.iterdir())
     files = [file for file in found if file.suffix.lower() in PARTITION_SUFFIXES and file.is_file()]
     if not files:
-        raise InvalidEvent(
+        raise UsageError(
             f"--data {data} is a folder that holds no datasets: no files in {', '.join(PARTITION_SUFFIXES)}"
         )
     return sorted(files, key=lambda file: natural_order(file.name)), len(found) - len(files)

@@ -14,7 +14,7 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
-from lambda_image.errors import InvalidEvent
+from lambda_image.errors import InvalidEvent, UsageError
 from scripts import execution
 from scripts.aws_endpoint import AwsEndpoint, EndpointError
 from scripts.progress import RunProgress
@@ -68,13 +68,13 @@ def run(args: argparse.Namespace) -> int:
 
 def endpoint_at(url: str | None) -> AwsEndpoint:
     if not url:
-        raise InvalidEvent("no endpoint is named: give --endpoint-url or set AWS_ENDPOINT_URL")
+        raise UsageError("no endpoint is named: give --endpoint-url or set AWS_ENDPOINT_URL")
     endpoint = AwsEndpoint(url)
     try:
         _ = urlsplit(url).port  # raises beyond 65535, as botocore does only when it connects
         endpoint.client("s3")
     except ValueError as error:
-        raise InvalidEvent(f"--endpoint-url is {url}; allowed: a URL such as http://127.0.0.1:4566") from error
+        raise UsageError(f"--endpoint-url is {url}; allowed: a URL such as http://127.0.0.1:4566") from error
     return endpoint
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from lambda_image.errors import InvalidEvent
+from lambda_image.errors import UsageError
 
 RESULTS = re.compile(r"(manifest|summary|combined_data|gather_ended|\d+)\.json|predictions\.parquet")
 PREDICTIONS = "predictions"  # a folder of one table per rank
@@ -42,7 +42,7 @@ class ResultFolder:
 
 @contextmanager
 def result_folder(out: Path) -> Iterator[ResultFolder]:
-    """Raises InvalidEvent where `out` holds anything else than a run's results, or cannot be written."""
+    """Raises UsageError where `out` holds anything else than a run's results, or cannot be written."""
     path = out.resolve()  # a link stays, and what it leads to is replaced
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
@@ -51,7 +51,7 @@ def result_folder(out: Path) -> Iterator[ResultFolder]:
         (partial / "probe").write_bytes(b"")
         (partial / "probe").unlink()
     except OSError as error:
-        raise InvalidEvent(f"--out {out} cannot be written ({error.strerror}): choose another folder") from error
+        raise UsageError(f"--out {out} cannot be written ({error.strerror}): choose another folder") from error
     try:
         yield ResultFolder(out, path, partial)
     finally:
@@ -67,7 +67,7 @@ def without_run_key(manifest: bytes) -> bytes:
 
 def _check(path: Path) -> None:
     if path.is_mount():
-        raise InvalidEvent(f"--out {path} is a mount point, which cannot be replaced: choose a folder in it")
+        raise UsageError(f"--out {path} is a mount point, which cannot be replaced: choose a folder in it")
     if path.is_dir():
         strangers = set(path.iterdir()) - {path / PREDICTIONS} - set(_files(path))
         if (path / PREDICTIONS).exists():
@@ -80,11 +80,11 @@ def _check(path: Path) -> None:
         if any(path.iterdir()) and not _is_manifest(path / "manifest.json"):
             raise _not_ours(path, "and no manifest.json of a run")
     elif path.exists():
-        raise InvalidEvent(f"--out {path} is a file: choose a folder")
+        raise UsageError(f"--out {path} is a file: choose a folder")
 
 
-def _not_ours(path: Path, what: str) -> InvalidEvent:
-    return InvalidEvent(f"--out {path} holds something that is not a run's results ({what}): choose another folder")
+def _not_ours(path: Path, what: str) -> UsageError:
+    return UsageError(f"--out {path} holds something that is not a run's results ({what}): choose another folder")
 
 
 def _files(path: Path) -> list[Path]:

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from lambda_image.data.partition import ROW_BYTES, FileFormat, open_partition, read_partition, write_partition
-from lambda_image.errors import InvalidEvent
+from lambda_image.errors import UsageError
 from lambda_image.manifest import deal
 from scripts.words import counted
 
@@ -28,9 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if not (args.size_mb > 0 and math.isfinite(args.size_mb)):
-        raise InvalidEvent(f"--size-mb is {args.size_mb}; allowed: a number above 0")
+        raise UsageError(f"--size-mb is {args.size_mb}; allowed: a number above 0")
     if args.dataset.is_dir():
-        raise InvalidEvent(f"{args.dataset} is a folder: give one dataset file")
+        raise UsageError(f"{args.dataset} is a folder: give one dataset file")
     files, rows = split(args.dataset, args.out, args.size_mb, args.format)
     print(f"{counted(rows, 'galaxy', 'galaxies')} in {counted(files, 'file')} in {args.out}")
     return 0
@@ -39,13 +39,13 @@ def run(args: argparse.Namespace) -> int:
 def split(dataset: Path, out: Path, size_mb: float, file_format: FileFormat) -> tuple[int, int]:
     """Files and galaxies written to `out`, which gets all of them or is not made.
 
-    Raises InvalidEvent, PartitionMissing or PartitionMalformed.
+    Raises UsageError, PartitionMissing or PartitionMalformed.
     """
     out = out.resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InvalidEvent(f"--out {out} exists and is not an empty directory: other partitions would mix with these")
+        raise UsageError(f"--out {out} exists and is not an empty directory: other partitions would mix with these")
     if not out.parent.is_dir():
-        raise InvalidEvent(f"--out {out} would be in a folder that does not exist: make it, or name another")
+        raise UsageError(f"--out {out} would be in a folder that does not exist: make it, or name another")
     rows = len(open_partition(dataset))
     rows_per_file = max(1, (int(size_mb * 1e6) - OVERHEAD_BYTES) // ROW_BYTES)
     shares = deal(range(rows), math.ceil(rows / rows_per_file))

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from lambda_image import process
 from lambda_image.cost import LAMBDA_GB_SECOND
-from lambda_image.errors import InvalidEvent
+from lambda_image.errors import UsageError
 from lambda_image.events import MAX_BATCH_SIZE
 from lambda_image.model import SHIPPED_MODEL
 from lambda_image.model import engine as engines
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace, round_s: float = ROUND_S) -> int:
     threads = _numbers("--threads", args.threads, process.usable_cpus(), default=range(1, most + 1))
     batch_sizes = _numbers("--batch-sizes", args.batch_sizes, MAX_BATCH_SIZE, default=BATCH_SIZES[args.device])
     if args.rounds < 1:
-        raise InvalidEvent(f"--rounds is {args.rounds}; allowed: a whole number from 1")
+        raise UsageError(f"--rounds is {args.rounds}; allowed: a whole number from 1")
     settings = [Setting(number, size) for number in threads for size in batch_sizes]
     machine = describe_machine(("cosmicai", "torch", "numpy"), args.device)
     series = {setting: Series(asdict(setting)) for setting in settings}
@@ -188,5 +188,5 @@ def _numbers(flag: str, text: str | None, most: int, default: Sequence[int]) -> 
         return default
     numbers: list[Any] = [int(word) if word.strip().isdecimal() else None for word in text.split(",")]
     if any(number is None or not 1 <= number <= most for number in numbers):
-        raise InvalidEvent(f"{flag} is {text!r}; allowed: whole numbers from 1 to {most:,}, with commas between")
+        raise UsageError(f"{flag} is {text!r}; allowed: whole numbers from 1 to {most:,}, with commas between")
     return list(dict.fromkeys(numbers))

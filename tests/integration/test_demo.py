@@ -96,22 +96,22 @@ def test_one_dataset_and_a_published_checkpoint(tmp_path: Path, shared: Path):
 
 def test_what_is_not_a_runs_result_is_not_overwritten(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     (tmp_path / "thesis.tex").write_text("years of work")
-    assert demo(tmp_path) == 1
+    assert demo(tmp_path) == 2
     assert "--out" in capfd.readouterr().err
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "status", "words"),
     [
-        (["--world-size", "0"], "--world-size is 0"),
-        (["--data", "nowhere"], "--data nowhere does not exist"),
-        (["--model", "nowhere.pt"], "nowhere.pt"),
-        (["--model", "nowhere.safetensors"], "nowhere.safetensors"),
+        (["--world-size", "0"], 2, "--world-size is 0"),
+        (["--data", "nowhere"], 2, "--data nowhere does not exist"),
+        (["--model", "nowhere.pt"], 1, "nowhere.pt"),
+        (["--model", "nowhere.safetensors"], 1, "nowhere.safetensors"),
     ],
 )
-def test_a_mistake_is_told_before_anything_starts(tmp_path: Path, capfd, arguments, words):
-    assert demo(tmp_path / "out", *arguments) == 1
+def test_a_mistake_is_told_before_anything_starts(tmp_path: Path, capfd, arguments, status, words):
+    assert demo(tmp_path / "out", *arguments) == status
     told = capfd.readouterr()
     assert words in told.err
     assert not told.out

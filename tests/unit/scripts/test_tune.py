@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lambda_image.errors import InvalidEvent
+from lambda_image.errors import InvalidEvent, UsageError
 from scripts.tune import Advice, Setting, add_arguments, advise, in_words, rate_of, run, usd_per_million
 
 
@@ -83,5 +83,5 @@ def test_it_runs_and_leaves_its_figures(tmp_path, capsys):
     "given", [("--threads", "0"), ("--threads", "9999"), ("--batch-sizes", "8,many"), ("--rounds", "0")]
 )
 def test_what_cannot_be_measured_is_refused(given):
-    with pytest.raises(InvalidEvent, match=given[0]):
+    with pytest.raises(UsageError, match=given[0]):
         run(arguments(*given))
