@@ -9,6 +9,7 @@ from lambda_image.address import Address
 from lambda_image.errors import InvalidEvent
 from lambda_image.model import SHIPPED_MODEL
 from lambda_image.model.engine_files import DEVICES, ENGINE_NAMES, Device, EngineName
+from rendezvous_server.protocol import key_from_text
 
 MB_PER_VCPU = 1769  # Lambda gives one vCPU per so much memory,
 MAX_VCPUS = 6  # six at most
@@ -84,10 +85,16 @@ def _max_segment(environ: Mapping[str, str]) -> int | None:
 
 
 def _rendezvous_key(environ: Mapping[str, str]) -> bytes | None:
-    if path := environ.get("RENDEZVOUS_KEY_FILE"):
-        try:
-            return Path(path).read_bytes().strip()
-        except OSError as error:
-            raise InvalidEvent(f"RENDEZVOUS_KEY_FILE {path} cannot be read: {error.strerror}") from error
-    key = environ.get("RENDEZVOUS_KEY")
-    return key.encode() if key else None
+    """By the rules of the server (rendezvous_server/settings.py): a key that is read differently opens nothing."""
+    text, path = environ.get("RENDEZVOUS_KEY", ""), environ.get("RENDEZVOUS_KEY_FILE")
+    if not path:
+        return key_from_text(text)
+    if text.strip():
+        raise InvalidEvent("both RENDEZVOUS_KEY and RENDEZVOUS_KEY_FILE are given: which one is meant?")
+    try:
+        key = key_from_text(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidEvent(f"the key file {path} (RENDEZVOUS_KEY_FILE) cannot be read as text: {error}") from error
+    if key is None:
+        raise InvalidEvent(f"the key file {path} (RENDEZVOUS_KEY_FILE) is empty")
+    return key

@@ -65,7 +65,11 @@ def local_cloud(workers: int, listener: Listener, environ: Mapping[str, str] | N
 
     `listener` gets every event that a part logs, in a thread of that part.
     """
-    base = {**for_this_machine(os.environ), **(environ or {}), "RENDEZVOUS_KEY": secrets.token_hex(32)}
+    key = {
+        "RENDEZVOUS_KEY": secrets.token_hex(32),
+        "RENDEZVOUS_KEY_FILE": "",
+    }  # the user may have a file for a real one
+    base = {**for_this_machine(os.environ), **(environ or {}), **key}
     processes: dict[str, subprocess.Popen[str]] = {}
     try:
         command = ["rendezvous_server", "--host", "127.0.0.1", "--port", "0"]

@@ -65,6 +65,13 @@ def test_what_a_summary_warns_of_is_said(tmp_path: Path, capfd: pytest.CaptureFi
     assert "warning: magnitudes outside 0 to 40 in 1 of 20 galaxies" in capfd.readouterr().out
 
 
+def test_the_key_of_a_server_of_ones_own_is_not_the_demos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RENDEZVOUS_KEY_FILE", str(tmp_path / "key"))
+    data, out = write_galaxies(tmp_path / "data", 2, 5), tmp_path / "out"
+    assert demo(out, "--world-size", 2, "--data", data) == 0
+    assert json.loads((out / "summary.json").read_text())["gathered"]
+
+
 def test_a_run_that_fails_leaves_what_it_has(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     data, out = write_galaxies(tmp_path / "data", 1, 20), tmp_path / "out"
     nothing = np.full((1, 5, 32, 32), np.nan, np.float32)

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from lambda_image.address import Address
 from lambda_image.errors import InvalidEvent
 from lambda_image.model import SHIPPED_MODEL
 from lambda_image.settings import FunctionSettings
+from rendezvous_server.settings import read_settings
 
 
 def test_an_empty_environment():
@@ -46,10 +48,40 @@ def test_threads_follow_the_memory():
     assert FunctionSettings.from_environ({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512"}).threads == 1
 
 
-def test_a_key_may_lie_in_a_file(tmp_path):
-    (tmp_path / "key").write_text("secret\n")
-    settings = FunctionSettings.from_environ({"RENDEZVOUS_KEY_FILE": str(tmp_path / "key"), "RENDEZVOUS_KEY": "other"})
-    assert settings.rendezvous_key == b"secret"
+@pytest.mark.parametrize("text", ["secret", "secret\n", "\r\n secret\t", "two words\n", "Schlüssel"])
+def test_a_rank_and_the_server_read_the_same_key(tmp_path, text):
+    """Otherwise every join is refused."""
+    (tmp_path / "key").write_text(text, encoding="utf-8", newline="")
+    for environ in ({"RENDEZVOUS_KEY": text}, {"RENDEZVOUS_KEY_FILE": str(tmp_path / "key")}):
+        assert FunctionSettings.from_environ(environ).rendezvous_key == text.strip().encode()
+        assert read_settings([], environ).key == text.strip().encode()
+
+
+def test_white_space_is_no_key():
+    environ = {"RENDEZVOUS_KEY": " \n", "RENDEZVOUS_KEY_FILE": ""}
+    assert FunctionSettings.from_environ(environ).rendezvous_key is None
+    assert read_settings([], environ).key is None
+
+
+@pytest.mark.parametrize(
+    ("content", "other", "words"),
+    [
+        (b" \n", "", "is empty"),
+        (b"\xff\xfe", "", "cannot be read as text"),
+        (None, "", "cannot be read as text"),
+        (b"secret", "another secret", "both RENDEZVOUS_KEY and .* which one is meant"),
+    ],
+)
+def test_a_rank_and_the_server_refuse_the_same_keys(tmp_path, capsys, content, other, words):
+    if content is not None:
+        (tmp_path / "key").write_bytes(content)
+    environ = {"RENDEZVOUS_KEY_FILE": str(tmp_path / "key"), "RENDEZVOUS_KEY": other}
+    with pytest.raises(InvalidEvent, match=words) as refused:
+        FunctionSettings.from_environ(environ)
+    assert "secret" not in str(refused.value)
+    with pytest.raises(SystemExit):
+        read_settings([], environ)
+    assert re.search(words, " ".join(capsys.readouterr().err.split()))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lambda_image.data.partition import ROW_BYTES, read_partition, write_partition
-from lambda_image.errors import UsageError, PartitionMalformed, PartitionMissing
+from lambda_image.errors import PartitionMalformed, PartitionMissing, UsageError
 from scripts import split
 
 ROWS = 23
