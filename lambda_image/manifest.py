@@ -6,7 +6,7 @@ the dataset's own order, whatever the world size.
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
@@ -72,6 +72,73 @@ class Assignment:
             raise InvalidEvent(
                 f"not an item of a manifest ({error}): a rank is invoked by the state machine with what Init wrote"
             ) from error
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as Init hands it to Summarize, by way of the state machine."""
+
+    execution: str  # the execution's ARN
+    bucket: str
+    manifest_key: str
+    result_path: str
+    world_size: int
+    tolerated_failures: int
+    started_at: float  # seconds since the epoch
+    warnings: tuple[str, ...]
+
+    @property
+    def run_id(self) -> str:
+        return run_id_of(self.execution)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"run_id": self.run_id, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, found: object) -> "Run":
+        """Reads what `to_json` gives.
+
+        Raises:
+            InvalidEvent: it is anything else; the message names the keys that are missing, wrong or unknown.
+        """
+        if not isinstance(found, Mapping):
+            raise InvalidEvent(f"Summarize is invoked by the state machine with a run, not with {type(found).__name__}")
+        wrong = [name for name, is_good in _RUN_FIELDS.items() if not is_good(found.get(name))]
+        unknown = found.keys() - _RUN_FIELDS.keys() - {"run_id"}
+        if wrong or unknown:
+            raise InvalidEvent(
+                f"not what Init returns ({', '.join(map(str, [*wrong, *unknown]))}): "
+                "Summarize is invoked by the state machine with what Init returned"
+            )
+        return cls(**{name: found[name] for name in _RUN_FIELDS} | {"warnings": tuple(found["warnings"])})
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, float) or _is_count(value)
+
+
+def _is_list_of_texts(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(map(_is_text, value))
+
+
+_RUN_FIELDS: Mapping[str, Callable[[object], bool]] = {
+    "execution": _is_text,
+    "bucket": _is_text,
+    "manifest_key": _is_text,
+    "result_path": _is_text,
+    "world_size": _is_count,
+    "tolerated_failures": _is_count,
+    "started_at": _is_number,
+    "warnings": _is_list_of_texts,
+}
 
 
 def result_key(result_path: str, rank: int) -> str:

@@ -11,7 +11,7 @@ from lambda_image.data.partition import count_rows
 from lambda_image.errors import InvalidEvent
 from lambda_image.events import RunRequest, parse
 from lambda_image.handlers import log
-from lambda_image.manifest import Assignment, Slice, assignments, choose_partitions, deal, deal_rows
+from lambda_image.manifest import Assignment, Run, Slice, assignments, choose_partitions, deal, deal_rows
 from lambda_image.settings import FunctionSettings
 from lambda_image.storage import ObjectStore
 
@@ -31,13 +31,28 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         log("warning", message=warning)
     data = ObjectStore(request.data_bucket)
     results = ObjectStore(request.bucket, missing=InvalidEvent)
-    return init(request, data, results, started_at, time.time())
+    return init(request, data, results, started_at, time.time()).to_json()
 
 
-def init(request: RunRequest, data: ObjectStore, results: ObjectStore, started_at: float, now: float) -> dict[str, Any]:
-    """Writes the manifest of `request`; what the next states must know of the run.
+def init(request: RunRequest, data: ObjectStore, results: ObjectStore, started_at: float, now: float) -> Run:
+    """Writes the manifest of `request`.
 
-    Raises InvalidEvent, PartitionMissing or PartitionMalformed; then nothing has been written.
+    Args:
+        request: the execution input.
+        data: the bucket of the partitions.
+        results: the bucket of the manifest and of the ranks' results.
+        started_at: when the execution began, in seconds since the epoch.
+        now: the time at present, in seconds since the epoch.
+
+    Returns:
+        What the next states must know of the run.
+
+    Raises:
+        InvalidEvent: the input does not fit what is in the buckets, or its result path belongs to another run.
+        PartitionMissing: there is no partition under the prefix, or no dataset under the key.
+        PartitionMalformed: the dataset is none.
+
+    After an error nothing has been written.
     """
     shares = _shares(request, data)
     run_key = secrets.token_hex(RUN_KEY_BYTES)
@@ -45,17 +60,16 @@ def init(request: RunRequest, data: ObjectStore, results: ObjectStore, started_a
     key = f"{request.result_path}/manifest.json"
     _claim(results, request, key, manifest, now)
     log("manifest", ranks=len(shares), partitions=sum(map(len, shares)), object=results.url(key))
-    return {
-        "run_id": request.run_id,
-        "execution": request.execution,
-        "bucket": request.bucket,
-        "manifest_key": key,
-        "result_path": request.result_path,
-        "world_size": len(shares),
-        "tolerated_failures": request.tolerated_failures,
-        "started_at": started_at,
-        "warnings": list(request.warnings),
-    }
+    return Run(
+        execution=request.execution,
+        bucket=request.bucket,
+        manifest_key=key,
+        result_path=request.result_path,
+        world_size=len(shares),
+        tolerated_failures=request.tolerated_failures,
+        started_at=started_at,
+        warnings=request.warnings,
+    )
 
 
 def _shares(request: RunRequest, data: ObjectStore) -> list[list[Slice]]:

@@ -10,7 +10,7 @@ from typing import Any
 from lambda_image.data.predictions import Predictions
 from lambda_image.errors import InvalidEvent, TooManyFailures
 from lambda_image.handlers import log
-from lambda_image.manifest import Assignment, result_key
+from lambda_image.manifest import Assignment, Run, result_key
 from lambda_image.results import STORAGE, Failure, Record, Summary, belongs, digest, message_of, summarise
 from lambda_image.settings import FunctionSettings
 from lambda_image.storage import ObjectStore
@@ -24,29 +24,25 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     if not isinstance(event, dict) or "run" not in event:
         raise InvalidEvent("Summarize is invoked by the state machine, with run and ranks")
     settings = FunctionSettings.from_environ(os.environ)
-    run = event["run"]
-    results = ObjectStore(run["bucket"], missing=InvalidEvent)
+    run = Run.from_json(event["run"])
+    results = ObjectStore(run.bucket, missing=InvalidEvent)
     summary = summarize(results, run, reported_failures(event), time.time(), settings.memory_mb)
     content = summary.to_json()
     if summary.status == "failed":
-        raise TooManyFailures(_blame(summary, run["tolerated_failures"]), failed=[f.rank for f in summary.failed_ranks])
+        raise TooManyFailures(_blame(summary, run.tolerated_failures), failed=[f.rank for f in summary.failed_ranks])
     if len(content["failed_ranks"]) > NAMED_FAILURES:  # a state's output is limited to 256 KiB
         content["failed_ranks"] = content["failed_ranks"][:NAMED_FAILURES]
     return content
 
 
-def summarize(
-    results: ObjectStore, run: Mapping[str, Any], reported: Mapping[int, Failure], now: float, memory_mb: int
-) -> Summary:
+def summarize(results: ObjectStore, run: Run, reported: Mapping[int, Failure], now: float, memory_mb: int) -> Summary:
     """Writes `summary.json`, `combined_data.json` with the ranks' last times, and `predictions.parquet` where rank 0
     has not.
     """
-    manifest = [Assignment.from_json(item) for item in results.get_json(run["manifest_key"])]
-    if manifest[0].execution != run["execution"]:
-        raise InvalidEvent(
-            f"{run['manifest_key']} is the manifest of the run {manifest[0].run_id}, not {run['run_id']}"
-        )
-    path = run["result_path"]
+    manifest = [Assignment.from_json(item) for item in results.get_json(run.manifest_key)]
+    if manifest[0].execution != run.execution:
+        raise InvalidEvent(f"{run.manifest_key} is the manifest of the run {manifest[0].run_id}, not {run.run_id}")
+    path = run.result_path
     combined = _combined(results, path, manifest)
     if combined is None:
         records, predictions, broken = _rebuild(results, manifest)
@@ -62,10 +58,10 @@ def summarize(
         records,
         predictions,
         failures,
-        tolerated_failures=run["tolerated_failures"],
-        wall_s=now - run["started_at"],
+        tolerated_failures=run.tolerated_failures,
+        wall_s=now - run.started_at,
         memory_size_mb=memory_mb,
-        warnings=run["warnings"],
+        warnings=run.warnings,
     )
     results.put_json(f"{path}/summary.json", summary.to_json())
     return summary
