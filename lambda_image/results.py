@@ -1,8 +1,18 @@
 """The result objects of a run: what each holds and what is made of them. No I/O.
 
-A rank's record has the published keys with honest values (memory in MB = 2**20 bytes, times in seconds by the clock)
-and says how its part travelled to rank 0. It is written after the predictions that it describes, so that a record
-that can be read is the proof that they are whole.
+Under a run's result path lie
+    manifest.json              an array with one item for each rank (manifest.py); Init writes it
+    predictions/<rank>.parquet a rank's predictions; the rank writes them, and then
+    <rank>.json                its record
+    gather_ended.json          {"execution", "reason"}: rank 0 gathers no more, and why; rank 0 writes it for ranks that
+                               are done later, which then do not wait for it. There is none where all parts came
+    predictions.parquet        all predictions, and
+    combined_data.json         all records; rank 0 writes both after a complete gather, Summarize otherwise
+    summary.json               the run as a whole; Summarize writes it last
+
+A rank's record has the published keys with values that are measured (memory in MB = 2**20 bytes, times in seconds by
+the clock) and names the way by which its part travelled to rank 0. It is written after the predictions that it
+describes, so that a record that can be read is the proof that they are whole.
 """
 
 import hashlib
@@ -29,12 +39,12 @@ MAGNITUDES = (0, 40)  # of anything a survey measures; what stands for a missing
 
 @dataclass
 class Work:
-    """What a rank did, over all its partitions. `bits` are those of the images and magnitudes that it inferred."""
+    """What a rank has done so far, over all its partitions."""
 
     samples: int = 0
     batches: int = 0
-    bits: int = 0
-    read_s: float = 0.0  # waiting for a batch; what is read while another is inferred costs nothing
+    bits: int = 0  # of the images and magnitudes that it inferred
+    read_s: float = 0.0  # waiting for a batch; reading during inference is not in it
     first_batch_s: float = 0.0
     inference_s: float = 0.0  # in the engine, by the clock; the first batch included
     inference_cpu_s: float = 0.0  # the same, processor seconds of all threads
@@ -44,7 +54,8 @@ class Work:
 class Phases:
     """Seconds that each step of a rank took. `cold_start_s` and its three parts are 0 in a warm environment.
 
-    `join_s` and `connect_s` pass in the background of the other steps; None where it did not come to that.
+    `join_s` and `connect_s` pass in the background of the other steps. They are None where a rank did not join or
+    connect.
     """
 
     interpreter_s: float = 0.0
@@ -63,7 +74,7 @@ class Phases:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a rank took of its environment. S3 requests are counted up to the record's own writing."""
+    """What a rank took of its environment. S3 requests are counted until the record is written."""
 
     peak_rss_mb: float
     model_mb: float
@@ -76,6 +87,7 @@ class Usage:
 
 
 def digest(data: bytes) -> str:
+    """Computes the BLAKE2b digest by which a record names its predictions, as 32 hexadecimal digits."""
     return hashlib.blake2b(data, digest_size=DIGEST_BYTES).hexdigest()
 
 
@@ -92,11 +104,19 @@ def rank_record(
     gather_error: str | None = None,
     nat: str | None = None,
 ) -> Record:
-    """The content of `<rank>.json`; `predictions` is the Parquet file that the rank has written.
+    """Makes the content of `<rank>.json`.
 
-    With `error` the rank failed, and these are the predictions of the partitions that it had finished. `gather_error`
-    says why its part travelled by way of storage. `nat` is what the NAT before the rank does (comm/nat.py has the
-    values), None for a rank that never wanted to join.
+    Args:
+        assignment: the rank's item of the manifest.
+        attempt: how often the rank was invoked before.
+        work: what the rank did.
+        phases: how long each step took, in seconds.
+        usage: what it took of its environment.
+        predictions: the Parquet file that the rank has written.
+        transport: how its part travelled to rank 0: SELF, STORAGE, or a transport of the communicator.
+        error: why the rank failed; `predictions` are then those of the partitions that it had finished.
+        gather_error: why its part travelled by way of storage although it was to be gathered.
+        nat: what the NAT before the rank does (a value of comm.connecting.nat.Nat); None for a rank that did not join.
     """
     batch_mb = assignment.batch_size * (work.bits / 8 / work.samples if work.samples else 0) / MB
     return {
@@ -139,7 +159,7 @@ def rank_record(
 
 
 def belongs(record: object, assignment: Assignment) -> bool:
-    """Whether `record` is that of this rank in this run, and not one that an earlier run left under the same prefix."""
+    """Tells whether `record` is that of this rank in this run, since an earlier run may have left one in its place."""
     return (
         isinstance(record, Mapping)
         and record.get("execution") == assignment.execution
@@ -148,13 +168,20 @@ def belongs(record: object, assignment: Assignment) -> bool:
 
 
 def pack(record: Record, predictions: bytes) -> bytes:
-    """A rank's part as it travels to rank 0: the record's length (4 bytes, big endian), the record, the table."""
+    """Makes the part that travels to rank 0: the record's length (4 bytes, big endian), the record, the table."""
     text = json.dumps(record).encode()
     return len(text).to_bytes(4, "big") + text + predictions
 
 
 def unpack(part: bytes | bytearray) -> tuple[Record, bytes]:
-    """Raises ValueError for anything that `pack` did not give, or that changed on the way."""
+    """Takes a part apart.
+
+    Returns:
+        The record, and the predictions as a Parquet file.
+
+    Raises:
+        ValueError: `pack` did not give this part, or it changed on the way.
+    """
     view = memoryview(part)
     size = 4 + int.from_bytes(view[:4], "big")
     record, predictions = json.loads(bytes(view[4:size])), bytes(view[size:])
@@ -165,6 +192,8 @@ def unpack(part: bytes | bytearray) -> tuple[Record, bytes]:
 
 @dataclass(frozen=True)
 class Failure:
+    """A rank that left no result, or not all of it."""
+
     rank: int
     error: str  # the error's class name
     cause: str  # its message
@@ -174,7 +203,10 @@ class Failure:
 
 
 def message_of(cause: str) -> str:
-    """The message in a cause: Lambda puts {"errorMessage", "errorType", "stackTrace"} there, other services text."""
+    """Finds the message in the cause of a failure as Step Functions has it.
+
+    Lambda puts {"errorMessage", "errorType", "stackTrace"} there, and other services put text.
+    """
     try:
         return str(json.loads(cause)["errorMessage"])
     except (ValueError, KeyError, TypeError):
@@ -183,7 +215,7 @@ def message_of(cause: str) -> str:
 
 @dataclass(frozen=True)
 class Summary:
-    """The content of `summary.json`. `gathered`: every rank's part reached rank 0 over sockets."""
+    """The content of `summary.json`."""
 
     run_id: str
     execution: str
@@ -192,20 +224,20 @@ class Summary:
     result_path: str
     ranks_completed: int
     failed_ranks: list[Failure]
-    gathered: bool
-    transports: dict[str, int]
+    gathered: bool  # every rank's part reached rank 0 over sockets
+    transports: dict[str, int]  # how many parts travelled by each
     partitions: int
     partitions_completed: int
     samples: int
     accuracy: Accuracy
-    wall_s: float
+    wall_s: float  # from the execution's start until Summarize
     samples_per_s: float
     bits_per_s: float
     cost: Cost
     warnings: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """`mae`, `mse`, `bias`, `nmad` and `r2` stand beside the counts, not in an object of their own."""
+        """Gives the summary as JSON has it. The measures of accuracy stand beside the counts, not in an object."""
         fields = asdict(self)
         measures = fields.pop("accuracy")
         measures["samples_with_truth"] = measures.pop("samples")
@@ -223,7 +255,21 @@ def summarise(
     memory_size_mb: int,
     warnings: Iterable[str] = (),
 ) -> Summary:
-    """Of the ranks that have `records` and whose `predictions` these are, held against the manifest."""
+    """Holds what came against the manifest.
+
+    Args:
+        manifest: the items of all ranks.
+        records: the records of the ranks that left one.
+        predictions: the predictions of the same ranks.
+        failures: the ranks that left none, or not all of theirs.
+        tolerated_failures: how many of these leave the run a success.
+        wall_s: seconds since the execution began.
+        memory_size_mb: memory of the functions beside the ranks, for the cost.
+        warnings: what is to be told of the input.
+
+    Returns:
+        The summary, with warnings about magnitudes that stand for missing ones and about gathers that failed.
+    """
     failed = sorted(failures, key=lambda failure: failure.rank)
     first = manifest[0]
     transports = [str(record["transport"]) for record in records]
@@ -231,8 +277,8 @@ def summarise(
     # Init and Summarize are two short invocations; what they take is small against the ranks.
     others = [Billed(seconds=1.0, memory_mb=memory_size_mb, puts=2, gets=len(manifest))] * 2
     complete = [record for record in records if record["error"] is None]
-    lonely = [record["gather_error"] for record in records if record["gather_error"] is not None]
-    told = [*_implausible(predictions), *(f"no gather: {reason}" for reason in dict.fromkeys(lonely))]
+    reasons = [record["gather_error"] for record in records if record["gather_error"] is not None]
+    found = [*_implausible(predictions), *(f"no gather: {reason}" for reason in dict.fromkeys(reasons))]
     return Summary(
         run_id=first.run_id,
         execution=first.execution,
@@ -251,7 +297,7 @@ def summarise(
         samples_per_s=len(predictions) / wall_s,
         bits_per_s=sum(record["bits"] for record in records) / wall_s,
         cost=cost([*ranks, *others], len(manifest), wall_s, with_rendezvous=first.fmi_enabled),
-        warnings=[*warnings, *told[:NAMED_WARNINGS]],
+        warnings=[*warnings, *found[:NAMED_WARNINGS]],
     )
 
 

@@ -18,7 +18,7 @@ SEGMENTS = range(88, 32768)  # bytes: what Linux takes for TCP_MAXSEG
 
 @dataclass(frozen=True)
 class FunctionSettings:
-    """`rendezvous_key` authenticates joins; it never appears in a repr or a log."""
+    """The settings of a function. `rendezvous_key` authenticates joins, and never appears in a repr or a log."""
 
     rendezvous_endpoint: Address | None
     rendezvous_key: bytes | None = field(repr=False)
@@ -31,7 +31,14 @@ class FunctionSettings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "FunctionSettings":
-        """Raises InvalidEvent that names the variable."""
+        """Reads the settings.
+
+        Args:
+            environ: the environment variables of the process.
+
+        Raises:
+            InvalidEvent: a variable has a value that is not allowed; the message names the variable.
+        """
         memory_mb = _integer(environ, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 3008)
         cpus = min(process.usable_cpus(), MAX_VCPUS)
         endpoint = environ.get("RENDEZVOUS_ENDPOINT")
@@ -53,16 +60,16 @@ class FunctionSettings:
 
 
 def _device(name: str) -> Device:
-    for known in DEVICES:
-        if name == known:
-            return known
+    for device in DEVICES:
+        if name == device:
+            return device
     raise InvalidEvent(f"INFERENCE_DEVICE is {name!r}; allowed: {', '.join(DEVICES)}")
 
 
 def _engine(name: str, device: Device) -> EngineName:
-    for known in ENGINE_NAMES[device]:
-        if name == known:
-            return known
+    for engine in ENGINE_NAMES[device]:
+        if name == engine:
+            return engine
     raise InvalidEvent(
         f"INFERENCE_ENGINE is {name!r}; allowed on {device} (INFERENCE_DEVICE): {', '.join(ENGINE_NAMES[device])}"
     )

@@ -1,4 +1,4 @@
-"""The first state: understand the input, find the partitions, deal them to the ranks, write the manifest."""
+"""The first state. It reads the input, finds the partitions, deals them to the ranks and writes the manifest."""
 
 import json
 import os
@@ -21,7 +21,18 @@ ABANDONED_AFTER_S = 7200.0
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """`event` is {"input": the execution's input, "execution": its ARN, "started_at": its start, ISO 8601}."""
+    """Answers the state machine.
+
+    Args:
+        event: {"input": the execution's input, "execution": its ARN, "started_at": its start, ISO 8601}.
+        context: what Lambda tells of the invocation, of which nothing is used.
+
+    Returns:
+        The run (manifest.Run) as JSON.
+
+    Raises:
+        RunError: the run cannot begin; see `init`.
+    """
     settings = FunctionSettings.from_environ(os.environ)
     if not isinstance(event, dict) or not {"input", "execution", "started_at"} <= event.keys():
         raise InvalidEvent("Init is invoked by the state machine, with input, execution and started_at")
@@ -94,20 +105,18 @@ def _claim(results: ObjectStore, request: RunRequest, key: str, manifest: list[d
         earlier = Assignment.from_json(json.loads(found)[0])
     except (ValueError, LookupError, InvalidEvent) as error:
         raise InvalidEvent(
-            f"{results.url(key)} is there and not a manifest: remove it, or give another result_path", key="result_path"
+            f"{results.url(key)} is there and not a manifest: remove it, or give another result_path"
         ) from error
     free_at = earlier.started_at + ABANDONED_AFTER_S
     if earlier.execution != request.execution and now < free_at and not _has_ended(results, earlier):
         raise InvalidEvent(
             f"result_path {request.result_path} is in use by the run {earlier.run_id}, which has no summary yet: give "
             "another result_path (or none: then each run has its own), or wait for it. If it was stopped, remove "
-            f"{results.url(key)}; without that the path is free at {datetime.fromtimestamp(free_at, UTC):%H:%M} UTC",
-            key="result_path",
+            f"{results.url(key)}; without that the path is free at {datetime.fromtimestamp(free_at, UTC):%H:%M} UTC"
         )
     if not results.put_json(key, manifest, if_match=there.etag):
         raise InvalidEvent(
-            f"result_path {request.result_path} was taken by another run in this moment: give another result_path",
-            key="result_path",
+            f"result_path {request.result_path} was taken by another run in this moment: give another result_path"
         )
 
 
