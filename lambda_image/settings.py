@@ -17,8 +17,8 @@ SEGMENTS = range(88, 32768)  # bytes: what Linux takes for TCP_MAXSEG
 
 
 @dataclass(frozen=True)
-class FunctionSettings:
-    """The settings of a function. `rendezvous_key` authenticates joins, and never appears in a repr or a log."""
+class HandlerSettings:
+    """The settings of a handler. `rendezvous_key` authenticates joins, and never appears in a repr or a log."""
 
     rendezvous_endpoint: Address | None
     rendezvous_key: bytes | None = field(repr=False)
@@ -30,7 +30,7 @@ class FunctionSettings:
     device: Device = "cpu"
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> "FunctionSettings":
+    def from_environ(cls, environ: Mapping[str, str]) -> "HandlerSettings":
         """Reads the settings.
 
         Args:

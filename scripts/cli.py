@@ -18,7 +18,7 @@ ENDING = (signal.SIGTERM, signal.SIGHUP)  # beside SIGINT, which Python makes a 
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Tells a default where there is one."""
+    """Shows a default where there is one."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return action.help if action.required or action.default is None else super()._get_help_string(action)
@@ -75,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def version() -> str:
+    """Looks up the version that is installed."""
     try:
         return metadata.version("cosmicai")
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""cosmicai compile: the engine that ships, made from a checkpoint; and the checks of others."""
+"""cosmicai compile makes the engine of a checkpoint, and checks it and others against PyTorch."""
 
 import argparse
 import math

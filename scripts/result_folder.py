@@ -1,4 +1,4 @@
-"""The local folder of a run's results: an earlier run's are replaced, and nothing else is ever removed."""
+"""The local folder of a run's results. Those of an earlier run are replaced, and nothing else is ever removed."""
 
 import json
 import re
@@ -16,7 +16,7 @@ TABLES = re.compile(r"\d+\.parquet")
 
 
 class ResultFolder:
-    """A place for results that is known to be writable; made by `result_folder`."""
+    """A folder for results that can be written; `result_folder` makes it."""
 
     def __init__(self, given: Path, path: Path, partial: Path) -> None:
         self.given, self.path = given, path  # as --out named it, and where that is
@@ -32,7 +32,14 @@ class ResultFolder:
                 (self.path / PREDICTIONS).rmdir()
 
     def write(self, objects: Mapping[str, bytes]) -> None:
-        """All of them appear at once. OSError leaves no part of them at `path`."""
+        """Writes all results, which appear at once.
+
+        Args:
+            objects: the content of each result, by its name under the result path.
+
+        Raises:
+            OSError: they cannot be written; no part of them is at `path`.
+        """
         for name, content in objects.items():
             file = self._partial / name
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +49,11 @@ class ResultFolder:
 
 @contextmanager
 def result_folder(out: Path) -> Iterator[ResultFolder]:
-    """Raises UsageError where `out` holds anything else than a run's results, or cannot be written."""
+    """Prepares the folder `out` for the results of a run, and removes what was prepared when the block ends.
+
+    Raises:
+        UsageError: `out` holds anything else than a run's results, or cannot be written.
+    """
     path = out.resolve()  # a link stays, and what it leads to is replaced
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
@@ -60,7 +71,7 @@ def result_folder(out: Path) -> Iterator[ResultFolder]:
 
 
 def without_run_key(manifest: bytes) -> bytes:
-    """The run is over, and a secret that proved membership in it need not lie about."""
+    """Removes the run's key from a manifest. The run is over, and a secret of it need not lie about."""
     items = json.loads(manifest)
     return json.dumps([{key: value for key, value in item.items() if key != "run_key"} for item in items]).encode()
 

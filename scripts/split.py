@@ -37,9 +37,21 @@ def run(args: argparse.Namespace) -> int:
 
 
 def split(dataset: Path, out: Path, size_mb: float, file_format: FileFormat) -> tuple[int, int]:
-    """Files and galaxies written to `out`, which gets all of them or is not made.
+    """Cuts a dataset into files of about the same size.
 
-    Raises UsageError, PartitionMissing or PartitionMalformed.
+    Args:
+        dataset: a .pt or .safetensors file.
+        out: a new or empty folder, which gets all files or is not made.
+        size_mb: size of each file at most, in 10^6 bytes.
+        file_format: format of the files.
+
+    Returns:
+        How many files and how many galaxies were written.
+
+    Raises:
+        UsageError: `out` cannot be such a folder.
+        PartitionMissing: there is no dataset.
+        PartitionMalformed: the dataset cannot be read.
     """
     out = out.resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

@@ -23,7 +23,12 @@ RANK_COLUMNS = (  # in two lines where that spares width: they fit a terminal of
 
 
 def run_tables(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """Per rank and in total, of `summary.json` and `combined_data.json`."""
+    """Makes the tables of a run, of each rank and of all together.
+
+    Args:
+        summary: the content of `summary.json`.
+        records: the content of `combined_data.json`.
+    """
     title = f"run {summary['run_id']}: {summary['status']}"
     ranks = Table(
         title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)

@@ -1,6 +1,6 @@
-"""cosmicai tune: which batch size and how many threads infer fastest here, and which cost least on Lambda.
+"""cosmicai tune finds the batch size and number of threads that are fastest here, and the cheapest ones on Lambda.
 
-On a GPU, which Lambda has none of, it is the batch size alone.
+On a GPU it finds the batch size alone, as Lambda has no GPUs.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from scripts.bench.progress import BenchProgress
 from scripts.bench.rounds import Series
 from scripts.galaxies import Mixture, render
 
-HELP = "sweep batch sizes and threads, and say which are best on this machine and why"
+HELP = "sweep batch sizes and threads, and show which are best on this machine and why"
 EXAMPLE = "cosmicai tune --threads 1,2 --batch-sizes 64,128,256,512"
 
 BATCH_SIZES: Mapping[Device, Sequence[int]] = {
@@ -117,7 +117,7 @@ def rate_of(
     seconds: float,
     clock: Callable[[], float] = time.perf_counter,
 ) -> float:
-    """Galaxies per second in batches of `batch_size`, over at least `seconds`."""
+    """Measures galaxies per second in batches of `batch_size`, over at least `seconds`."""
     done, began = 0, clock()
     while (now := clock()) < began + seconds or not done:
         engine.predict(images[:batch_size], magnitudes[:batch_size])
@@ -126,12 +126,12 @@ def rate_of(
 
 
 def advise(rates: dict[Setting, float]) -> Advice:
-    """Of settings as good as the best one those with the fewest threads, then the smallest batch."""
+    """Chooses among settings as good as the best one those with the fewest threads, then the smallest batch."""
     return Advice(_best(rates), _best({setting: rate / setting.threads for setting, rate in rates.items()}))
 
 
 def usd_per_million(setting: Setting, rate: float) -> float:
-    """What inferring a million galaxies costs on Lambda (x86_64), with the memory that gives so many vCPUs."""
+    """Computes what a million galaxies cost on Lambda (x86_64), with the memory that gives so many vCPUs."""
     gb_seconds = 1e6 / rate * setting.threads * MB_PER_VCPU / 1024
     return gb_seconds * LAMBDA_GB_SECOND["x86_64"]
 

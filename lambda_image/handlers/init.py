@@ -12,7 +12,7 @@ from lambda_image.errors import InvalidEvent
 from lambda_image.events import RunRequest, parse
 from lambda_image.handlers import log
 from lambda_image.manifest import Assignment, Run, Slice, assignments, choose_partitions, deal, deal_rows
-from lambda_image.settings import FunctionSettings
+from lambda_image.settings import HandlerSettings
 from lambda_image.storage import ObjectStore
 
 RUN_KEY_BYTES = 32
@@ -33,7 +33,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     Raises:
         RunError: the run cannot begin; see `init`.
     """
-    settings = FunctionSettings.from_environ(os.environ)
+    settings = HandlerSettings.from_environ(os.environ)
     if not isinstance(event, dict) or not {"input", "execution", "started_at"} <= event.keys():
         raise InvalidEvent("Init is invoked by the state machine, with input, execution and started_at")
     started_at = datetime.fromisoformat(event["started_at"]).timestamp()

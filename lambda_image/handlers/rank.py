@@ -30,7 +30,7 @@ from lambda_image.manifest import Assignment, Slice, predictions_key, result_key
 from lambda_image.model import engine as engines
 from lambda_image.model.engine import Engine
 from lambda_image.results import SELF, STORAGE, Phases, Record, Usage, Work, pack, rank_record, unpack
-from lambda_image.settings import FunctionSettings
+from lambda_image.settings import HandlerSettings
 from lambda_image.storage import ObjectStore, Requests
 from rendezvous_server.protocol import ROOT, Topology
 
@@ -62,7 +62,7 @@ class RankFunction:
 
     def __init__(
         self,
-        settings: FunctionSettings,
+        settings: HandlerSettings,
         engine: Engine,
         cold_start: Phases,
         collaborators: Collaborators | None = None,
@@ -80,7 +80,7 @@ class RankFunction:
             CheckpointError: the model cannot be read.
         """
         interpreter_s, imported_s = process.AGE_AT_IMPORT_S, process.age_s()
-        settings = FunctionSettings.from_environ(environ)
+        settings = HandlerSettings.from_environ(environ)
         engine = engines.load(
             settings.model_path,
             settings.threads,

@@ -12,7 +12,7 @@ from lambda_image.errors import InvalidEvent, TooManyFailures
 from lambda_image.handlers import log
 from lambda_image.manifest import Assignment, Run, result_key
 from lambda_image.results import STORAGE, Failure, Record, Summary, belongs, digest, message_of, summarise
-from lambda_image.settings import FunctionSettings
+from lambda_image.settings import HandlerSettings
 from lambda_image.storage import ObjectStore
 
 READERS = 16  # objects read at a time when the run is rebuilt: as many as the store keeps connections
@@ -35,7 +35,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """
     if not isinstance(event, dict) or "run" not in event:
         raise InvalidEvent("Summarize is invoked by the state machine, with run and ranks")
-    settings = FunctionSettings.from_environ(os.environ)
+    settings = HandlerSettings.from_environ(os.environ)
     run = Run.from_json(event["run"])
     results = ObjectStore(run.bucket, missing=InvalidEvent)
     summary = summarize(results, run, reported_failures(event), time.time(), settings.memory_mb)

@@ -18,7 +18,7 @@ from lambda_image.errors import InvalidEvent, PartitionMalformed, PeerTimeout, R
 from lambda_image.handlers.rank import JOIN_TIMEOUT_S, RECORD_TIME_S, WITHDRAWAL_S, Collaborators, RankFunction
 from lambda_image.manifest import Assignment, Slice
 from lambda_image.results import Phases, pack, unpack
-from lambda_image.settings import FunctionSettings
+from lambda_image.settings import HandlerSettings
 from lambda_image.storage import ObjectStore
 from tests.unit.lambda_image.handlers.fake_s3 import FakeS3
 
@@ -131,7 +131,7 @@ class Stage:
             write_partition(file, np.zeros((ROWS, 5, 32, 32), np.float32), magnitudes, file_format="safetensors")
             self.s3.objects[key] = file.read_bytes()
         self.function = RankFunction(
-            FunctionSettings.from_environ({"RENDEZVOUS_KEY": "secret"}),
+            HandlerSettings.from_environ({"RENDEZVOUS_KEY": "secret"}),
             self.engine,  # type: ignore[arg-type]
             Phases(cold_start_s=7.0),
             Collaborators(
