@@ -16,7 +16,7 @@ from lambda_image.data.partition import write_partition
 from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.events import MAX_BATCH_SIZE
 from lambda_image.manifest import PARTITION_SUFFIXES, natural_order
-from lambda_image.results import message_of
+from lambda_image.summary import message_of
 from scripts.aws_endpoint import AwsEndpoint
 from scripts.galaxies import Mixture, render
 from scripts.result_folder import ResultFolder

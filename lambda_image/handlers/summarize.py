@@ -11,9 +11,10 @@ from lambda_image.data.predictions import Predictions
 from lambda_image.errors import InvalidEvent, TooManyFailures
 from lambda_image.handlers import log
 from lambda_image.manifest import Assignment, Run, result_key
-from lambda_image.results import STORAGE, Failure, Record, Summary, belongs, digest, message_of, summarise
+from lambda_image.results import STORAGE, Record, belongs, digest
 from lambda_image.settings import HandlerSettings
 from lambda_image.storage import ObjectStore
+from lambda_image.summary import Failure, Summary, message_of, summarise
 
 READERS = 16  # objects read at a time when the run is rebuilt: as many as the store keeps connections
 NAMED_FAILURES = 10  # in the error's message; summary.json has all

@@ -8,8 +8,9 @@ from lambda_image.data.predictions import Predictions
 from lambda_image.errors import InvalidEvent
 from lambda_image.handlers.summarize import reported_failures, summarize
 from lambda_image.manifest import Assignment, Run, predictions_key, result_key
-from lambda_image.results import Failure, Phases, Summary, Usage, Work, rank_record
+from lambda_image.results import Phases, Usage, Work, rank_record
 from lambda_image.storage import ObjectStore
+from lambda_image.summary import Failure, Summary
 from tests.unit.lambda_image.handlers.fake_s3 import FakeS3
 from tests.unit.lambda_image.test_results import manifest
 
