@@ -1,14 +1,14 @@
 """The result objects of a run, and the record and the part of one rank. No I/O.
 
 Under a run's result path lie
-    manifest.json              an array with one item for each rank (manifest.py); Init writes it
-    predictions/<rank>.parquet a rank's predictions; the rank writes them, and then
-    <rank>.json                its record
-    gather_ended.json          {"execution", "reason"}: rank 0 gathers no more, and why; rank 0 writes it for ranks that
-                               are done later, which then do not wait for it. There is none where all parts came
-    predictions.parquet        all predictions, and
-    combined_data.json         all records; rank 0 writes both after a complete gather, Summarize otherwise
-    summary.json               the run as a whole (summary.py); Summarize writes it last
+    manifest.json               an array with one item for each rank (manifest.py), by Init
+    predictions/<rank>.parquet  the predictions of a rank, by the rank
+    <rank>.json                 the record of a rank, by the rank, after its predictions
+    gather_ended.json           {"execution", "reason"} by rank 0, where it gathers no more: ranks that are done later do
+                                not wait for it. A run whose parts all came has none
+    predictions.parquet         all predictions, by rank 0 after a complete gather, otherwise by Summarize
+    combined_data.json          all records, likewise; Summarize adds the times that a rank knows after the gather only
+    summary.json                the run as a whole (summary.py), by Summarize, last of all
 
 A rank's record has the published keys with values that are measured (memory in MB = 2**20 bytes, times in seconds by
 the clock) and names the way by which its part travelled to rank 0. It is written after the predictions that it

@@ -1,11 +1,11 @@
-"""One rank of a run: infer its partitions, put the predictions on S3, then offer them to the gather at rank 0.
+"""One rank of a run. It infers its partitions, puts the predictions on S3, and offers them to the gather at rank 0.
 
-In this order, so that whatever happens to the sockets, no prediction is lost: a gather that fails makes the run slower
-(Summarize reads the ranks' objects), never wrong.
+The order of these steps keeps every prediction, whatever happens to the sockets. A gather that fails makes the run
+slower, since Summarize then reads the ranks' own objects, and never wrong.
 
-When rank 0 gathers no more, because it is in its second attempt or because parts did not come, it writes
-`gather_ended.json` {"execution": the run's ARN, "reason": why} beside the results. A rank that is done later finds it
-there and leaves its part on S3, and its record gives the reason.
+Rank 0 writes `gather_ended.json` when it gathers no more. Its first attempt does so where parts did not come, and a later
+attempt at once. The object is {"execution": the run's ARN, "reason": why}. A rank that is done later finds it, leaves
+its part on S3, and puts the reason into its record.
 """
 
 import json
