@@ -4,8 +4,8 @@ Under a run's result path lie
     manifest.json               an array with one item for each rank (manifest.py), by Init
     predictions/<rank>.parquet  the predictions of a rank, by the rank
     <rank>.json                 the record of a rank, by the rank, after its predictions
-    gather_ended.json           {"execution", "reason"} by rank 0, where it gathers no more: ranks that are done later do
-                                not wait for it. A run whose parts all came has none
+    gather_ended.json           {"execution", "reason"}, by rank 0 where it gathers no more; ranks that are done later
+                                read it and do not wait. A run whose parts all came has none
     predictions.parquet         all predictions, by rank 0 after a complete gather, otherwise by Summarize
     combined_data.json          all records, likewise; Summarize adds the times that a rank knows after the gather only
     summary.json                the run as a whole (summary.py), by Summarize, last of all

@@ -3,9 +3,9 @@
 The order of these steps keeps every prediction, whatever happens to the sockets. A gather that fails makes the run
 slower, since Summarize then reads the ranks' own objects, and never wrong.
 
-Rank 0 writes `gather_ended.json` when it gathers no more. Its first attempt does so where parts did not come, and a later
-attempt at once. The object is {"execution": the run's ARN, "reason": why}. A rank that is done later finds it, leaves
-its part on S3, and puts the reason into its record.
+Rank 0 writes `gather_ended.json` when it gathers no more. Its first attempt does so where parts did not come, and a
+later attempt at once. The object is {"execution": the run's ARN, "reason": why}. A rank that is done later finds it,
+leaves its part on S3, and puts the reason into its record.
 """
 
 import json
