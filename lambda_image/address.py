@@ -1,9 +1,11 @@
-"""A server's address as people write it: host:port."""
+"""The address of a server, as people write it."""
 
 from typing import NamedTuple
 
 
 class Address(NamedTuple):
+    """Where a server listens, written as host:port."""
+
     host: str  # a name, an IPv4 or an IPv6 address
     port: int
 
@@ -12,7 +14,14 @@ class Address(NamedTuple):
 
     @classmethod
     def parse(cls, text: object) -> "Address":
-        """Of "host:port" or "[IPv6]:port"; raises ValueError that says what is allowed."""
+        """Reads an address.
+
+        Args:
+            text: "host:port" or "[IPv6]:port".
+
+        Raises:
+            ValueError: it is neither; the message says what is allowed.
+        """
         host, colon, port = text.strip().rpartition(":") if isinstance(text, str) else ("", "", "")
         if not (host and colon and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
             raise ValueError("host:port, for example rendezvous:10000, with a port from 1 to 65535")

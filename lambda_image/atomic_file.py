@@ -8,7 +8,14 @@ from pathlib import Path
 
 @contextmanager
 def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A path beside `path` to write to; it becomes `path` when the block ends well and is removed when it does not."""
+    """Makes an empty file beside `path`, for the block to write to.
+
+    The file becomes `path` when the block ends well, and it is removed when the block raises. Folders above `path` are
+    made where they are missing.
+
+    Yields:
+        The path of the file beside `path`.
+    """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")

@@ -1,7 +1,7 @@
-"""What a run costs on AWS: billed seconds and requests times the price list. No I/O."""
+"""The cost of a run on AWS: what is billed, times the price list. No I/O."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 # From https://aws.amazon.com/{lambda,step-functions,s3,fargate,vpc}/pricing.
 PRICES_FROM = "us-east-1, 2026-01"
@@ -18,9 +18,9 @@ TRANSITIONS_PER_RUN, TRANSITIONS_PER_RANK = 5, 2  # Start, Init, Ranks, Summariz
 
 @dataclass(frozen=True)
 class Billed:
-    """One invocation: `seconds` include the cold start (container images have always been billed for it)."""
+    """What AWS bills for one invocation: its time, and its requests to S3."""
 
-    seconds: float
+    seconds: float  # with the cold start, which has always been billed for container images
     memory_mb: int
     puts: int = 0
     gets: int = 0
@@ -28,7 +28,7 @@ class Billed:
 
 @dataclass(frozen=True)
 class Cost:
-    """US dollars."""
+    """The cost of a run by service, in US dollars."""
 
     lambda_usd: float
     step_functions_usd: float
@@ -37,14 +37,19 @@ class Cost:
     total_usd: float
     prices: str = PRICES_FROM
 
-    def to_json(self) -> dict[str, float | str]:
-        return asdict(self)
-
 
 def cost(
     invocations: Iterable[Billed], ranks: int, wall_s: float, with_rendezvous: bool, architecture: str = "x86_64"
 ) -> Cost:
-    """Of a run of `ranks` ranks that took `wall_s` seconds, with its share of a rendezvous server if it used one."""
+    """Computes what a run costs.
+
+    Args:
+        invocations: every invocation of a function.
+        ranks: how many ranks the run had.
+        wall_s: how long it took, in seconds.
+        with_rendezvous: whether it used a rendezvous server, whose hours it then pays for as long as it took.
+        architecture: of the functions, x86_64 or arm64.
+    """
     every = list(invocations)
     gb_seconds = sum(one.seconds * one.memory_mb / 1024 for one in every)
     compute = gb_seconds * LAMBDA_GB_SECOND[architecture] + len(every) * LAMBDA_REQUEST

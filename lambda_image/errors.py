@@ -79,4 +79,4 @@ class TooManyFailures(RunError):
 
 
 class UsageError(Exception):
-    """A wrong flag or argument of a command."""
+    """A flag or an argument of a command is wrong. No run fails by it, so that the state machine never sees it."""

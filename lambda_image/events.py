@@ -1,7 +1,7 @@
-"""The execution input: what a user may say, and what each word means. No I/O.
+"""The execution input: the keys that a user may give, and what each of them means. No I/O.
 
 `parse` turns the JSON that starts an execution into a RunRequest. Numbers may come as strings. A wrong value is refused
-with the key, the value and what is allowed; a key that means nothing here is accepted with a warning that names it.
+with the key, the value and what is allowed. A key that means nothing here is accepted with a warning that names it.
 """
 
 import math
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RunRequest:
-    """An execution input, understood. Exactly one of `data_prefix` and `data_path` is set."""
+    """The meaning of an execution input. Exactly one of `data_prefix` and `data_path` is set."""
 
     execution: str  # the execution's ARN: what tells this run from all others
     bucket: str
@@ -47,29 +47,39 @@ class RunRequest:
     rendezvous_endpoint: Address | None
     tolerated_failures: int
     gather_timeout_s: float
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...]  # about keys that have no effect
 
     @property
     def run_id(self) -> str:
+        """The run's name, which people use; `execution` is what is unique."""
         return run_id_of(self.execution)
 
 
 def run_id_of(execution: str) -> str:
-    """The execution's name, the last part of its ARN; another state machine may have an execution of the same name."""
+    """Takes the execution's name out of its ARN.
+
+    The name is the last part of the ARN. Another state machine may have an execution of the same name.
+    """
     return execution.rpartition(":")[2]
 
 
 def parse(event: object, execution: str, default_endpoint: Address | None = None) -> RunRequest:
-    """The request that the input `event` of `execution` makes; raises InvalidEvent.
+    """Reads an execution input.
 
-    `default_endpoint` is the deployment's rendezvous server.
+    Args:
+        event: the input, as JSON gives it.
+        execution: the ARN of the execution.
+        default_endpoint: the rendezvous server of the deployment, for an input that names none.
+
+    Raises:
+        InvalidEvent: a value is wrong, or one that is needed is missing; the message names its key.
     """
     if not isinstance(event, Mapping):
         raise InvalidEvent(f"the execution input is {type(event).__name__}, but must be a JSON object of named values")
     fields = _Fields(event)
     bucket = fields.take("bucket", _text)
     if bucket is None:
-        raise InvalidEvent("bucket is missing: name the S3 bucket for manifest and results", key="bucket")
+        raise InvalidEvent("bucket is missing: name the S3 bucket for manifest and results")
     data_prefix, data_path = _dataset(fields)
     file_limit = fields.take("file_limit", _integer(1, None))
     if file_limit is not None and data_path is not None:
@@ -79,8 +89,7 @@ def parse(event: object, execution: str, default_endpoint: Address | None = None
     if fmi_enabled and endpoint is None:
         raise InvalidEvent(
             "fmi_enabled is true but no rendezvous server is known: give rendezvous_endpoint (host:port), set "
-            "RENDEZVOUS_ENDPOINT where the functions run, or set fmi_enabled to false",
-            key="fmi_enabled",
+            "RENDEZVOUS_ENDPOINT where the functions run, or set fmi_enabled to false"
         )
     request = RunRequest(
         execution=execution,
@@ -102,7 +111,7 @@ def parse(event: object, execution: str, default_endpoint: Address | None = None
 
 
 class _Fields:
-    """The input's values by their proper names, and the warnings about those that nobody asked for."""
+    """Holds the values of the input by their proper names, and collects warnings."""
 
     def __init__(self, event: Mapping[str, Any]) -> None:
         self._warnings: list[str] = []
@@ -112,8 +121,7 @@ class _Fields:
             if name in self._values and self._values[name][1] != value:
                 raise InvalidEvent(
                     f"{given} = {value!r} contradicts {self._values[name][0]} = {self._values[name][1]!r}: "
-                    "they mean the same, give one of them",
-                    key=given,
+                    "they mean the same, give one of them"
                 )
             self._values[name] = (given, value)
 
@@ -125,12 +133,13 @@ class _Fields:
         try:
             return read(value)
         except ValueError as allowed:
-            raise InvalidEvent(f"{given} is {value!r}; allowed: {allowed}", key=given, value=value) from None
+            raise InvalidEvent(f"{given} is {value!r}; allowed: {allowed}") from None
 
     def warn(self, warning: str) -> None:
         self._warnings.append(warning)
 
     def finish(self) -> list[str]:
+        """All warnings, with one for each value that was not taken."""
         for given, _ in self._values.values():
             reason = KNOWN_BUT_UNUSED.get(given)
             self.warn(f"{given} is ignored: {reason}" if reason else f"{given} is not a known key and is ignored")
@@ -149,8 +158,7 @@ def _dataset(fields: _Fields) -> tuple[str | None, str | None]:
         if prefix is None:
             raise InvalidEvent(
                 "no data: give data_prefix (where the partitions lie), data_size (small, medium or large) or data_path "
-                "(the key of one dataset)",
-                key="data_prefix",
+                "(the key of one dataset)"
             )
         return prefix, None
     if path.startswith("/tmp/"):  # noqa: S108 - earlier systems copied the bucket's folder there; nothing is opened
@@ -159,8 +167,7 @@ def _dataset(fields: _Fields) -> tuple[str | None, str | None]:
     if path.startswith(".../"):
         if prefix is None:
             raise InvalidEvent(
-                f"data_path is {path!r}: '...' stands for data_prefix or data_size, and neither is given",
-                key="data_path",
+                f"data_path is {path!r}: '...' stands for data_prefix or data_size, and neither is given"
             )
         fields.warn(f"data_path {path} is read as {prefix}/{path[4:]}")
         path = f"{prefix}/{path[4:]}"

@@ -1,4 +1,4 @@
-"""From partitions to predictions: batches are read ahead of the engine, and every step is timed by a clock."""
+"""The way from partitions to predictions. Batches are read ahead of the engine, and every step is timed."""
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -13,7 +13,7 @@ from lambda_image.model.engine import Engine
 from lambda_image.read_ahead import read_ahead
 from lambda_image.results import Work
 
-# Read while one is being inferred, so that neither waits for the other and memory does not depend on the partition.
+# Batches that are read while one is inferred: neither waits for the other, and memory does not grow with the partition.
 BATCHES_AHEAD = 2
 
 Opened = AbstractContextManager[PartitionStream]
@@ -21,11 +21,11 @@ Opened = AbstractContextManager[PartitionStream]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Rows of one partition, images [n, 5, 32, 32]; no rows, but a batch, where a partition has none for this rank."""
+    """Rows of one partition. A partition without rows for this rank is a batch all the same, of no rows."""
 
     source: str
     stream: PartitionStream
-    images: np.ndarray
+    images: np.ndarray  # [n, 5, 32, 32]
 
 
 def infer(
@@ -35,10 +35,22 @@ def infer(
     work: Work,
     progress: Callable[[Work], None],
 ) -> Iterator[Predictions]:
-    """Predictions for every row of each of `partitions` (name and how to open it), a partition at a time and in order.
+    """Predicts the redshift of every row of `partitions`.
 
-    The next batch, be it of the next partition, is read while one is inferred. Adds to `work` and reports it after each
-    batch. What opening, reading or inferring raises comes after the predictions of the partitions before.
+    The next batch is read while one is inferred, also where it is the first of the next partition.
+
+    Args:
+        partitions: for each its name, and a function that opens it. The function is called in another thread.
+        engine: what predicts.
+        batch_size: how many rows it is given at a time.
+        work: what was done, to which this adds.
+        progress: is called with `work` after each batch.
+
+    Yields:
+        The predictions of one partition after another, in the order given.
+
+    Raises:
+        Exception: whatever opening, reading or inferring raises, after the predictions of the partitions before.
     """
     redshifts: list[np.ndarray] = []
     done = 0

@@ -1,4 +1,4 @@
-"""Make the items of an iterator in a thread of their own, a bounded number of them ahead of whoever uses them."""
+"""Reading ahead: a thread makes the next items of an iterator while others use the last one."""
 
 import threading
 from collections.abc import Generator, Iterator
@@ -11,9 +11,17 @@ Item = TypeVar("Item")
 
 @contextmanager
 def read_ahead(items: Generator[Item, None, None], depth: int) -> Iterator[Iterator[Item]]:
-    """`items`, of which at most `depth` are made and not yet asked for. What making one raises is raised in its place.
+    """Makes items in a thread of their own, ahead of whoever uses them.
 
-    Leaving early closes `items`, in their own thread, as soon as the one that is being made is there; nobody waits.
+    Where the block is left early, the thread finishes the item that it is making and closes `items`. Nobody waits for
+    that.
+
+    Args:
+        items: what is to be made. It runs in the thread, and is closed there.
+        depth: how many items at most are made and not yet asked for.
+
+    Yields:
+        An iterator over the items. It raises what making an item raised, in the place of that item.
     """
     ready: SimpleQueue[tuple[Item] | BaseException] = SimpleQueue()
     room = threading.Semaphore(depth)

@@ -1,40 +1,43 @@
-"""The result objects of a run: what each holds and what is made of them. No I/O.
+"""The result objects of a run, and the record and the part of one rank. No I/O.
 
-A rank's record has the published keys with honest values (memory in MB = 2**20 bytes, times in seconds by the clock)
-and says how its part travelled to rank 0. It is written after the predictions that it describes, so that a record
-that can be read is the proof that they are whole.
+Under a run's result path lie
+    manifest.json               an array with one item for each rank (manifest.py), by Init
+    predictions/<rank>.parquet  the predictions of a rank, by the rank
+    <rank>.json                 the record of a rank, by the rank, after its predictions
+    gather_ended.json           {"execution", "reason"}, by rank 0 where it gathers no more; ranks that are done later
+                                read it and do not wait. A run whose parts all came has none
+    predictions.parquet         all predictions, by rank 0 after a complete gather, otherwise by Summarize
+    combined_data.json          all records, likewise; Summarize adds the times that a rank knows after the gather only
+    summary.json                the run as a whole (summary.py), by Summarize, last of all
+
+A rank's record has the published keys with values that are measured (memory in MB = 2**20 bytes, times in seconds by
+the clock) and names the way by which its part travelled to rank 0. It is written after the predictions that it
+describes, so that a record that can be read is the proof that they are whole.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
-from lambda_image.cost import Billed, Cost, cost
-from lambda_image.data.predictions import Predictions
 from lambda_image.manifest import Assignment, predictions_key
-from lambda_image.metrics import Accuracy, accuracy
 
 Record = dict[str, Any]
 
 MB = 2**20
 SELF, STORAGE = "self", "storage"  # transports beside those of the communicator: rank 0's own part; by way of S3
 DIGEST_BYTES = 16
-NAMED_WARNINGS = 10  # about gathers that failed: one cause gives each rank a warning
-MAGNITUDES = (0, 40)  # of anything a survey measures; what stands for a missing one lies outside
 
 
 @dataclass
 class Work:
-    """What a rank did, over all its partitions. `bits` are those of the images and magnitudes that it inferred."""
+    """What a rank has done so far, over all its partitions."""
 
     samples: int = 0
     batches: int = 0
-    bits: int = 0
-    read_s: float = 0.0  # waiting for a batch; what is read while another is inferred costs nothing
+    bits: int = 0  # of the images and magnitudes that it inferred
+    read_s: float = 0.0  # waiting for a batch; reading during inference is not in it
     first_batch_s: float = 0.0
     inference_s: float = 0.0  # in the engine, by the clock; the first batch included
     inference_cpu_s: float = 0.0  # the same, processor seconds of all threads
@@ -44,7 +47,8 @@ class Work:
 class Phases:
     """Seconds that each step of a rank took. `cold_start_s` and its three parts are 0 in a warm environment.
 
-    `join_s` and `connect_s` pass in the background of the other steps; None where it did not come to that.
+    `join_s` and `connect_s` pass in the background of the other steps. They are None where a rank did not join or
+    connect.
     """
 
     interpreter_s: float = 0.0
@@ -63,7 +67,7 @@ class Phases:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a rank took of its environment. S3 requests are counted up to the record's own writing."""
+    """What a rank took of its environment. S3 requests are counted until the record is written."""
 
     peak_rss_mb: float
     model_mb: float
@@ -76,6 +80,7 @@ class Usage:
 
 
 def digest(data: bytes) -> str:
+    """Computes the BLAKE2b digest by which a record names its predictions, as 32 hexadecimal digits."""
     return hashlib.blake2b(data, digest_size=DIGEST_BYTES).hexdigest()
 
 
@@ -92,11 +97,19 @@ def rank_record(
     gather_error: str | None = None,
     nat: str | None = None,
 ) -> Record:
-    """The content of `<rank>.json`; `predictions` is the Parquet file that the rank has written.
+    """Makes the content of `<rank>.json`.
 
-    With `error` the rank failed, and these are the predictions of the partitions that it had finished. `gather_error`
-    says why its part travelled by way of storage. `nat` is what the NAT before the rank does (comm/nat.py has the
-    values), None for a rank that never wanted to join.
+    Args:
+        assignment: the rank's item of the manifest.
+        attempt: how often the rank was invoked before.
+        work: what the rank did.
+        phases: how long each step took, in seconds.
+        usage: what it took of its environment.
+        predictions: the Parquet file that the rank has written.
+        transport: how its part travelled to rank 0: SELF, STORAGE, or a transport of the communicator.
+        error: why the rank failed; `predictions` are then those of the partitions that it had finished.
+        gather_error: why its part travelled by way of storage although it was to be gathered.
+        nat: what the NAT before the rank does (a value of comm.connecting.nat.Nat); None for a rank that did not join.
     """
     batch_mb = assignment.batch_size * (work.bits / 8 / work.samples if work.samples else 0) / MB
     return {
@@ -139,7 +152,7 @@ def rank_record(
 
 
 def belongs(record: object, assignment: Assignment) -> bool:
-    """Whether `record` is that of this rank in this run, and not one that an earlier run left under the same prefix."""
+    """Tells whether `record` is that of this rank in this run, since an earlier run may have left one in its place."""
     return (
         isinstance(record, Mapping)
         and record.get("execution") == assignment.execution
@@ -148,126 +161,23 @@ def belongs(record: object, assignment: Assignment) -> bool:
 
 
 def pack(record: Record, predictions: bytes) -> bytes:
-    """A rank's part as it travels to rank 0: the record's length (4 bytes, big endian), the record, the table."""
+    """Makes the part that travels to rank 0: the record's length (4 bytes, big endian), the record, the table."""
     text = json.dumps(record).encode()
     return len(text).to_bytes(4, "big") + text + predictions
 
 
 def unpack(part: bytes | bytearray) -> tuple[Record, bytes]:
-    """Raises ValueError for anything that `pack` did not give, or that changed on the way."""
+    """Takes a part apart.
+
+    Returns:
+        The record, and the predictions as a Parquet file.
+
+    Raises:
+        ValueError: `pack` did not give this part, or it changed on the way.
+    """
     view = memoryview(part)
     size = 4 + int.from_bytes(view[:4], "big")
     record, predictions = json.loads(bytes(view[4:size])), bytes(view[size:])
     if not isinstance(record, dict) or record.get("predictions", {}).get("blake2b") != digest(predictions):
         raise ValueError("a part whose predictions are not those that its record describes")
     return record, predictions
-
-
-@dataclass(frozen=True)
-class Failure:
-    rank: int
-    error: str  # the error's class name
-    cause: str  # its message
-
-    def __str__(self) -> str:
-        return f"rank {self.rank}: {self.error}: {self.cause}"
-
-
-def message_of(cause: str) -> str:
-    """The message in a cause: Lambda puts {"errorMessage", "errorType", "stackTrace"} there, other services text."""
-    try:
-        return str(json.loads(cause)["errorMessage"])
-    except (ValueError, KeyError, TypeError):
-        return cause
-
-
-@dataclass(frozen=True)
-class Summary:
-    """The content of `summary.json`. `gathered`: every rank's part reached rank 0 over sockets."""
-
-    run_id: str
-    execution: str
-    status: str  # "succeeded" or "failed"
-    world_size: int
-    result_path: str
-    ranks_completed: int
-    failed_ranks: list[Failure]
-    gathered: bool
-    transports: dict[str, int]
-    partitions: int
-    partitions_completed: int
-    samples: int
-    accuracy: Accuracy
-    wall_s: float
-    samples_per_s: float
-    bits_per_s: float
-    cost: Cost
-    warnings: list[str] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        """`mae`, `mse`, `bias`, `nmad` and `r2` stand beside the counts, not in an object of their own."""
-        fields = asdict(self)
-        measures = fields.pop("accuracy")
-        measures["samples_with_truth"] = measures.pop("samples")
-        return {**fields, **measures, "cost_usd": self.cost.total_usd}
-
-
-def summarise(
-    manifest: Sequence[Assignment],
-    records: Sequence[Record],
-    predictions: Predictions,
-    failures: Iterable[Failure],
-    *,
-    tolerated_failures: int,
-    wall_s: float,
-    memory_size_mb: int,
-    warnings: Iterable[str] = (),
-) -> Summary:
-    """Of the ranks that have `records` and whose `predictions` these are, held against the manifest."""
-    failed = sorted(failures, key=lambda failure: failure.rank)
-    first = manifest[0]
-    transports = [str(record["transport"]) for record in records]
-    ranks = [_billed(record) for record in records]
-    # Init and Summarize are two short invocations; what they take is small against the ranks.
-    others = [Billed(seconds=1.0, memory_mb=memory_size_mb, puts=2, gets=len(manifest))] * 2
-    complete = [record for record in records if record["error"] is None]
-    lonely = [record["gather_error"] for record in records if record["gather_error"] is not None]
-    told = [*_implausible(predictions), *(f"no gather: {reason}" for reason in dict.fromkeys(lonely))]
-    return Summary(
-        run_id=first.run_id,
-        execution=first.execution,
-        status="succeeded" if len(failed) <= tolerated_failures else "failed",
-        world_size=len(manifest),
-        result_path=first.result_path,
-        ranks_completed=len(complete),
-        failed_ranks=failed,
-        gathered=len(complete) == len(manifest) and STORAGE not in transports,
-        transports={name: transports.count(name) for name in sorted(set(transports))},
-        partitions=len({part.key for assignment in manifest for part in assignment.partitions}),
-        partitions_completed=len(set(predictions.source.tolist())),
-        samples=len(predictions),
-        accuracy=accuracy(predictions.redshift, predictions.redshift_true),
-        wall_s=wall_s,
-        samples_per_s=len(predictions) / wall_s,
-        bits_per_s=sum(record["bits"] for record in records) / wall_s,
-        cost=cost([*ranks, *others], len(manifest), wall_s, with_rendezvous=first.fmi_enabled),
-        warnings=[*warnings, *told[:NAMED_WARNINGS]],
-    )
-
-
-def _implausible(predictions: Predictions) -> list[str]:
-    low, high = MAGNITUDES
-    outside = np.flatnonzero(((predictions.magnitudes < low) | (predictions.magnitudes > high)).any(axis=1))
-    if not len(outside):
-        return []
-    return [
-        f"magnitudes outside {low} to {high} in {len(outside)} of {len(predictions)} galaxies (-9999 often marks a "
-        f"missing one): their redshifts mean nothing, and the accuracy counts them; the first is row "
-        f"{predictions.row[outside[0]]} of {predictions.source[outside[0]]}"
-    ]
-
-
-def _billed(record: Record) -> Billed:
-    phases, requests = record["phases"], record["s3"]
-    seconds = phases["cold_start_s"] + phases["total_s"]
-    return Billed(seconds, record["memory_size_mb"], requests["puts"], requests["gets"])

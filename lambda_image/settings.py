@@ -9,6 +9,7 @@ from lambda_image.address import Address
 from lambda_image.errors import InvalidEvent
 from lambda_image.model import SHIPPED_MODEL
 from lambda_image.model.engine_files import DEVICES, ENGINE_NAMES, Device, EngineName
+from rendezvous_server.protocol import key_from_text
 
 MB_PER_VCPU = 1769  # Lambda gives one vCPU per so much memory,
 MAX_VCPUS = 6  # six at most
@@ -16,8 +17,8 @@ SEGMENTS = range(88, 32768)  # bytes: what Linux takes for TCP_MAXSEG
 
 
 @dataclass(frozen=True)
-class FunctionSettings:
-    """`rendezvous_key` authenticates joins; it never appears in a repr or a log."""
+class HandlerSettings:
+    """The settings of a handler. `rendezvous_key` authenticates joins, and never appears in a repr or a log."""
 
     rendezvous_endpoint: Address | None
     rendezvous_key: bytes | None = field(repr=False)
@@ -29,8 +30,15 @@ class FunctionSettings:
     device: Device = "cpu"
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> "FunctionSettings":
-        """Raises InvalidEvent that names the variable."""
+    def from_environ(cls, environ: Mapping[str, str]) -> "HandlerSettings":
+        """Reads the settings.
+
+        Args:
+            environ: the environment variables of the process.
+
+        Raises:
+            InvalidEvent: a variable has a value that is not allowed; the message names the variable.
+        """
         memory_mb = _integer(environ, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 3008)
         cpus = min(process.usable_cpus(), MAX_VCPUS)
         endpoint = environ.get("RENDEZVOUS_ENDPOINT")
@@ -52,16 +60,16 @@ class FunctionSettings:
 
 
 def _device(name: str) -> Device:
-    for known in DEVICES:
-        if name == known:
-            return known
+    for device in DEVICES:
+        if name == device:
+            return device
     raise InvalidEvent(f"INFERENCE_DEVICE is {name!r}; allowed: {', '.join(DEVICES)}")
 
 
 def _engine(name: str, device: Device) -> EngineName:
-    for known in ENGINE_NAMES[device]:
-        if name == known:
-            return known
+    for engine in ENGINE_NAMES[device]:
+        if name == engine:
+            return engine
     raise InvalidEvent(
         f"INFERENCE_ENGINE is {name!r}; allowed on {device} (INFERENCE_DEVICE): {', '.join(ENGINE_NAMES[device])}"
     )
@@ -84,10 +92,16 @@ def _max_segment(environ: Mapping[str, str]) -> int | None:
 
 
 def _rendezvous_key(environ: Mapping[str, str]) -> bytes | None:
-    if path := environ.get("RENDEZVOUS_KEY_FILE"):
-        try:
-            return Path(path).read_bytes().strip()
-        except OSError as error:
-            raise InvalidEvent(f"RENDEZVOUS_KEY_FILE {path} cannot be read: {error.strerror}") from error
-    key = environ.get("RENDEZVOUS_KEY")
-    return key.encode() if key else None
+    """By the rules of the server (rendezvous_server/settings.py): a key that is read differently opens nothing."""
+    text, path = environ.get("RENDEZVOUS_KEY", ""), environ.get("RENDEZVOUS_KEY_FILE")
+    if not path:
+        return key_from_text(text)
+    if text.strip():
+        raise InvalidEvent("both RENDEZVOUS_KEY and RENDEZVOUS_KEY_FILE are given: which one is meant?")
+    try:
+        key = key_from_text(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidEvent(f"the key file {path} (RENDEZVOUS_KEY_FILE) cannot be read as text: {error}") from error
+    if key is None:
+        raise InvalidEvent(f"the key file {path} (RENDEZVOUS_KEY_FILE) is empty")
+    return key

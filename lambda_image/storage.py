@@ -1,9 +1,11 @@
 """Objects on S3: the only place in the image that knows boto3.
 
-A store is one bucket. What is not there is an error of the class that the store was made with, since only its owner
-knows what a missing object means: PartitionMissing for data, InvalidEvent for what an execution was told to find.
-Errors that may pass (throttling, lost connections) are retried by botocore; what is left of them is
-StorageUnavailable.
+A store is one bucket. Only its owner knows what a missing object means, and gives the store the class of the error
+for one: PartitionMissing for data, InvalidEvent for what an execution was told to find. botocore retries errors that
+may pass (throttling, lost connections). Those that do not pass become StorageUnavailable.
+
+Every method that asks S3 raises InvalidEvent where the bucket is missing, access is denied or a name is none, and
+StorageUnavailable where S3 does not answer, or only that it is too busy.
 """
 
 import json
@@ -39,30 +41,29 @@ DENIED = {"AccessDenied", "AllAccessDisabled", "403"}
 
 
 class ObjectInfo(NamedTuple):
+    """An object as S3 lists it."""
+
     key: str
-    size: int
+    size: int  # bytes
     etag: str
 
 
 @dataclass
 class Requests:
-    """What was asked of S3, for the cost: lists are billed as puts, heads as gets."""
+    """Counts what was asked of S3, for the cost: lists are billed as puts, heads as gets."""
 
     puts: int = 0
     gets: int = 0
     lists: int = 0
     heads: int = 0
     bytes_in: int = 0
-    bytes_out: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def count(self, **counts: int) -> None:
+        """Adds to the counts of these names."""
         with self._lock:  # a rank downloads in one thread and writes in another
             for name, count in counts.items():
                 setattr(self, name, getattr(self, name) + count)
-
-    def as_dict(self) -> dict[str, int]:
-        return {name: getattr(self, name) for name in ("puts", "gets", "lists", "heads", "bytes_in", "bytes_out")}
 
 
 _client_lock = threading.Lock()
@@ -70,7 +71,13 @@ _client: "S3Client | None" = None
 
 
 def s3_client(environ: Mapping[str, str] = os.environ) -> "S3Client":
-    """The process's one client, made when first wanted: boto3 takes 0.2 s to import and to read its models."""
+    """Returns the one client of the process.
+
+    It is made when it is first wanted, since boto3 takes 0.2 s to import and to read its models.
+
+    Args:
+        environ: the environment variables of the process, of which the first call counts.
+    """
     global _client
     with _client_lock:
         if _client is None:
@@ -93,7 +100,7 @@ def s3_client(environ: Mapping[str, str] = os.environ) -> "S3Client":
 
 
 class ObjectStore:
-    """One bucket. `missing` is raised for what is not there; `requests` may be shared by several stores."""
+    """Reads and writes the objects of one bucket."""
 
     def __init__(
         self,
@@ -103,6 +110,14 @@ class ObjectStore:
         client: "S3Client | None" = None,
         requests: Requests | None = None,
     ) -> None:
+        """Makes a store without asking S3.
+
+        Args:
+            bucket: its name.
+            missing: the error for an object that is not there.
+            client: a boto3 client; without one, that of the process.
+            requests: where requests are counted, which several stores may share.
+        """
         self.bucket = bucket
         self.requests = requests if requests is not None else Requests()
         self._missing = missing
@@ -113,10 +128,15 @@ class ObjectStore:
         return self._given_client or s3_client()
 
     def url(self, key: str) -> str:
+        """Names an object as people know it, for messages."""
         return f"s3://{self.bucket}/{key}"
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Every object under a prefix, in S3's order (by UTF-8 bytes), page by page; nothing if there is none."""
+        """Lists the objects under a prefix, page by page, in the order of S3 (by UTF-8 bytes).
+
+        Yields:
+            One object after another; none where the prefix has none.
+        """
         token: dict[str, str] = {}
         while True:
             self.requests.count(lists=1)
@@ -128,6 +148,7 @@ class ObjectStore:
             token = {"ContinuationToken": page["NextContinuationToken"]}
 
     def head(self, key: str) -> ObjectInfo | None:
+        """Looks up an object without reading it; None where it is not there."""
         self.requests.count(heads=1)
         try:
             answer = self.ask("head_object", key, Key=key)
@@ -136,22 +157,36 @@ class ObjectStore:
         return ObjectInfo(key, answer["ContentLength"], answer["ETag"])
 
     def open(self, key: str, etag: str | None = None) -> "ObjectReader":
-        """The object as a seekable binary file object, read as a stream as long as reads go forward.
+        """Opens an object for reading.
 
-        With `etag`, that version or InvalidEvent.
+        Args:
+            key: its key.
+            etag: the version that is wanted; None for the present one.
+
+        Returns:
+            A seekable binary file object. Reads that go forward are one request.
+
+        Raises:
+            InvalidEvent: the object has another version than `etag`.
+            RunError: there is no such object; the class is the store's own.
         """
         try:
             return ObjectReader(self, key, etag)
         except RefusedError as error:
             url = self.url(key)
-            raise self._missing(f"{url} does not exist: upload it, or correct the input", object=url) from error
+            raise self._missing(f"{url} does not exist: upload it, or correct the input") from error
 
     def get(self, key: str) -> bytes:
+        """Reads a whole object.
+
+        Raises:
+            RunError: there is no such object; the class is the store's own.
+        """
         with self.open(key) as reader:
             return reader.read()
 
     def find(self, key: str) -> bytes | None:
-        """As `get`, but None where there is no such object."""
+        """Reads a whole object; None where there is no such object."""
         try:
             reader = ObjectReader(self, key)
         except RefusedError:
@@ -168,13 +203,22 @@ class ObjectStore:
         if_absent: bool = False,
         if_match: str | None = None,
     ) -> str | None:
-        """Writes an object; its new ETag, or None if a condition was given and did not hold.
+        """Writes an object.
 
-        A retried request may meet its own first try: None then means only that something is there. Read it to see what.
+        Args:
+            key: its key.
+            data: its content.
+            content_type: its media type.
+            if_absent: write only where there is no such object.
+            if_match: write only where the object has this ETag.
+
+        Returns:
+            The object's new ETag, or None where the condition did not hold. A retried request may meet its own first
+            try: None then means only that something is there, and reading it shows what.
         """
         condition = {"IfNoneMatch": "*"} if if_absent else {"IfMatch": if_match} if if_match is not None else {}
         for _ in range(CONFLICT_ATTEMPTS):
-            self.requests.count(puts=1, bytes_out=len(data))
+            self.requests.count(puts=1)
             try:
                 answer = self.ask("put_object", key, Key=key, Body=data, ContentType=content_type, **condition)
             except RefusedError as refused:
@@ -185,36 +229,61 @@ class ObjectStore:
         return None
 
     def get_json(self, key: str) -> Any:
+        """Reads an object that is JSON.
+
+        Raises:
+            InvalidEvent: it is not JSON.
+            RunError: there is no such object; the class is the store's own.
+        """
         data = self.get(key)
         try:
             return json.loads(data)
         except ValueError as error:
-            raise InvalidEvent(f"{self.url(key)} is not JSON: {error}", object=self.url(key)) from error
+            raise InvalidEvent(f"{self.url(key)} is not JSON: {error}") from error
 
     def put_json(self, key: str, value: object, *, if_absent: bool = False, if_match: str | None = None) -> str | None:
+        """Writes an object as JSON, by the conditions of `put`.
+
+        Returns:
+            What `put` returns.
+
+        Raises:
+            ValueError: a number in `value` is not finite.
+        """
         data = json.dumps(value, allow_nan=False).encode()
         return self.put(key, data, content_type="application/json", if_absent=if_absent, if_match=if_match)
 
     def ask(self, operation: str, key: str, **parameters: object) -> Any:
-        """One request of the client. RefusedError says what a caller may expect; the rest is the user's to mend."""
+        """Sends one request.
+
+        Args:
+            operation: the client's method.
+            key: the object or prefix that it is about, for messages.
+            parameters: of the method, beside the bucket.
+
+        Raises:
+            RefusedError: the object is absent, has changed, or is being written at this moment.
+            InvalidEvent: the user must mend the name of the bucket, the bucket or its policy.
+            StorageUnavailable: S3 did not answer, or only that it is too busy, after several attempts.
+        """
         from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
         try:
             return getattr(self._client, operation)(Bucket=self.bucket, **parameters)
         except ParamValidationError as error:
             message = f"s3://{self.bucket} or a key in it cannot be a name on S3: correct the input ({error})"
-            raise InvalidEvent(message, bucket=self.bucket) from error
+            raise InvalidEvent(message) from error
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code"))
             if code == "NoSuchBucket":
                 message = f"there is no bucket {self.bucket}: create it, or correct bucket or data_bucket in the input"
-                raise InvalidEvent(message, bucket=self.bucket) from error
+                raise InvalidEvent(message) from error
             if code in DENIED:
                 message = (
                     f"access to {self.url(key)} was denied: allow this role to use it (without s3:ListBucket "
                     "S3 denies access to what does not exist, too)"
                 )
-                raise InvalidEvent(message, object=self.url(key)) from error
+                raise InvalidEvent(message) from error
             if code in REFUSALS:
                 raise RefusedError(REFUSALS[code]) from error
             message = f"{self.url(key)}: S3 answered {code} after {ATTEMPTS} attempts: {error}"
@@ -224,7 +293,7 @@ class ObjectStore:
 
 
 class RefusedError(Exception):
-    """S3's answer to a request whose premise did not hold."""
+    """S3 refused a request because its premise did not hold."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome)
@@ -232,13 +301,20 @@ class RefusedError(Exception):
 
 
 class ObjectReader(SeekableReader):
-    """An object's bytes. Reading forward is one request, a seek elsewhere another; a body that breaks off is resumed.
+    """Reads an object's bytes.
 
-    All requests ask for the version that the first one found: an object that is replaced meanwhile is an error and not
-    a mixture. Raises RefusedError if there is no such object.
+    Reading forward is one request, and a seek elsewhere is another. A body that breaks off is resumed. All requests ask
+    for the version that the first one found, so that an object that is replaced meanwhile is an error and not a
+    mixture.
     """
 
     def __init__(self, store: ObjectStore, key: str, etag: str | None = None) -> None:
+        """Sends the first request.
+
+        Raises:
+            RefusedError: there is no such object.
+            InvalidEvent: it has another version than `etag`.
+        """
         self._store, self.key = store, key
         self.name = store.url(key)
         self._body_position = 0
@@ -307,7 +383,7 @@ class ObjectReader(SeekableReader):
         return answer
 
     def _replaced(self) -> InvalidEvent:
-        return InvalidEvent(f"{self.name} was replaced or removed while it was in use: start again", object=self.name)
+        return InvalidEvent(f"{self.name} was replaced or removed while it was in use: start again")
 
     def _drop_body(self) -> None:
         if self._body is not None:

@@ -148,12 +148,13 @@ def _after(port: int) -> int:
 
 
 def _read_key(text: str, file: Path | None) -> bytes | None:
+    """By the rules of a rank (lambda_image/settings.py): a key that is read differently opens nothing."""
     if file is None:
         return key_from_text(text)
     if text.strip():
         raise ValueError("both RENDEZVOUS_KEY and a key file are given: which one is meant?")
     try:
-        key = key_from_text(file.read_text())
+        key = key_from_text(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"the key file {file} cannot be read as text: {error}") from error
     if key is None:

@@ -1,4 +1,4 @@
-"""A local AWS endpoint (`python -m statemachine.local`), wherever it runs: clients for it, and executions on it."""
+"""A local AWS endpoint (`python -m statemachine.local`), wherever it runs, with clients for it and executions on it."""
 
 import http.client
 import json
@@ -30,10 +30,12 @@ class EndpointError(RunError):
 
 @dataclass(frozen=True)
 class AwsEndpoint:
+    """A local AWS endpoint that is up, or starts."""
+
     endpoint_url: str
 
     def client(self, service: str) -> Any:
-        """Of this endpoint, whatever proxies, profiles and endpoints the user has set up for AWS itself."""
+        """Makes a boto3 client of this endpoint, whatever proxies and profiles the user has set up for AWS itself."""
         own = {"profile": (None, None, None, None), "config_file": NO_FILE, "credentials_file": NO_FILE}
         session = boto3.Session(botocore_session=botocore.session.Session(session_vars=own))
         make_client: Any = session.client  # typed for each service by name, which is not known here
@@ -47,7 +49,7 @@ class AwsEndpoint:
         )
 
     def state_machine(self, name: str) -> str:
-        """Its ARN; made if there is none."""
+        """Finds the state machine of this name, or makes it, and returns its ARN."""
         client = self.client("stepfunctions")
         for machine in client.list_state_machines()["stateMachines"]:
             if machine["name"] == name:
@@ -61,14 +63,22 @@ class AwsEndpoint:
         return str(made["stateMachineArn"])
 
     def check(self) -> None:
-        """Raises EndpointError if a part is known to have ended."""
+        """Raises EndpointError where a part has ended. An endpoint whose processes are not ours cannot tell."""
 
     def wait_until_listening(self, timeout_s: float = START_TIMEOUT_S) -> None:
-        """Returns when it answers, whether or not it has workers. EndpointError if that takes long."""
+        """Waits until it answers, whether or not it has workers.
+
+        Raises:
+            EndpointError: that took longer than `timeout_s` seconds.
+        """
         self._wait(lambda health: True, "it", timeout_s)
 
     def wait_until_ready(self, ranks: int = 0, timeout_s: float = START_TIMEOUT_S) -> None:
-        """Returns when every worker, and at least `ranks` for ranks, waits for work. EndpointError if it takes long."""
+        """Waits until every worker, and at least `ranks` for ranks, waits for work.
+
+        Raises:
+            EndpointError: that took longer than `timeout_s` seconds, or a worker cannot start.
+        """
 
         def ready(health: dict[str, Any]) -> bool:
             if health["ready"] and health["functions"]["rank"]["idle"] >= ranks:
@@ -96,7 +106,15 @@ class AwsEndpoint:
         raise EndpointError(f"{self.endpoint_url}: {what} was not ready within {timeout_s:g} s: {seen}")
 
     def wait_for(self, execution: str, each: Callable[[], None] = lambda: None) -> dict[str, Any]:
-        """The ended execution as Step Functions describes it; `each` is called between two looks at it."""
+        """Waits for the end of an execution.
+
+        Args:
+            execution: its ARN.
+            each: is called between two looks at it.
+
+        Returns:
+            The execution as Step Functions describes it.
+        """
         client = self.client("stepfunctions")
         while True:
             described: dict[str, Any] = client.describe_execution(executionArn=execution)

@@ -18,14 +18,21 @@ ENDING = (signal.SIGTERM, signal.SIGHUP)  # beside SIGINT, which Python makes a 
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Tells a default where there is one."""
+    """Shows a default where there is one."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return action.help if action.required or action.default is None else super()._get_help_string(action)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command that `arguments` (default: the process's own) name; the exit status is 0 only on success."""
+    """Runs the command that `arguments` name.
+
+    Args:
+        arguments: the words behind `cosmicai`; without them, the process's own.
+
+    Returns:
+        The exit status: 0 only on success, 2 for a wrong flag or argument, 130 after an interrupt, otherwise 1.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="cosmicai", description="Serverless redshift inference for astronomers.")
     parser.add_argument("--version", action="version", version=f"cosmicai {version()}")
@@ -68,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def version() -> str:
+    """Looks up the version that is installed."""
     try:
         return metadata.version("cosmicai")
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""cosmicai compile: the engine that ships, made from a checkpoint; and the checks of others."""
+"""cosmicai compile makes the engine of a checkpoint, and checks it and others against PyTorch."""
 
 import argparse
 import math
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lambda_image import process
-from lambda_image.errors import InvalidEvent
+from lambda_image.errors import UsageError
 from lambda_image.model import SHIPPED_MODEL
 from lambda_image.model.engine_files import DEVICES, LOW_PRECISIONS, MAX_DIFFERENCE
 from scripts.galaxies import Mixture, render
@@ -44,9 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     low = args.low or []
     if "int8" in low and args.device == "cuda":
-        raise InvalidEvent("--int8 is for processors; allowed with --device cuda: --bf16")
+        raise UsageError("--int8 is for processors; allowed with --device cuda: --bf16")
     if not (math.isfinite(args.tolerance) and args.tolerance > 0):
-        raise InvalidEvent(f"--tolerance is {args.tolerance}; allowed: a difference in redshift, such as 3e-5")
+        raise UsageError(f"--tolerance is {args.tolerance}; allowed: a difference in redshift, such as 3e-5")
 
     from lambda_image.model.engine_builder import build  # PyTorch takes seconds to import
     from lambda_image.model.engine_check import Sample

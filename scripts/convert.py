@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from lambda_image.errors import InvalidEvent
+from lambda_image.errors import UsageError
 from lambda_image.model.engine_files import file_hash
 
 HELP = "convert a checkpoint in the published format (.pt) to safetensors, without executing anything in it"
@@ -20,9 +20,9 @@ def run(args: argparse.Namespace) -> int:
     from lambda_image.model import checkpoint  # PyTorch takes seconds to import: not for other commands' --help
 
     if args.out.suffix.lower() != ".safetensors":
-        raise InvalidEvent(f"{args.out} must end in .safetensors: that is what is written")
+        raise UsageError(f"{args.out} must end in .safetensors: that is what is written")
     if args.out.exists() and args.checkpoint.exists() and args.out.samefile(args.checkpoint):
-        raise InvalidEvent(f"{args.out} is the checkpoint itself: give the converted one a name of its own")
+        raise UsageError(f"{args.out} is the checkpoint itself: give the converted one a name of its own")
     config, tensors = checkpoint.convert(args.checkpoint)
     checkpoint.save(args.out, tensors, config, "float16" if args.float16 else "float32")
     weights = sum(array.size for name, array in tensors.items() if not name.endswith(("running_mean", "running_var")))

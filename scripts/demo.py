@@ -39,13 +39,15 @@ def run(args: argparse.Namespace) -> int:
         environ = {"MODEL_PATH": str(model.absolute())}
         with result_folder(args.out) as out:
             with local_cloud(args.world_size, progress.show, environ) as cloud:
-                progress.say(f"rendezvous server on {cloud.rendezvous_endpoint}, AWS endpoint on {cloud.endpoint_url}")
+                progress.print(
+                    f"rendezvous server on {cloud.rendezvous_endpoint}, AWS endpoint on {cloud.endpoint_url}"
+                )
                 if ignored:
                     found = f"{counted(len(files), 'partition')} in {args.data}"
-                    progress.say(f"{found}; other things in it, ignored: {ignored}")
+                    progress.print(f"{found}; other things in it, ignored: {ignored}")
                 if not files:  # while the workers start
                     files = execution.sample(Path(scratch) / "partitions")
-                    progress.say(f"{SAMPLE_GALAXIES:,} sample galaxies in {SAMPLE_PARTITIONS} partitions")
+                    progress.print(f"{SAMPLE_GALAXIES:,} sample galaxies in {SAMPLE_PARTITIONS} partitions")
                 execution.upload(cloud, files, BUCKET, "data")
                 machine = cloud.state_machine(execution.STATE_MACHINE)
                 cloud.wait_until_ready()
@@ -54,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
                 execution_input |= execution.where(args.data, files, "data")
                 with progress:
                     ended = execution.execute(cloud, machine, "demo", execution_input)
-            return ended.report(out, progress.say)
+            return ended.report(out, progress.print)
 
 
 def _model(model: Path | None, scratch: Path) -> Path:
@@ -63,7 +65,7 @@ def _model(model: Path | None, scratch: Path) -> Path:
     from lambda_image.model import checkpoint  # here: PyTorch is wanted for a user's own checkpoint only
 
     if checkpoint.is_safetensors(model):
-        checkpoint.load(model)  # tells what is wrong with it before every worker does
+        checkpoint.load(model)  # what is wrong with it shows before every worker meets it
         return model
     config, tensors = checkpoint.convert(model)
     converted = scratch / "model.safetensors"

@@ -1,4 +1,4 @@
-"""One run on a local AWS endpoint: galaxies up to S3, an execution, its result objects down, the tables of it."""
+"""One run on a local AWS endpoint. Galaxies go to its S3, an execution runs, and its results come back as tables."""
 
 import argparse
 import json
@@ -13,10 +13,10 @@ import numpy as np
 from rich.console import Console, RenderableType
 
 from lambda_image.data.partition import write_partition
-from lambda_image.errors import InvalidEvent
+from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.events import MAX_BATCH_SIZE
 from lambda_image.manifest import PARTITION_SUFFIXES, natural_order
-from lambda_image.results import message_of
+from lambda_image.summary import message_of
 from scripts.aws_endpoint import AwsEndpoint
 from scripts.galaxies import Mixture, render
 from scripts.result_folder import ResultFolder
@@ -30,7 +30,7 @@ MAX_RANKS = 128  # each a process of one machine: 470 MB with PyTorch (measured)
 
 
 def add_arguments(parser: argparse.ArgumentParser, out: Path) -> None:
-    """Those that every command has that runs something; `out` is the default of its --out."""
+    """Adds the flags that every command has that runs something. `out` is the default of its --out."""
     parser.add_argument("--world-size", type=int, default=4, help="ranks")
     parser.add_argument(
         "--data",
@@ -48,12 +48,16 @@ def add_arguments(parser: argparse.ArgumentParser, out: Path) -> None:
 
 
 def check_arguments(args: argparse.Namespace) -> None:
-    """Raises InvalidEvent that names the argument."""
+    """Checks the flags that `add_arguments` added.
+
+    Raises:
+        UsageError: a value is out of range.
+    """
     if not 1 <= args.world_size <= MAX_RANKS:
         allowed = f"a whole number from 1 to {MAX_RANKS}, as each rank is a process of one machine"
-        raise InvalidEvent(f"--world-size is {args.world_size}; allowed: {allowed}")
+        raise UsageError(f"--world-size is {args.world_size}; allowed: {allowed}")
     if not 1 <= args.batch_size <= MAX_BATCH_SIZE:
-        raise InvalidEvent(f"--batch-size is {args.batch_size}; allowed: a whole number from 1 to {MAX_BATCH_SIZE}")
+        raise UsageError(f"--batch-size is {args.batch_size}; allowed: a whole number from 1 to {MAX_BATCH_SIZE}")
 
 
 @dataclass(frozen=True)
@@ -63,32 +67,40 @@ class Execution:
     described: Mapping[str, Any]
     objects: Mapping[str, bytes]
 
-    def report(self, out: ResultFolder, say: Callable[[str], None]) -> int:
-        """Shows the run and writes its objects; the exit status of a command that has done nothing else."""
+    def report(self, out: ResultFolder, print_line: Callable[[str], None]) -> int:
+        """Shows the run and writes its objects.
+
+        Args:
+            out: where its objects go.
+            print_line: shows a line of text.
+
+        Returns:
+            The exit status of a command that has done nothing else.
+        """
         if "combined_data.json" in self.objects and "summary.json" in self.objects:
             summary, records = (json.loads(self.objects[f"{name}.json"]) for name in ("summary", "combined_data"))
             show(run_tables(summary, records))
             for warning in summary["warnings"]:
-                say(f"warning: {warning}")
+                print_line(f"warning: {warning}")
         if self.objects:
             try:
                 out.write(self.objects)
             except OSError as error:
                 problem = f"the results could not be written to --out {out.given}: {error.strerror}"
                 raise InvalidEvent(problem) from error
-            say(f"{counted(len(self.objects), 'result object')} in {out.given}/")
+            print_line(f"{counted(len(self.objects), 'result object')} in {out.given}/")
         status = self.described["status"]
         if status == "SUCCEEDED":
             return 0
         cause = message_of(self.described.get("cause", ""))
         print(f"cosmicai: the run {status.lower()}: {self.described.get('error')}: {cause}", file=sys.stderr)
-        if self.objects:  # the cause tells where they were on the endpoint, which may be gone
+        if self.objects:  # the cause names their place on the endpoint, which may be gone
             print(f"cosmicai: what lay under results/ in that run is in {out.given}/ now", file=sys.stderr)
         return 1
 
 
 def upload(endpoint: AwsEndpoint, files: Sequence[Path], bucket: str, prefix: str) -> None:
-    """Into a bucket that need not be there yet."""
+    """Uploads files, by their names, under a prefix in a bucket that need not be there yet."""
     s3 = endpoint.client("s3")
     s3.create_bucket(Bucket=bucket)
     for file in files:
@@ -96,7 +108,14 @@ def upload(endpoint: AwsEndpoint, files: Sequence[Path], bucket: str, prefix: st
 
 
 def execute(endpoint: AwsEndpoint, machine: str, name: str, execution_input: Mapping[str, Any]) -> Execution:
-    """To its end. The name gets the time behind it, so that each execution has its own."""
+    """Starts an execution and waits for its end.
+
+    Args:
+        endpoint: where it runs.
+        machine: the ARN of the state machine.
+        name: what its name begins with; the time follows, so that each execution has its own.
+        execution_input: what it is started with.
+    """
     arn = endpoint.client("stepfunctions").start_execution(
         stateMachineArn=machine, name=f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}", input=json.dumps(execution_input)
     )["executionArn"]
@@ -114,29 +133,36 @@ def _objects(endpoint: AwsEndpoint, bucket: str, prefix: str) -> dict[str, bytes
 
 
 def where(data: Path | None, files: Sequence[Path], prefix: str) -> dict[str, str]:
-    """What an execution input says of uploaded files: one dataset is split by rows, a folder of partitions by file."""
+    """Names uploaded files as an execution input does: one dataset is split by rows, a folder of partitions by file."""
     if data is not None and data.is_file():
         return {"data_path": f"{prefix}/{files[0].name}"}
     return {"data_prefix": prefix}
 
 
 def partition_files(data: Path) -> tuple[list[Path], int]:
-    """The partitions that `data` is or holds, in natural order, and how many other things lie beside them."""
+    """Finds the partitions that `data` is or holds.
+
+    Returns:
+        The partitions in natural order, and how many other things lie beside them.
+
+    Raises:
+        UsageError: there is nothing at `data`, or no partition in it.
+    """
     if not data.exists():
-        raise InvalidEvent(f"--data {data} does not exist: name a dataset, or a folder of partitions")
+        raise UsageError(f"--data {data} does not exist: name a dataset, or a folder of partitions")
     if data.is_file():
         return [data], 0
     found = list(data.iterdir())
     files = [file for file in found if file.suffix.lower() in PARTITION_SUFFIXES and file.is_file()]
     if not files:
-        raise InvalidEvent(
+        raise UsageError(
             f"--data {data} is a folder that holds no datasets: no files in {', '.join(PARTITION_SUFFIXES)}"
         )
     return sorted(files, key=lambda file: natural_order(file.name)), len(found) - len(files)
 
 
 def sample(folder: Path) -> list[Path]:
-    """The same sample galaxies each time, in partitions."""
+    """Writes sample galaxies to `folder`, in partitions. They are the same each time."""
     rng = np.random.default_rng(SAMPLE_SEED)
     magnitudes, redshifts = Mixture.shipped().draw(SAMPLE_GALAXIES, rng)
     images = render(magnitudes, rng)
@@ -147,6 +173,7 @@ def sample(folder: Path) -> list[Path]:
 
 
 def show(tables: RenderableType) -> None:
+    """Prints tables, without colours and trailing blanks where the output is no terminal."""
     if sys.stdout.isatty():
         Console().print(tables)
         return

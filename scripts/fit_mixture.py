@@ -15,13 +15,16 @@ FLUX_LIMIT = 17.77  # r magnitude of the Main Galaxy Sample (Strauss et al. 2002
 
 
 def hold_out(count: int, held: int = 1000) -> tuple[Array, Array]:
-    """Row numbers to fit and train on, and those kept aside for validation; always the same for a catalogue's size."""
+    """Chooses the rows to fit and train on, and those kept aside for validation.
+
+    They are always the same for a catalogue's size.
+    """
     order = np.random.default_rng(1).permutation(count)
     return order[held:], order[:held]
 
 
 def fit(magnitudes: Array, redshifts: Array, components: int, seed: int) -> Mixture:
-    """By expectation maximisation on r, colours and redshift, each scaled to unit variance."""
+    """Fits a mixture by expectation maximisation on r, colours and redshift, each scaled to unit variance."""
     from sklearn.mixture import GaussianMixture  # here: only this script needs it
 
     axes = np.zeros((6, 6))

@@ -39,11 +39,12 @@ class Mixture:
 
     @classmethod
     def shipped(cls) -> "Mixture":
+        """Reads the mixture that ships with the project."""
         fields = json.loads(resources.files(__package__).joinpath("galaxies.json").read_text())
         return cls(**{name: np.array(values) for name, values in fields.items()})
 
     def draw(self, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Magnitudes float32 [count, 5] and redshifts float32 [count]."""
+        """Draws galaxies: magnitudes float32 [count, 5] and redshifts float32 [count]."""
         factors = np.linalg.cholesky(self.covariances)
         kept: list[Array] = []
         while (missing := count - sum(map(len, kept))) > 0:
@@ -55,8 +56,11 @@ class Mixture:
         return galaxies[:, :REDSHIFT], galaxies[:, REDSHIFT]
 
     def expected_redshift(self, magnitudes: Array) -> Array:
-        """E[redshift | magnitudes], float64 [N], of magnitudes [N, 5]: the conditional mean of a Gaussian mixture
-        (Bishop, Pattern Recognition and Machine Learning, eq. 2.81, weighted by each component's responsibility)."""
+        """Computes E[redshift | magnitudes], float64 [N], of magnitudes [N, 5].
+
+        It is the conditional mean of a Gaussian mixture (Bishop, Pattern Recognition and Machine Learning, eq. 2.81,
+        weighted by each component's responsibility).
+        """
         given = magnitudes.astype(np.float64)
         precisions, gains, log_scale = self._conditionals
         offset = given[:, None, :] - self.means[:, :REDSHIFT]  # [N, K, 5]
@@ -75,9 +79,16 @@ class Mixture:
 
 
 def load_catalogue(path: Path) -> tuple[Array, Array]:
-    """Magnitudes float64 [N, 5] (u, g, r, i, z) and redshifts float64 [N] of an .npz with `mags` and `redshift`.
+    """Reads a catalogue of real galaxies.
 
-    Raises InvalidEvent that says what is wrong with the file.
+    Args:
+        path: an .npz file with `mags` and `redshift`.
+
+    Returns:
+        Magnitudes float64 [N, 5] (u, g, r, i, z) and redshifts float64 [N].
+
+    Raises:
+        InvalidEvent: the file is not such a catalogue; the message says why.
     """
     try:
         with np.load(path, allow_pickle=False) as catalogue:
@@ -90,7 +101,7 @@ def load_catalogue(path: Path) -> tuple[Array, Array]:
 
 
 def render(magnitudes: Array, rng: np.random.Generator) -> Array:
-    """Images float32 [N, 5, 32, 32] in nanomaggies of galaxies with `magnitudes` [N, 5].
+    """Renders galaxies with `magnitudes` [N, 5] as images float32 [N, 5, 32, 32] in nanomaggies.
 
     Each is a Sersic profile, redder ones more concentrated and brighter ones larger, with the same shape in all bands,
     blurred by a Gaussian PSF, on a sky of Gaussian noise. Nothing in an image depends on the redshift.

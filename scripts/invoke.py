@@ -14,7 +14,7 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
-from lambda_image.errors import InvalidEvent
+from lambda_image.errors import InvalidEvent, UsageError
 from scripts import execution
 from scripts.aws_endpoint import AwsEndpoint, EndpointError
 from scripts.progress import RunProgress
@@ -24,7 +24,7 @@ HELP = "run on a local AWS endpoint that is up (docker compose --profile serve u
 EXAMPLE = "cosmicai invoke --endpoint-url http://127.0.0.1:4566 --data my_galaxies.pt"
 
 BUCKET, PREFIX = "cosmicai-invoke", "data"
-SAID_CHARACTERS = 300  # of an answer that may be a web page
+ANSWER_CHARACTERS = 300  # of an answer that may be a web page
 READY_TIMEOUT_S = 120.0  # until a container per rank has started, with as much CPU as a Lambda of its size has
 
 
@@ -51,35 +51,46 @@ def run(args: argparse.Namespace) -> int:
                 check_bucket(endpoint, execution_input, args.input)
             else:
                 execution_input = _upload(endpoint, args, Path(scratch))
-                progress.say(f"{args.data or 'sample galaxies'} uploaded to {args.endpoint_url}")
+                progress.print(f"{args.data or 'sample galaxies'} uploaded to {args.endpoint_url}")
             machine = endpoint.state_machine(execution.STATE_MACHINE)
             ranks = str(execution_input.get("world_size", ""))
             endpoint.wait_until_ready(int(ranks) if ranks.isdecimal() else 1, READY_TIMEOUT_S)
             out.clear()
-            progress.say(f"running {json.dumps(execution_input)}")
+            progress.print(f"running {json.dumps(execution_input)}")
             ended = execution.execute(endpoint, machine, "invoke", execution_input)
         except BotoCoreError as error:
             raise EndpointError(f"{args.endpoint_url} does not answer: {error}") from error
         except (ClientError, Boto3Error, ResponseParserError) as error:
-            said = " ".join(str(error).split())[:SAID_CHARACTERS]
-            raise EndpointError(f"{args.endpoint_url} refuses: {said} (is it a local AWS endpoint of ours?)") from error
-        return ended.report(out, progress.say)
+            answer = " ".join(str(error).split())[:ANSWER_CHARACTERS]
+            raise EndpointError(
+                f"{args.endpoint_url} refuses: {answer} (is it a local AWS endpoint of ours?)"
+            ) from error
+        return ended.report(out, progress.print)
 
 
 def endpoint_at(url: str | None) -> AwsEndpoint:
+    """Takes the endpoint at `url`, without asking it anything.
+
+    Raises:
+        UsageError: there is no URL, or it is none.
+    """
     if not url:
-        raise InvalidEvent("no endpoint is named: give --endpoint-url or set AWS_ENDPOINT_URL")
+        raise UsageError("no endpoint is named: give --endpoint-url or set AWS_ENDPOINT_URL")
     endpoint = AwsEndpoint(url)
     try:
         _ = urlsplit(url).port  # raises beyond 65535, as botocore does only when it connects
         endpoint.client("s3")
     except ValueError as error:
-        raise InvalidEvent(f"--endpoint-url is {url}; allowed: a URL such as http://127.0.0.1:4566") from error
+        raise UsageError(f"--endpoint-url is {url}; allowed: a URL such as http://127.0.0.1:4566") from error
     return endpoint
 
 
 def check_bucket(endpoint: AwsEndpoint, execution_input: Mapping[str, Any], file: Path) -> None:
-    """Raises InvalidEvent if the input in `file` names a bucket that is not on the endpoint."""
+    """Looks up the bucket that the input in `file` names.
+
+    Raises:
+        InvalidEvent: the endpoint has no such bucket.
+    """
     bucket = execution_input.get("bucket") or execution_input["bucket_name"]
     try:
         endpoint.client("s3").head_bucket(Bucket=bucket)
@@ -101,7 +112,11 @@ def _upload(endpoint: AwsEndpoint, args: argparse.Namespace, scratch: Path) -> d
 
 
 def read_input(file: Path) -> dict[str, Any]:
-    """Raises InvalidEvent for what is no execution input at all; Init says what is wrong in one."""
+    """Reads an execution input. Init judges its values.
+
+    Raises:
+        InvalidEvent: the file is not JSON, or not an execution input at all.
+    """
     try:
         found = json.loads(file.read_bytes())
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The whole system as processes of this machine: a rendezvous server and a local AWS endpoint with its workers."""
+"""The whole system as processes of this machine: a rendezvous server, and a local AWS endpoint with its workers."""
 
 import json
 import os
@@ -29,7 +29,7 @@ Listener = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class LocalCloud(AwsEndpoint):
-    """What runs, and how to reach it."""
+    """The processes that run, and how to reach them."""
 
     rendezvous_endpoint: str
     processes: Mapping[str, subprocess.Popen[str]]
@@ -42,7 +42,7 @@ class LocalCloud(AwsEndpoint):
                 raise EndpointError(f"the {name} {ending(process.returncode)}")
 
     def wait_for(self, execution: str, each: Callable[[], None] = lambda: None) -> dict[str, Any]:
-        """It goes on without a rendezvous server, as its ranks do, and says so once."""
+        """Waits for the end of an execution. A rendezvous server that is lost is one warning, and no more."""
         introduced = True
 
         def look() -> None:
@@ -59,13 +59,26 @@ class LocalCloud(AwsEndpoint):
 
 @contextmanager
 def local_cloud(workers: int, listener: Listener, environ: Mapping[str, str] | None = None) -> Iterator[LocalCloud]:
-    """Starts everything on free ports, with `workers` ranks at a time; ends everything however the block ends.
+    """Starts everything on free ports, and ends everything however the block ends.
 
     It is still getting ready when the block begins, so that the block can do other work first.
 
-    `listener` gets every event that a part logs, in a thread of that part.
+    Args:
+        workers: how many ranks run at a time.
+        listener: gets every event that a part logs, in a thread of that part.
+        environ: variables for all processes, beside those of this one.
+
+    Yields:
+        The local cloud.
+
+    Raises:
+        EndpointError: a part did not start, or ended while it was needed.
     """
-    base = {**for_this_machine(os.environ), **(environ or {}), "RENDEZVOUS_KEY": secrets.token_hex(32)}
+    key = {
+        "RENDEZVOUS_KEY": secrets.token_hex(32),
+        "RENDEZVOUS_KEY_FILE": "",
+    }  # the user may have a file for a real one
+    base = {**for_this_machine(os.environ), **(environ or {}), **key}
     processes: dict[str, subprocess.Popen[str]] = {}
     try:
         command = ["rendezvous_server", "--host", "127.0.0.1", "--port", "0"]
@@ -93,7 +106,7 @@ def local_cloud(workers: int, listener: Listener, environ: Mapping[str, str] | N
 
 
 def ending(status: int) -> str:
-    """What happened to a process with this status, as subprocess has it."""
+    """Describes the end of a process with this status, as subprocess has it."""
     if status < 0:
         return f"was killed by {signal.Signals(-status).name}"
     return f"ended with status {status}; its own message is above"

@@ -1,4 +1,4 @@
-"""`make lock`: the exact versions, with hashes, that the images install, resolved from pyproject.toml.
+"""`make lock` resolves the exact versions, with hashes, that the images install, from pyproject.toml.
 
 For the images' Python on Linux, amd64 and arm64 alike. PyTorch itself has a file of its own, requirements/torch.txt,
 which is kept by hand: its CPU build is published on an index of PyTorch's own, which lists the hashes.
@@ -28,7 +28,7 @@ def main() -> int:
 
 
 def requirements(project: dict[str, dict[str, dict[str, list[str]]]]) -> dict[str, list[str]]:
-    """What each file is to hold, by the file's name."""
+    """Lists what each file is to hold, by the file's name."""
     ranks: list[str] = project["project"]["dependencies"]  # type: ignore[assignment]
     extras = project["project"]["optional-dependencies"]
     return {
@@ -39,7 +39,7 @@ def requirements(project: dict[str, dict[str, dict[str, list[str]]]]) -> dict[st
 
 
 def resolve(needs: list[str], file: Path) -> None:
-    """Versions that the file has stay as long as they fit: delete it to take the newest."""
+    """Resolves `needs` into `file`. Versions that it has stay as long as they fit; delete it to take the newest."""
     command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-header", "--generate-hashes"]
     command += ["--python-version", PYTHON, "--python-platform", PLATFORM, "--output-file", str(file), "-"]
     subprocess.run(command, input="\n".join(needs), text=True, stdout=subprocess.DEVNULL, check=True)

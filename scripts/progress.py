@@ -1,4 +1,4 @@
-"""Live progress of a run: one bar per rank on a terminal, plain lines elsewhere."""
+"""Live progress of a run. A terminal gets one bar for each rank, and anything else gets plain lines."""
 
 import signal
 import threading
@@ -11,18 +11,21 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 PLAIN_INTERVAL_S = 1.0  # between two plain lines about the same phase of a rank
-ECHO_COLUMNS = (
-    4  # for the ^C of a terminal, twice: at the end of a full line it takes a new one, and that is not cleared
-)
+# For two ^C of a terminal. Behind a full line they would take a new one, which is not cleared.
+ECHO_COLUMNS = 4
 
 
 class Bars(Progress):
+    """Draws bars that leave room for the ^C of a terminal."""
+
     def get_renderable(self) -> RenderableType:
         return Narrowed(super().get_renderable())
 
 
 @dataclass(frozen=True)
 class Narrowed:
+    """Renders bars some columns narrower than the terminal."""
+
     bars: RenderableType
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -30,15 +33,21 @@ class Narrowed:
 
 
 class RunProgress:
-    """Shows the events that ranks log, from when it is entered. `totals`: how many samples each rank has."""
+    """Shows the events that ranks log. Bars are drawn while it is entered."""
 
     def __init__(self, out: TextIO, totals: Sequence[int]) -> None:
+        """Draws nothing yet.
+
+        Args:
+            out: where to show progress.
+            totals: how many samples each rank has.
+        """
         self._console = Console(file=out, highlight=False)
         self._lock = threading.Lock()  # events come in the threads of several processes
         self._totals = totals
         self._last_line: dict[int, tuple[str, float]] = {}
         self._started = time.monotonic()
-        self._running = self._engine_told = False
+        self._running = self._engine_shown = False
         self._bars: Progress | None = None
         self._tasks: dict[int, TaskID] = {}
         if self._console.is_terminal:
@@ -67,26 +76,28 @@ class RunProgress:
         if self._bars:
             self._bars.stop()
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
+        """Prints a line above the bars."""
         self._console.print(text, markup=False, soft_wrap=True)
 
     def show(self, event: Mapping[str, Any]) -> None:
+        """Shows an event of the log, or ignores it where it does not concern a user. Any thread may call this."""
         with self._lock:
             kind = event.get("event")
             if kind == "phase":
                 self._phase(event)
-            elif kind == "engine" and not self._engine_told:  # once: it is the same at every rank
-                self._engine_told = True
-                self.say(str(event["message"]))
+            elif kind == "engine" and not self._engine_shown:  # once: it is the same at every rank
+                self._engine_shown = True
+                self.print(str(event["message"]))
             elif kind in ("failed", "gather_failed", "gather_incomplete", "warning"):
                 facts = {key: value for key, value in event.items() if key not in ("event", "function", "worker")}
-                self.say(f"{kind}: " + ", ".join(f"{key} {value}" for key, value in facts.items()))
+                self.print(f"{kind}: " + ", ".join(f"{key} {value}" for key, value in facts.items()))
             elif kind == "worker_exited" and event.get("function") == "rank" and event["returncode"] and self._running:
                 code = event["returncode"]
                 how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
-                self.say(f"warning: a rank's process ({event['worker']}) {how}; what it worked on is tried again")
+                self.print(f"warning: a rank's process ({event['worker']}) {how}; what it worked on is tried again")
             elif kind == "log" and event.get("stream") == "stderr":
-                self.say(f"{event.get('function')}: {event.get('line')}")
+                self.print(f"{event.get('function')}: {event.get('line')}")
 
     def _phase(self, event: Mapping[str, Any]) -> None:
         rank, phase, samples = event["rank"], event["phase"], event.get("samples")
@@ -99,9 +110,9 @@ class RunProgress:
                 updates["rate"] = rate
             self._bars.update(self._tasks[rank], **updates)
             return
-        said, at = self._last_line.get(rank, ("", 0.0))
+        shown_phase, shown_at = self._last_line.get(rank, ("", 0.0))
         now = time.monotonic()
-        if said != phase or now - at >= PLAIN_INTERVAL_S:
+        if shown_phase != phase or now - shown_at >= PLAIN_INTERVAL_S:
             self._last_line[rank] = (phase, now)
             count = f"{samples} of {self._totals[rank]} samples" if samples is not None else ""
-            self.say(f"{now - self._started:6.1f} s  rank {rank}  {phase:<10} {count:<22} {rate}".rstrip())
+            self.print(f"{now - self._started:6.1f} s  rank {rank}  {phase:<10} {count:<22} {rate}".rstrip())

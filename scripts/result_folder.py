@@ -1,4 +1,4 @@
-"""The local folder of a run's results: an earlier run's are replaced, and nothing else is ever removed."""
+"""The local folder of a run's results. Those of an earlier run are replaced, and nothing else is ever removed."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from lambda_image.errors import InvalidEvent
+from lambda_image.errors import UsageError
 
 RESULTS = re.compile(r"(manifest|summary|combined_data|gather_ended|\d+)\.json|predictions\.parquet")
 PREDICTIONS = "predictions"  # a folder of one table per rank
@@ -16,7 +16,7 @@ TABLES = re.compile(r"\d+\.parquet")
 
 
 class ResultFolder:
-    """A place for results that is known to be writable; made by `result_folder`."""
+    """A folder for results that can be written; `result_folder` makes it."""
 
     def __init__(self, given: Path, path: Path, partial: Path) -> None:
         self.given, self.path = given, path  # as --out named it, and where that is
@@ -32,7 +32,14 @@ class ResultFolder:
                 (self.path / PREDICTIONS).rmdir()
 
     def write(self, objects: Mapping[str, bytes]) -> None:
-        """All of them appear at once. OSError leaves no part of them at `path`."""
+        """Writes all results, which appear at once.
+
+        Args:
+            objects: the content of each result, by its name under the result path.
+
+        Raises:
+            OSError: they cannot be written; no part of them is at `path`.
+        """
         for name, content in objects.items():
             file = self._partial / name
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +49,11 @@ class ResultFolder:
 
 @contextmanager
 def result_folder(out: Path) -> Iterator[ResultFolder]:
-    """Raises InvalidEvent where `out` holds anything else than a run's results, or cannot be written."""
+    """Prepares the folder `out` for the results of a run, and removes what was prepared when the block ends.
+
+    Raises:
+        UsageError: `out` holds anything else than a run's results, or cannot be written.
+    """
     path = out.resolve()  # a link stays, and what it leads to is replaced
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
@@ -51,7 +62,7 @@ def result_folder(out: Path) -> Iterator[ResultFolder]:
         (partial / "probe").write_bytes(b"")
         (partial / "probe").unlink()
     except OSError as error:
-        raise InvalidEvent(f"--out {out} cannot be written ({error.strerror}): choose another folder") from error
+        raise UsageError(f"--out {out} cannot be written ({error.strerror}): choose another folder") from error
     try:
         yield ResultFolder(out, path, partial)
     finally:
@@ -60,14 +71,14 @@ def result_folder(out: Path) -> Iterator[ResultFolder]:
 
 
 def without_run_key(manifest: bytes) -> bytes:
-    """The run is over, and a secret that proved membership in it need not lie about."""
+    """Removes the run's key from a manifest. The run is over, and a secret of it need not lie about."""
     items = json.loads(manifest)
     return json.dumps([{key: value for key, value in item.items() if key != "run_key"} for item in items]).encode()
 
 
 def _check(path: Path) -> None:
     if path.is_mount():
-        raise InvalidEvent(f"--out {path} is a mount point, which cannot be replaced: choose a folder in it")
+        raise UsageError(f"--out {path} is a mount point, which cannot be replaced: choose a folder in it")
     if path.is_dir():
         strangers = set(path.iterdir()) - {path / PREDICTIONS} - set(_files(path))
         if (path / PREDICTIONS).exists():
@@ -80,11 +91,11 @@ def _check(path: Path) -> None:
         if any(path.iterdir()) and not _is_manifest(path / "manifest.json"):
             raise _not_ours(path, "and no manifest.json of a run")
     elif path.exists():
-        raise InvalidEvent(f"--out {path} is a file: choose a folder")
+        raise UsageError(f"--out {path} is a file: choose a folder")
 
 
-def _not_ours(path: Path, what: str) -> InvalidEvent:
-    return InvalidEvent(f"--out {path} holds something that is not a run's results ({what}): choose another folder")
+def _not_ours(path: Path, what: str) -> UsageError:
+    return UsageError(f"--out {path} holds something that is not a run's results ({what}): choose another folder")
 
 
 def _files(path: Path) -> list[Path]:

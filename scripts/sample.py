@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from lambda_image.data.partition import FileFormat, write_partition
-from lambda_image.errors import InvalidEvent
+from lambda_image.errors import UsageError
 from scripts.galaxies import Mixture, load_catalogue, render
 from scripts.words import counted
 
@@ -29,16 +29,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if args.count < 1:
-        raise InvalidEvent(f"--count is {args.count}; allowed: a whole number from 1")
+        raise UsageError(f"--count is {args.count}; allowed: a whole number from 1")
     if args.seed < 0:
-        raise InvalidEvent(f"--seed is {args.seed}; allowed: a whole number from 0")
+        raise UsageError(f"--seed is {args.seed}; allowed: a whole number from 0")
     file_format = FORMATS.get(args.out.suffix.lower())
     if file_format is None:
-        raise InvalidEvent(f"{args.out} must end in {' or '.join(FORMATS)}, which decides the format of the dataset")
+        raise UsageError(f"{args.out} must end in {' or '.join(FORMATS)}, which decides the format of the dataset")
     if args.out.exists():
-        raise InvalidEvent(f"{args.out} exists: remove it, or name another file")
+        raise UsageError(f"{args.out} exists: remove it, or name another file")
     if not args.out.absolute().parent.is_dir():
-        raise InvalidEvent(f"{args.out} would be in a folder that does not exist: make it, or name another")
+        raise UsageError(f"{args.out} would be in a folder that does not exist: make it, or name another")
     rng = np.random.default_rng(args.seed)
     magnitudes, redshifts = (
         load_catalogue(args.catalogue) if args.catalogue else Mixture.shipped().draw(args.count, rng)

@@ -1,4 +1,4 @@
-"""`make sbom`: what is in an image, as a CycloneDX list on stdout: Debian's packages, Python's, and their licences.
+"""`make sbom` lists what is in an image: Debian's packages, Python's, and their licences, as CycloneDX on stdout.
 
 python -m scripts.sbom cosmicai-lambda:slim > out/sbom/lambda-slim.json
 """
@@ -42,7 +42,7 @@ def document(image: str, digest: str, components: list[dict[str, Any]]) -> dict[
 
 
 def debian_components(listed: str) -> Iterator[dict[str, Any]]:
-    """Of dpkg-query's lines of package, version and architecture."""
+    """Makes the components out of dpkg-query's lines of package, version and architecture."""
     for line in listed.splitlines():
         name, version, architecture = line.split("\t")
         purl = f"pkg:deb/debian/{quote(name)}@{quote(version)}?arch={architecture}"
@@ -50,7 +50,7 @@ def debian_components(listed: str) -> Iterator[dict[str, Any]]:
 
 
 def python_components(texts: list[str]) -> Iterator[dict[str, Any]]:
-    """Of the METADATA files of installed distributions."""
+    """Makes the components out of the METADATA files of installed distributions."""
     for text in texts:
         metadata = HeaderParser().parsestr(text)
         name, version = str(metadata["Name"]), str(metadata["Version"])
@@ -60,7 +60,7 @@ def python_components(texts: list[str]) -> Iterator[dict[str, Any]]:
 
 
 def _licences(metadata: Message) -> Iterator[dict[str, Any]]:
-    """An SPDX expression where there is one; otherwise the classifiers, which say less."""
+    """An SPDX expression where there is one, otherwise the classifiers, which are less exact."""
     if expression := metadata["License-Expression"]:
         yield {"expression": expression}
         return

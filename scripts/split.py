@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from lambda_image.data.partition import ROW_BYTES, FileFormat, open_partition, read_partition, write_partition
-from lambda_image.errors import InvalidEvent
+from lambda_image.errors import UsageError
 from lambda_image.manifest import deal
 from scripts.words import counted
 
@@ -28,24 +28,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if not (args.size_mb > 0 and math.isfinite(args.size_mb)):
-        raise InvalidEvent(f"--size-mb is {args.size_mb}; allowed: a number above 0")
+        raise UsageError(f"--size-mb is {args.size_mb}; allowed: a number above 0")
     if args.dataset.is_dir():
-        raise InvalidEvent(f"{args.dataset} is a folder: give one dataset file")
+        raise UsageError(f"{args.dataset} is a folder: give one dataset file")
     files, rows = split(args.dataset, args.out, args.size_mb, args.format)
     print(f"{counted(rows, 'galaxy', 'galaxies')} in {counted(files, 'file')} in {args.out}")
     return 0
 
 
 def split(dataset: Path, out: Path, size_mb: float, file_format: FileFormat) -> tuple[int, int]:
-    """Files and galaxies written to `out`, which gets all of them or is not made.
+    """Cuts a dataset into files of about the same size.
 
-    Raises InvalidEvent, PartitionMissing or PartitionMalformed.
+    Args:
+        dataset: a .pt or .safetensors file.
+        out: a new or empty folder, which gets all files or is not made.
+        size_mb: size of each file at most, in 10^6 bytes.
+        file_format: format of the files.
+
+    Returns:
+        How many files and how many galaxies were written.
+
+    Raises:
+        UsageError: `out` cannot be such a folder.
+        PartitionMissing: there is no dataset.
+        PartitionMalformed: the dataset cannot be read.
     """
     out = out.resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InvalidEvent(f"--out {out} exists and is not an empty directory: other partitions would mix with these")
+        raise UsageError(f"--out {out} exists and is not an empty directory: other partitions would mix with these")
     if not out.parent.is_dir():
-        raise InvalidEvent(f"--out {out} would be in a folder that does not exist: make it, or name another")
+        raise UsageError(f"--out {out} would be in a folder that does not exist: make it, or name another")
     rows = len(open_partition(dataset))
     rows_per_file = max(1, (int(size_mb * 1e6) - OVERHEAD_BYTES) // ROW_BYTES)
     shares = deal(range(rows), math.ceil(rows / rows_per_file))

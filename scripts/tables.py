@@ -23,11 +23,11 @@ RANK_COLUMNS = (  # in two lines where that spares width: they fit a terminal of
 
 
 def run_tables(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """Return a table of the ranks and one of the whole run.
+    """Makes the tables of a run, of each rank and of all together.
 
     Args:
-        summary: What `summary.json` holds.
-        records: What `combined_data.json` holds.
+        summary: the content of `summary.json`.
+        records: the content of `combined_data.json`.
     """
     title = f"run {summary['run_id']}: {summary['status']}"
     ranks = Table(

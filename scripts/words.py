@@ -2,11 +2,11 @@
 
 
 def counted(count: int, one: str, many: str = "") -> str:
-    """Return a count with its noun, as in `1 file` and `2 files`.
+    """Puts a count before its noun, as in `1 file` and `2 files`.
 
     Args:
-        count: How many there are.
-        one: The noun.
-        many: Its plural, where that takes more than an s.
+        count: how many.
+        one: the noun in the singular.
+        many: its plural, if it takes more than an s.
     """
     return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -1,8 +1,8 @@
-"""The three functions of the state machine, one file each; and the one way in which they log."""
+"""The three functions of the state machine, one file each, and the one way in which they log."""
 
 import json
 
 
 def log(event: str, **fields: object) -> None:
-    """One JSON line, which CloudWatch, containers and `cosmicai demo` all read."""
+    """Prints an event as one line of JSON, which CloudWatch, containers and `cosmicai demo` all read."""
     print(json.dumps({"event": event, **fields}), flush=True)

@@ -1,4 +1,4 @@
-"""The first state: understand the input, find the partitions, deal them to the ranks, write the manifest."""
+"""The first state. It reads the input, finds the partitions, deals them to the ranks and writes the manifest."""
 
 import json
 import os
@@ -11,8 +11,8 @@ from lambda_image.data.partition import count_rows
 from lambda_image.errors import InvalidEvent
 from lambda_image.events import RunRequest, parse
 from lambda_image.handlers import log
-from lambda_image.manifest import Assignment, Slice, assignments, choose_partitions, deal, deal_rows
-from lambda_image.settings import FunctionSettings
+from lambda_image.manifest import Assignment, Run, Slice, assignments, choose_partitions, deal, deal_rows
+from lambda_image.settings import HandlerSettings
 from lambda_image.storage import ObjectStore
 
 RUN_KEY_BYTES = 32
@@ -21,8 +21,19 @@ ABANDONED_AFTER_S = 7200.0
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """`event` is {"input": the execution's input, "execution": its ARN, "started_at": its start, ISO 8601}."""
-    settings = FunctionSettings.from_environ(os.environ)
+    """Answers the state machine.
+
+    Args:
+        event: {"input": the execution's input, "execution": its ARN, "started_at": its start, ISO 8601}.
+        context: what Lambda tells of the invocation, of which nothing is used.
+
+    Returns:
+        The run (manifest.Run) as JSON.
+
+    Raises:
+        RunError: the run cannot begin; see `init`.
+    """
+    settings = HandlerSettings.from_environ(os.environ)
     if not isinstance(event, dict) or not {"input", "execution", "started_at"} <= event.keys():
         raise InvalidEvent("Init is invoked by the state machine, with input, execution and started_at")
     started_at = datetime.fromisoformat(event["started_at"]).timestamp()
@@ -31,13 +42,28 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         log("warning", message=warning)
     data = ObjectStore(request.data_bucket)
     results = ObjectStore(request.bucket, missing=InvalidEvent)
-    return init(request, data, results, started_at, time.time())
+    return init(request, data, results, started_at, time.time()).to_json()
 
 
-def init(request: RunRequest, data: ObjectStore, results: ObjectStore, started_at: float, now: float) -> dict[str, Any]:
-    """Writes the manifest of `request`; what the next states must know of the run.
+def init(request: RunRequest, data: ObjectStore, results: ObjectStore, started_at: float, now: float) -> Run:
+    """Writes the manifest of `request`.
 
-    Raises InvalidEvent, PartitionMissing or PartitionMalformed; then nothing has been written.
+    Args:
+        request: the execution input.
+        data: the bucket of the partitions.
+        results: the bucket of the manifest and of the ranks' results.
+        started_at: when the execution began, in seconds since the epoch.
+        now: the time at present, in seconds since the epoch.
+
+    Returns:
+        What the next states must know of the run.
+
+    Raises:
+        InvalidEvent: the input does not fit what is in the buckets, or its result path belongs to another run.
+        PartitionMissing: there is no partition under the prefix, or no dataset under the key.
+        PartitionMalformed: the dataset is none.
+
+    After an error nothing has been written.
     """
     shares = _shares(request, data)
     run_key = secrets.token_hex(RUN_KEY_BYTES)
@@ -45,17 +71,16 @@ def init(request: RunRequest, data: ObjectStore, results: ObjectStore, started_a
     key = f"{request.result_path}/manifest.json"
     _claim(results, request, key, manifest, now)
     log("manifest", ranks=len(shares), partitions=sum(map(len, shares)), object=results.url(key))
-    return {
-        "run_id": request.run_id,
-        "execution": request.execution,
-        "bucket": request.bucket,
-        "manifest_key": key,
-        "result_path": request.result_path,
-        "world_size": len(shares),
-        "tolerated_failures": request.tolerated_failures,
-        "started_at": started_at,
-        "warnings": list(request.warnings),
-    }
+    return Run(
+        execution=request.execution,
+        bucket=request.bucket,
+        manifest_key=key,
+        result_path=request.result_path,
+        world_size=len(shares),
+        tolerated_failures=request.tolerated_failures,
+        started_at=started_at,
+        warnings=request.warnings,
+    )
 
 
 def _shares(request: RunRequest, data: ObjectStore) -> list[list[Slice]]:
@@ -80,20 +105,18 @@ def _claim(results: ObjectStore, request: RunRequest, key: str, manifest: list[d
         earlier = Assignment.from_json(json.loads(found)[0])
     except (ValueError, LookupError, InvalidEvent) as error:
         raise InvalidEvent(
-            f"{results.url(key)} is there and not a manifest: remove it, or give another result_path", key="result_path"
+            f"{results.url(key)} is there and not a manifest: remove it, or give another result_path"
         ) from error
     free_at = earlier.started_at + ABANDONED_AFTER_S
     if earlier.execution != request.execution and now < free_at and not _has_ended(results, earlier):
         raise InvalidEvent(
             f"result_path {request.result_path} is in use by the run {earlier.run_id}, which has no summary yet: give "
             "another result_path (or none: then each run has its own), or wait for it. If it was stopped, remove "
-            f"{results.url(key)}; without that the path is free at {datetime.fromtimestamp(free_at, UTC):%H:%M} UTC",
-            key="result_path",
+            f"{results.url(key)}; without that the path is free at {datetime.fromtimestamp(free_at, UTC):%H:%M} UTC"
         )
     if not results.put_json(key, manifest, if_match=there.etag):
         raise InvalidEvent(
-            f"result_path {request.result_path} was taken by another run in this moment: give another result_path",
-            key="result_path",
+            f"result_path {request.result_path} was taken by another run in this moment: give another result_path"
         )
 
 

@@ -1,15 +1,20 @@
-"""One rank of a run: infer its partitions, put the predictions on S3, then offer them to the gather at rank 0.
+"""One rank of a run. It infers its partitions, puts the predictions on S3, and offers them to the gather at rank 0.
 
-In this order, so that whatever happens to the sockets, no prediction is lost: a gather that fails makes the run slower
-(Summarize reads the ranks' objects), never wrong.
+The order of these steps keeps every prediction, whatever happens to the sockets. A gather that fails makes the run
+slower, since Summarize then reads the ranks' own objects, and never wrong.
+
+Rank 0 writes `gather_ended.json` when it gathers no more. Its first attempt does so where parts did not come, and a
+later attempt at once. The object is {"execution": the run's ARN, "reason": why}. A rank that is done later finds it,
+leaves its part on S3, and puts the reason into its record.
 """
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
@@ -25,7 +30,7 @@ from lambda_image.manifest import Assignment, Slice, predictions_key, result_key
 from lambda_image.model import engine as engines
 from lambda_image.model.engine import Engine
 from lambda_image.results import SELF, STORAGE, Phases, Record, Usage, Work, pack, rank_record, unpack
-from lambda_image.settings import FunctionSettings
+from lambda_image.settings import HandlerSettings
 from lambda_image.storage import ObjectStore, Requests
 from rendezvous_server.protocol import ROOT, Topology
 
@@ -34,21 +39,48 @@ WITHDRAWAL_S = 5.0  # for the root to hear that a rank failed for good; it may b
 # Ranks join when they begin. A root that has not joined when another rank is done is late, or was lost before that
 # one joined; whoever waits for it for long may even keep the worker busy that it needs.
 ROOT_LATE_S, ROOT_POLL_S = 10.0, 0.05
-LAST_WORDS_S = 10.0  # of the invocation's time, kept for writing the record after a gather that came to nothing
+RECORD_TIME_S = 10.0  # of the invocation's time, kept for writing the record after a gather that came to nothing
 PROGRESS_INTERVAL_S = 0.25  # between two progress lines
 
 
-class RankFunction:
-    """One execution environment: it has loaded the model and answers invocations one after another."""
+def _open_store(bucket: str, requests: Requests) -> ObjectStore:
+    return ObjectStore(bucket, requests=requests)
 
-    def __init__(self, settings: FunctionSettings, engine: Engine, cold_start: Phases) -> None:
-        self._settings, self._engine = settings, engine
+
+@dataclass(frozen=True)
+class Collaborators:
+    """What a rank uses of the world outside; a test passes its own."""
+
+    open_store: Callable[[str, Requests], ObjectStore] = _open_store
+    join: Callable[..., Communicator] = Communicator.join
+    clock: Callable[[], float] = time.monotonic  # seconds
+    log: Callable[..., None] = log
+
+
+class RankFunction:
+    """Answers the invocations of one execution environment, one after another, by an engine that is loaded."""
+
+    def __init__(
+        self,
+        settings: HandlerSettings,
+        engine: Engine,
+        cold_start: Phases,
+        collaborators: Collaborators | None = None,
+    ) -> None:
+        self.settings, self.engine = settings, engine
+        self.collaborators = collaborators or Collaborators()
         self._cold_start = cold_start  # counts for the first invocation only
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "RankFunction":
+        """Loads the model that the environment names.
+
+        Raises:
+            InvalidEvent: a variable has a value that is not allowed.
+            CheckpointError: the model cannot be read.
+        """
         interpreter_s, imported_s = process.AGE_AT_IMPORT_S, process.age_s()
-        settings = FunctionSettings.from_environ(environ)
+        settings = HandlerSettings.from_environ(environ)
         engine = engines.load(
             settings.model_path,
             settings.threads,
@@ -66,40 +98,54 @@ class RankFunction:
         return cls(settings, engine, cold_start)
 
     def __call__(self, event: Mapping[str, Any], context: Any) -> dict[str, int]:
-        """`event` is {"item": the manifest's item, "attempt": how often the rank was invoked before}."""
+        """Does the work of one rank, and leaves its predictions and its record on S3.
+
+        Args:
+            event: {"item": the manifest's item, "attempt": how often the rank was invoked before}.
+            context: what Lambda tells of the invocation, of which the remaining time counts.
+
+        Returns:
+            {"rank": its rank}.
+
+        Raises:
+            RunError: the rank failed; what it had finished by then is on S3.
+        """
         if not isinstance(event, Mapping) or "item" not in event:
             raise InvalidEvent("a rank is invoked by the state machine, with an item of the manifest and the attempt")
         assignment = Assignment.from_json(event["item"])
         time_left_s = context.get_remaining_time_in_millis() / 1000
-        run = _Invocation(
-            self, assignment, int(event.get("attempt") or 0), time.monotonic() + time_left_s - LAST_WORDS_S
-        )
+        deadline = self.collaborators.clock() + time_left_s - RECORD_TIME_S
+        invocation = _Invocation(self, assignment, int(event.get("attempt") or 0), deadline, self._cold_start)
         self._cold_start = Phases()
         try:
-            run.perform()
+            invocation.perform()
         except RunError as error:
-            log("failed", rank=assignment.rank, error=type(error).__name__, message=str(error))
+            self.collaborators.log("failed", rank=assignment.rank, error=type(error).__name__, message=str(error))
             raise
         return {"rank": assignment.rank}  # no more: 10,000 ranks' answers must fit into one state's 256 KiB
 
 
 class _Invocation:
-    """One invocation."""
+    """What one invocation knows and does. The gather ends by `deadline`, seconds of the clock."""
 
-    def __init__(self, function: RankFunction, assignment: Assignment, attempt: int, deadline: float) -> None:
+    def __init__(
+        self, function: RankFunction, assignment: Assignment, attempt: int, deadline: float, cold_start: Phases
+    ) -> None:
         self.assignment, self.attempt, self.deadline = assignment, attempt, deadline
-        self.settings, self.engine = function._settings, function._engine
-        self.phases = replace(function._cold_start)
+        self.settings, self.engine = function.settings, function.engine
+        outside = function.collaborators
+        self.join, self.clock, self.log = outside.join, outside.clock, outside.log
+        self.phases = replace(cold_start)
         self.work = Work()
         self.parts: list[Predictions] = []
         self.requests = Requests()
-        self.data = ObjectStore(assignment.data_bucket, requests=self.requests)
-        self.results = ObjectStore(assignment.bucket, requests=self.requests)
+        self.data = outside.open_store(assignment.data_bucket, self.requests)
+        self.results = outside.open_store(assignment.bucket, self.requests)
         self.communicator: Communicator | None = None
-        self.started = time.perf_counter()
+        self.started = self.clock()
 
     def perform(self) -> None:
-        log("phase", rank=self.assignment.rank, phase="start", attempt=self.attempt)
+        self.log("phase", rank=self.assignment.rank, phase="start", attempt=self.attempt)
         self.communicator = communicator = self._join()
         try:
             try:
@@ -108,7 +154,7 @@ class _Invocation:
                 self._keep_what_is_done(error)
                 if communicator is not None and not getattr(error, "transient", False):
                     with suppress(RunError):
-                        communicator.withdraw(error, ROOT, deadline=time.monotonic() + WITHDRAWAL_S)
+                        communicator.withdraw(error, ROOT, deadline=self.clock() + WITHDRAWAL_S)
                 raise
             self._phase("write")
             table = self._write_table()
@@ -130,7 +176,7 @@ class _Invocation:
             # The other ranks' gathers ended with the root that was lost: those that have gone would not come back.
             self._end_gather("rank 0 was lost and tried again")
             return None
-        return Communicator.join(
+        return self.join(
             a.rendezvous_endpoint,
             run_id=a.run_id,
             run_key=bytes.fromhex(a.run_key),
@@ -138,24 +184,24 @@ class _Invocation:
             world_size=a.world_size,
             attempt=self.attempt,
             rendezvous_key=self.settings.rendezvous_key,
-            deadline=time.monotonic() + JOIN_TIMEOUT_S,
+            deadline=self.clock() + JOIN_TIMEOUT_S,
             topology=Topology.STAR,
             settings=ChannelSettings(max_segment=self.settings.max_segment),
         )
 
     def _infer(self) -> None:
         """Fills `parts`, one for each partition that is done."""
-        last_said = 0.0
+        last_reported = -math.inf
 
-        def say(work: Work) -> None:
-            nonlocal last_said
-            if (now := time.perf_counter()) - last_said >= PROGRESS_INTERVAL_S:
-                last_said = now
+        def report(work: Work) -> None:
+            nonlocal last_reported
+            if (now := self.clock()) - last_reported >= PROGRESS_INTERVAL_S:
+                last_reported = now
                 rate = work.samples / work.inference_s if work.inference_s else 0.0
                 self._phase("inference", samples=work.samples, samples_per_s=round(rate, 1))
 
         partitions = [(part.key, partial(self._open, part)) for part in self.assignment.partitions]
-        for predictions in infer(partitions, self.engine, self.assignment.batch_size, self.work, say):
+        for predictions in infer(partitions, self.engine, self.assignment.batch_size, self.work, report):
             self.parts.append(predictions)
 
     @contextmanager
@@ -181,7 +227,7 @@ class _Invocation:
     ) -> Record:
         self.phases.download_s = self.work.read_s
         self.phases.first_batch_s, self.phases.inference_s = self.work.first_batch_s, self.work.inference_s
-        self.phases.total_s = time.perf_counter() - self.started
+        self.phases.total_s = self.clock() - self.started
         if (communicator := self.communicator) is not None:
             self.phases.join_s = communicator.join_s
             self.phases.connect_s = next((p.connect_s for p in communicator.peers() if p.rank == ROOT), None)
@@ -216,21 +262,21 @@ class _Invocation:
         self._phase("gather")
         rank = self.assignment.rank
         if (reason := self._no_gather(communicator)) is not None:
-            log("gather_failed", rank=rank, error="NoGather", message=reason)
+            self.log("gather_failed", rank=rank, error="NoGather", message=reason)
             return STORAGE, reason
-        deadline = min(time.monotonic() + self.assignment.gather_timeout_s, self.deadline)
+        deadline = min(self.clock() + self.assignment.gather_timeout_s, self.deadline)
         try:
             gathered = communicator.gather(
                 pack(record, table), root=ROOT, deadline=deadline, allow_missing=True, await_retries=True
             )
         except RunError as error:
-            log("gather_failed", rank=rank, error=type(error).__name__, message=str(error))
+            self.log("gather_failed", rank=rank, error=type(error).__name__, message=str(error))
             return STORAGE, f"{type(error).__name__}: {error}"
         if gathered is None:  # not the root: what was sent has been received
             return _transports(communicator)[ROOT], None
         if gathered.missing:
             missing = {peer: str(error) for peer, error in gathered.missing.items()}
-            log("gather_incomplete", rank=rank, missing=missing)
+            self.log("gather_incomplete", rank=rank, missing=missing)
             reason = (
                 f"{len(missing)} of {self.assignment.world_size} parts did not come: {next(iter(missing.values()))}"
             )
@@ -248,9 +294,9 @@ class _Invocation:
         if self.assignment.rank == ROOT:
             return None
         found = self.results.find(self._gather_ended_key())
-        said = json.loads(found) if found is not None else {}
-        if said.get("execution") == self.assignment.execution:
-            return str(said["reason"])
+        ended = json.loads(found) if found is not None else {}
+        if ended.get("execution") == self.assignment.execution:
+            return str(ended["reason"])
         late = time.monotonic() + ROOT_LATE_S
         while communicator.failure is None and all(peer.rank != ROOT for peer in communicator.peers()):
             if time.monotonic() >= late:
@@ -274,14 +320,14 @@ class _Invocation:
         self.results.put_json(f"{path}/combined_data.json", records)
 
     def _phase(self, phase: str, **fields: str | float) -> None:
-        log("phase", rank=self.assignment.rank, phase=phase, **fields)
+        self.log("phase", rank=self.assignment.rank, phase=phase, **fields)
 
     def _timed(self, phase: str, step: Callable[[], Any]) -> Any:
-        started = time.perf_counter()
+        started = self.clock()
         try:
             return step()
         finally:
-            setattr(self.phases, phase, getattr(self.phases, phase) + time.perf_counter() - started)
+            setattr(self.phases, phase, getattr(self.phases, phase) + self.clock() - started)
 
 
 def _transports(communicator: Communicator) -> dict[int, str]:

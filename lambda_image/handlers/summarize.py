@@ -1,4 +1,4 @@
-"""The last state: hold what came against the manifest, rebuild what the gather did not bring, and judge the run."""
+"""The last state. It holds what came against the manifest, rebuilds what the gather lacks, and judges the run."""
 
 import json
 import os
@@ -10,43 +10,63 @@ from typing import Any
 from lambda_image.data.predictions import Predictions
 from lambda_image.errors import InvalidEvent, TooManyFailures
 from lambda_image.handlers import log
-from lambda_image.manifest import Assignment, result_key
-from lambda_image.results import STORAGE, Failure, Record, Summary, belongs, digest, message_of, summarise
-from lambda_image.settings import FunctionSettings
+from lambda_image.manifest import Assignment, Run, result_key
+from lambda_image.results import STORAGE, Record, belongs, digest
+from lambda_image.settings import HandlerSettings
 from lambda_image.storage import ObjectStore
+from lambda_image.summary import Failure, Summary, message_of, summarise
 
 READERS = 16  # objects read at a time when the run is rebuilt: as many as the store keeps connections
 NAMED_FAILURES = 10  # in the error's message; summary.json has all
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """`event` is {"run": what Init returned, "ranks": what the Map gave, or "map_error": why it gave nothing}."""
+    """Answers the state machine.
+
+    Args:
+        event: {"run": what Init returned, "ranks": what the Map gave, or "map_error": why it gave nothing}.
+        context: what Lambda tells of the invocation, of which nothing is used.
+
+    Returns:
+        The content of `summary.json`, with the first failures where there are many.
+
+    Raises:
+        TooManyFailures: more ranks failed than the input tolerates; the summary has been written.
+        RunError: there was no summary to be made.
+    """
     if not isinstance(event, dict) or "run" not in event:
         raise InvalidEvent("Summarize is invoked by the state machine, with run and ranks")
-    settings = FunctionSettings.from_environ(os.environ)
-    run = event["run"]
-    results = ObjectStore(run["bucket"], missing=InvalidEvent)
+    settings = HandlerSettings.from_environ(os.environ)
+    run = Run.from_json(event["run"])
+    results = ObjectStore(run.bucket, missing=InvalidEvent)
     summary = summarize(results, run, reported_failures(event), time.time(), settings.memory_mb)
     content = summary.to_json()
     if summary.status == "failed":
-        raise TooManyFailures(_blame(summary, run["tolerated_failures"]), failed=[f.rank for f in summary.failed_ranks])
+        raise TooManyFailures(_blame(summary, run.tolerated_failures))
     if len(content["failed_ranks"]) > NAMED_FAILURES:  # a state's output is limited to 256 KiB
         content["failed_ranks"] = content["failed_ranks"][:NAMED_FAILURES]
     return content
 
 
-def summarize(
-    results: ObjectStore, run: Mapping[str, Any], reported: Mapping[int, Failure], now: float, memory_mb: int
-) -> Summary:
-    """Writes `summary.json`, `combined_data.json` with the ranks' last times, and `predictions.parquet` where rank 0
-    has not.
+def summarize(results: ObjectStore, run: Run, reported: Mapping[int, Failure], now: float, memory_mb: int) -> Summary:
+    """Writes what a run ends with: `summary.json`, and `combined_data.json` with the ranks' last times.
+
+    It also writes `predictions.parquet` where rank 0 has not.
+
+    Args:
+        results: the bucket of the results.
+        run: what Init returned.
+        reported: the failures that the Map caught, by rank.
+        now: the time at present, in seconds since the epoch.
+        memory_mb: memory of this function, for the cost.
+
+    Raises:
+        InvalidEvent: there is no manifest, or it is another run's.
     """
-    manifest = [Assignment.from_json(item) for item in results.get_json(run["manifest_key"])]
-    if manifest[0].execution != run["execution"]:
-        raise InvalidEvent(
-            f"{run['manifest_key']} is the manifest of the run {manifest[0].run_id}, not {run['run_id']}"
-        )
-    path = run["result_path"]
+    manifest = [Assignment.from_json(item) for item in results.get_json(run.manifest_key)]
+    if manifest[0].execution != run.execution:
+        raise InvalidEvent(f"{run.manifest_key} is the manifest of the run {manifest[0].run_id}, not {run.run_id}")
+    path = run.result_path
     combined = _combined(results, path, manifest)
     if combined is None:
         records, predictions, broken = _rebuild(results, manifest)
@@ -62,10 +82,10 @@ def summarize(
         records,
         predictions,
         failures,
-        tolerated_failures=run["tolerated_failures"],
-        wall_s=now - run["started_at"],
+        tolerated_failures=run.tolerated_failures,
+        wall_s=now - run.started_at,
         memory_size_mb=memory_mb,
-        warnings=run["warnings"],
+        warnings=run.warnings,
     )
     results.put_json(f"{path}/summary.json", summary.to_json())
     return summary
@@ -139,7 +159,14 @@ def _part(results: ObjectStore, item: Assignment) -> tuple[Record, Predictions] 
 
 
 def reported_failures(event: Mapping[str, Any]) -> dict[int, Failure]:
-    """The failures that the Map caught, by rank: {"rank": 3, "error": {"Error": name, "Cause": JSON or text}}."""
+    """Reads the failures that the Map caught.
+
+    Args:
+        event: whose "ranks" has {"rank": 3, "error": {"Error": name, "Cause": JSON or text}} for a rank that failed.
+
+    Returns:
+        The failures by rank.
+    """
     outcomes: Iterable[Any] = event.get("ranks") or []
     failures = {}
     for outcome in outcomes:

@@ -65,6 +65,13 @@ def test_what_a_summary_warns_of_is_said(tmp_path: Path, capfd: pytest.CaptureFi
     assert "warning: magnitudes outside 0 to 40 in 1 of 20 galaxies" in capfd.readouterr().out
 
 
+def test_the_key_of_a_server_of_ones_own_is_not_the_demos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RENDEZVOUS_KEY_FILE", str(tmp_path / "key"))
+    data, out = write_galaxies(tmp_path / "data", 2, 5), tmp_path / "out"
+    assert demo(out, "--world-size", 2, "--data", data) == 0
+    assert json.loads((out / "summary.json").read_text())["gathered"]
+
+
 def test_a_run_that_fails_leaves_what_it_has(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     data, out = write_galaxies(tmp_path / "data", 1, 20), tmp_path / "out"
     nothing = np.full((1, 5, 32, 32), np.nan, np.float32)
@@ -96,22 +103,22 @@ def test_one_dataset_and_a_published_checkpoint(tmp_path: Path, shared: Path):
 
 def test_what_is_not_a_runs_result_is_not_overwritten(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     (tmp_path / "thesis.tex").write_text("years of work")
-    assert demo(tmp_path) == 1
+    assert demo(tmp_path) == 2
     assert "--out" in capfd.readouterr().err
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "status", "words"),
     [
-        (["--world-size", "0"], "--world-size is 0"),
-        (["--data", "nowhere"], "--data nowhere does not exist"),
-        (["--model", "nowhere.pt"], "nowhere.pt"),
-        (["--model", "nowhere.safetensors"], "nowhere.safetensors"),
+        (["--world-size", "0"], 2, "--world-size is 0"),
+        (["--data", "nowhere"], 2, "--data nowhere does not exist"),
+        (["--model", "nowhere.pt"], 1, "nowhere.pt"),
+        (["--model", "nowhere.safetensors"], 1, "nowhere.safetensors"),
     ],
 )
-def test_a_mistake_is_told_before_anything_starts(tmp_path: Path, capfd, arguments, words):
-    assert demo(tmp_path / "out", *arguments) == 1
+def test_a_mistake_is_told_before_anything_starts(tmp_path: Path, capfd, arguments, status, words):
+    assert demo(tmp_path / "out", *arguments) == status
     told = capfd.readouterr()
     assert words in told.err
     assert not told.out

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lambda_image.results import message_of
+from lambda_image.summary import message_of
 from tests.integration.system import BUCKET, System, write_galaxies
 
 pytestmark = pytest.mark.timeout(240)

@@ -8,7 +8,27 @@ from hypothesis import strategies as st
 
 from lambda_image.errors import InvalidEvent, PartitionMissing
 from lambda_image.events import parse
-from lambda_image.manifest import Assignment, Slice, assignments, choose_partitions, deal, deal_rows, natural_order
+from lambda_image.manifest import (
+    Assignment,
+    Run,
+    Slice,
+    assignments,
+    choose_partitions,
+    deal,
+    deal_rows,
+    natural_order,
+)
+
+RUN = Run(
+    execution="arn:machine:nightly",
+    bucket="b",
+    manifest_key="r/manifest.json",
+    result_path="r",
+    world_size=2,
+    tolerated_failures=1,
+    started_at=1.5,
+    warnings=("script is ignored",),
+)
 
 
 def test_numbers_in_names_order_as_numbers():
@@ -65,3 +85,37 @@ def test_an_item_with_a_surprise_is_refused():
     item = dataclasses.asdict(assignments(request, [[]], "00", 0)[0])
     with pytest.raises(InvalidEvent, match="colour"):
         Assignment.from_json({**item, "colour": "red"})
+
+
+def test_what_init_tells_of_a_run_survives_json():
+    text = json.dumps(RUN.to_json())
+    assert text == (
+        '{"run_id": "nightly", "execution": "arn:machine:nightly", "bucket": "b", "manifest_key": "r/manifest.json", '
+        '"result_path": "r", "world_size": 2, "tolerated_failures": 1, "started_at": 1.5, '
+        '"warnings": ["script is ignored"]}'
+    )
+    assert Run.from_json(json.loads(text)) == RUN
+    whole = {**RUN.to_json(), "started_at": 100}  # as a state machine may write 100.0
+    assert Run.from_json(whole).started_at == 100.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"bucket": None}, "bucket"),
+        ({"bucket": 3, "started_at": "noon"}, "bucket, started_at"),
+        ({"tolerated_failures": True}, "tolerated_failures"),
+        ({"warnings": "one"}, "warnings"),
+        ({"warnings": [1]}, "warnings"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_something_else_than_a_run_is_refused_by_its_keys(changes, words):
+    with pytest.raises(InvalidEvent, match=rf"not what Init returns \({words}\): .* invoked by the state machine"):
+        Run.from_json({**RUN.to_json(), **changes})
+
+
+@pytest.mark.parametrize("found", [None, [1], "text", {}])
+def test_something_else_than_a_run_is_refused(found):
+    with pytest.raises(InvalidEvent, match="invoked by the state machine"):
+        Run.from_json(found)

@@ -1,7 +1,6 @@
 """Against a real S3 endpoint (moto's server on loopback); fakes only for what a healthy endpoint does not do."""
 
 import io
-import json
 from collections.abc import Iterator
 
 import boto3
@@ -57,9 +56,8 @@ def test_what_is_not_there_is_named(client):
     store = ObjectStore(BUCKET, client=client)
     with pytest.raises(PartitionMissing, match=r"s3://cosmic/no\.pt does not exist: upload it"):
         store.get("no.pt")
-    with pytest.raises(InvalidEvent, match=r"s3://cosmic/no\.json") as caught:
+    with pytest.raises(InvalidEvent, match=r"s3://cosmic/no\.json"):
         ObjectStore(BUCKET, client=client, missing=InvalidEvent).get_json("no.json")
-    assert caught.value.details == {"object": "s3://cosmic/no.json"}
     assert store.find("no.pt") is None
     assert store.head("no.pt") is None
     assert list(store.list("no/")) == []
@@ -286,5 +284,4 @@ def test_requests_are_counted_together(client):
     results.head("counted")
     results.get("counted")
     list(data.list("counted"))
-    assert requests.as_dict() == {"puts": 1, "gets": 1, "lists": 1, "heads": 1, "bytes_in": 5, "bytes_out": 5}
-    assert json.dumps(requests.as_dict())
+    assert requests == Requests(puts=1, gets=1, lists=1, heads=1, bytes_in=5)

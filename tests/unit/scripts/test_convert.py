@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lambda_image.errors import CheckpointError, InvalidEvent
+from lambda_image.errors import CheckpointError, UsageError
 from lambda_image.model import checkpoint
 from lambda_image.model.architecture import ModelConfig, RedshiftModel
 from lambda_image.model.engine_files import file_hash
@@ -62,11 +62,11 @@ def test_a_failure_writes_nothing(tmp_path):
 
 def test_the_checkpoint_itself_is_never_overwritten(state_dict, tmp_path):
     content = state_dict.read_bytes()
-    with pytest.raises(InvalidEvent, match=r"must end in \.safetensors"):
+    with pytest.raises(UsageError, match=r"must end in \.safetensors"):
         run(state_dict, state_dict)
     same = tmp_path / "same.safetensors"
     same.symlink_to(state_dict)
-    with pytest.raises(InvalidEvent, match="is the checkpoint itself"):
+    with pytest.raises(UsageError, match="is the checkpoint itself"):
         run(state_dict, same)
     assert state_dict.read_bytes() == content
 

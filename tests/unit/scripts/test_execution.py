@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from lambda_image.errors import InvalidEvent
+from lambda_image.errors import UsageError
 from scripts.execution import partition_files, where
 
 
@@ -22,12 +22,12 @@ def test_one_dataset_is_itself(tmp_path: Path):
 
 def test_a_folder_without_partitions_is_refused(tmp_path: Path):
     (tmp_path / "3.pt").mkdir()
-    with pytest.raises(InvalidEvent, match="holds no datasets"):
+    with pytest.raises(UsageError, match="holds no datasets"):
         partition_files(tmp_path)
 
 
 def test_what_does_not_exist_is_said_not_to(tmp_path: Path):
-    with pytest.raises(InvalidEvent, match=r"nowhere\.pt does not exist"):
+    with pytest.raises(UsageError, match=r"nowhere\.pt does not exist"):
         partition_files(tmp_path / "nowhere.pt")
 
 

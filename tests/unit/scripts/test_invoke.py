@@ -26,14 +26,14 @@ def test_the_old_name_of_the_bucket_is_one(tmp_path: Path):
 
 def test_without_an_endpoint_it_says_how_to_name_one(tmp_path: Path, capsys, monkeypatch):
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    assert main(["invoke", "--out", str(tmp_path / "out")]) == 1
+    assert main(["invoke", "--out", str(tmp_path / "out")]) == 2
     assert "AWS_ENDPOINT_URL" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:4599", "http://a b", "http://127.0.0.1:99999"])
 def test_what_is_no_url_is_refused_with_an_example(url: str, tmp_path: Path, capsys):
-    assert main(["invoke", "--endpoint-url", url, "--out", str(tmp_path / "out")]) == 1
-    told = f"cosmicai: InvalidEvent: --endpoint-url is {url}; allowed: a URL such as http://127.0.0.1:4566\n"
+    assert main(["invoke", "--endpoint-url", url, "--out", str(tmp_path / "out")]) == 2
+    told = f"cosmicai: --endpoint-url is {url}; allowed: a URL such as http://127.0.0.1:4566\n"
     assert capsys.readouterr().err == told
 
 

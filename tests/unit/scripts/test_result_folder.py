@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lambda_image.errors import InvalidEvent
+from lambda_image.errors import UsageError
 from scripts.result_folder import result_folder
 
 OBJECTS = {
@@ -76,7 +76,7 @@ def test_what_is_not_a_runs_is_left_alone(tmp_path: Path, strange: dict[str, byt
     for name, content in strange.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_bytes(content)
-    with pytest.raises(InvalidEvent, match="choose another folder"), result_folder(out):
+    with pytest.raises(UsageError, match="choose another folder"), result_folder(out):
         pass
     assert {name: (out / name).read_bytes() for name in names(out)} == strange
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -95,5 +95,5 @@ def test_what_came_meanwhile_is_left_alone(tmp_path: Path):
 def test_a_place_that_cannot_be_written_is_told_at_once(tmp_path: Path):
     (tmp_path / "file").write_text("")
     for out in (tmp_path / "file", tmp_path / "file" / "out", Path("/proc/out")):
-        with pytest.raises(InvalidEvent, match="--out"), result_folder(out):
+        with pytest.raises(UsageError, match="--out"), result_folder(out):
             pass

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lambda_image.data.partition import ROW_BYTES, read_partition, write_partition
-from lambda_image.errors import InvalidEvent, PartitionMalformed, PartitionMissing
+from lambda_image.errors import PartitionMalformed, PartitionMissing, UsageError
 from scripts import split
 
 ROWS = 23
@@ -68,7 +68,7 @@ def test_redshifts_may_be_absent(tmp_path):
 
 def test_a_directory_with_files_is_left_alone(dataset, tmp_path):
     (tmp_path / "7.safetensors").write_bytes(b"of another dataset")
-    with pytest.raises(InvalidEvent, match="not an empty directory"):
+    with pytest.raises(UsageError, match="not an empty directory"):
         run(dataset, "--out", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["7.safetensors"]
 
@@ -89,7 +89,7 @@ def test_a_bad_dataset_leaves_nothing_behind(tmp_path):
 
 
 def test_what_cannot_be_is_refused(dataset, tmp_path):
-    with pytest.raises(InvalidEvent, match=r"--size-mb is 0\.0"):
+    with pytest.raises(UsageError, match=r"--size-mb is 0\.0"):
         run(dataset, "--size-mb", "0", "--out", tmp_path / "out")
     with pytest.raises(PartitionMissing, match=r"nowhere\.pt"):
         run(tmp_path / "nowhere.pt", "--out", tmp_path / "out")
@@ -97,13 +97,13 @@ def test_what_cannot_be_is_refused(dataset, tmp_path):
 
 
 def test_a_folder_is_not_made_for_a_mistyped_path(dataset, tmp_path):
-    with pytest.raises(InvalidEvent, match="in a folder that does not exist"):
+    with pytest.raises(UsageError, match="in a folder that does not exist"):
         run(dataset, "--out", tmp_path / "mistyped" / "out")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_plain_mistakes_are_told(dataset, tmp_path):
-    with pytest.raises(InvalidEvent, match="--size-mb is inf"):
+    with pytest.raises(UsageError, match="--size-mb is inf"):
         run(dataset, "--size-mb", "inf", "--out", tmp_path / "out")
-    with pytest.raises(InvalidEvent, match="is a folder"):
+    with pytest.raises(UsageError, match="is a folder"):
         run(tmp_path, "--out", tmp_path / "out")

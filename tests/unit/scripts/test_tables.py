@@ -1,8 +1,9 @@
 from rich.console import Console
 
-from lambda_image.results import summarise
+from lambda_image.summary import Failure, summarise
 from scripts.tables import run_tables
-from tests.unit.lambda_image.test_results import Failure, manifest, predictions, record
+from tests.unit.lambda_image.test_results import manifest, record
+from tests.unit.lambda_image.test_summary import predictions
 
 
 def shown(summary, records, width: int = 110) -> str:

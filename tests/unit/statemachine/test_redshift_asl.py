@@ -44,6 +44,17 @@ def linted(definition: dict[str, Any]) -> list[str]:
     return [f"{match.rule.id} {match.message}" for match in lint(json.dumps(template), regions=["us-east-1"])]
 
 
+def run_errors() -> set[str]:
+    """The class names of everything that a function raises for a run that fails."""
+    named = vars(errors).items()
+    return {name for name, item in named if isinstance(item, type) and issubclass(item, errors.RunError)}
+
+
+def matched(matchers: list[dict[str, Any]]) -> set[str]:
+    """The errors that retriers or catchers name."""
+    return {error for matcher in matchers for error in matcher["ErrorEquals"]}
+
+
 def test_cloudformations_linter_accepts_it() -> None:
     assert linted(MACHINE) == []
 
@@ -97,15 +108,19 @@ def test_every_task_catches_whatever_is_left() -> None:
 
 
 def test_ranks_retry_the_errors_that_say_they_are_transient_and_no_others() -> None:
-    ours = {name for name, item in vars(errors).items() if isinstance(item, type) and issubclass(item, errors.RunError)}
-    matched = {name for retrier in RANK["Retry"] for name in retrier["ErrorEquals"]}
-    assert {name for name in ours if getattr(errors, name).transient} == {name for name in matched if "." not in name}
+    transient = {error for error in run_errors() if getattr(errors, error).transient}
+    assert {error for error in matched(RANK["Retry"]) if "." not in error} == transient
+
+
+def test_every_error_that_is_matched_is_one_of_ours_or_of_a_service() -> None:
+    """Lambda reports a class by its bare name; services put theirs behind a dot."""
+    named = {error for _, state in states() for key in ("Retry", "Catch") for error in matched(state.get(key, []))}
+    assert {error for error in named if "." not in error} <= run_errors()
 
 
 def test_every_task_retries_what_fails_around_the_function() -> None:
     for name, task in tasks().items():
-        matched = {error for retrier in task["Retry"] for error in retrier["ErrorEquals"]}
-        assert matched >= {
+        assert matched(task["Retry"]) >= {
             "Lambda.ServiceException",
             "Lambda.AWSLambdaException",
             "Lambda.SdkClientException",

@@ -5,6 +5,7 @@ import pytest
 from lambda_image.errors import InvalidEvent, PartitionMissing
 from lambda_image.events import parse
 from lambda_image.handlers.init import ABANDONED_AFTER_S, init
+from lambda_image.manifest import Run
 from lambda_image.storage import ObjectStore
 from tests.unit.lambda_image.handlers.fake_s3 import FakeS3
 
@@ -18,7 +19,7 @@ def s3() -> FakeS3:
     return fake
 
 
-def begin(s3: FakeS3, run_id: str = "run-1", now: float = NOW, **given: object) -> dict:
+def begin(s3: FakeS3, run_id: str = "run-1", now: float = NOW, **given: object) -> Run:
     request = parse({"bucket": "b", "data_prefix": "d", "result_path": "r", **given}, run_id)
     store = ObjectStore("b", client=s3, missing=PartitionMissing)  # type: ignore[arg-type]
     return init(request, store, store, started_at=now, now=now)
@@ -35,16 +36,16 @@ def test_the_manifest_has_an_item_per_rank(s3: FakeS3):
         ["d/1.pt", "d/2.pt"],
         ["d/10.pt"],
     ]
-    assert (run["manifest_key"], run["world_size"], run["run_id"]) == ("r/manifest.json", 2, "run-1")
-    assert "colour" in run["warnings"][0]
-    assert "run_key" not in run
+    assert (run.manifest_key, run.world_size, run.run_id) == ("r/manifest.json", 2, "run-1")
+    assert "colour" in run.warnings[0]
+    assert "run_key" not in run.to_json()
     keys = {item["run_key"] for item in manifest(s3)}
     assert len(keys) == 1
     assert len(bytes.fromhex(keys.pop())) == 32
 
 
 def test_without_a_world_size_each_partition_has_a_rank(s3: FakeS3):
-    assert begin(s3)["world_size"] == 3
+    assert begin(s3).world_size == 3
 
 
 def test_nothing_is_written_where_there_is_no_data(s3: FakeS3):

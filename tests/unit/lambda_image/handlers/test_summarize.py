@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,23 +7,24 @@ import pytest
 from lambda_image.data.predictions import Predictions
 from lambda_image.errors import InvalidEvent
 from lambda_image.handlers.summarize import reported_failures, summarize
-from lambda_image.manifest import Assignment, predictions_key, result_key
-from lambda_image.results import Failure, Phases, Summary, Usage, Work, rank_record
+from lambda_image.manifest import Assignment, Run, predictions_key, result_key
+from lambda_image.results import Phases, Usage, Work, rank_record
 from lambda_image.storage import ObjectStore
+from lambda_image.summary import Failure, Summary
 from tests.unit.lambda_image.handlers.fake_s3 import FakeS3
 from tests.unit.lambda_image.test_results import manifest
 
 PATH = "results/run-1"
-RUN = {
-    "run_id": "run-1",
-    "execution": "run-1",
-    "bucket": "b",
-    "manifest_key": f"{PATH}/manifest.json",
-    "result_path": PATH,
-    "tolerated_failures": 0,
-    "started_at": 100.0,
-    "warnings": [],
-}
+RUN = Run(
+    execution="run-1",
+    bucket="b",
+    manifest_key=f"{PATH}/manifest.json",
+    result_path=PATH,
+    world_size=3,
+    tolerated_failures=0,
+    started_at=100.0,
+    warnings=(),
+)
 
 
 def table(item: Assignment, rows: int = 3) -> Predictions:
@@ -39,7 +41,7 @@ def written(*ranks: int, world_size: int = 3) -> FakeS3:
     """A bucket as it is when `ranks` have written their objects."""
     s3 = FakeS3()
     items = manifest(world_size)
-    s3.objects[RUN["manifest_key"]] = json.dumps([item.to_json() for item in items]).encode()
+    s3.objects[RUN.manifest_key] = json.dumps([item.to_json() for item in items]).encode()
     for rank in ranks:
         s3.objects[result_key(PATH, rank)] = json.dumps(record(items[rank])).encode()
         s3.objects[predictions_key(PATH, rank)] = table(items[rank]).to_parquet()
@@ -54,9 +56,9 @@ def gathered(s3: FakeS3, world_size: int = 3) -> None:
     s3.objects[f"{PATH}/combined_data.json"] = json.dumps([record(item) for item in items]).encode()
 
 
-def judge(s3: FakeS3, reported: dict[int, Failure] | None = None, **changes: object) -> Summary:
+def judge(s3: FakeS3, reported: dict[int, Failure] | None = None, run: Run = RUN) -> Summary:
     store = ObjectStore("b", client=s3, missing=InvalidEvent)  # type: ignore[arg-type]
-    return summarize(store, {**RUN, **changes}, reported or {}, now=110.0, memory_mb=512)
+    return summarize(store, run, reported or {}, now=110.0, memory_mb=512)
 
 
 def test_a_complete_gather_is_taken_as_it_is():
@@ -123,7 +125,7 @@ def test_a_missing_rank_that_nobody_reported_is_named_all_the_same():
 
 
 def test_failures_may_be_tolerated():
-    assert judge(written(0, 2), tolerated_failures=1).status == "succeeded"
+    assert judge(written(0, 2), run=replace(RUN, tolerated_failures=1)).status == "succeeded"
 
 
 def test_a_rank_whose_part_is_there_has_not_failed_whatever_was_reported():
@@ -167,7 +169,7 @@ def test_no_rank_at_all():
 
 def test_another_runs_manifest_is_refused():
     with pytest.raises(InvalidEvent, match="manifest of the run run-1, not run-9"):
-        judge(written(0), run_id="run-9", execution="run-9")
+        judge(written(0), run=replace(RUN, execution="run-9"))
 
 
 def test_failures_are_read_from_the_maps_outcomes():

@@ -1,0 +1,146 @@
+"""The judgement on a run: what came held against the manifest, as `summary.json` has it. No I/O."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lambda_image.cost import Billed, Cost, cost
+from lambda_image.data.predictions import Predictions
+from lambda_image.manifest import Assignment
+from lambda_image.metrics import Accuracy, accuracy
+from lambda_image.results import STORAGE, Record
+
+NAMED_WARNINGS = 10  # about gathers that failed: one cause gives each rank a warning
+MAGNITUDES = (0, 40)  # of anything a survey measures; what stands for a missing one lies outside
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A rank that left no result, or not all of it."""
+
+    rank: int
+    error: str  # the error's class name
+    cause: str  # its message
+
+    def __str__(self) -> str:
+        return f"rank {self.rank}: {self.error}: {self.cause}"
+
+
+def message_of(cause: str) -> str:
+    """Finds the message in the cause of a failure as Step Functions has it.
+
+    Lambda puts {"errorMessage", "errorType", "stackTrace"} there, and other services put text.
+    """
+    try:
+        return str(json.loads(cause)["errorMessage"])
+    except (ValueError, KeyError, TypeError):
+        return cause
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The content of `summary.json`."""
+
+    run_id: str
+    execution: str
+    status: str  # "succeeded" or "failed"
+    world_size: int
+    result_path: str
+    ranks_completed: int
+    failed_ranks: list[Failure]
+    gathered: bool  # every rank's part reached rank 0 over sockets
+    transports: dict[str, int]  # how many parts travelled by each
+    partitions: int
+    partitions_completed: int
+    samples: int
+    accuracy: Accuracy
+    wall_s: float  # from the execution's start until Summarize
+    samples_per_s: float
+    bits_per_s: float
+    cost: Cost
+    warnings: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Gives the summary as JSON has it. The measures of accuracy stand beside the counts, not in an object."""
+        fields = asdict(self)
+        measures = fields.pop("accuracy")
+        measures["samples_with_truth"] = measures.pop("samples")
+        return {**fields, **measures, "cost_usd": self.cost.total_usd}
+
+
+def summarise(
+    manifest: Sequence[Assignment],
+    records: Sequence[Record],
+    predictions: Predictions,
+    failures: Iterable[Failure],
+    *,
+    tolerated_failures: int,
+    wall_s: float,
+    memory_size_mb: int,
+    warnings: Iterable[str] = (),
+) -> Summary:
+    """Holds what came against the manifest.
+
+    Args:
+        manifest: the items of all ranks.
+        records: the records of the ranks that left one.
+        predictions: the predictions of the same ranks.
+        failures: the ranks that left none, or not all of theirs.
+        tolerated_failures: how many of these leave the run a success.
+        wall_s: seconds since the execution began.
+        memory_size_mb: memory of the functions beside the ranks, for the cost.
+        warnings: what is to be told of the input.
+
+    Returns:
+        The summary, with warnings about magnitudes that stand for missing ones and about gathers that failed.
+    """
+    failed = sorted(failures, key=lambda failure: failure.rank)
+    first = manifest[0]
+    transports = [str(record["transport"]) for record in records]
+    ranks = [_billed(record) for record in records]
+    # Init and Summarize are two short invocations; what they take is small against the ranks.
+    others = [Billed(seconds=1.0, memory_mb=memory_size_mb, puts=2, gets=len(manifest))] * 2
+    complete = [record for record in records if record["error"] is None]
+    reasons = [record["gather_error"] for record in records if record["gather_error"] is not None]
+    found = [*_implausible(predictions), *(f"no gather: {reason}" for reason in dict.fromkeys(reasons))]
+    return Summary(
+        run_id=first.run_id,
+        execution=first.execution,
+        status="succeeded" if len(failed) <= tolerated_failures else "failed",
+        world_size=len(manifest),
+        result_path=first.result_path,
+        ranks_completed=len(complete),
+        failed_ranks=failed,
+        gathered=len(complete) == len(manifest) and STORAGE not in transports,
+        transports={name: transports.count(name) for name in sorted(set(transports))},
+        partitions=len({part.key for assignment in manifest for part in assignment.partitions}),
+        partitions_completed=len(set(predictions.source.tolist())),
+        samples=len(predictions),
+        accuracy=accuracy(predictions.redshift, predictions.redshift_true),
+        wall_s=wall_s,
+        samples_per_s=len(predictions) / wall_s,
+        bits_per_s=sum(record["bits"] for record in records) / wall_s,
+        cost=cost([*ranks, *others], len(manifest), wall_s, with_rendezvous=first.fmi_enabled),
+        warnings=[*warnings, *found[:NAMED_WARNINGS]],
+    )
+
+
+def _implausible(predictions: Predictions) -> list[str]:
+    low, high = MAGNITUDES
+    outside = np.flatnonzero(((predictions.magnitudes < low) | (predictions.magnitudes > high)).any(axis=1))
+    if not len(outside):
+        return []
+    return [
+        f"magnitudes outside {low} to {high} in {len(outside)} of {len(predictions)} galaxies (-9999 often marks a "
+        f"missing one): their redshifts mean nothing, and the accuracy counts them; the first is row "
+        f"{predictions.row[outside[0]]} of {predictions.source[outside[0]]}"
+    ]
+
+
+def _billed(record: Record) -> Billed:
+    phases, requests = record["phases"], record["s3"]
+    seconds = phases["cold_start_s"] + phases["total_s"]
+    return Billed(seconds, record["memory_size_mb"], requests["puts"], requests["gets"])

@@ -1,0 +1,401 @@
+"""What a rank decides, in a bucket in memory, with a communicator that does as it is told and a clock that stands."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lambda_image.comm.communicator import PeerFacts
+from lambda_image.comm.operations.collectives import Gathered
+from lambda_image.data.partition import write_partition
+from lambda_image.data.predictions import Predictions
+from lambda_image.errors import InvalidEvent, PartitionMalformed, PeerTimeout, RunError, StorageUnavailable
+from lambda_image.handlers.rank import JOIN_TIMEOUT_S, RECORD_TIME_S, WITHDRAWAL_S, Collaborators, RankFunction
+from lambda_image.manifest import Assignment, Slice
+from lambda_image.results import Phases, pack, unpack
+from lambda_image.settings import HandlerSettings
+from lambda_image.storage import ObjectStore
+from tests.unit.lambda_image.handlers.fake_s3 import FakeS3
+
+NOW, TIME_LEFT_S = 1000.0, 100.0
+ROWS = 3
+TABLE, RECORD = "r/predictions/1.parquet", "r/1.json"
+ENDED = "r/gather_ended.json"
+
+
+class Bucket(FakeS3):
+    """Appends every write to a journal; objects in `unavailable` cannot be had, and with `full` nothing is written."""
+
+    def __init__(self, journal: list[str]) -> None:
+        super().__init__()
+        self.journal = journal
+        self.unavailable: set[str] = set()
+        self.full = False
+
+    def put_object(self, *, Key: str, Body: bytes, **given: Any) -> dict[str, str]:  # noqa: N803
+        if self.full:
+            raise self._refusal("SlowDown", 503)
+        self.journal.append(Key)
+        return super().put_object(Key=Key, Body=Body, **given)
+
+    def get_object(self, *, Key: str, **given: Any) -> dict[str, Any]:  # noqa: N803
+        if Key in self.unavailable:
+            raise self._refusal("SlowDown", 503)
+        return super().get_object(Key=Key, **given)
+
+
+class MeanMagnitude:
+    """An engine whose answers tell which rows it was given."""
+
+    name, device, parameters_mb = "eager", "cpu", 1.0
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+
+    def predict(self, images: np.ndarray, magnitudes: np.ndarray) -> np.ndarray:
+        if self.error is not None:
+            raise self.error
+        return magnitudes.mean(axis=1)
+
+
+class Peers:
+    """A communicator whose peers have all joined, and whose gather does what `answer` does."""
+
+    join_s, nat, failure = 0.25, "none", None
+
+    def __init__(self, journal: list[str], rank: int, world_size: int) -> None:
+        self.journal = journal
+        self.answer: Callable[[bytes], Gathered | None] = lambda part: None
+        self.withdrawal: RunError | None = None
+        self.joined: dict[str, Any] = {}
+        self.gathered: list[dict[str, Any]] = []
+        self.withdrawn: list[tuple[Exception, int, float]] = []
+        self.closed = False
+        others = [other for other in range(world_size) if other != rank]
+        self.facts = [PeerFacts(other, 0, "direct", 0.5, 0, 0, None) for other in others]
+
+    def join(self, endpoint: str, **given: Any) -> "Peers":
+        self.joined = {"endpoint": endpoint, **given}
+        return self
+
+    def peers(self) -> list[PeerFacts]:
+        return self.facts
+
+    def gather(self, part: bytes, **given: Any) -> Gathered | None:
+        self.journal.append("gather")
+        self.gathered.append({"part": part, **given})
+        return self.answer(part)
+
+    def withdraw(self, error: Exception, root: int, *, deadline: float) -> None:
+        self.withdrawn.append((error, root, deadline))
+        if self.withdrawal is not None:
+            raise self.withdrawal
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Stage:
+    """A rank function and all that it touches."""
+
+    def __init__(self, folder: Path, rank: int = 1, partitions: Sequence[str] = ("d/1",), **changes: Any) -> None:
+        self.journal: list[str] = []
+        self.logged: list[dict[str, Any]] = []
+        self.s3 = Bucket(self.journal)
+        self.engine = MeanMagnitude()
+        self.assignment = Assignment(
+            execution="arn:machine:run-1",
+            run_key="00" * 32,
+            rank=rank,
+            world_size=3,
+            bucket="b",
+            result_path="r",
+            data_bucket="b",
+            partitions=tuple(map(Slice, partitions)),
+            batch_size=2,
+            fmi_enabled=True,
+            rendezvous_endpoint="rendezvous:10000",
+            gather_timeout_s=60.0,
+            started_at=NOW,
+        )
+        self.assignment = replace(self.assignment, **changes)
+        self.communicator = Peers(self.journal, rank, self.assignment.world_size)
+        for number, key in enumerate(partitions):
+            file = folder / "partition"
+            magnitudes = np.full((ROWS, 5), 20 + number, np.float32)
+            write_partition(file, np.zeros((ROWS, 5, 32, 32), np.float32), magnitudes, file_format="safetensors")
+            self.s3.objects[key] = file.read_bytes()
+        self.function = RankFunction(
+            HandlerSettings.from_environ({"RENDEZVOUS_KEY": "secret"}),
+            self.engine,  # type: ignore[arg-type]
+            Phases(cold_start_s=7.0),
+            Collaborators(
+                open_store=lambda bucket, requests: ObjectStore(bucket, client=self.s3, requests=requests),  # type: ignore[arg-type]
+                join=self.communicator.join,  # type: ignore[arg-type]
+                clock=lambda: NOW,
+                log=lambda event, **fields: self.logged.append({"event": event, **fields}),
+            ),
+        )
+
+    def invoke(self, attempt: int = 0, time_left_s: float = TIME_LEFT_S) -> dict[str, int]:
+        context = SimpleNamespace(get_remaining_time_in_millis=lambda: int(time_left_s * 1000))
+        return self.function({"item": self.assignment.to_json(), "attempt": attempt}, context)
+
+    def json(self, key: str) -> Any:
+        return json.loads(self.s3.objects[key])
+
+    def table(self, key: str = TABLE) -> Predictions:
+        return Predictions.from_parquet(self.s3.objects[key])
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        return [entry for entry in self.logged if entry["event"] == kind]
+
+
+def gives(error: RunError) -> Callable[[bytes], Gathered | None]:
+    def answer(part: bytes) -> Gathered | None:
+        raise error
+
+    return answer
+
+
+# --- the order of a rank's work
+
+
+def test_the_table_comes_before_the_record_and_the_record_before_the_gather(tmp_path):
+    stage = Stage(tmp_path)
+    assert stage.invoke() == {"rank": 1}
+    assert stage.journal == [TABLE, RECORD, "gather", RECORD]
+    assert [entry["phase"] for entry in stage.events("phase")] == [
+        "start",
+        "download",
+        "inference",
+        "write",
+        "gather",
+        "done",
+    ]
+
+
+def test_what_is_offered_is_what_was_written(tmp_path):
+    stage = Stage(tmp_path, partitions=("d/1", "d/2"))
+    stage.invoke()
+    (offered,) = stage.communicator.gathered
+    record, table = unpack(offered["part"])
+    assert table == stage.s3.objects[TABLE]
+    assert (record["transport"], record["samples"], record["error"]) == ("storage", 2 * ROWS, None)
+    assert stage.table().redshift.tolist() == [20.0] * ROWS + [21.0] * ROWS
+    assert stage.table().source.tolist() == ["d/1"] * ROWS + ["d/2"] * ROWS
+
+
+def test_the_last_record_says_how_the_part_travelled(tmp_path):
+    stage = Stage(tmp_path)
+    stage.invoke()
+    record = stage.json(RECORD)
+    assert (record["transport"], record["gather_error"], record["nat"]) == ("direct", None, "none")
+    assert (record["phases"]["join_s"], record["phases"]["connect_s"]) == (0.25, 0.5)
+
+
+def test_a_rank_joins_before_it_works_as_its_assignment_says(tmp_path):
+    stage = Stage(tmp_path)
+    stage.invoke(attempt=2)
+    joined = stage.communicator.joined
+    assert (joined["endpoint"], joined["run_id"], joined["rank"]) == ("rendezvous:10000", "run-1", 1)
+    assert (joined["world_size"], joined["attempt"]) == (3, 2)
+    assert (joined["run_key"], joined["rendezvous_key"]) == (bytes(32), b"secret")
+    assert joined["deadline"] == NOW + JOIN_TIMEOUT_S
+    assert stage.communicator.closed
+
+
+@pytest.mark.parametrize("changes", [{"fmi_enabled": False}, {"rendezvous_endpoint": None}])
+def test_without_sockets_a_part_is_written_and_offered_to_nobody(tmp_path, changes):
+    stage = Stage(tmp_path, **changes)
+    stage.invoke()
+    assert stage.journal == [TABLE, RECORD]
+    assert not stage.communicator.joined
+    record = stage.json(RECORD)
+    assert (record["transport"], record["gather_error"], record["nat"]) == ("storage", None, None)
+
+
+def test_a_rank_without_partitions_takes_part(tmp_path):
+    stage = Stage(tmp_path, partitions=())
+    stage.invoke()
+    assert stage.journal == [TABLE, RECORD, "gather", RECORD]
+    assert len(stage.table()) == stage.json(RECORD)["samples"] == 0
+
+
+def test_the_cold_start_counts_once(tmp_path):
+    stage = Stage(tmp_path)
+    seen = []
+    for _ in range(2):
+        stage.invoke()
+        seen.append(stage.json(RECORD)["phases"]["cold_start_s"])
+    assert seen == [7.0, 0.0]
+
+
+# --- a rank that fails
+
+
+def test_one_bad_partition_keeps_what_is_done_and_withdraws(tmp_path):
+    stage = Stage(tmp_path, partitions=("d/1", "d/2"))
+    stage.s3.objects["d/2"] = stage.s3.objects["d/2"][:-100]
+    with pytest.raises(PartitionMalformed, match="s3://b/d/2") as failed:
+        stage.invoke()
+    assert stage.journal == [TABLE, RECORD]
+    assert stage.table().source.tolist() == ["d/1"] * ROWS
+    assert stage.json(RECORD)["error"] == f"PartitionMalformed: {failed.value}"
+    assert stage.communicator.withdrawn == [(failed.value, 0, NOW + WITHDRAWAL_S)]
+    assert stage.communicator.closed
+    (told,) = stage.events("failed")
+    assert (told["rank"], told["error"], told["message"]) == (1, "PartitionMalformed", str(failed.value))
+
+
+def test_where_nothing_is_done_nothing_is_written(tmp_path):
+    stage = Stage(tmp_path)
+    stage.s3.objects["d/1"] = b"no partition"
+    with pytest.raises(PartitionMalformed):
+        stage.invoke()
+    assert stage.journal == []
+    assert len(stage.communicator.withdrawn) == 1
+
+
+def test_a_transient_error_keeps_what_is_done_and_does_not_withdraw(tmp_path):
+    """The next attempt of this rank may still bring its part."""
+    stage = Stage(tmp_path, partitions=("d/1", "d/2"))
+    stage.s3.unavailable.add("d/2")
+    with pytest.raises(StorageUnavailable):
+        stage.invoke()
+    assert stage.journal == [TABLE, RECORD]
+    assert stage.json(RECORD)["error"].startswith("StorageUnavailable: ")
+    assert stage.communicator.withdrawn == []
+    assert stage.communicator.closed
+
+
+def test_an_error_that_nobody_foresaw_withdraws_too(tmp_path):
+    stage = Stage(tmp_path)
+    stage.engine.error = ZeroDivisionError("unforeseen")
+    with pytest.raises(ZeroDivisionError):
+        stage.invoke()
+    assert [error for error, _, _ in stage.communicator.withdrawn] == [stage.engine.error]
+    assert stage.communicator.closed
+
+
+def test_neither_storage_nor_peers_hide_the_error(tmp_path):
+    stage = Stage(tmp_path, partitions=("d/1", "d/2"))
+    stage.s3.objects["d/2"] = b"no partition"
+    stage.s3.full = True
+    stage.communicator.withdrawal = PeerTimeout("rank 0 did not answer")
+    with pytest.raises(PartitionMalformed):
+        stage.invoke()
+    assert stage.communicator.closed
+
+
+def test_predictions_that_cannot_be_written_are_not_offered(tmp_path):
+    stage = Stage(tmp_path)
+    stage.s3.full = True
+    with pytest.raises(StorageUnavailable):
+        stage.invoke()
+    assert stage.communicator.gathered == []
+    assert stage.communicator.closed
+
+
+@pytest.mark.parametrize("event", [{}, {"attempt": 1}, [1], None])
+def test_what_the_state_machine_did_not_send_is_refused(tmp_path, event):
+    with pytest.raises(InvalidEvent, match="invoked by the state machine"):
+        Stage(tmp_path).function(event, None)
+
+
+# --- the gather
+
+
+@pytest.mark.parametrize(
+    ("gather_timeout_s", "time_left_s", "wait_s"),
+    [(60.0, 900.0, 60.0), (60.0, 40.0, 40.0 - RECORD_TIME_S), (0.0, 900.0, 0.0)],
+)
+def test_the_gather_ends_in_time_to_write_the_record(tmp_path, gather_timeout_s, time_left_s, wait_s):
+    stage = Stage(tmp_path, gather_timeout_s=gather_timeout_s)
+    stage.invoke(time_left_s=time_left_s)
+    assert stage.communicator.gathered[0]["deadline"] == NOW + wait_s
+
+
+def test_a_gather_that_fails_is_no_failure_and_its_reason_is_in_the_record(tmp_path):
+    stage = Stage(tmp_path)
+    stage.communicator.answer = gives(PeerTimeout("rank 0 did not answer"))
+    assert stage.invoke() == {"rank": 1}
+    record = stage.json(RECORD)
+    assert (record["transport"], record["error"]) == ("storage", None)
+    assert record["gather_error"] == "PeerTimeout: rank 0 did not answer"
+    (told,) = stage.events("gather_failed")
+    assert (told["error"], told["message"]) == ("PeerTimeout", "rank 0 did not answer")
+    assert stage.communicator.closed
+
+
+def test_where_rank_0_gathers_no_more_a_rank_does_not_wait_for_it(tmp_path):
+    stage = Stage(tmp_path)
+    stage.s3.objects[ENDED] = json.dumps({"execution": "arn:machine:run-1", "reason": "rank 0 was lost"}).encode()
+    stage.invoke()
+    assert stage.journal == [TABLE, RECORD, RECORD]
+    assert (stage.json(RECORD)["transport"], stage.json(RECORD)["gather_error"]) == ("storage", "rank 0 was lost")
+
+
+def test_what_an_earlier_run_said_of_its_gather_does_not_count(tmp_path):
+    stage = Stage(tmp_path)
+    stage.s3.objects[ENDED] = json.dumps({"execution": "arn:machine:run-0", "reason": "rank 0 was lost"}).encode()
+    stage.invoke()
+    assert stage.json(RECORD)["transport"] == "direct"
+
+
+# --- rank 0
+
+
+def test_rank_0_writes_the_combined_result_when_it_has_every_part(tmp_path):
+    stage = Stage(tmp_path, rank=0)
+    stage.communicator.facts[1] = replace(stage.communicator.facts[1], transport="relayed")
+
+    def parts_of_all(part: bytes) -> Gathered:
+        record, table = unpack(part)
+        return Gathered([bytearray(part), *(bytearray(pack({**record, "rank": rank}, table)) for rank in (1, 2))])
+
+    stage.communicator.answer = parts_of_all
+    stage.invoke()
+    own = ["r/predictions/0.parquet", "r/0.json"]
+    assert stage.journal == [*own, "gather", "r/predictions.parquet", "r/combined_data.json", "r/0.json"]
+    assert len(stage.table("r/predictions.parquet")) == 3 * ROWS
+    records = stage.json("r/combined_data.json")
+    assert [record["rank"] for record in records] == [0, 1, 2]
+    assert [record["transport"] for record in records] == ["self", "direct", "relayed"]
+    assert (stage.json("r/0.json")["transport"], stage.json("r/0.json")["gather_error"]) == ("self", None)
+
+
+def test_rank_0_waits_for_parts_of_later_attempts_and_not_for_those_that_cannot_come(tmp_path):
+    stage = Stage(tmp_path, rank=0)
+    stage.communicator.answer = lambda part: Gathered([part, None, None], {1: PeerTimeout(""), 2: PeerTimeout("")})
+    stage.invoke()
+    (asked,) = stage.communicator.gathered
+    assert (asked["root"], asked["allow_missing"], asked["await_retries"]) == (0, True, True)
+
+
+def test_where_a_part_is_missing_nothing_is_combined_and_the_gather_has_ended(tmp_path):
+    stage = Stage(tmp_path, rank=0)
+    stage.communicator.answer = lambda part: Gathered([part, b"", None], {2: PeerTimeout("rank 2 is late")})
+    stage.invoke()
+    assert stage.journal == ["r/predictions/0.parquet", "r/0.json", "gather", ENDED, "r/0.json"]
+    reason = "1 of 3 parts did not come: rank 2 is late"
+    assert stage.json(ENDED) == {"execution": "arn:machine:run-1", "reason": reason}
+    assert (stage.json("r/0.json")["transport"], stage.json("r/0.json")["gather_error"]) == ("storage", reason)
+    (told,) = stage.events("gather_incomplete")
+    assert told["missing"] == {2: "rank 2 is late"}
+
+
+def test_the_second_attempt_of_rank_0_ends_the_gather_before_it_works(tmp_path):
+    """The other ranks' gathers ended with the first, and those that have gone would not come back."""
+    stage = Stage(tmp_path, rank=0)
+    stage.invoke(attempt=1)
+    assert stage.journal == [ENDED, "r/predictions/0.parquet", "r/0.json"]
+    ended = stage.json(ENDED)
+    assert (ended["execution"], ended["reason"]) == ("arn:machine:run-1", "rank 0 was lost and tried again")
+    assert not stage.communicator.joined
+    assert stage.json("r/0.json")["transport"] == "storage"
