@@ -68,7 +68,7 @@ class PartitionStream:
         return self.stop - self.start
 
     def images(self, batch_size: int) -> Iterator[np.ndarray]:
-        """Float32 [n, 5, 32, 32] in row order, n = `batch_size` but for the last. Only once where a stream is read."""
+        """Float32 [n, 5, 32, 32] in row order, n = `batch_size` but for the last."""
         for first in range(self.start, self.stop, batch_size):
             with _faults_named(self.name):
                 batch = self._read("images", self._images, first, min(first + batch_size, self.stop))
@@ -90,7 +90,6 @@ class PartitionStream:
 def open_partition(readable: Readable, name: str | None = None, rows: Sequence[int] | None = None) -> PartitionStream:
     """The partition at a path, in bytes or in a binary file object, its images not yet read; `rows` = [start, stop).
 
-    A file object that cannot seek is read front to back; if its images are not last it is read into memory first.
     Raises PartitionMissing if a path does not exist; PartitionMalformed, naming `name`, for whatever else is wrong.
     """
     name = name or _name_of(readable)
