@@ -15,10 +15,14 @@ PACKAGES = ("rendezvous_server", "lambda_image", "statemachine", "scripts")
 OPERATIONS, CONNECTING, CHANNEL = (f"lambda_image/comm/{wing}/" for wing in ("operations", "connecting", "channel"))
 
 
-def imports(file: Path) -> set[str]:
-    """Every module that `file` imports, wherever in it."""
+def imports(source: str, *, hints: bool = True) -> set[str]:
+    """Every module that `source` imports, wherever in it; without `hints` not what only type checkers import."""
+    tree = ast.parse(source)
+    for node in [] if hints else list(ast.walk(tree)):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
     found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -27,7 +31,7 @@ def imports(file: Path) -> set[str]:
 
 
 SOURCES = {
-    file.relative_to(ROOT).as_posix(): imports(file)
+    file.relative_to(ROOT).as_posix(): imports(file.read_text())
     for package in PACKAGES
     for file in sorted((ROOT / package).rglob("*.py"))
 }

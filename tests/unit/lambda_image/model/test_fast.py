@@ -26,22 +26,6 @@ def test_a_galaxys_answer_depends_on_nothing_beside_it(compiled_golden, golden_s
     np.testing.assert_array_equal(answers, one[chosen])
 
 
-def test_takes_arrays_as_they_come(compiled_golden, golden_sample):
-    fast = Fast(folder_of(compiled_golden), 2)
-    images, magnitudes = golden_sample.images, golden_sample.magnitudes
-    strided = np.repeat(images, 2, axis=0)[::2]
-    np.testing.assert_array_equal(
-        fast.predict(strided, magnitudes.astype(np.float64)), fast.predict(images, magnitudes)
-    )
-    assert (images == strided).all()
-
-
-@pytest.mark.parametrize(("images", "magnitudes"), [((2, 5, 16, 16), (2, 5)), ((2, 5, 32, 32), (3, 5))])
-def test_other_shapes_are_refused(compiled_golden, images, magnitudes):
-    with pytest.raises(ValueError, match="needed"):
-        Fast(folder_of(compiled_golden), 1).predict(np.zeros(images, np.float32), np.zeros(magnitudes, np.float32))
-
-
 def test_weights_of_another_size_are_refused(compiled_golden, tmp_path):
     shutil.copytree(folder_of(compiled_golden), tmp_path / "broken")
     with (tmp_path / "broken" / "float32.weights").open("r+b") as file:
