@@ -41,7 +41,8 @@ class Dispatcher:
         """The outcome of one invocation; TooManyRequestsError if no worker takes it, or none may wait for one."""
         now = self._loop.time()
         invocation = Invocation(request_id, payload, expires=now + self.settings.timeout_s + PATIENCE_S)
-        caller = self._callers[request_id] = self._loop.create_future()
+        caller: asyncio.Future[InvocationOutcome] = self._loop.create_future()
+        self._callers[request_id] = caller
         try:
             self._carry_out(self.queue.submit(invocation, now))
             return await caller
@@ -51,7 +52,8 @@ class Dispatcher:
 
     async def next(self, worker: str) -> Invocation:
         """What `worker` is to do next, however long that takes to come."""
-        poller = self._pollers[worker] = self._loop.create_future()
+        poller: asyncio.Future[Invocation] = self._loop.create_future()
+        self._pollers[worker] = poller
         try:
             self._carry_out(self.queue.poll(worker, self._loop.time()))
             return await poller

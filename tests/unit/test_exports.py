@@ -40,8 +40,8 @@ def exports(package: ModuleType) -> dict[str, object]:
 def unexplained(name: str, value: object) -> Iterator[str]:
     """What the docstrings of an exported class or function leave out, by these rules.
 
-    Each has a docstring, and so has every public method. `Args:` names every parameter of a function, of a method and of
-    a class's own `__init__`. `Returns:` or `Yields:` is there where anything is returned. `Attributes:` names every
+    Each has a docstring, and so has every public method. `Args:` names every parameter of a function, of a method and
+    of a class's own `__init__`. `Returns:` or `Yields:` is there where anything is returned. `Attributes:` names every
     public field that a class annotates; enumerations need none.
     """
     if inspect.isclass(value):

@@ -133,7 +133,7 @@ def gemm_gflops(threads: int, seconds: float, device: Device = "cpu") -> float:
     for size in GEMM_SIZES[device]:
         a, b = (torch.rand(size, size, device=device) for _ in "ab")
         products = [partial(torch.mm if device == "cpu" else _awaited_product, a, b)]
-        if device == "cpu" and torch.backends.mkldnn.is_available():
+        if device == "cpu" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
             packed = torch.ops.mkldnn._reorder_linear_weight(b, size)
             products.append(partial(torch.ops.mkldnn._linear_pointwise, a, packed, torch.zeros(size), "none", [], ""))
         for product in products:
