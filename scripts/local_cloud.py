@@ -15,11 +15,14 @@ from typing import IO, Any
 from botocore.exceptions import BotoCoreError
 
 from scripts.aws_endpoint import AwsEndpoint, EndpointError
+from scripts.extras import require
 from statemachine.local.child import command as child_command
 from statemachine.local.settings import for_this_machine
 
 STOP_TIMEOUT_S = 10.0
 ENDING_S = 1.0  # from the last answer of a process until its status can be had
+
+NEEDED = ("aiohttp", "moto", "awslambdaric", "prometheus_client")  # by the processes that are started here
 
 RENDEZVOUS, ENDPOINT = "rendezvous server", "local endpoint"
 
@@ -65,6 +68,7 @@ def local_cloud(workers: int, listener: Listener, environ: Mapping[str, str] | N
 
     `listener` gets every event that a part logs, in a thread of that part.
     """
+    require(*NEEDED)
     base = {**for_this_machine(os.environ), **(environ or {}), "RENDEZVOUS_KEY": secrets.token_hex(32)}
     processes: dict[str, subprocess.Popen[str]] = {}
     try:

@@ -29,7 +29,7 @@ def check_files(figures: Path | None, picture: Path | None, find: Callable[[str]
     if picture is not None and picture.suffix not in PICTURES:
         raise InvalidEvent(f"--picture {picture}: its name must end in {' or '.join(PICTURES)}")
     if picture is not None and find("matplotlib") is None:
-        raise InvalidEvent(f"--picture {picture} needs matplotlib: pip install 'cosmicai[bench]' installs it")
+        raise InvalidEvent(f"--picture {picture} needs matplotlib: pip install -e '.[bench]' installs it")
 
 
 def write_files(
@@ -47,7 +47,7 @@ def write_files(
         try:
             said = f"picture in {picture}" if draw(report, picture) else "no picture is drawn: nothing was measured"
         except ImportError as error:
-            said = f"no picture is drawn: {error}. pip install 'cosmicai[bench]' installs matplotlib"
+            said = f"no picture is drawn: {error}. pip install -e '.[bench]' installs matplotlib"
         console.print(said, markup=False)
 
 

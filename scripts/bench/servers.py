@@ -16,6 +16,7 @@ from pathlib import Path
 
 from lambda_image.address import Address
 from scripts.bench.errors import BenchmarkError
+from scripts.extras import require
 
 OURS = "ours"
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,6 +68,7 @@ def other_server(address: Address, pid: int | None) -> Server:
 @contextmanager
 def our_server() -> Iterator[Server]:
     """A fresh one. Its log goes to a file, as it would under a supervisor, so that nobody has to read along."""
+    require("prometheus_client")
     key = secrets.token_hex(32)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RENDEZVOUS_")}
     with tempfile.TemporaryFile("w+") as log, tempfile.TemporaryFile("w+") as errors:

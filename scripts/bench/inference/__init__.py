@@ -88,7 +88,7 @@ def _names(only: str | None, known: Sequence[str], say: Callable[[str], None]) -
         needed = [module for peer, module in NEEDED.items() if name.startswith(peer)]
         missing = [m for m in (*needed, *(("onnx", "onnxscript") if needed else ())) if not importlib.util.find_spec(m)]
         if missing:
-            say(f"{name} is left out: pip install 'cosmicai[bench]' installs {missing[0]}")
+            say(f"{name} is left out: pip install -e '.[bench]' installs {missing[0]}")
         else:
             able.append(name)
     return able
