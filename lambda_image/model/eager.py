@@ -29,7 +29,7 @@ class Eager:
         arrays = as_inputs(images, magnitudes, self._config.bands, self._config.image_size)
         if not len(arrays[0]):  # some layers refuse a batch of none
             return np.empty(0, np.float32)
-        # PyTorch warns of memory that it might change and may not. Pinned memory would be a copy more, and nothing is
+        # Read-only arrays are copied, since PyTorch warns of them. Pinned memory would cost one more copy, and nothing is
         # computed meanwhile.
         inputs = [torch.from_numpy(np.require(array, requirements="W")).to(self.device) for array in arrays]
         with torch.inference_mode():
