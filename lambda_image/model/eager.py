@@ -29,8 +29,8 @@ class Eager:
         arrays = as_inputs(images, magnitudes, self._config.bands, self._config.image_size)
         if not len(arrays[0]):  # some layers refuse a batch of none
             return np.empty(0, np.float32)
-        # Read-only arrays are copied, since PyTorch warns of them. Pinned memory would cost one more copy, and nothing is
-        # computed meanwhile.
+        # Read-only arrays are copied, since PyTorch warns of them. Pinned memory would cost one more copy, and nothing
+        # is computed meanwhile.
         inputs = [torch.from_numpy(np.require(array, requirements="W")).to(self.device) for array in arrays]
         with torch.inference_mode():
             answers: NDArray[np.float32] = self._model(*inputs)[:, 0].cpu().numpy()
