@@ -9,7 +9,7 @@ BIN := .venv/bin
 WEIGHTS := lambda_image/model/redshift
 ENGINE := $(WEIGHTS).compiled/engine.json
 DECIDING := admission counts deadlines effects groups limits membership pairing probes protocol proxy_protocol registry relays settings
-SOURCES := architecture bfloat16 cxx eager fast folding
+SOURCES := architecture bfloat16 cxx eager fast folding inputs
 
 .PHONY: demo test check coverage format lint types clean compose images lock sbom
 

@@ -21,9 +21,17 @@ from typing import ClassVar
 
 
 class RunError(Exception):
-    """A failure with its facts: `details` holds what the message says in words (rank, peer, key, elapsed_s, ...)."""
+    """Says that a run, or something done for one, failed. Every failure of this project is one.
 
-    transient: ClassVar[bool] = False  # whether the same attempt may succeed when repeated
+    Args:
+        message: What failed, and what to do about it.
+        **details: The facts of the message under their names (rank, peer, key, elapsed_s, ...).
+
+    Attributes:
+        transient: Whether the same attempt may succeed when it is repeated.
+    """
+
+    transient: ClassVar[bool] = False
 
     def __init__(self, message: str, **details: object) -> None:
         super().__init__(message)

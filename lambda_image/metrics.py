@@ -1,4 +1,4 @@
-"""How good redshifts are, by the measures of the field."""
+"""Measures how good predicted redshifts are, in the numbers that the field uses."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,18 @@ from numpy.typing import ArrayLike
 
 @dataclass(frozen=True)
 class Accuracy:
-    """`samples` is how many galaxies had a true redshift; the other fields are None where they are undefined."""
+    """Tells how good predicted redshifts are. All but `samples` are None where they are undefined.
+
+    Δ is predicted − true redshift, and δ is Δ / (1 + true).
+
+    Attributes:
+        samples: Galaxies whose true redshift is known.
+        mae: Mean of |Δ|.
+        mse: Mean of Δ².
+        bias: Mean of Δ.
+        nmad: Normalised median absolute deviation, 1.4826 median |δ − median δ|.
+        r2: Coefficient of determination, 1 − Σ Δ² / Σ (true − mean true)².
+    """
 
     samples: int
     mae: float | None
@@ -18,13 +29,26 @@ class Accuracy:
     r2: float | None
 
 
-def accuracy(predicted: ArrayLike, true: ArrayLike) -> Accuracy:
-    """Of redshifts [N] each; rows whose true redshift is NaN count for nothing.
+def accuracy(predicted: ArrayLike, true: ArrayLike | None) -> Accuracy:
+    """Compares predicted with true redshifts.
 
-    MAE, MSE and bias are means of the error Δ = predicted − true. NMAD = 1.4826 median |δ − median δ| with
-    δ = Δ / (1 + true) (Ilbert et al. 2009, A&A 457, 841; robust against outliers). R² = 1 − Σ Δ² / Σ (true − mean)².
+    NMAD is that of Ilbert et al. 2009 (A&A 457, 841), which outliers hardly change.
+
+    Args:
+        predicted: Redshifts [N].
+        true: Redshifts [N], NaN where a galaxy's is unknown, or None where all are.
+
+    Returns:
+        The measures over all galaxies whose true redshift is known.
+
+    Raises:
+        ValueError: The two do not have the same shape [N].
     """
-    z, z_true = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
+    z = np.asarray(predicted, np.float64)
+    z_true = np.full(z.shape, np.nan) if true is None else np.asarray(true, np.float64)
+    if z.ndim != 1 or z.shape != z_true.shape:
+        shapes = f"predicted redshifts have the shape {list(z.shape)} and true redshifts {list(z_true.shape)}"
+        raise ValueError(f"{shapes}; [N] is needed of both")
     known = ~np.isnan(z_true)
     z, z_true = z[known], z_true[known]
     if not len(z):

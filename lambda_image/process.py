@@ -1,4 +1,4 @@
-"""What the operating system knows of this process."""
+"""Asks the operating system about this process."""
 
 import math
 import os
@@ -13,9 +13,9 @@ _IMPORTED = time.perf_counter()
 
 
 def age_s() -> float:
-    """Seconds since the process was started (to 10 ms), interpreter and imports included.
+    """Measures the seconds since the process was started (to 10 ms), interpreter and imports included.
 
-    Where there is no /proc: since this module was imported.
+    Where there is no /proc, it measures from the import of this module.
     """
     try:
         fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
@@ -29,7 +29,7 @@ AGE_AT_IMPORT_S = age_s()  # where this is imported before anything large: what 
 
 
 def peak_rss_mb() -> float:
-    """The most memory that the process ever had resident, in MB of 2**20 bytes."""
+    """Reads the most memory that the process ever had resident, in MB of 2**20 bytes."""
     try:  # getrusage counts what the process was before exec as well: its parent's memory
         status = Path("/proc/self/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) / 2**10
@@ -39,19 +39,22 @@ def peak_rss_mb() -> float:
 
 
 def usable_cpus(cgroup: Path = CGROUP) -> int:
-    """CPUs that this process may use at a time: those it may run on, or the container's quota, rounded up, if less."""
+    """Counts the CPUs that this process may use at a time.
+
+    These are the CPUs that it may run on, or the container's quota, rounded up, where that is less.
+    """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.ceil(min(allowed, _cpu_quota(cgroup))))
 
 
 def _cpu_quota(cgroup: Path) -> float:
     """CPU time per time that the container may take; infinity where nothing limits it."""
-    for read in (
-        lambda: (cgroup / "cpu.max").read_text().split(),  # version 2
-        lambda: [(cgroup / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period")],  # version 1
+    for files in (
+        [cgroup / "cpu.max"],  # version 2
+        [cgroup / "cpu" / "cpu.cfs_quota_us", cgroup / "cpu" / "cpu.cfs_period_us"],  # version 1
     ):
         try:
-            quota, period = read()
+            quota, period = " ".join(file.read_text() for file in files).split()
             return float(quota) / float(period) if quota != "max" and float(quota) > 0 else math.inf
         except (OSError, ValueError):
             continue

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import NoReturn
 
 from lambda_image.errors import RunError, UsageError
+from scripts.extras import remedy
 
 COMMANDS = ("demo", "invoke", "sample", "split", "convert", "compile", "tune", "bench")
 ENDING = (signal.SIGTERM, signal.SIGHUP)  # beside SIGINT, which Python makes a KeyboardInterrupt
@@ -34,12 +35,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0 only on success, 2 for a wrong flag or argument, 130 after an interrupt, otherwise 1.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        return _run(arguments)
+    except ModuleNotFoundError as error:
+        if (words := remedy(error)) is None:
+            raise  # a mistake of ours, or an installation that has been damaged
+        print(f"cosmicai: {words}", file=sys.stderr)
+        return 1  # and not 2, which says that the command line is wrong
+
+
+def _run(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="cosmicai", description="Serverless redshift inference for astronomers.")
     parser.add_argument("--version", action="version", version=f"cosmicai {version()}")
     subparsers = parser.add_subparsers(metavar="COMMAND")
     # A command that is named needs only its own imports: in an image that has no others', that is all there is.
-    for name in COMMANDS if not arguments or arguments[0] not in COMMANDS else arguments[:1]:
-        module = importlib.import_module(f"scripts.{name}")
+    named = bool(arguments) and arguments[0] in COMMANDS
+    for name in arguments[:1] if named else COMMANDS:
+        try:
+            module = importlib.import_module(f"scripts.{name}")
+        except ModuleNotFoundError as error:
+            if named or (words := remedy(error)) is None:
+                raise
+            subparsers.add_parser(name, help=f"({words})")
+            continue
         subparser = subparsers.add_parser(
             name,
             help=module.HELP,
@@ -47,8 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             epilog=f"example: {module.EXAMPLE}",
             formatter_class=HelpFormatter,
         )
-        module.add_arguments(subparser)
-        subparser.set_defaults(run=module.run)
+        if named:
+            module.add_arguments(subparser)
+            subparser.set_defaults(run=module.run)
     args = parser.parse_args(arguments)
     if "run" not in args:
         parser.print_help()

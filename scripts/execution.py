@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from rich.console import Console, RenderableType
 
+from lambda_image.data.dataset import choose_files
 from lambda_image.data.partition import write_partition
 from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.events import MAX_BATCH_SIZE
-from lambda_image.manifest import PARTITION_SUFFIXES, natural_order
+from lambda_image.manifest import PARTITION_SUFFIXES
 from lambda_image.summary import message_of
 from scripts.aws_endpoint import AwsEndpoint
 from scripts.galaxies import Mixture, render
@@ -153,12 +154,12 @@ def partition_files(data: Path) -> tuple[list[Path], int]:
     if data.is_file():
         return [data], 0
     found = list(data.iterdir())
-    files = [file for file in found if file.suffix.lower() in PARTITION_SUFFIXES and file.is_file()]
+    files = choose_files(found)
     if not files:
         raise UsageError(
             f"--data {data} is a folder that holds no datasets: no files in {', '.join(PARTITION_SUFFIXES)}"
         )
-    return sorted(files, key=lambda file: natural_order(file.name)), len(found) - len(files)
+    return files, len(found) - len(files)
 
 
 def sample(folder: Path) -> list[Path]:

@@ -68,7 +68,8 @@ class Mixture:
         responsibility = log_scale - distance / 2
         responsibility = np.exp(responsibility - responsibility.max(axis=1, keepdims=True))
         redshift = self.means[:, REDSHIFT] + np.einsum("nki,ki->nk", offset, gains)
-        return (responsibility * redshift).sum(axis=1) / responsibility.sum(axis=1)
+        expected: Array = (responsibility * redshift).sum(axis=1) / responsibility.sum(axis=1)
+        return expected
 
     @cached_property
     def _conditionals(self) -> tuple[Array, Array, Array]:
@@ -135,13 +136,15 @@ def _render_chunk(magnitudes: Array, rng: np.random.Generator) -> Array:
 def _sersic(r: Array, index: Array) -> Array:
     """exp(-b r^(1/n)), b so that half the light is within r = 1 (Ciotti & Bertin 1999, eq. 18, to second order)."""
     b = 2 * index - 1 / 3 + 4 / (405 * index) + 46 / (25515 * index**2)
-    return np.exp(-b * r ** (1 / index))
+    light: Array = np.exp(-b * r ** (1 / index))
+    return light
 
 
 def _total_light(index: Array, radius: Array, ratio: Array) -> Array:
     """The integral of the profile over the sky, in arcsec^2, out to where the outermost light has faded."""
     r = np.geomspace(1e-4, 60, 400)
-    return 2 * np.pi * ratio * radius**2 * np.trapezoid(_sersic(r, index[:, None]) * r, r, axis=1)
+    total: Array = 2 * np.pi * ratio * radius**2 * np.trapezoid(_sersic(r, index[:, None]) * r, r, axis=1)
+    return total
 
 
 def _blur_matrix() -> Array:
@@ -149,7 +152,8 @@ def _blur_matrix() -> Array:
     fine = np.arange(SIDE * SUBPIXELS)
     sigma = SEEING_FWHM / PIXEL_SCALE * SUBPIXELS / np.sqrt(8 * np.log(2))
     psf = np.exp(-(((fine[:, None] - fine) / sigma) ** 2) / 2) / (sigma * np.sqrt(2 * np.pi))
-    return psf.reshape(SIDE, SUBPIXELS, -1).sum(axis=1)
+    blur: Array = psf.reshape(SIDE, SUBPIXELS, -1).sum(axis=1)
+    return blur
 
 
 _BLUR = _blur_matrix()

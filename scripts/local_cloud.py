@@ -15,11 +15,14 @@ from typing import IO, Any
 from botocore.exceptions import BotoCoreError
 
 from scripts.aws_endpoint import AwsEndpoint, EndpointError
+from scripts.extras import require
 from statemachine.local.child import command as child_command
 from statemachine.local.settings import for_this_machine
 
 STOP_TIMEOUT_S = 10.0
 ENDING_S = 1.0  # from the last answer of a process until its status can be had
+
+NEEDED = ("aiohttp", "moto", "awslambdaric", "prometheus_client")  # by the processes that are started here
 
 RENDEZVOUS, ENDPOINT = "rendezvous server", "local endpoint"
 
@@ -74,10 +77,9 @@ def local_cloud(workers: int, listener: Listener, environ: Mapping[str, str] | N
     Raises:
         EndpointError: a part did not start, or ended while it was needed.
     """
-    key = {
-        "RENDEZVOUS_KEY": secrets.token_hex(32),
-        "RENDEZVOUS_KEY_FILE": "",
-    }  # the user may have a file for a real one
+    require(*NEEDED)
+    # The user may have a key file for a real server.
+    key = {"RENDEZVOUS_KEY": secrets.token_hex(32), "RENDEZVOUS_KEY_FILE": ""}
     base = {**for_this_machine(os.environ), **(environ or {}), **key}
     processes: dict[str, subprocess.Popen[str]] = {}
     try:

@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lambda_image.metrics import accuracy
 from lambda_image.model.architecture import Block, ModelConfig, RedshiftModel
 from lambda_image.model.checkpoint import save
 from scripts.fit_mixture import COLOURS, fit, hold_out
@@ -80,7 +81,8 @@ class Standardised(nn.Module):
             joined, weight = of_magnitudes, weight[:, -of_magnitudes.shape[1] :]
         else:
             joined = torch.cat((features, of_magnitudes), dim=1)
-        return last(relu(nn.functional.linear(joined, weight, cast(Tensor, first.bias))))[:, 0]
+        answer: Tensor = last(relu(nn.functional.linear(joined, weight, cast(Tensor, first.bias))))
+        return answer[:, 0]
 
     @torch.no_grad()
     def fold(self) -> RedshiftModel:
@@ -113,7 +115,7 @@ def initialise(model: RedshiftModel) -> None:
 
 def train(
     loss: Callable[[], Tensor],
-    groups: list[dict],
+    groups: list[dict[str, Any]],
     steps: int,
     averaged: nn.Module,
     report: Callable[[int, float], None],
@@ -129,7 +131,7 @@ def train(
     for step in range(steps):
         value = loss()
         optimiser.zero_grad()
-        value.backward()
+        torch.autograd.backward(value)
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         schedule.step()
@@ -156,15 +158,13 @@ def calibrate_batch_norms(network: Standardised, batches: Iterator[tuple[Tensor,
 
 
 def scores(predicted: Array, truth: Array) -> str:
-    error = predicted - truth
-    nmad = 1.4826 * np.median(abs(error - np.median(error)) / (1 + truth))
-    r2 = 1 - (error**2).mean() / truth.var()
-    return f"R2 {r2:.4f}, MAE {abs(error).mean():.5f}, bias {error.mean():+.5f}, NMAD {nmad:.5f}"
+    found = accuracy(predicted, truth)
+    return f"R2 {found.r2:.4f}, MAE {found.mae:.5f}, bias {found.bias:+.5f}, NMAD {found.nmad:.5f}"
 
 
 @torch.no_grad()
 def predict(model: RedshiftModel, images: Array, magnitudes: Array) -> Array:
-    pairs = zip(torch.tensor(images).split(256), torch.tensor(magnitudes).split(256), strict=True)
+    pairs = zip(torch.split(torch.tensor(images), 256), torch.split(torch.tensor(magnitudes), 256), strict=True)
     return torch.cat([model(*pair)[:, 0] for pair in pairs]).numpy()
 
 

@@ -27,7 +27,8 @@ from lambda_image.comm.channel.channel import ChannelSettings
 from lambda_image.comm.channel.handshake import KEY_BYTES
 from lambda_image.comm.channel.signals import Kind
 from lambda_image.comm.channel.values import Value
-from lambda_image.comm.connecting.connector import Connector, Membership
+from lambda_image.comm.connecting.connector import Connector
+from lambda_image.comm.connecting.membership import Membership
 from lambda_image.comm.connecting.nat import Nat
 from lambda_image.comm.operations import collectives, reduce_collectives
 from lambda_image.comm.operations.collectives import Gathered

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lambda_image.data.byte_source import ByteSource, StreamSource, TruncatedError
+from lambda_image.data.byte_source import ByteSource, TruncatedError
 from lambda_image.data.torch_archive import LOCAL_HEADER_BYTES, Inert, StoredTensor, TorchArchive
 
 IMAGES_LAST = ("magnitudes", "redshifts", "images")
@@ -48,7 +48,7 @@ def read_columns(source: ByteSource) -> dict[str, Column]:
     if not start:
         raise FormatError("it is empty")
     if start.startswith(ZIP_MAGIC):
-        return _torch_columns(source.to_memory() if isinstance(source, StreamSource) else source)
+        return _torch_columns(source)
     if start == OLD_TORCH_MAGIC:
         raise FormatError("it has the format of PyTorch before 1.6: load it there and save it again with torch.save")
     return _safetensors_columns(source)
@@ -104,12 +104,8 @@ def _safetensors_columns(source: ByteSource) -> dict[str, Column]:
         if offsets != (end - begin, end - begin + size):
             raise FormatError(f"{name} of shape {list(shape)} cannot lie at bytes {list(offsets)} of the data")
         end += size
-    if source.size is not None and source.size != end:
+    if source.size != end:
         raise FormatError(f"it should have {end:,} bytes and has {source.size:,}")
-
-    in_order = sorted(entries, key=lambda name: entries[name][2]) == [name for name in IMAGES_LAST if name in entries]
-    if isinstance(source, StreamSource) and not in_order:
-        source = source.to_memory()
 
     def column(dtype_name: str, shape: tuple[int, ...], offset: int) -> Column:
         dtype = np.dtype(SAFETENSORS_DTYPES[dtype_name])

@@ -1,7 +1,8 @@
-"""Partitions: files of galaxies, read safely; whole, by rows or as a stream; from a path, bytes or a file object.
+"""Partitions are files of galaxies. They are read safely: whole, by rows or in batches, from a path, bytes or a file.
 
-Images are [N, 5, 32, 32] (bands u, g, r, i, z; nanomaggies) or [N, 64, 64, 5], of which the centre is taken; magnitudes
-are [N, 5], redshifts [N] or [N, 1] or absent. Any floating-point type is read; what comes out is float32 and finite.
+A file holds images [N, 5, 32, 32] (bands u, g, r, i, z; nanomaggies per pixel) or [N, 64, 64, 5], whose centre is
+taken. Its magnitudes are [N, 5], and its redshifts are [N] or [N, 1] or absent. Any floating-point type is read. What
+comes out is float32 and finite.
 """
 
 import math
@@ -37,7 +38,14 @@ FileFormat = Literal["safetensors", "pt"]
 
 @dataclass(frozen=True, eq=False)
 class Partition:
-    """N galaxies: images float32 [N, 5, 32, 32], magnitudes float32 [N, 5], redshifts float32 [N] or None."""
+    """Holds N galaxies; `len()` gives N.
+
+    Attributes:
+        images: Float32 [N, 5, 32, 32] in nanomaggies per pixel, bands u, g, r, i, z.
+        magnitudes: Float32 [N, 5], in the same bands.
+        redshifts: Float32 [N], or None where none are known.
+        name: Where the galaxies come from, as messages call it.
+    """
 
     images: np.ndarray
     magnitudes: np.ndarray
@@ -49,7 +57,16 @@ class Partition:
 
 
 class PartitionStream:
-    """The rows [start, stop) of an opened partition: magnitudes and redshifts are here, images come in batches."""
+    """Gives the rows [start, stop) of an opened partition: magnitudes and redshifts at once, images in batches.
+
+    Attributes:
+        name: The partition's name in messages.
+        total_rows: Galaxies in the whole partition.
+        start: First of the rows that were asked for.
+        stop: Row behind the last of them.
+        magnitudes: Float32 [stop - start, 5].
+        redshifts: Float32 [stop - start], or None where the partition has none.
+    """
 
     def __init__(self, columns: Mapping[str, Column], name: str, rows: Sequence[int] | None) -> None:
         self.name = name
@@ -68,7 +85,17 @@ class PartitionStream:
         return self.stop - self.start
 
     def images(self, batch_size: int) -> Iterator[np.ndarray]:
-        """Float32 [n, 5, 32, 32] in row order, n = `batch_size` but for the last. Only once where a stream is read."""
+        """Reads the images in row order.
+
+        Args:
+            batch_size: Galaxies in a batch. The last batch may have fewer.
+
+        Yields:
+            Float32 [n, 5, 32, 32] in nanomaggies per pixel.
+
+        Raises:
+            PartitionMalformed: A batch cannot be read or holds a value that is not finite.
+        """
         for first in range(self.start, self.stop, batch_size):
             with _faults_named(self.name):
                 batch = self._read("images", self._images, first, min(first + batch_size, self.stop))
@@ -88,10 +115,19 @@ class PartitionStream:
 
 
 def open_partition(readable: Readable, name: str | None = None, rows: Sequence[int] | None = None) -> PartitionStream:
-    """The partition at a path, in bytes or in a binary file object, its images not yet read; `rows` = [start, stop).
+    """Opens a partition and reads all but its images.
 
-    A file object that cannot seek is read front to back; if its images are not last it is read into memory first.
-    Raises PartitionMissing if a path does not exist; PartitionMalformed, naming `name`, for whatever else is wrong.
+    Args:
+        readable: A path, bytes, or a binary file object that can seek.
+        name: What messages call the partition. The default is its path.
+        rows: Start and stop of the rows that are wanted. None means all.
+
+    Returns:
+        The rows, whose images are read batch by batch.
+
+    Raises:
+        PartitionMissing: There is no file at the path.
+        PartitionMalformed: Anything else is wrong with the partition.
     """
     name = name or _name_of(readable)
     with _faults_named(name):
@@ -99,7 +135,20 @@ def open_partition(readable: Readable, name: str | None = None, rows: Sequence[i
 
 
 def read_partition(readable: Readable, name: str | None = None, rows: Sequence[int] | None = None) -> Partition:
-    """As open_partition, with the images. Arrays may view the file's or the caller's memory."""
+    """Reads a partition with its images.
+
+    Args:
+        readable: A path, bytes, or a binary file object that can seek.
+        name: What messages call the partition. The default is its path.
+        rows: Start and stop of the rows that are wanted. None means all.
+
+    Returns:
+        The galaxies, N of them. Arrays may view the file's or the caller's memory.
+
+    Raises:
+        PartitionMissing: There is no file at the path.
+        PartitionMalformed: Anything else is wrong with the partition.
+    """
     stream = open_partition(readable, name, rows)
     batches = list(stream.images(max(1, len(stream))))
     images = batches[0] if batches else np.empty((0, *IMAGE), np.float32)
@@ -107,7 +156,19 @@ def read_partition(readable: Readable, name: str | None = None, rows: Sequence[i
 
 
 def count_rows(readable: Readable, name: str | None = None) -> int:
-    """How many galaxies; of a seekable file object only the headers are read."""
+    """Counts a partition's galaxies. Only its headers are read.
+
+    Args:
+        readable: A path, bytes, or a binary file object that can seek.
+        name: What messages call the partition. The default is its path.
+
+    Returns:
+        N.
+
+    Raises:
+        PartitionMissing: There is no file at the path.
+        PartitionMalformed: Anything else is wrong with the headers.
+    """
     name = name or _name_of(readable)
     with _faults_named(name):
         return _total_rows(read_columns(_open(readable, name)))
@@ -121,7 +182,18 @@ def write_partition(
     *,
     file_format: FileFormat = "safetensors",
 ) -> None:
-    """Writes the shapes of `Partition` as float32; the file appears whole or not at all."""
+    """Writes galaxies as float32. The file appears whole or not at all.
+
+    Args:
+        path: The file to write or to replace.
+        images: [N, 5, 32, 32], or [N, 64, 64, 5] as they are, in nanomaggies per pixel.
+        magnitudes: [N, 5].
+        redshifts: [N], or None where none are known.
+        file_format: `safetensors`, or `pt` for the published format.
+
+    Raises:
+        PartitionMalformed: The shapes do not fit, or there are no galaxies.
+    """
     arrays = {"images": images, "magnitudes": magnitudes}
     if redshifts is not None:
         arrays["redshifts"] = redshifts

@@ -25,11 +25,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Predictions:
-    source: NDArray[Any]  # str [N]
-    row: NDArray[np.int64]  # [N]
-    magnitudes: NDArray[np.float32]  # [N, 5]
-    redshift: NDArray[np.float32]  # [N]
-    redshift_true: NDArray[np.float32]  # [N], NaN where unknown
+    """Holds one row per galaxy; `len()` gives their number N.
+
+    Attributes:
+        source: Text [N], the key of the partition.
+        row: Int64 [N], the row in the partition.
+        magnitudes: Float32 [N, 5], as the partition gives them.
+        redshift: Float32 [N], predicted.
+        redshift_true: Float32 [N], NaN where the partition has none.
+    """
+
+    source: NDArray[Any]
+    row: NDArray[np.int64]
+    magnitudes: NDArray[np.float32]
+    redshift: NDArray[np.float32]
+    redshift_true: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.redshift)
@@ -38,7 +48,18 @@ class Predictions:
     def of_partition(
         cls, source: str, first_row: int, magnitudes: NDArray[Any], redshift: NDArray[Any], true: NDArray[Any] | None
     ) -> "Predictions":
-        """Of consecutive rows of one partition, starting at `first_row`."""
+        """Puts together the predictions for consecutive rows of one partition.
+
+        Args:
+            source: The partition's key.
+            first_row: The first of the rows in the partition.
+            magnitudes: [N, 5].
+            redshift: Predicted redshifts [N].
+            true: Redshifts [N] of the partition, or None where it has none.
+
+        Returns:
+            A table of N rows.
+        """
         count = len(redshift)
         return cls(
             source=np.full(count, source),
@@ -50,11 +71,24 @@ class Predictions:
 
     @classmethod
     def concatenate(cls, parts: "Sequence[Predictions]") -> "Predictions":
+        """Joins tables in the given order.
+
+        Args:
+            parts: Any number of tables.
+
+        Returns:
+            A table of all their rows.
+        """
         none = cls.of_partition("", 0, np.empty((0, len(BANDS))), np.empty(0), None)
         every = [none, *parts]
         return cls(*(np.concatenate([getattr(part, name) for part in every]) for name in cls.__dataclass_fields__))
 
     def to_parquet(self) -> bytes:
+        """Encodes the table.
+
+        Returns:
+            A Parquet file with the columns that this module lists.
+        """
         from arro3.core import Array, DataType, Table
         from arro3.io import write_parquet
 
@@ -72,7 +106,17 @@ class Predictions:
 
     @classmethod
     def from_parquet(cls, data: bytes) -> "Predictions":
-        """Of what `to_parquet` gave; raises ValueError for anything else."""
+        """Decodes a table.
+
+        Args:
+            data: What `to_parquet` gave.
+
+        Returns:
+            The table.
+
+        Raises:
+            ValueError: The bytes are anything else.
+        """
         from arro3.io import read_parquet
 
         try:

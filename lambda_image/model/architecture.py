@@ -97,7 +97,7 @@ class Block(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        patches = x[:, 1:].transpose(1, 2).unflatten(2, (self.side, self.side))  # [N, D, S/P, S/P]
+        patches = torch.unflatten(x[:, 1:].transpose(1, 2), 2, (self.side, self.side))  # [N, D, S/P, S/P]
         local = self.PCM(patches).flatten(2).transpose(1, 2)  # [N, T-1, D]
         x = x + self.attn(self.norm1(x)) + F.pad(local, (0, 0, 1, 0))  # the class token has no convolution
         return x + self.mlp(self.norm2(x))
@@ -117,7 +117,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         bias = torch.cat((self.q_bias, torch.zeros_like(self.q_bias), self.v_bias))
-        qkv = F.linear(x, self.qkv.weight, bias).unflatten(2, (3, self.heads, -1))  # [N, T, 3, H, D/H]
+        qkv = torch.unflatten(F.linear(x, self.qkv.weight, bias), 2, (3, self.heads, -1))  # [N, T, 3, H, D/H]
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each [N, H, T, D/H]
         # Plain products: on 17 tokens a fused kernel's set-up costs three times the arithmetic.
         weights = ((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)).softmax(dim=-1)  # [N, H, T, T]

@@ -1,15 +1,14 @@
 """PyTorch on the model file as it reads, operator by operator, on a processor or a GPU: in float32 the reference."""
 
-from typing import Any
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lambda_image.errors import InvalidEvent
 from lambda_image.model.architecture import RedshiftModel
 from lambda_image.model.bfloat16 import lower
 from lambda_image.model.engine_files import Device
+from lambda_image.model.inputs import as_inputs
 
 
 class Eager:
@@ -21,14 +20,21 @@ class Eager:
         if device == "cuda":
             gpu_name()
         self.name, self.device = "bf16" if bf16 else "eager", device
+        self._config = model.config
         self._model = (lower(model) if bf16 else model).eval().to(device)
         self.parameters_mb = sum(p.numel() * p.element_size() for p in model.parameters()) / 2**20
 
-    def predict(self, images: NDArray[Any], magnitudes: NDArray[Any]) -> NDArray[np.float32]:
-        # Not by way of pinned memory: that is a copy more, and nothing is computed meanwhile.
-        inputs = (torch.from_numpy(array).to(self.device) for array in (images, magnitudes))
+    def predict(self, images: ArrayLike, magnitudes: ArrayLike) -> NDArray[np.float32]:
+        """Predicts redshifts, as `Engine.predict` says."""
+        arrays = as_inputs(images, magnitudes, self._config.bands, self._config.image_size)
+        if not len(arrays[0]):  # some layers refuse a batch of none
+            return np.empty(0, np.float32)
+        # Read-only arrays are copied, since PyTorch warns of them. Pinned memory would cost one more copy, and nothing
+        # is computed meanwhile.
+        inputs = [torch.from_numpy(np.require(array, requirements="W")).to(self.device) for array in arrays]
         with torch.inference_mode():
-            return self._model(*inputs)[:, 0].cpu().numpy()
+            answers: NDArray[np.float32] = self._model(*inputs)[:, 0].cpu().numpy()
+        return answers
 
 
 def gpu_name() -> str:

@@ -1,42 +1,112 @@
-"""What answers: an engine takes arrays and gives redshifts. Chosen by setting; `eager` is the reference.
+"""Engines predict redshifts from arrays. Which one does is a setting; `eager` is the reference.
 
-PyTorch is imported only where it answers: importing it takes longer than the compiled engine's whole start.
+PyTorch is imported only where it predicts: importing it takes longer than the compiled engine's whole start.
 """
 
+import logging
+import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from lambda_image import process
 from lambda_image.errors import CheckpointError
-from lambda_image.model import engine_files
+from lambda_image.model import SHIPPED_MODEL, engine_files
 from lambda_image.model.engine_files import ENGINE_NAMES, Device, EngineName, Precision
 from lambda_image.model.fast import Fast
 
 
 class Engine(Protocol):
-    name: str  # fast, int8, eager or bf16
+    """Predicts redshifts from images and magnitudes.
+
+    Attributes:
+        name: Which engine it is: fast, int8, eager or bf16.
+        device: Where it computes: cpu or cuda.
+        parameters_mb: Size of the weights in MB of 2**20 bytes.
+    """
+
+    name: str
     device: Device
     parameters_mb: float
 
-    def predict(self, images: NDArray[Any], magnitudes: NDArray[Any]) -> NDArray[np.float32]:
-        """Redshifts [N] of galaxies with `images` float32 [N, 5, 32, 32] and `magnitudes` float32 [N, 5]."""
+    def predict(self, images: ArrayLike, magnitudes: ArrayLike) -> NDArray[np.float32]:
+        """Predicts the redshifts of N galaxies, which may be none.
+
+        Args:
+            images: [N, 5, 32, 32] in nanomaggies per pixel, bands u, g, r, i, z. Any type of real numbers will do.
+                Images [N, 64, 64, 5], as files may hold them, are cut out and transposed by `read_dataset`.
+            magnitudes: [N, 5], in the same bands.
+
+        Returns:
+            Redshifts float32 [N].
+
+        Raises:
+            ValueError: The shapes are not these, or the values are not real numbers.
+        """
         ...
+
+
+def load_engine(
+    path: str | os.PathLike[str] = SHIPPED_MODEL,
+    *,
+    threads: int | None = None,
+    engine: EngineName = "auto",
+    device: Device = "cpu",
+) -> Engine:
+    """Loads weights into an engine that predicts redshifts.
+
+    A warning of the logger `lambda_image` tells why `auto` is not `fast`.
+
+    Args:
+        path: The weights, a checkpoint in this project's format. The default is the weights that ship with it.
+        threads: How many threads compute. The default is one for each CPU that this process may use.
+        engine: `fast` is the compiled engine and `int8` its variant of low precision. `eager` is PyTorch and `bf16` its
+            variant of low precision. `auto` is `fast` where that is compiled for these weights, and else `eager`.
+        device: `cpu`, or `cuda` for PyTorch on a GPU.
+
+    Returns:
+        The engine.
+
+    Raises:
+        ValueError: There is no such engine or device, or the number of threads is below 1.
+        CheckpointError: The weights cannot be read, or the engine that was asked for is not compiled for them.
+        InvalidEvent: There is no GPU that PyTorch can use.
+    """
+    if engine not in ENGINE_NAMES.get(device, ()):
+        allowed = "; ".join(f"{name}: {', '.join(names)}" for name, names in ENGINE_NAMES.items())
+        raise ValueError(f"there is no engine {engine!r} on the device {device!r}; allowed: {allowed}")
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads is {threads}; allowed: a whole number from 1")
+    count = process.usable_cpus() if threads is None else threads
+    return load(Path(path), count, engine, logging.getLogger("lambda_image").warning, device)
 
 
 def load(
     path: Path,
     threads: int,
     name: EngineName = "auto",
-    say: Callable[[str], None] = lambda reason: None,
+    on_fallback: Callable[[str], None] = lambda reason: None,
     device: Device = "cpu",
 ) -> Engine:
-    """The engine for the weights at `path`; `say` hears why `auto` is not `fast`.
+    """Loads weights into an engine, as `load_engine` does, with every setting given.
 
-    Raises CheckpointError, and InvalidEvent for a GPU that is not there.
+    Args:
+        path: The weights, a checkpoint in this project's format.
+        threads: How many threads compute.
+        name: Which engine.
+        on_fallback: Is called with the reason where `auto` is `eager` and not `fast`.
+        device: Where the engine computes.
+
+    Returns:
+        The engine.
+
+    Raises:
+        CheckpointError: The weights cannot be read, or the engine that was asked for is not compiled for them.
+        InvalidEvent: There is no GPU that PyTorch can use.
     """
     assert name in ENGINE_NAMES[device]
     if name == "bf16":
@@ -52,14 +122,14 @@ def load(
             raise
         reason = str(error)
     engine = _pytorch(path, threads, reason=f"{reason}; ")
-    say(f"eager PyTorch answers: {reason}")
+    on_fallback(f"eager PyTorch predicts: {reason}")
     return engine
 
 
 def _pytorch(path: Path, threads: int, device: Device = "cpu", bf16: bool = False, reason: str = "") -> Engine:
     if find_spec("torch") is None:
         raise CheckpointError(
-            f"{reason}PyTorch, which would answer, is not installed here (an image of its own has it)"
+            f"{reason}PyTorch, which would predict, is not installed here (an image of its own has it)"
         )
     from lambda_image.model import checkpoint
     from lambda_image.model.eager import Eager

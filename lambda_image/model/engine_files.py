@@ -30,7 +30,7 @@ ENGINE_NAMES: Mapping[Device, Sequence[EngineName]] = {"cpu": get_args(EngineNam
 MAX_DIFFERENCE = 1e-5  # in redshift, of a float32 engine from the model in float64, unless compiled with another one
 LIBRARY, RECORD = "engine.so", "engine.json"
 NATIVE = Path(__file__).parent / "native"
-SOURCES = ("architecture", "bfloat16", "cxx", "eager", "fast", "folding")
+SOURCES = ("architecture", "bfloat16", "cxx", "eager", "fast", "folding", "inputs")
 
 
 @dataclass(frozen=True)

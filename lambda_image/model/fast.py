@@ -2,16 +2,14 @@
 
 import ctypes
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lambda_image.errors import CheckpointError
 from lambda_image.model import engine_files
 from lambda_image.model.engine_files import LIBRARY, Device, Precision
-
-IMAGE_SHAPE = (5, 32, 32)  # what native/network.h is written for
+from lambda_image.model.inputs import as_inputs
 
 
 class Fast:
@@ -50,14 +48,10 @@ class Fast:
         if size() != self._weights.size:
             raise CheckpointError(f"{weights} holds {self._weights.size:,} floats instead of {size():,}; make it again")
 
-    def predict(self, images: NDArray[Any], magnitudes: NDArray[Any]) -> NDArray[np.float32]:
-        images = np.ascontiguousarray(images, np.float32)
-        magnitudes = np.ascontiguousarray(magnitudes, np.float32)
+    def predict(self, images: ArrayLike, magnitudes: ArrayLike) -> NDArray[np.float32]:
+        """Predicts redshifts, as `Engine.predict` says."""
+        images, magnitudes = as_inputs(images, magnitudes)
         count = len(images)
-        if images.shape[1:] != IMAGE_SHAPE or magnitudes.shape != (count, IMAGE_SHAPE[0]):
-            raise ValueError(
-                f"images {images.shape} and magnitudes {magnitudes.shape}: [N, 5, 32, 32] and [N, 5] needed"
-            )
         redshifts = np.empty(count, np.float32)
         addresses = (array.ctypes.data for array in (self._weights, images, magnitudes, redshifts))
         if self._predict(*addresses, count, self._threads):

@@ -195,3 +195,7 @@ def __getattr__(name: str) -> object:
 
         return ServerState if name == "ServerState" else ServerConnection
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -35,7 +35,7 @@ def check_files(
     if picture is not None and picture.suffix not in PICTURES:
         raise UsageError(f"--picture {picture}: its name must end in {' or '.join(PICTURES)}")
     if picture is not None and find("matplotlib") is None:
-        raise UsageError(f"--picture {picture} needs matplotlib: pip install 'cosmicai[bench]' installs it")
+        raise UsageError(f"--picture {picture} needs matplotlib: pip install -e '.[bench]' installs it")
 
 
 def write_figures(report: Mapping[str, Any], file: Path | None, console: "Console") -> None:
@@ -52,5 +52,5 @@ def write_picture(report: Mapping[str, Any], file: Path | None, draw: Draw, cons
     try:
         said = f"picture in {file}" if draw(report, file) else "no picture is drawn: nothing was measured"
     except ImportError as error:  # matplotlib is there, and something that it needs is not
-        said = f"no picture is drawn: {error}. pip install 'cosmicai[bench]' installs matplotlib"
+        said = f"no picture is drawn: {error}. pip install -e '.[bench]' installs matplotlib"
     console.print(said, markup=False)

@@ -17,6 +17,7 @@ from pathlib import Path
 from lambda_image.address import Address
 from scripts.bench.errors import BenchmarkError
 from scripts.bench.processes import ROOT, wait_or_kill
+from scripts.extras import require
 
 OURS = "ours"
 START_TIMEOUT_S = 30.0
@@ -71,6 +72,7 @@ def our_server() -> Iterator[Server]:
 
     Its log goes to a file, as it would under a supervisor, so that nobody has to read along.
     """
+    require("prometheus_client")
     key = secrets.token_hex(32)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RENDEZVOUS_")}
     with tempfile.TemporaryFile("w+") as log, tempfile.TemporaryFile("w+") as errors:

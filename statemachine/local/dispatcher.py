@@ -47,7 +47,8 @@ class Dispatcher:
         """
         now = self._loop.time()
         invocation = Invocation(request_id, payload, expires=now + self.settings.timeout_s + MAX_WAIT_S)
-        caller = self._callers[request_id] = self._loop.create_future()
+        caller: asyncio.Future[InvocationOutcome] = self._loop.create_future()
+        self._callers[request_id] = caller
         try:
             self._carry_out(self.queue.submit(invocation, now))
             return await caller
@@ -57,7 +58,8 @@ class Dispatcher:
 
     async def next(self, worker: str) -> Invocation:
         """Waits for the next invocation for `worker`, without a limit."""
-        poller = self._pollers[worker] = self._loop.create_future()
+        poller: asyncio.Future[Invocation] = self._loop.create_future()
+        self._pollers[worker] = poller
         try:
             self._carry_out(self.queue.poll(worker, self._loop.time()))
             return await poller

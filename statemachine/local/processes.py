@@ -8,6 +8,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
+from lambda_image.process import usable_cpus
 from statemachine.local.child import command
 from statemachine.local.dispatcher import Dispatcher, Emit
 from statemachine.local.logs import LogLines, log_event
@@ -118,8 +119,3 @@ class WorkerSupervisor:
         except TimeoutError:
             self.kill()
             await process.wait()
-
-
-def usable_cpus() -> int:
-    """Counts the CPUs that this process may run on, which in a container may be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

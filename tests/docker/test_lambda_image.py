@@ -54,7 +54,7 @@ def test_without_pytorch_weights_that_are_not_compiled_are_refused_with_the_reas
     for words in (
         "CheckpointError",
         "there is none in /other.compiled",
-        "PyTorch, which would answer, is not installed",
+        "PyTorch, which would predict, is not installed",
     ):
         assert words in said
 

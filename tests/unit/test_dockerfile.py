@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from tests.unit.test_layout import ROOT, SOURCES
+import lambda_image
+from tests.unit.test_layout import ROOT, SOURCES, imports
 
 DOCKERFILE = (ROOT / "lambda_image" / "Dockerfile").read_text()
 
@@ -26,8 +27,26 @@ def copied(name: str) -> set[str]:
     return {path.relative_to(ROOT).as_posix() for source in sources for path in ROOT.glob(source) if path.is_file()}
 
 
+def run_time_imports(source: str) -> set[str]:
+    """What `source` imports when it runs, also late; a name of the package's front door stands in the module behind."""
+    behind = {f"lambda_image.{name}": f"lambda_image.{module}" for name, module in lambda_image._MODULES.items()}
+    return {behind.get(name, name) for name in imports(source, hints=False)}
+
+
+def test_imports_for_type_hints_do_not_count_and_the_front_doors_names_do():
+    source = """
+if TYPE_CHECKING:
+    from lambda_image.data import partition
+else:
+    import json
+def late():
+    from lambda_image import accuracy, process
+"""
+    assert run_time_imports(source) == {"json", "lambda_image.metrics", "lambda_image.process"}
+
+
 def needed(*starts: str) -> set[str]:
-    """Those files and all of the project's that they import, also late."""
+    """Those files and all of the project's that they import when they run, also late."""
     found: set[str] = set()
     waiting = list(starts)
     while waiting:
@@ -35,7 +54,7 @@ def needed(*starts: str) -> set[str]:
         if file in found:
             continue
         found.add(file)
-        for name in SOURCES[file]:
+        for name in run_time_imports((ROOT / file).read_text()):
             parts = name.split(".")
             for length in range(1, len(parts) + 1):
                 for path in ("/".join(parts[:length]) + ".py", "/".join(parts[:length]) + "/__init__.py"):

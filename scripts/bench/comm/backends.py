@@ -105,16 +105,16 @@ class GlooBackend:
 
     def __init__(self, star: Star, rank: int, world_size: int) -> None:
         import torch  # here, as it takes seconds, and the other contenders do without
-        import torch.distributed
+        import torch.distributed as dist
+        from torch.distributed import TCPStore  # type: ignore[attr-defined]  # public, though not in its __all__
 
-        dist: Any = torch.distributed  # its types do not say that it has a TCPStore
         if rank == 0:
-            store = dist.TCPStore("127.0.0.1", 0, world_size, is_master=True, wait_for_workers=False)
+            store = TCPStore("127.0.0.1", 0, world_size, is_master=True, wait_for_workers=False)
             for sock in star.sockets:
                 sock.sendall(store.port.to_bytes(4, "big"))
         else:
             port = int.from_bytes(star.sockets[0].recv(4, socket.MSG_WAITALL), "big")
-            store = dist.TCPStore("127.0.0.1", port, world_size, is_master=False)
+            store = TCPStore("127.0.0.1", port, world_size, is_master=False)
         dist.init_process_group("gloo", store=store, rank=rank, world_size=world_size)
         self._dist, self._torch, self._rank, self._world_size = dist, torch, rank, world_size
         self._buffers: dict[int, list[Any]] = {}

@@ -52,7 +52,7 @@ def _able(names: Sequence[str], say: Callable[[str], None]) -> list[str]:
         needed = [module for peer, module in NEEDED.items() if name.startswith(peer)]
         missing = [m for m in (*needed, *(("onnx", "onnxscript") if needed else ())) if not importlib.util.find_spec(m)]
         if missing:
-            say(f"{name} is left out: pip install 'cosmicai[bench]' installs {missing[0]}")
+            say(f"{name} is left out: pip install -e '.[bench]' installs {missing[0]}")
         else:
             able.append(name)
     return able

@@ -23,3 +23,13 @@ def test_rows_without_truth_count_for_nothing():
 
 def test_r2_is_undefined_where_the_truth_does_not_vary():
     assert accuracy([0.1, 0.2], [0.3, 0.3]).r2 is None
+
+
+def test_no_true_redshifts_at_all_are_none():
+    assert accuracy([0.1, 0.2], None) == Accuracy(0, None, None, None, None, None)
+
+
+@pytest.mark.parametrize(("predicted", "true"), [([0.1, 0.2], [0.1]), ([[0.1], [0.2]], [0.1, 0.2]), (0.1, 0.1)])
+def test_shapes_that_do_not_fit_are_named(predicted, true):
+    with pytest.raises(ValueError, match=r"predicted redshifts have the shape .*; \[N\] is needed of both"):
+        accuracy(predicted, true)

@@ -1,9 +1,10 @@
 import numpy as np
 import torch
 
+from lambda_image.metrics import accuracy
 from lambda_image.model.architecture import ModelConfig, RedshiftModel
 from scripts.galaxies import Mixture, render
-from scripts.train import REDSHIFT_SCALE, Standardised, Teacher, calibrate_batch_norms, initialise, train
+from scripts.train import REDSHIFT_SCALE, Standardised, Teacher, calibrate_batch_norms, initialise, scores, train
 
 SMALL = ModelConfig(depth=1, image_features=24, magnitude_features=16, head_features=8)
 
@@ -72,3 +73,10 @@ def test_the_teacher_mixes_draws_and_real_galaxies():
     np.testing.assert_allclose(target[:70], mixture.expected_redshift(magnitudes[:70]), rtol=1e-4)
     assert set(target[70:]) == {np.float32(0.5), np.float32(0.6)}
     assert len(Teacher(mixture, [], None).batch(8, rng)[0]) == 8
+
+
+def test_the_scores_are_those_of_every_other_command():
+    truth = np.array([0.1, 0.4, 0.9, 1.6])
+    predicted = truth + np.array([0.1, -0.2, 0.3, 0.6])
+    found = accuracy(predicted, truth)
+    assert scores(predicted, truth).endswith(f"NMAD {found.nmad:.5f}")

@@ -1,4 +1,5 @@
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -9,22 +10,11 @@ from lambda_image.data.byte_source import (
     MemorySource,
     SeekableSource,
     SourceFile,
-    StreamSource,
     TruncatedError,
     byte_source,
 )
 
 DATA = bytes(range(256)) * 5
-
-
-class Trickle(io.BytesIO):
-    """A stream that cannot seek and gives a little at a time."""
-
-    def seekable(self) -> bool:
-        return False
-
-    def read(self, size: int | None = -1) -> bytes:
-        return super().read(size if size is None or size < 0 else min(size, 7))
 
 
 class ReadOnlyMethod:
@@ -38,7 +28,7 @@ class ReadOnlyMethod:
         return self._file.read(min(size, 100))
 
 
-@pytest.mark.parametrize("wrap", [bytes, bytearray, memoryview, io.BytesIO, ReadOnlyMethod, Trickle])
+@pytest.mark.parametrize("wrap", [bytes, bytearray, memoryview, io.BytesIO, ReadOnlyMethod])
 @given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)), max_size=5), st.integers(0, 50))
 def test_reads_forward_from_everything(wrap, skips_and_sizes, peeked):
     source = byte_source(wrap(DATA))
@@ -50,7 +40,7 @@ def test_reads_forward_from_everything(wrap, skips_and_sizes, peeked):
         position += size
 
 
-@pytest.mark.parametrize("wrap", [bytes, io.BytesIO, ReadOnlyMethod, Trickle])
+@pytest.mark.parametrize("wrap", [bytes, io.BytesIO, ReadOnlyMethod])
 def test_says_where_the_bytes_end(wrap):
     source = byte_source(wrap(DATA))
     with pytest.raises(TruncatedError, match="1,280 of at least 1,300"):
@@ -74,23 +64,17 @@ def test_an_empty_file_is_a_source_of_nothing(tmp_path: Path):
     assert byte_source(path).peek(10) == b""
 
 
+def test_a_file_object_that_cannot_seek_is_refused():
+    read, write = os.pipe()
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe, pytest.raises(OSError, match="seek"):
+        byte_source(pipe)
+
+
 def test_negative_positions_do_not_wrap_around():
     for source in (byte_source(DATA), byte_source(io.BytesIO(DATA))):
         with pytest.raises(TruncatedError):
             source.read(-5, 3)
-
-
-def test_a_stream_does_not_go_back():
-    source = StreamSource(Trickle(DATA))
-    source.read(100, 10)
-    with pytest.raises(ValueError, match="has passed"):
-        source.read(50, 10)
-
-
-def test_a_peeked_stream_goes_to_memory_whole():
-    source = StreamSource(Trickle(DATA))
-    source.peek(20)
-    assert bytes(source.to_memory().read(0, len(DATA))) == DATA
 
 
 def test_looking_twice_at_the_start_does_not_go_back():

@@ -31,22 +31,6 @@ def test_a_galaxys_answer_depends_on_nothing_beside_it(compiled_checkpoint, seed
     np.testing.assert_array_equal(of_chosen, answers[chosen])
 
 
-def test_takes_arrays_as_they_come(compiled_checkpoint, seeded_model):
-    fast = Fast(folder_of(compiled_checkpoint), 2)
-    images, magnitudes = seeded_model.images, seeded_model.magnitudes
-    strided = np.repeat(images, 2, axis=0)[::2]
-    np.testing.assert_array_equal(
-        fast.predict(strided, magnitudes.astype(np.float64)), fast.predict(images, magnitudes)
-    )
-    assert (images == strided).all()
-
-
-@pytest.mark.parametrize(("images", "magnitudes"), [((2, 5, 16, 16), (2, 5)), ((2, 5, 32, 32), (3, 5))])
-def test_other_shapes_are_refused(compiled_checkpoint, images, magnitudes):
-    with pytest.raises(ValueError, match="needed"):
-        Fast(folder_of(compiled_checkpoint), 1).predict(np.zeros(images, np.float32), np.zeros(magnitudes, np.float32))
-
-
 def test_weights_of_another_size_are_refused(compiled_checkpoint, tmp_path):
     shutil.copytree(folder_of(compiled_checkpoint), tmp_path / "broken")
     with (tmp_path / "broken" / "float32.weights").open("r+b") as file:

@@ -1,0 +1,69 @@
+"""A whole dataset in memory, be it one file or a folder of partitions."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from lambda_image.data.partition import IMAGE, Partition, count_rows, open_partition, read_partition
+from lambda_image.errors import PartitionMissing
+from lambda_image.manifest import PARTITION_SUFFIXES, natural_order
+
+BATCH_ROWS = 256  # read at a time into what the folder's galaxies share: 5 MB of images
+
+
+def read_dataset(path: str | os.PathLike[str]) -> Partition:
+    """Reads a dataset into memory.
+
+    A folder's partitions follow one another in natural order (2 before 10), as they do in a run. Other files in it are
+    left out.
+
+    Args:
+        path: A file (.safetensors, or .pt as published), or a folder of such files.
+
+    Returns:
+        All galaxies. Where only some partitions have redshifts, those of the others are NaN.
+
+    Raises:
+        PartitionMissing: There is nothing at the path, or no partition in the folder.
+        PartitionMalformed: A file cannot be read. The message names it.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        return read_partition(path)
+    files = choose_files(folder.iterdir())
+    if not files:
+        suffixes = ", ".join(PARTITION_SUFFIXES)
+        raise PartitionMissing(f"the folder {folder} holds no partitions: no file in it ends in {suffixes}")
+    return _read_folder(files, os.fspath(path))
+
+
+def choose_files(paths: Iterable[Path]) -> list[Path]:
+    """Chooses the partitions among files of one folder, as a run chooses them among objects on S3.
+
+    Args:
+        paths: Files, and whatever else is in the folder.
+
+    Returns:
+        Those that are partitions by their names, in natural order.
+    """
+    files = [path for path in paths if path.suffix.lower() in PARTITION_SUFFIXES and path.is_file()]
+    return sorted(files, key=lambda file: natural_order(file.name))
+
+
+def _read_folder(files: list[Path], name: str) -> Partition:
+    """Into arrays made once, so that no galaxy is in memory twice and no more than one file is open."""
+    rows = sum(count_rows(file) for file in files)
+    images, magnitudes = np.empty((rows, *IMAGE), np.float32), np.empty((rows, IMAGE[0]), np.float32)
+    redshifts, known = np.full(rows, np.nan, np.float32), False
+    row = 0
+    for file in files:
+        part = open_partition(file)
+        magnitudes[row : row + len(part)] = part.magnitudes
+        if part.redshifts is not None:
+            redshifts[row : row + len(part)], known = part.redshifts, True
+        for batch in part.images(BATCH_ROWS):
+            images[row : row + len(batch)] = batch
+            row += len(batch)
+    return Partition(images, magnitudes, redshifts if known else None, name)
