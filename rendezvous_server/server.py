@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 from collections.abc import Iterable
 from copy import deepcopy
 from functools import partial
@@ -11,6 +10,7 @@ from math import ceil, inf
 from rendezvous_server.connection import Connection
 from rendezvous_server.effects import Accept, Close, Confirm, Effect, Outcome, Reject, Send, Splice
 from rendezvous_server.health import HealthServer
+from rendezvous_server.listening import listening_socket
 from rendezvous_server.log import Log
 from rendezvous_server.metrics import Snapshot
 from rendezvous_server.protocol import NONCE_SIZE, Endpoint
@@ -148,22 +148,3 @@ class RendezvousServer:
     def _wake(self) -> None:
         self._timer, self._timer_at = None, inf
         self.perform(self.registry.advance(self.now()))
-
-
-def listening_socket(host: str, port: int, backlog: int) -> socket.socket:
-    """Opens a socket that listens.
-
-    Raises:
-        OSError: The address cannot be listened on. The message names host and port.
-    """
-    try:
-        if host == "::":
-            return socket.create_server((host, port), family=socket.AF_INET6, backlog=backlog, dualstack_ipv6=True)
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(address[:2], family=family, backlog=backlog)
-    except OSError as error:
-        # Python adds the address to the system's text, though not to that of a host which has no address.
-        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
-        raise OSError(f"cannot listen on {host} port {port}: {reason}") from error
-    except ValueError as error:  # of create_server, where IPv6 is missing or does not take IPv4 too
-        raise OSError(f"cannot listen on {host} port {port}: {error}") from error
