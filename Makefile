@@ -8,7 +8,7 @@ TORCH := $(shell sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 BIN := .venv/bin
 WEIGHTS := lambda_image/model/redshift
 ENGINE := $(WEIGHTS).compiled/engine.json
-DECIDING := admission counts deadlines effects groups limits membership pairing probes protocol proxy_protocol registry relays settings
+DECIDING := admission counts deadlines effects groups limits membership probes protocol proxy_protocol registry relays settings waiting
 SOURCES := architecture bfloat16 cxx eager fast folding inputs
 
 .PHONY: demo test check coverage format lint types clean compose images lock sbom

@@ -24,7 +24,6 @@ from rendezvous_server.deadlines import Deadlines
 from rendezvous_server.effects import Accept, Close, Confirm, ConnT, Effect, Outcome, Reject, Send, Splice
 from rendezvous_server.groups import Groups
 from rendezvous_server.limits import Limit, Limits
-from rendezvous_server.pairing import Pairing
 from rendezvous_server.probes import Probes
 from rendezvous_server.protocol import (
     Endpoint,
@@ -39,6 +38,7 @@ from rendezvous_server.protocol import (
     pairing_address,
 )
 from rendezvous_server.relays import Relays
+from rendezvous_server.waiting import Waiters
 
 CLOSING_REASON = "the rendezvous server shuts down"
 
@@ -56,7 +56,7 @@ class Registry(Generic[ConnT]):
         self._request_rate = RateLimiter(limits.join_burst, limits.join_rate)
         self._silent: Deadlines[ConnT] = Deadlines(limits.handshake_timeout_s)
         self._probes: Probes[ConnT] = Probes()  # of silent connections
-        self._pairing: Pairing[ConnT] = Pairing(limits.pairing_timeout_s)
+        self._pairing: Waiters[bytes, ConnT, bytes] = Waiters(limits.pairing_timeout_s)  # by name, with address records
         self._groups: Groups[ConnT] = Groups(limits, self.counts)
         self._relays: Relays[ConnT] = Relays(limits)
         self._orphaned: set[ConnT] = set()  # were spliced to a connection that has dropped
@@ -90,14 +90,14 @@ class Registry(Generic[ConnT]):
         except LocalProtocolError:
             return [self._close((connection,), Outcome.MALFORMED, now)]
         own = record if first else b""
-        waiter = self._pairing.waiter(name)
+        waiter = self._pairing.at(name)
         if waiter is None:
-            self._wake(self._pairing.wait(name, connection, record, now))
+            self._wake(self._pairing.add(name, connection, record, now))
             return [Send((connection,), own)] if own else []
         self._end_phase(waiter.connection, now)
         self.counts.pairing_s.observe(now - waiter.since)
         return [
-            Send((connection,), own + waiter.record),
+            Send((connection,), own + waiter.detail),
             Send((waiter.connection,), record),
             self._close((connection, waiter.connection), Outcome.PAIRED, now),
         ]
@@ -141,16 +141,16 @@ class Registry(Generic[ConnT]):
         if objection is not None:
             return [self._reject(connection, *objection, now)]
         effects: list[Effect[ConnT]] = []
-        waiter = self._relays.waiter(relay)
+        waiter = self._relays.waiters.at(relay.token)
         if waiter is not None:
             self._end_phase(waiter.connection, now)
-            if waiter.relay.rank != relay.rank:
+            if waiter.detail.rank != relay.rank:
                 self.counts.relay_s.observe(now - waiter.since)
                 self._wake(self._relays.splice(waiter.connection, connection, now))
                 return [Splice(waiter.connection, connection)]
             data = encode_replaced(relay.attempt, f"rank {relay.rank} has connected for this relay once more")
             effects += self._send_and_close([waiter.connection], data, Outcome.REPLACED, now)
-        self._wake(self._relays.wait(connection, relay, now))
+        self._wake(self._relays.waiters.add(relay.token, connection, relay, now))
         return effects
 
     def carried(self, connection: ConnT, size: int, now: float) -> list[Effect[ConnT]]:
@@ -204,7 +204,7 @@ class Registry(Generic[ConnT]):
         Pairing names wait for clients that have connected, and relays for their ends, until the grace period is over.
         """
         self._drain_at = now + self._limits.shutdown_grace_s
-        to = [*self._groups.members, *self._relays.waiting]
+        to = [*self._groups.members, *self._relays.waiters.connections]
         for connection in to:
             self._end_phase(connection, now)
         effects = self._send_and_close(to, encode_closing(CLOSING_REASON), Outcome.SHUTDOWN, now) if to else []
@@ -219,7 +219,7 @@ class Registry(Generic[ConnT]):
 
     def partner(self, sought: bytes | Relay) -> ConnT | None:
         """Returns the connection that waits for a client with this pairing name or this request for a relay."""
-        waiter = self._relays.waiter(sought) if isinstance(sought, Relay) else self._pairing.waiter(sought)
+        waiter = self._relays.waiters.at(sought.token) if isinstance(sought, Relay) else self._pairing.at(sought)
         return None if waiter is None else waiter.connection
 
     def phases(self) -> dict[str, int]:
@@ -227,7 +227,7 @@ class Registry(Generic[ConnT]):
         return {
             "silent": len(self._silent),
             "waiting": len(self._pairing),
-            "relaying": len(self._relays.waiting),
+            "relaying": len(self._relays.waiters),
             "spliced": 2 * self._relays.spliced + len(self._orphaned),
             "member": len(self._groups.members),
             "closing": len(self._closing),
@@ -248,7 +248,7 @@ class Registry(Generic[ConnT]):
         for connection in self._silent.take_due(now):
             self._probes.take(connection)
             yield self._reject(connection, RejectCode.TIMEOUT, late, now, Outcome.TIMEOUT)
-        if expired := self._pairing.take_due(now):
+        if expired := [waiter.connection for waiter in self._pairing.take_due(now)]:
             yield self._close(expired, Outcome.EXPIRED, now)
         yield from self._relays_due(now)
         yield from self._groups_due(now)
@@ -258,8 +258,8 @@ class Registry(Generic[ConnT]):
             yield from self._drain_due(now >= self._drain_at, now)
 
     def _relays_due(self, now: float) -> Iterator[Effect[ConnT]]:
-        for waiter in self._relays.take_due(now):
-            peer = waiter.relay.peer
+        for waiter in self._relays.waiters.take_due(now):
+            peer = waiter.detail.peer
             reason = f"rank {peer} did not connect for this relay within {self._limits.relay_timeout_s:g} s"
             yield from self._send_and_close([waiter.connection], encode_expired([peer], reason), Outcome.EXPIRED, now)
         if idle := self._relays.take_idle(now):
@@ -280,7 +280,7 @@ class Registry(Generic[ConnT]):
     def _drain_due(self, over: bool, now: float) -> Iterator[Effect[ConnT]]:
         """Closes names as soon as no silent client is left that could be a partner, and the rest when time is over."""
         if (over or not self._silent) and (waiting := self._pairing.take_due(inf)):
-            yield self._close(waiting, Outcome.SHUTDOWN, now)
+            yield self._close([waiter.connection for waiter in waiting], Outcome.SHUTDOWN, now)
         if over and (silent := list(self._silent.take_due(inf))):
             for connection in silent:
                 self._probes.take(connection)
@@ -297,7 +297,7 @@ class Registry(Generic[ConnT]):
             return Outcome.GONE
         if self._closing.discard(connection):
             return None
-        if self._pairing.forget(connection) or self._relays.forget(connection):
+        if self._pairing.forget(connection) or self._relays.waiters.forget(connection):
             return Outcome.ABANDONED
         if self._groups.forget(connection, now):
             self._wake(self._groups.wake_at)

@@ -4,22 +4,15 @@ Two connections belong together when their requests have the same token and come
 """
 
 from dataclasses import dataclass
-from typing import Generic, NamedTuple
+from typing import Generic
 
 from rendezvous_server.deadlines import Deadlines
 from rendezvous_server.effects import ConnT
 from rendezvous_server.limits import Limits
 from rendezvous_server.protocol import Relay
+from rendezvous_server.waiting import Waiters
 
 Token = tuple[str, frozenset[tuple[int, int]]]
-
-
-class RelayWaiter(NamedTuple, Generic[ConnT]):
-    """Describes a connection that waits for the other end of its relay."""
-
-    connection: ConnT
-    relay: Relay
-    since: float
 
 
 @dataclass(slots=True, eq=False)
@@ -35,16 +28,9 @@ class Relays(Generic[ConnT]):
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._waiters: dict[Token, RelayWaiter[ConnT]] = {}
-        self._tokens: dict[ConnT, Token] = {}
-        self._due: Deadlines[Token] = Deadlines(limits.relay_timeout_s)
+        self.waiters: Waiters[Token, ConnT, Relay] = Waiters(limits.relay_timeout_s)  # for their other end
         self._pairs: dict[ConnT, RelayPair[ConnT]] = {}  # under each of its ends
         self._idle: Deadlines[RelayPair[ConnT]] = Deadlines(limits.relay_idle_timeout_s)
-
-    @property
-    def waiting(self) -> list[ConnT]:
-        """Returns the connections that wait for the other end."""
-        return list(self._tokens)
 
     @property
     def spliced(self) -> int:
@@ -53,27 +39,7 @@ class Relays(Generic[ConnT]):
 
     def has_room(self, relay: Relay) -> bool:
         """Says whether this request stays within the limit of pairs. One that waits for its other end is a pair too."""
-        return relay.token in self._waiters or len(self._waiters) + self.spliced < self._limits.max_relays
-
-    def waiter(self, relay: Relay) -> RelayWaiter[ConnT] | None:
-        """Returns who waits under the same token: the peer, or an older connection of the same rank."""
-        return self._waiters.get(relay.token)
-
-    def wait(self, connection: ConnT, relay: Relay, now: float) -> float:
-        """Lets a connection wait under a token under which nobody waits, and returns when the wait ends."""
-        token = relay.token
-        self._waiters[token] = RelayWaiter(connection, relay, now)
-        self._tokens[connection] = token
-        return self._due.add(token, now)
-
-    def forget(self, connection: ConnT) -> bool:
-        """Removes a connection that waits, and says whether it did."""
-        token = self._tokens.pop(connection, None)
-        if token is None:
-            return False
-        del self._waiters[token]
-        self._due.discard(token)
-        return True
+        return self.waiters.at(relay.token) is not None or len(self.waiters) + self.spliced < self._limits.max_relays
 
     def splice(self, first: ConnT, second: ConnT, now: float) -> float:
         """Joins two connections, neither of which waits. Returns when the pair is idle for too long."""
@@ -97,20 +63,13 @@ class Relays(Generic[ConnT]):
         first, second = pair.ends
         return second if first == connection else first
 
-    def take_due(self, now: float) -> list[RelayWaiter[ConnT]]:
-        """Removes and returns those whose peer did not come in time."""
-        waiters = [self._waiters.pop(token) for token in self._due.take_due(now)]
-        for waiter in waiters:
-            del self._tokens[waiter.connection]
-        return waiters
-
     def take_idle(self, now: float) -> list[ConnT]:
         """Ends every pair that has carried nothing for too long, and returns both ends of each."""
         return [end for pair in list(self._idle.take_due(now)) for end in self._remove(pair)]
 
     def next(self) -> float:
         """Returns when something falls due."""
-        return min(self._due.next(), self._idle.next())
+        return min(self.waiters.next(), self._idle.next())
 
     def _remove(self, pair: RelayPair[ConnT]) -> tuple[ConnT, ConnT]:
         self._idle.discard(pair)

@@ -167,7 +167,7 @@ class AnyStory(RuleBasedStateMachine):
     @invariant()
     def names_have_one_waiter(self) -> None:
         pairing = self.server.registry._pairing
-        assert {waiter.connection for waiter in pairing._waiters.values()} == set(pairing._names) == self.waiting
+        assert {waiter.connection for waiter in pairing._waiters.values()} == set(pairing._keys) == self.waiting
         assert len(pairing._due) == len(pairing._waiters)
 
     @invariant()
@@ -191,7 +191,7 @@ class AnyStory(RuleBasedStateMachine):
     def limits_hold(self) -> None:
         assert len(self.server.registry._connections) <= 12
         assert len(self.server.registry._groups) <= 2
-        assert self.server.registry._relays.spliced + len(self.server.registry._relays.waiting) <= 2
+        assert self.server.registry._relays.spliced + len(self.server.registry._relays.waiters) <= 2
 
     @invariant()
     def whoever_is_open_has_a_deadline(self) -> None:

@@ -205,5 +205,5 @@ def test_a_wish_meets_the_one_that_waits_for_it_and_nobody_else(steps: list[tupl
         if partner is None:
             waiting[step] = client  # and whoever waited there is replaced
         assert server.spliced.get(client) == partner
-        assert set(server.registry._relays.waiting) == set(waiting.values())
+        assert set(server.registry._relays.waiters.connections) == set(waiting.values())
     server.end_all()

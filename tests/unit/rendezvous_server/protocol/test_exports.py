@@ -104,3 +104,7 @@ def test_every_public_name_has_a_sentence(name: str, thing: object) -> None:
     assert re.search(r"[.!]$|\.\s", first), f"{name}: {first!r}"
     generated = re.match(rf"{name.rpartition('.')[2]}\(", text)  # what dataclasses and enums write themselves
     assert not generated, name
+
+
+def test_dir_shows_what_is_not_imported_yet() -> None:
+    assert set(protocol.__all__) <= set(dir(protocol))
