@@ -8,7 +8,7 @@ why and no prediction. The other flags leave the prediction as it is.
 | 1 | IMAGE_NOT_FINITE | a pixel is NaN or infinite | none |
 | 2 | IMAGE_IMPLAUSIBLE | a pixel lies outside PIXELS: -9999, 1e20 and their like stand for missing ones | none |
 | 4 | MAGNITUDE_BAD | a magnitude is NaN or lies outside MAGNITUDES: -9999, -99 and 99 stand for missing ones | none |
-| 8 | REDSHIFT_UNKNOWN | the true redshift is NaN, not given or outside REDSHIFTS: -1 and -9999 stand for missing ones | kept |
+| 8 | REDSHIFT_UNKNOWN | the true redshift is NaN, not given or outside REDSHIFTS, as -1 and -9999 are | kept |
 | 16 | PREDICTION_NOT_FINITE | the engine's answer is NaN or infinite | none |
 | 32 | FLUX_CONTRADICTS | the image holds several times more or less light than the magnitudes say | kept |
 """
