@@ -49,7 +49,7 @@ void behind_the_branches(const Weights& w, Workspace& s, int rows, float* redshi
     for (int i = 0; i < count; i++) {
         Vector<WIDEST> sum{};
         for (int c = 0; c < JOINED; c += WIDEST)
-            sum += largest(load<WIDEST>(joined + i * JOINED + c), Vector<WIDEST>{}) * load<WIDEST>(w.last.weight + c);
+            sum += largest(Vector<WIDEST>{}, load<WIDEST>(joined + i * JOINED + c)) * load<WIDEST>(w.last.weight + c);
         redshifts[i] = w.last.bias[0];
         for (int lane = 0; lane < WIDEST; lane++) redshifts[i] += sum[lane];
     }

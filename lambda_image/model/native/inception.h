@@ -20,7 +20,7 @@ struct Spread {
     template <int LANES>
     INLINE void put(int pixel, int column, Vector<LANES> v) const {
         constexpr int FRAMED = OUT * BRANCHES, ALL = OUT * (BRANCHES + 1);
-        const Vector<LANES> answer = largest(v, Vector<LANES>{});
+        const Vector<LANES> answer = largest(Vector<LANES>{}, v);
         const int y = pixel / SIDE_ + 2, x = pixel % SIDE_ + 2;
         store<LANES>(framed + (y * (SIDE_ + 4) + x) * FRAMED + column, answer);
         if (column + LANES <= OUT) return store<LANES>(done + pixel * ALL + column, answer);

@@ -72,7 +72,7 @@ struct Store {
 struct Relu : Store {
     template <int LANES>
     INLINE void put(int row, int column, Vector<LANES> v) const {
-        Store::put<LANES>(row, column, largest(v, Vector<LANES>{}));
+        Store::put<LANES>(row, column, largest(Vector<LANES>{}, v));
     }
 };
 struct Gelu : Store {

@@ -8,6 +8,8 @@
 #include <arm_neon.h>
 #endif
 
+#include <cstring>
+
 #include "product.h"
 
 namespace SET {
@@ -41,13 +43,15 @@ struct Quantised {
 template <int DEPTH_>
 inline void quantise(const float* in, uint8_t* out, float& scale) {
     typedef uint8_t Bytes __attribute__((vector_size(WIDEST)));
-    Vector<WIDEST> most{};
-    for (int i = 0; i < DEPTH_; i += WIDEST) {
-        const Vector<WIDEST> x = load<WIDEST>(in + i);
-        most = largest(most, largest(x, -x));
-    }
-    float largest_value = 1e-30f;  // a row of zeros has a scale, too
-    for (int lane = 0; lane < WIDEST; lane++) largest_value = most[lane] > largest_value ? most[lane] : largest_value;
+    // Magnitudes are compared as integers, which order them alike and put NaN above all numbers: it reaches the scale.
+    using I = Lanes<WIDEST>::I;
+    I most{};
+    for (int i = 0; i < DEPTH_; i += WIDEST) most = largest(most, (I)load<WIDEST>(in + i) & 0x7fffffff);
+    int32_t bits = 0;
+    for (int lane = 0; lane < WIDEST; lane++) bits = most[lane] > bits ? most[lane] : bits;
+    float largest_value;
+    memcpy(&largest_value, &bits, sizeof bits);
+    if (largest_value < 1e-30f) largest_value = 1e-30f;  // a row of zeros has a scale, too
     const float factor = LEVELS / largest_value,
                 round = 12582912.0f + ZERO;  // leaves the nearest integer in the low bits
     scale = largest_value / LEVELS;

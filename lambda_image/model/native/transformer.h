@@ -32,6 +32,7 @@ inline void normalise(const float* in, float* out, float epsilon) {
         squares += d * d;
     }
     for (int i = 0; i < WIDEST; i++) variance += squares[i];
+    variance += variance - variance;  // one that overflowed makes the answer NaN, as PyTorch's does, and not 0
     const float scale = 1 / __builtin_sqrtf(variance / WIDTH + epsilon);
     for (int v = 0; v < V; v++) store<WIDEST>(out + v * WIDEST, (load<WIDEST>(in + v * WIDEST) - mean) * scale);
 }
@@ -66,7 +67,7 @@ inline void attend(const float* qkv, float* out) {
         V top = score[0], total{};
         for (int j = 1; j < TOKENS; j++) top = largest(top, score[j]);
         for (int j = 0; j < TOKENS; j++) {
-            score[j] = exp2<LANES>(largest(score[j] - top, broadcast<LANES>(-126.0f)));
+            score[j] = exp2<LANES>(largest(broadcast<LANES>(-126.0f), score[j] - top));
             total += score[j];
         }
         V mixed[HEAD];

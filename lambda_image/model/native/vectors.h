@@ -51,6 +51,7 @@ template <int LANES>
 INLINE Vector<LANES> broadcast(float x) {
     return x - Vector<LANES>{};
 }
+// Where either is NaN these give `b`, as the processor's own instructions do. So NaN passes if it may be in `b`.
 template <class V>
 INLINE V largest(V a, V b) {
     return a > b ? a : b;

@@ -1,0 +1,119 @@
+"""What is wrong with a galaxy's row, as flags that the table of predictions carries.
+
+Nothing is hidden: a row whose image or magnitudes cannot be judged keeps its place in the table, with a flag that says
+why and no prediction. The other flags leave the prediction as it is.
+
+| bit | flag | meaning | prediction |
+| --- | --- | --- | --- |
+| 1 | IMAGE_NOT_FINITE | a pixel is NaN or infinite | none |
+| 2 | IMAGE_IMPLAUSIBLE | a pixel lies outside PIXELS: -9999, 1e20 and their like stand for missing ones | none |
+| 4 | MAGNITUDE_BAD | a magnitude is NaN or lies outside MAGNITUDES: -9999, -99 and 99 stand for missing ones | none |
+| 8 | REDSHIFT_UNKNOWN | the true redshift is NaN, not given or outside REDSHIFTS, as -1 and -9999 are | kept |
+| 16 | PREDICTION_NOT_FINITE | the engine's answer is NaN or infinite | none |
+| 32 | FLUX_CONTRADICTS | the image holds several times more or less light than the magnitudes say | kept |
+"""
+
+from enum import IntFlag
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Nanomaggies in one pixel. The noisiest band has 0.14 of noise, so a pixel of -10 is no measurement; 1e5 in one pixel
+# is a star of magnitude 10, next to which no galaxy is measured.
+PIXELS = (-10.0, 1e5)
+MAGNITUDES = (0.0, 40.0)  # of anything that a survey measures
+REDSHIFTS = (-0.1, 20.0)  # no galaxy comes nearer at a tenth of the speed of light, and none is known beyond 15
+# Standard deviation of the sky's noise in SDSS stamps, in nanomaggies per pixel, by band.
+SKY_NOISE = np.array([0.041, 0.018, 0.026, 0.038, 0.135])
+# A band is compared where its magnitude promises so many times the noise of the whole stamp.
+COMPARED_ABOVE_NOISE = 10.0
+# In magnitudes, the median over the compared bands. A stamp of 13 arcsec loses up to half of a large galaxy's light
+# (0.75); images in other units are off by 2.5 and more.
+FLUX_TOLERANCE = 1.5
+
+
+class Quality(IntFlag):
+    """Says what is wrong with a row; 0 where nothing is."""
+
+    IMAGE_NOT_FINITE = 1
+    IMAGE_IMPLAUSIBLE = 2
+    MAGNITUDE_BAD = 4
+    REDSHIFT_UNKNOWN = 8
+    PREDICTION_NOT_FINITE = 16
+    FLUX_CONTRADICTS = 32
+
+
+# With any of these a row has no prediction.
+UNPREDICTABLE = (
+    Quality.IMAGE_NOT_FINITE | Quality.IMAGE_IMPLAUSIBLE | Quality.MAGNITUDE_BAD | Quality.PREDICTION_NOT_FINITE
+)
+
+Flags = NDArray[np.int32]
+
+
+def judge_inputs(images: NDArray[Any], magnitudes: NDArray[Any]) -> Flags:
+    """Judge what goes into the network.
+
+    Args:
+        images: float32 [N, 5, 32, 32], nanomaggies per pixel.
+        magnitudes: float32 [N, 5], AB.
+
+    Returns:
+        int32 [N], the flags of each row that its image and magnitudes give.
+    """
+    pixels = images.reshape(len(images), int(np.prod(images.shape[1:])))
+    flags = np.zeros(len(images), np.int32)
+    lowest, highest = pixels.min(axis=1, initial=np.inf), pixels.max(axis=1, initial=-np.inf)  # NaN comes through
+    finite = np.isfinite(lowest) & np.isfinite(highest)
+    flags[~finite] |= Quality.IMAGE_NOT_FINITE
+    flags[finite & ((lowest < PIXELS[0]) | (highest > PIXELS[1]))] |= Quality.IMAGE_IMPLAUSIBLE
+    low, high = MAGNITUDES
+    flags[~((magnitudes > low) & (magnitudes < high)).all(axis=1)] |= Quality.MAGNITUDE_BAD
+    judged = flags == 0
+    if judged.any():
+        rows = np.flatnonzero(judged)
+        flags[rows[_contradict(images[rows] if len(rows) < len(images) else images, magnitudes[rows])]] |= (
+            Quality.FLUX_CONTRADICTS
+        )
+    return flags
+
+
+def _contradict(images: NDArray[Any], magnitudes: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether the light in each image is not what its magnitudes say; of rows that are sound otherwise."""
+    side = images.shape[-1]
+    measured = images.sum(axis=(2, 3), dtype=np.float64)  # [N, 5] nanomaggies
+    expected = 10 ** ((22.5 - magnitudes.astype(np.float64)) / 2.5)
+    noise = SKY_NOISE * side
+    compared = expected > COMPARED_ABOVE_NOISE * noise
+    # Less than the noise counts as the noise: a stamp without light is far too faint, and has no logarithm.
+    difference = 2.5 * np.log10(np.maximum(measured, noise) / expected)
+    difference[~compared] = np.nan
+    some = compared.any(axis=1)
+    contradicts = np.zeros(len(images), np.bool_)
+    contradicts[some] = np.abs(np.nanmedian(difference[some], axis=1)) > FLUX_TOLERANCE
+    return contradicts
+
+
+def known_redshifts(redshifts: NDArray[Any]) -> NDArray[np.bool_]:
+    """Tell which true redshifts [N] are values and not placeholders.
+
+    Args:
+        redshifts: any floating-point type, [N]; NaN stands for an unknown one.
+
+    Returns:
+        bool [N].
+    """
+    return (redshifts > REDSHIFTS[0]) & (redshifts < REDSHIFTS[1])
+
+
+def count_by_flag(flags: NDArray[Any]) -> dict[str, int]:
+    """Count the rows that carry each flag.
+
+    Args:
+        flags: int [N].
+
+    Returns:
+        Rows by the flag's name in lower case, for every flag that there is.
+    """
+    return {flag.name.lower(): int(np.count_nonzero(flags & flag)) for flag in Quality if flag.name}

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from lambda_image.data.quality import UNPREDICTABLE, Quality, count_by_flag, judge_inputs, known_redshifts
+from scripts.galaxies import Mixture, render
+
+N = 400
+
+
+@pytest.fixture(scope="module")
+def galaxies() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(3)
+    magnitudes, _ = Mixture.shipped().draw(N, rng)
+    return render(magnitudes, rng), magnitudes
+
+
+def test_sound_galaxies_have_no_flags(galaxies):
+    assert not judge_inputs(*galaxies).any()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_one_pixel_that_is_not_finite_flags_its_row_alone(galaxies, value):
+    images, magnitudes = galaxies[0].copy(), galaxies[1]
+    images[7, 4, 31, 31] = value
+    flags = judge_inputs(images, magnitudes)
+    assert flags[7] == Quality.IMAGE_NOT_FINITE
+    assert np.count_nonzero(flags) == 1
+
+
+@pytest.mark.parametrize("value", [-9999, -999, -99, 1e20, 1.6e38, -1e30])
+@pytest.mark.parametrize("extent", [np.s_[0, 0], np.s_[:, :]])
+def test_what_stands_for_a_missing_pixel_is_implausible(galaxies, value, extent):
+    images, magnitudes = galaxies[0].copy(), galaxies[1]
+    images[(5, 2, *extent)] = value
+    flags = judge_inputs(images, magnitudes)
+    assert flags[5] == Quality.IMAGE_IMPLAUSIBLE
+    assert np.count_nonzero(flags) == 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -9999, -99, 99, 0, 1e30])
+def test_a_missing_magnitude_is_flagged(galaxies, value):
+    images, magnitudes = galaxies[0], galaxies[1].copy()
+    magnitudes[3, 4] = value
+    flags = judge_inputs(images, magnitudes)
+    assert flags[3] == Quality.MAGNITUDE_BAD
+    assert np.count_nonzero(flags) == 1
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.1, 0.2, 10.0])
+def test_images_in_other_units_contradict_their_magnitudes(galaxies, factor):
+    flags = judge_inputs(galaxies[0] * np.float32(factor), galaxies[1])
+    assert np.mean(flags == Quality.FLUX_CONTRADICTS) > 0.95
+    assert not (flags & UNPREDICTABLE).any()
+
+
+def test_another_galaxys_image_contradicts_if_that_is_much_brighter_or_fainter(galaxies):
+    images, magnitudes = galaxies
+    order = np.argsort(magnitudes[:, 2])
+    far = [order[0], order[-1]]
+    assert (judge_inputs(images[far[::-1]], magnitudes[far]) == Quality.FLUX_CONTRADICTS).all()
+
+
+def test_no_rows_are_no_rows():
+    assert judge_inputs(np.empty((0, 5, 32, 32), np.float32), np.empty((0, 5), np.float32)).shape == (0,)
+
+
+def test_placeholders_are_no_redshifts():
+    given = np.array([0.0, 0.1, -0.001, 7.0, np.nan, -1, -9, -99, -9999, 99, 9999, np.inf], np.float32)
+    np.testing.assert_array_equal(known_redshifts(given), [True] * 4 + [False] * 8)
+
+
+def test_rows_are_counted_by_flag():
+    counted = count_by_flag(np.array([0, 1, 1 | 8, 32], np.int32))
+    assert counted == {
+        "image_not_finite": 2,
+        "image_implausible": 0,
+        "magnitude_bad": 0,
+        "redshift_unknown": 1,
+        "prediction_not_finite": 0,
+        "flux_contradicts": 1,
+    }
