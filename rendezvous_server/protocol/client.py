@@ -92,13 +92,23 @@ class _RankConnection(ABC):
         self._out = bytearray(MAGIC + bytes((VERSION,)))
 
     def data_to_send(self) -> bytes:
-        """Returns the bytes that must go out now, each of them once; empty if there are none."""
+        """Gives out what must be sent now.
+
+        Returns:
+            The bytes, each of them once; empty if there are none.
+        """
         data = bytes(self._out)
         self._out.clear()
         return data
 
     def receive_data(self, data: bytes) -> Iterator[ClientEvent]:
-        """Takes bytes of the server and yields the events that they complete; none after the end.
+        """Takes bytes of the server.
+
+        Args:
+            data: What has come, however it was cut on the way.
+
+        Yields:
+            The events that these bytes complete; none after the end.
 
         Raises:
             RemoteProtocolError: The bytes mean nothing in this state. Events before the error have been yielded.

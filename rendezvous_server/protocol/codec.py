@@ -89,6 +89,9 @@ def proof_of(key: bytes, label: bytes, nonce: bytes, request: bytes) -> bytes:
 def pairing_address(endpoint: Endpoint) -> bytes:
     """Encodes an endpoint for the pairing dialect.
 
+    Args:
+        endpoint: An IPv4 endpoint.
+
     Returns:
         8 bytes in network byte order: IPv4 address (4), port (2), padding (2).
 
@@ -147,6 +150,9 @@ def encode_joined(
         ping_interval_s: Seconds between two pings.
         probed: The rank's endpoint as its NAT probe showed it, if there was one.
 
+    Returns:
+        The frame.
+
     Raises:
         LocalProtocolError: An endpoint has no IPv4 or IPv6 address, or a port above 65,535.
     """
@@ -163,12 +169,26 @@ def decode_joined(body: bytes) -> Joined:
 
 
 def encode_peers(rows: Iterable[bytes]) -> bytes:
-    """Encodes rows of `encode_row` as PEERS frames, as few as their length allows; no rows are no bytes."""
+    """Encodes who is there.
+
+    Args:
+        rows: What `encode_row` has made of each rank.
+
+    Returns:
+        PEERS frames, as few as their length allows; no bytes for no rows.
+    """
     return b"".join(encode_frame(FrameType.PEERS, body) for body in _bodies(rows))
 
 
 def encode_left(ranks: Iterable[tuple[int, int]]) -> bytes:
-    """Encodes pairs of rank and attempt that have left as LEFT frames; no pairs are no bytes."""
+    """Encodes who has left.
+
+    Args:
+        ranks: Pairs of rank and attempt.
+
+    Returns:
+        LEFT frames, as few as their length allows; no bytes for no pairs.
+    """
     return b"".join(encode_frame(FrameType.LEFT, body) for body in _bodies(_LEFT.pack(*pair) for pair in ranks))
 
 
@@ -178,23 +198,54 @@ def decode_left(body: bytes) -> Iterator[tuple[int, int]]:
 
 
 def encode_rejected(code: RejectCode, reason: str) -> bytes:
-    """Encodes the REJECTED frame. A reason is cut to 1,000 bytes of UTF-8, here and below."""
+    """Encodes the REJECTED frame.
+
+    Args:
+        code: Why the server refuses, for programs.
+        reason: The same for people, cut to 1,000 bytes of UTF-8.
+
+    Returns:
+        The frame.
+    """
     return encode_frame(FrameType.REJECTED, bytes((code,)) + _pack_text(reason))
 
 
 def encode_expired(missing: Sequence[int], reason: str) -> bytes:
-    """Encodes the EXPIRED frame, with the ranks that did not come."""
+    """Encodes the EXPIRED frame.
+
+    Args:
+        missing: The ranks that did not come.
+        reason: A sentence for people, cut to 1,000 bytes of UTF-8.
+
+    Returns:
+        The frame.
+    """
     count = len(missing)
     return encode_frame(FrameType.EXPIRED, struct.pack(f"!H{count}H", count, *missing) + _pack_text(reason))
 
 
 def encode_replaced(attempt: int, reason: str) -> bytes:
-    """Encodes the REPLACED frame, with the attempt that takes the place of the receiver."""
+    """Encodes the REPLACED frame.
+
+    Args:
+        attempt: The one that takes the place of the receiver.
+        reason: A sentence for people, cut to 1,000 bytes of UTF-8.
+
+    Returns:
+        The frame.
+    """
     return encode_frame(FrameType.REPLACED, struct.pack("!H", attempt) + _pack_text(reason))
 
 
 def encode_closing(reason: str) -> bytes:
-    """Encodes the CLOSING frame, which says that the server shuts down."""
+    """Encodes the CLOSING frame, which says that the server shuts down.
+
+    Args:
+        reason: A sentence for people, cut to 1,000 bytes of UTF-8.
+
+    Returns:
+        The frame.
+    """
     return encode_frame(FrameType.CLOSING, _pack_text(reason))
 
 

@@ -80,6 +80,9 @@ class Endpoint(NamedTuple):
             address: Host and port first, as for AF_INET and AF_INET6. An IPv6 scope is left out, and an IPv4 address
                 that is mapped into IPv6 becomes plain IPv4.
 
+        Returns:
+            The endpoint.
+
         Raises:
             ValueError: The host has a colon and is no IPv6 address.
         """
@@ -197,7 +200,7 @@ class ProbeOffered:
 class Probed:
     """Ends a probe: the server saw it come from `observed`."""
 
-    observed: Endpoint
+    observed: Endpoint  # the probe's own, as its NAT showed it
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +214,7 @@ class Spliced:
 class PeerJoined:
     """Announces a peer that was not there before."""
 
-    peer: Peer
+    peer: Peer  # the one that is new
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +229,7 @@ class PeerReplaced:
 class PeerLeft:
     """Announces that a peer has left the group or that its connection to the server has dropped."""
 
-    peer: Peer
+    peer: Peer  # as it was announced
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +265,7 @@ class Replaced:
 class ServerClosing:
     """The end: tells that the server shuts down. What it announced of the peers stays true."""
 
-    reason: str
+    reason: str  # a sentence for people
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +317,7 @@ class JoinRequested:
     The answer is `ServerConnection.accept` or `reject`.
     """
 
-    join: Join
+    join: Join  # what the client says of itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +334,7 @@ class RelayRequested:
     The answer is `ServerConnection.splice` or `reject`, at once or later.
     """
 
-    relay: Relay
+    relay: Relay  # the two ranks that it is for
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,11 @@ class ServerConnection:
         return self._frames is not None
 
     def data_to_send(self) -> bytes:
-        """Returns the bytes that must go out now, each of them once; empty if there are none."""
+        """Gives out what must be sent now.
+
+        Returns:
+            The bytes, each of them once; empty if there are none.
+        """
         if not self._out:
             return b""
         data = bytes(self._out)
@@ -123,7 +127,13 @@ class ServerConnection:
         return data
 
     def receive_data(self, data: bytes) -> Iterator[ServerEvent]:
-        """Takes bytes of the client and yields the events that they complete; none after the end.
+        """Takes bytes of the client.
+
+        Args:
+            data: What has come, however it was cut on the way.
+
+        Yields:
+            The events that these bytes complete; none after the end.
 
         Raises:
             RemoteProtocolError: The bytes mean nothing in this state. Events before the error have been yielded, and

@@ -29,8 +29,9 @@ OFFERING = [
     for file in sorted((ROOT / package).rglob("__init__.py"))
     if offers(file)
 ]
-EXPLAINED = ("lambda_image",)  # the packages whose names are explained as `unexplained` wants it,
-UNEXPLAINED_MODULES = ("lambda_image.comm.",)  # but for those that are written here
+# The packages whose names are explained as `unexplained` wants it, but for those of the modules named below.
+EXPLAINED = ("lambda_image", "rendezvous_server.protocol")
+UNEXPLAINED_MODULES = ("lambda_image.comm.",)
 
 
 def exports(package: ModuleType) -> dict[str, object]:
@@ -42,7 +43,7 @@ def unexplained(name: str, value: object) -> Iterator[str]:
 
     Each has a docstring, and so has every public method. `Args:` names every parameter of a function, of a method and
     of a class's own `__init__`. `Returns:` or `Yields:` is there where anything is returned. `Attributes:` names every
-    public field that a class annotates; enumerations need none.
+    public field that a class annotates, or a comment stands behind it; enumerations need none.
     """
     if inspect.isclass(value):
         yield from _unexplained_class(name, value)
@@ -55,7 +56,8 @@ def _unexplained_class(name: str, value: type) -> Iterator[str]:
     if not text or text.startswith(f"{value.__name__}("):  # what dataclass writes itself
         yield f"{name} has no docstring"
     if not issubclass(value, Enum):
-        named = _entries(text, "Attributes")
+        commented = re.findall(r"^    (\w+): .*  # \w", inspect.getsource(value), re.MULTILINE)
+        named = _entries(text, "Attributes") | set(commented)
         fields = [field for field in vars(value).get("__annotations__", {}) if not field.startswith("_")]
         yield from (f"{name}: Attributes leaves out {field}" for field in fields if field not in named)
     own = vars(value)
