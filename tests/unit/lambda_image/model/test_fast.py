@@ -74,12 +74,12 @@ def test_predicts_without_pytorch(compiled_checkpoint):
     assert "torch" not in modules
 
 
-def test_what_is_not_finite_gets_no_number_from_any_engine(compiled_golden, golden, golden_sample, tmp_path):
+def test_what_is_not_finite_gets_no_number_from_any_engine(compiled_checkpoint, seeded_model, tmp_path):
     """Where PyTorch answers NaN the compiled engine does, at every precision and by every instruction set."""
     folder = tmp_path / "int8.compiled"
-    shutil.copytree(folder_of(compiled_golden), folder)
-    folding.pack(dict(golden["tensors"]()), ModelConfig(), "int8").tofile(weights_of(folder, "int8"))
-    images, magnitudes = golden_sample.images.copy(), golden_sample.magnitudes.copy()
+    shutil.copytree(folder_of(compiled_checkpoint), folder)
+    folding.pack(seeded_model.tensors, ModelConfig(), "int8").tofile(weights_of(folder, "int8"))
+    images, magnitudes = seeded_model.images.copy(), seeded_model.magnitudes.copy()
     payload = np.array([0x7FC00001, 0xFFC12345], np.uint32).view(np.float32)  # NaN comes with other bits, too
     values = [np.nan, np.inf, -np.inf, *payload, 3e38, 1e30, -1e38]
     for row, value in enumerate(values):
@@ -87,12 +87,12 @@ def test_what_is_not_finite_gets_no_number_from_any_engine(compiled_golden, gold
         images[8 + row, row % 5] = value  # one band
         magnitudes[16 + row, row % 5] = value
     clean = slice(24, None)
-    eager = Eager(checkpoint.load(compiled_golden), 1).predict(images, magnitudes)
+    eager = Eager(checkpoint.load(compiled_checkpoint), 1).predict(images, magnitudes)
     assert not np.isfinite(eager[:5]).any()
     for name in engine_builder.runnable_sets(folder):
         for precision in ("float32", "int8"):
             fast = Fast(folder, 1, precision=precision, instruction_set=name)
             answers = fast.predict(images, magnitudes)
             np.testing.assert_array_equal(np.isfinite(answers), np.isfinite(eager), f"{name} {precision}")
-            undisturbed = fast.predict(golden_sample.images, golden_sample.magnitudes)
+            undisturbed = fast.predict(seeded_model.images, seeded_model.magnitudes)
             np.testing.assert_array_equal(answers[clean], undisturbed[clean])
