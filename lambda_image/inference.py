@@ -9,6 +9,8 @@ import numpy as np
 
 from lambda_image.data.partition import IMAGE, PartitionStream
 from lambda_image.data.predictions import Predictions
+from lambda_image.data.quality import UNPREDICTABLE, Flags, OnBadRow, Quality, describe, judge_inputs, known_redshifts
+from lambda_image.errors import PartitionMalformed
 from lambda_image.model.engine import Engine
 from lambda_image.read_ahead import read_ahead
 from lambda_image.results import Work
@@ -34,8 +36,9 @@ def infer(
     batch_size: int,
     work: Work,
     progress: Callable[[Work], None],
+    on_bad_row: OnBadRow = "flag",
 ) -> Iterator[Predictions]:
-    """Predicts the redshift of every row of `partitions`.
+    """Predicts the redshift of every row of `partitions`, and says of each what is wrong with it (data/quality.py).
 
     The next batch is read while one is inferred, also where it is the first of the next partition.
 
@@ -45,14 +48,18 @@ def infer(
         batch_size: how many rows it is given at a time.
         work: what was done, to which this adds.
         progress: is called with `work` after each batch.
+        on_bad_row: what becomes of a row that cannot be judged. `flag` keeps it, without a prediction, `skip` leaves it
+            out, and `fail` ends the inference.
 
     Yields:
         The predictions of one partition after another, in the order given.
 
     Raises:
+        PartitionMalformed: a row cannot be judged, and `on_bad_row` is `fail`.
         Exception: whatever opening, reading or inferring raises, after the predictions of the partitions before.
     """
     redshifts: list[np.ndarray] = []
+    flags: list[Flags] = []
     done = 0
     with read_ahead(_batches(partitions, batch_size), BATCHES_AHEAD) as batches:
         for batch in _timed(batches, work):
@@ -60,7 +67,9 @@ def infer(
             magnitudes = stream.magnitudes[done : done + len(images)]
             if len(images):
                 started, cpu_started = time.perf_counter(), time.process_time()
-                redshifts.append(engine.predict(images, magnitudes))
+                predicted, judged = _predict(engine, images, magnitudes)
+                redshifts.append(predicted)
+                flags.append(judged)
                 work.inference_s += time.perf_counter() - started
                 work.first_batch_s = work.first_batch_s or work.inference_s
                 work.inference_cpu_s += time.process_time() - cpu_started
@@ -69,12 +78,58 @@ def infer(
                 work.bits += 8 * (images.nbytes + magnitudes.nbytes)
                 done += len(images)
                 progress(work)
+                if on_bad_row == "fail" and (judged & UNPREDICTABLE).any():
+                    raise _bad_row(stream, done - len(images) + int(np.argmax((judged & UNPREDICTABLE) != 0)), judged)
             if done == len(stream):
-                predicted = np.concatenate([np.empty(0, np.float32), *redshifts])
-                yield Predictions.of_partition(
-                    batch.source, stream.start, stream.magnitudes, predicted, stream.redshifts
-                )
-                redshifts, done = [], 0
+                yield _table(batch.source, stream, redshifts, flags, work, on_bad_row)
+                redshifts, flags, done = [], [], 0
+
+
+def _predict(engine: Engine, images: np.ndarray, magnitudes: np.ndarray) -> tuple[np.ndarray, Flags]:
+    """Redshifts [n], NaN where a row cannot be judged, and the rows' flags [n]."""
+    flags = judge_inputs(images, magnitudes)
+    bad = (flags & UNPREDICTABLE) != 0
+    if bad.any():  # the engine gets zeros in their places, so that no other row can depend on what they hold
+        images, magnitudes = images.copy(), magnitudes.copy()
+        images[bad], magnitudes[bad] = 0, 0
+    redshifts = engine.predict(images, magnitudes)
+    flags[~bad & ~np.isfinite(redshifts)] |= Quality.PREDICTION_NOT_FINITE
+    if (flags & UNPREDICTABLE).any():
+        redshifts = np.where(flags & UNPREDICTABLE, np.float32(np.nan), redshifts)
+    return redshifts, flags
+
+
+def _table(
+    source: str,
+    stream: PartitionStream,
+    redshifts: list[np.ndarray],
+    judged: list[Flags],
+    work: Work,
+    on_bad_row: OnBadRow,
+) -> Predictions:
+    """The predictions of a partition that is done. Its rows are counted in `work`."""
+    predicted = np.concatenate([np.empty(0, np.float32), *redshifts])
+    flags = np.concatenate([np.empty(0, np.int32), *judged])
+    true = np.full(len(stream), np.nan, np.float32) if stream.redshifts is None else stream.redshifts
+    known = known_redshifts(true)
+    flags[~known] |= Quality.REDSHIFT_UNKNOWN
+    work.quality.add(source, stream.rows, flags, skip=on_bad_row == "skip")
+    predictions = Predictions.of_partition(
+        source,
+        stream.rows,
+        stream.magnitudes,
+        predicted,
+        np.where(known, true, np.float32(np.nan)),
+        quality=flags,
+        columns=stream.columns,
+    )
+    return predictions.where((flags & UNPREDICTABLE) == 0) if on_bad_row == "skip" else predictions
+
+
+def _bad_row(stream: PartitionStream, index: int, flags: Flags) -> PartitionMalformed:
+    reasons = describe(Quality(int(next(flag for flag in flags if flag & UNPREDICTABLE) & UNPREDICTABLE)))
+    where = f"{stream.name}: row {stream.rows[index]} cannot be judged"
+    return PartitionMalformed(f"{where}, as {reasons}. Mend it, or set on_bad_row to flag or skip")
 
 
 def _batches(partitions: Iterable[tuple[str, Callable[[], Opened]]], batch_size: int) -> Generator[Batch, None, None]:

@@ -14,7 +14,7 @@ why and no prediction. The other flags leave the prediction as it is.
 """
 
 from enum import IntFlag
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,7 @@ UNPREDICTABLE = (
 )
 
 Flags = NDArray[np.int32]
+OnBadRow = Literal["flag", "skip", "fail"]  # what becomes of a row that cannot be judged
 
 
 def judge_inputs(images: NDArray[Any], magnitudes: NDArray[Any]) -> Flags:
@@ -105,6 +106,28 @@ def known_redshifts(redshifts: NDArray[Any]) -> NDArray[np.bool_]:
         bool [N].
     """
     return (redshifts > REDSHIFTS[0]) & (redshifts < REDSHIFTS[1])
+
+
+_IN_WORDS = {
+    Quality.IMAGE_NOT_FINITE: "a pixel of the image is not finite",
+    Quality.IMAGE_IMPLAUSIBLE: f"a pixel of the image lies outside {PIXELS[0]:g} to {PIXELS[1]:g} nanomaggies",
+    Quality.MAGNITUDE_BAD: f"a magnitude is missing or lies outside {MAGNITUDES[0]:g} to {MAGNITUDES[1]:g}",
+    Quality.REDSHIFT_UNKNOWN: "the true redshift is unknown or stands for an unknown one",
+    Quality.PREDICTION_NOT_FINITE: "the predicted redshift is not finite",
+    Quality.FLUX_CONTRADICTS: "the image holds several times more or less light than the magnitudes say",
+}
+
+
+def describe(flag: Quality) -> str:
+    """Say in words what a flag means.
+
+    Args:
+        flag: one or several flags.
+
+    Returns:
+        A clause for each of them.
+    """
+    return ", ".join(words for one, words in _IN_WORDS.items() if flag & one)
 
 
 def count_by_flag(flags: NDArray[Any]) -> dict[str, int]:
