@@ -99,7 +99,7 @@ def choose_partitions(etags: Mapping[str, str], prefix: str, file_limit: int | N
         raise PartitionMissing(
             f"{found} ending in {', '.join(PARTITION_SUFFIXES)} lies under {prefix}/: upload partitions there "
             "(cosmicai split makes them) or give another data_prefix",
-            prefix=prefix,
+            object=f"{prefix}/",
         )
     return [Slice(key, etag=etags[key]) for key in chosen[:file_limit]]
 

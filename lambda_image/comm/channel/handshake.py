@@ -194,7 +194,8 @@ class Handshake:
             raise HandshakeRefused(f"it says it is {sender}; {self.peer} was expected")
         self.peer, self.peer_process = sender, process
         self._agreed = self._asked | flags
-        return WAYS[way]
+        transport: Transport = WAYS[way]
+        return transport
 
     def _check(self, proof: bytes, name: bytes) -> None:
         if not hmac.compare_digest(proof, self._derive(name)):

@@ -59,7 +59,7 @@ def test_what_is_not_there_is_named(client):
         store.get("no.pt")
     with pytest.raises(InvalidEvent, match=r"s3://cosmic/no\.json") as caught:
         ObjectStore(BUCKET, client=client, missing=InvalidEvent).get_json("no.json")
-    assert caught.value.details == {"object": "s3://cosmic/no.json"}
+    assert caught.value.object == "s3://cosmic/no.json"
     assert store.find("no.pt") is None
     assert store.head("no.pt") is None
     assert list(store.list("no/")) == []
