@@ -21,7 +21,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from lambda_image.atomic_file import atomic_file
-from lambda_image.data.torch_archive import ArchiveError
+from lambda_image.data.inert_pickle import ArchiveError
 from lambda_image.errors import CheckpointError
 from lambda_image.model import published
 from lambda_image.model.architecture import ModelConfig, RedshiftModel
