@@ -187,10 +187,12 @@ class Interpreter:
 
     def _fill(self, items: list[Any], kind: type) -> None:
         target = self._stack[-1]
-        if type(target) is not kind:
-            if not isinstance(target, Inert):  # whose class may derive from a container
-                raise ArchiveError(f"its pickle fills a {type(target).__name__} as if it were a {kind.__name__}")
-        elif kind is list:
+        fits = type(target) is kind
+        if isinstance(target, Inert):  # its class may derive from a container
+            return
+        if not fits:
+            raise ArchiveError(f"its pickle fills a {type(target).__name__} as if it were a {kind.__name__}")
+        if kind is list:
             target.extend(items)
         elif kind is set:
             target.update(map(_key, items))
@@ -287,7 +289,7 @@ CONTAINERS: dict[str, type] = {
     "__builtin__.frozenset": frozenset,
 }
 STOP = pickle.STOP[0]
-# What torch.save writes in protocols 2 to 5, from Python 2 also. Not among them: OBJ, INST, EXT*, huge integers, text forms.
+# What torch.save writes in protocols 2 to 5, from Python 2 also. Not among them: OBJ, INST, EXT*, huge integers, text.
 STEPS: dict[int, Step] = {
     code[0]: step
     for code, step in {

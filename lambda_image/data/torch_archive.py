@@ -10,6 +10,7 @@ It needs numpy only and reads only the ranges that it needs, so the rows of a da
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple, TypeGuard
 
 import numpy as np
@@ -172,7 +173,7 @@ def _are_sizes(value: object) -> TypeGuard[tuple[int, ...]]:
     return isinstance(value, tuple) and len(value) <= MAX_DIMENSIONS and all(_is_size(item) for item in value)
 
 
-MAKERS = {
+MAKERS: dict[str, Callable[..., object]] = {
     "torch._utils._rebuild_tensor": _tensor,  # before PyTorch 0.4
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_parameter": _parameter,

@@ -155,7 +155,9 @@ class LegacyContainer(Container):
                 raise ArchiveError(f"it is cut off: it ends within the storage {shown(key)}")
             told = int.from_bytes(self._source.read(position, 8), "little")
             if told != elements:
-                raise ArchiveError(f"its storage {shown(key)} has {told:,} elements, which is not what its tensors need")
+                raise ArchiveError(
+                    f"its storage {shown(key)} has {told:,} elements, which is not what its tensors need"
+                )
             self._starts[key] = position + 8
             position += 8 + size
         if missing := self._claimed.keys() - self._starts.keys():

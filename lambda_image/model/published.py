@@ -1,9 +1,9 @@
 """Checkpoints in the published format, read without executing anything that their pickle names.
 
 Published is the whole module, pickled inside DataParallel; its bare module and plain state dicts are read too, whatever
-wrapped them and whatever lies beside them. A module says more than its tensors' shapes (strides, epsilons, activations):
-`differences` holds all of that against the architecture here, so that a checkpoint which this architecture would answer
-differently is refused and not converted.
+wrapped them and whatever lies beside them. A module says more than its tensors' shapes (strides, epsilons,
+activations): `differences` holds all of that against the architecture here, so that a checkpoint which this
+architecture would answer differently is refused and not converted.
 """
 
 import math
@@ -48,6 +48,7 @@ REMEDY = "save the state dict of the published network, model.state_dict()"
 MAX_MODULES = 10_000  # the published network has 380
 MAX_PARTS = 100_000  # parameters, buffers and modules that modules list
 MAX_NAME = 200  # characters of a tensor's name; the published ones have up to 58
+MAX_DEPTH = 16  # of dicts around a state dict
 MAX_REPEATED = 4  # times a file's size that its tensors may have
 
 # What a module does beyond its tensors' shapes. A module of another class in its place is a difference, too.
@@ -109,22 +110,22 @@ T = TypeVar("T", bound=Hashable)
 def assembled(
     stored: Mapping[str, T], array: Callable[[T], np.ndarray], modules: Mapping[str, Inert] | None = None
 ) -> Published:
-    """What `array` reads of tensors that are `stored` under the names of a state dict, or of a module that wraps one."""
+    """What `array` reads of tensors that are `stored` under the names of a state dict, wrapped or not."""
     stored = {name: tensor for name, tensor in stored.items() if not name.endswith(COUNTERS)}
     if not modules:  # else wrappers are known by their class
         stored = dict(zip(_bare_names(stored), stored.values(), strict=True))
     return Published(dict(_arrays(stored, array)), dict(modules or {}))
 
 
-def _find(value: object, seen: set[int]) -> dict[Any, Any] | Inert | None:
-    """The module or state dict that `value` is or holds under one of the usual keys; each dict is visited once."""
+def _find(value: object, seen: set[int], depth: int = 0) -> dict[Any, Any] | Inert | None:
+    """The module or state dict that `value` is or holds under the usual keys; no dict is searched twice."""
     if isinstance(value, Inert):
         return value if "_modules" in value.state or value.name in WRAPPERS else None
-    if not isinstance(value, dict) or id(value) in seen:
+    if not isinstance(value, dict) or id(value) in seen or depth > MAX_DEPTH:
         return None
     seen.add(id(value))
     for key in STATE_DICT_KEYS:
-        if (found := _find(value.get(key), seen)) is not None:
+        if (found := _find(value.get(key), seen, depth + 1)) is not None:
             return found
     return value if any(isinstance(tensor, StoredTensor) for tensor in value.values()) else None
 
