@@ -186,11 +186,10 @@ class Interpreter:
         self._stack.append(frozenset(map(_key, items)))
 
     def _fill(self, items: list[Any], kind: type) -> None:
-        target = self._stack[-1]
-        fits = type(target) is kind
+        target: Any = self._stack[-1]
         if isinstance(target, Inert):  # its class may derive from a container
             return
-        if not fits:
+        if not isinstance(target, kind):
             raise ArchiveError(f"its pickle fills a {type(target).__name__} as if it were a {kind.__name__}")
         if kind is list:
             target.extend(items)
