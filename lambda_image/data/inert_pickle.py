@@ -99,9 +99,9 @@ class Interpreter:
         return int.from_bytes(self._take(size), "little")
 
     def _line(self) -> str:
-        start = self.end
-        self.end = self._data.index(b"\n", start) + 1
-        return self._data[start : self.end - 1].decode()
+        end = self._data.find(b"\n", self.end)
+        line = self._take((end if end >= 0 else len(self._data)) + 1 - self.end)
+        return line[:-1].decode()
 
     def _marked(self) -> list[Any]:
         items, self._stack = self._stack, self._outer.pop()

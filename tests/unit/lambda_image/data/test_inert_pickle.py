@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from lambda_image.data.inert_pickle import MAX_STEPS, ArchiveError, Interpreter
 
 
-
 @functools.cache
 def values(protocol: int) -> st.SearchStrategy[object]:
     """Nested plain data. In protocol 2, bytes are written as a call."""
