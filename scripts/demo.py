@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         type=Path,
-        help="a checkpoint, in the published format (.pt) or ours (.safetensors); without it, the shipped one",
+        help="a checkpoint, as `cosmicai convert` reads (.pt, .safetensors) or writes it; without it, the shipped one",
     )
 
 
@@ -64,7 +64,7 @@ def _model(model: Path | None, scratch: Path) -> Path:
         return SHIPPED_MODEL
     from lambda_image.model import checkpoint  # here: PyTorch is wanted for a user's own checkpoint only
 
-    if checkpoint.is_safetensors(model):
+    if checkpoint.is_converted(model):
         checkpoint.load(model)  # what is wrong with it shows before every worker meets it
         return model
     config, tensors = checkpoint.convert(model)
