@@ -189,7 +189,7 @@ class Interpreter:
         target: Any = self._stack[-1]
         if isinstance(target, Inert):  # its class may derive from a container
             return
-        if not isinstance(target, kind):
+        if not issubclass(type(target), kind):
             raise ArchiveError(f"its pickle fills a {type(target).__name__} as if it were a {kind.__name__}")
         if kind is list:
             target.extend(items)

@@ -285,7 +285,7 @@ def test_refuses_tensors_that_do_not_fit_their_storage(offset, shape, strides):
 
 @pytest.mark.parametrize("elements", [3, 5, 2**62, -1, 4.0, None])
 def test_refuses_storages_of_another_size(elements):
-    with pytest.raises(ArchiveError, match="data/0 has 16 bytes|size that is none"):
+    with pytest.raises(ArchiveError, match=r"data/0 has 16 bytes|size that is none"):
         opened(archive_of(tensor_pickle(elements, 0, (1,), (1,)), {"0": bytes(16)}))
 
 
