@@ -368,7 +368,11 @@ class Communicator:
         return self._group.wait_for_peer(self._peer(rank), _ends(deadline, timeout_s))
 
     def peers(self) -> list[PeerFacts]:
-        """List every peer that was announced or has connected, by rank, in its newest attempt."""
+        """List every peer that was announced or has connected.
+
+        Returns:
+            The facts of each in its newest attempt, by rank.
+        """
         return [PeerFacts.of(peer) for peer in self._group.roster.all()]
 
     @property

@@ -30,7 +30,14 @@ class PeerFacts:
 
     @classmethod
     def of(cls, peer: PeerState) -> Self:
-        """Take the facts from the roster's entry of a peer."""
+        """Take the facts from the roster's entry of a peer.
+
+        Args:
+            peer: The entry.
+
+        Returns:
+            Its facts at this moment.
+        """
         channel = peer.channel
         lost = peer.gone or peer.unreachable or (channel.ended if channel else None)
         rank, attempt = peer.member.rank, peer.member.attempt

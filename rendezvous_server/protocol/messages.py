@@ -43,6 +43,8 @@ class RemoteProtocolError(ProtocolError):
 
 
 class Topology(IntEnum):
+    """Names which other ranks a rank is told of."""
+
     FULL = 0  # told of every peer
     STAR = 1  # told of the root only; the root itself is told of every peer
 
