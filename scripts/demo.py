@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     execution.check_arguments(args)
     with tempfile.TemporaryDirectory(prefix="cosmicai-") as scratch:
-        model = _model(args.model, Path(scratch))
+        model = usable_model(args.model, Path(scratch))
         files, ignored = execution.partition_files(args.data) if args.data else ([], 0)
         progress = RunProgress(sys.stdout, _totals(args, files))
         environ = {"MODEL_PATH": str(model.absolute())}
@@ -59,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
             return ended.report(out, progress.print)
 
 
-def _model(model: Path | None, scratch: Path) -> Path:
+def usable_model(model: Path | None, scratch: Path) -> Path:
+    """A checkpoint that ranks can load: `model` itself, or what it was converted to in `scratch`."""
     if model is None:
         return SHIPPED_MODEL
     from lambda_image.model import checkpoint  # here: PyTorch is wanted for a user's own checkpoint only

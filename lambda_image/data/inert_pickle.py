@@ -66,26 +66,25 @@ class Interpreter:
         self._stack: list[Any] = []
         self._outer: list[list[Any]] = []  # the stacks below each mark
         self._memo: dict[int, Any] = {}
-        self._steps = 0
+        self._copied = 0
 
     def run(self) -> object:
         """Raises ArchiveError."""
+        data, steps = self._data, STEPS
         try:
-            while (code := self._data[self.end]) != STOP:
-                step = STEPS.get(code)
-                if step is None:
-                    raise ArchiveError(f"its pickle holds the opcode {_opcode_name(code)}, which no tensor needs")
+            for _ in range(MAX_STEPS):
+                code = data[self.end]
                 self.end += 1
-                self._steps += 1
-                step(self)
-                if self._steps > MAX_STEPS:
-                    raise ArchiveError(f"its pickle takes more than {MAX_STEPS:,} steps")
-            self.end += 1
-            return self._stack.pop()
+                if code == STOP:
+                    return self._stack.pop()
+                if code not in steps:
+                    raise ArchiveError(f"its pickle holds the opcode {_opcode_name(code)}, which no tensor needs")
+                steps[code](self)
         except (LookupError, ValueError, TypeError, struct.error) as error:
-            if self.end >= len(self._data):
+            if self.end >= len(data) or isinstance(error, struct.error):
                 raise ArchiveError("its pickle is cut off") from error
             raise ArchiveError(f"its pickle is malformed at byte {self.end:,}: {type(error).__name__}") from error
+        raise _too_many_steps()
 
     # --- reading
 
@@ -145,21 +144,24 @@ class Interpreter:
     def _call(self, function: object, arguments: object) -> None:
         if not (isinstance(function, Inert) and isinstance(arguments, tuple)):
             raise ArchiveError("its pickle calls what is no name")
-        maker = self._makers.get(function.name)
-        if function.name in CONTAINERS:
-            self._stack.append(self._container(CONTAINERS[function.name], arguments))
-        elif maker is None:
-            self._stack.append(Inert(function.name, arguments))
+        name = function.name
+        if name in CONTAINERS:
+            kind = CONTAINERS[name]
+            self._stack.append(self._container(kind, arguments) if arguments else kind())
+        elif (maker := self._makers.get(name)) is None:
+            self._stack.append(Inert(name, arguments))
         elif len(arguments) > MAX_ARGUMENTS:
-            raise ArchiveError(f"its pickle gives {function.name} {len(arguments):,} arguments")
+            raise ArchiveError(f"its pickle gives {name} {len(arguments):,} arguments")
         else:
             self._stack.append(maker(*arguments))
 
     def _container(self, kind: type, arguments: tuple[Any, ...]) -> object:
-        items = arguments[0] if arguments else ()
+        items = arguments[0]
         if not isinstance(items, list):  # nothing yet, or the factory of a defaultdict
             return kind()
-        self._steps += len(items)
+        self._copied += len(items)
+        if self._copied > MAX_STEPS:
+            raise _too_many_steps()
         if kind is dict:
             return {_key(key): value for key, value in items}
         return kind(map(_key, items))
@@ -189,7 +191,7 @@ class Interpreter:
         target = self._stack[-1]
         if isinstance(target, Inert):  # its class may derive from a container
             return
-        if not isinstance(target, kind):
+        if not issubclass(type(target), kind):
             raise ArchiveError(f"its pickle fills a {type(target).__name__} as if it were a {kind.__name__}")
         if isinstance(target, list):
             target.extend(items)
@@ -206,6 +208,10 @@ def _key(value: object) -> object:
     if type(value) is int and -MAX_KEY < value < MAX_KEY:
         return value
     return Inert("a key", (value,))
+
+
+def _too_many_steps() -> ArchiveError:
+    return ArchiveError(f"its pickle takes more than {MAX_STEPS:,} steps")
 
 
 def _opcode_name(code: int) -> str:
@@ -235,12 +241,24 @@ def _sized(prefix: int, convert: Callable[[bytes], object]) -> Step:
     return lambda machine: machine._stack.append(convert(machine._take(machine._number(prefix))))
 
 
-def _put(size: int) -> Step:
-    return lambda machine: machine._memo.__setitem__(machine._number(size), machine._stack[-1])
+def _short_put(machine: Interpreter) -> None:
+    machine._memo[machine._data[machine.end]] = machine._stack[-1]
+    machine.end += 1
 
 
-def _get(size: int) -> Step:
-    return lambda machine: machine._stack.append(machine._memo[machine._number(size)])
+def _long_put(machine: Interpreter) -> None:
+    machine._memo[LONG.unpack_from(machine._data, machine.end)[0]] = machine._stack[-1]
+    machine.end += 4
+
+
+def _short_get(machine: Interpreter) -> None:
+    machine._stack.append(machine._memo[machine._data[machine.end]])
+    machine.end += 1
+
+
+def _long_get(machine: Interpreter) -> None:
+    machine._stack.append(machine._memo[LONG.unpack_from(machine._data, machine.end)[0]])
+    machine.end += 4
 
 
 def _tuple(size: int) -> Step:
@@ -288,6 +306,7 @@ CONTAINERS: dict[str, type] = {
     "__builtin__.frozenset": frozenset,
 }
 STOP = pickle.STOP[0]
+LONG = struct.Struct("<I")
 # What torch.save writes in protocols 2 to 5, from Python 2 also. Not among them: OBJ, INST, EXT*, huge integers, text.
 STEPS: dict[int, Step] = {
     code[0]: step
@@ -328,11 +347,11 @@ STEPS: dict[int, Step] = {
         pickle.SETITEMS: _fill_many(dict),
         pickle.ADDITEMS: _fill_many(set),
         pickle.FROZENSET: Interpreter._frozenset,
-        pickle.BINPUT: _put(1),
-        pickle.LONG_BINPUT: _put(4),
+        pickle.BINPUT: _short_put,
+        pickle.LONG_BINPUT: _long_put,
         pickle.MEMOIZE: Interpreter._memoize,
-        pickle.BINGET: _get(1),
-        pickle.LONG_BINGET: _get(4),
+        pickle.BINGET: _short_get,
+        pickle.LONG_BINGET: _long_get,
         pickle.GLOBAL: Interpreter._global,
         pickle.STACK_GLOBAL: Interpreter._stack_global,
         pickle.REDUCE: Interpreter._reduce,

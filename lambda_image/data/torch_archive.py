@@ -37,6 +37,16 @@ STORAGE_TYPES = {
     "ByteStorage": "uint8",
     "BoolStorage": "bool",
 }
+# Those that are not read, and how many bytes an element has: the legacy format must be able to pass over them.
+UNREAD_TYPES = {
+    "QInt8Storage": 1,
+    "QUInt8Storage": 1,
+    "QInt32Storage": 4,
+    "QUInt4x2Storage": 1,
+    "QUInt2x4Storage": 1,
+    "UntypedStorage": 1,  # of types that are younger than the formats
+    "storage.UntypedStorage": 1,
+}
 PLAIN_TENSORS = {"torch.Tensor", "torch._tensor.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer"}
 
 
@@ -92,15 +102,17 @@ class TorchArchive:
             case ("module", Inert() as module, _, _):  # a class and its source text, in the legacy format
                 return module
             case ("storage", Inert(name=kind), str(key), str(), elements, *view) if len(key) <= MAX_KEY:
-                dtype = STORAGE_TYPES.get(kind.removeprefix("torch.").removeprefix("cuda."))
-                if dtype is None:
+                name = kind.removeprefix("torch.").removeprefix("cuda.")
+                dtype = STORAGE_TYPES.get(name)
+                if dtype is None and name not in UNREAD_TYPES:
                     return Inert(kind)
                 if not _is_size(elements):
                     raise ArchiveError(f"it says that the storage {shown(key)} has a size that is none")
                 if view not in ([], [None]):
                     raise ArchiveError(f"its storage {shown(key)} is a part of another one: {SAVE_AGAIN}")
-                self._container.claim(key, elements, _stored_type(dtype).itemsize)
-                return _Storage(key, dtype, elements)
+                itemsize = UNREAD_TYPES[name] if dtype is None else _stored_type(dtype).itemsize
+                self._container.claim(key, elements, itemsize)
+                return Inert(kind) if dtype is None else _Storage(key, dtype, elements)
         raise ArchiveError("it holds a reference that is not a tensor's storage")
 
 

@@ -150,7 +150,9 @@ class LegacyContainer(Container):
         if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
             raise ArchiveError("its list of storages is malformed: the file is damaged")
         for key in keys:
-            elements, size = self._claimed.get(key, (None, 0))
+            if key not in self._claimed:
+                raise ArchiveError(f"its storage {shown(key)} has a type that is not read here: {SAVE_AGAIN}")
+            elements, size = self._claimed[key]
             if position + 8 + size > self._size:
                 raise ArchiveError(f"it is cut off: it ends within the storage {shown(key)}")
             told = int.from_bytes(self._source.read(position, 8), "little")

@@ -25,7 +25,7 @@ MODULES = ("torch.nn.modules.", "blocks.", "NormalCell.", "timm.")
 # What an attribute of a module may hold beside modules and plain values: data, which computes nothing.
 DATA = re.compile(
     r"torch\.(device|Size|Tensor|\w+Storage|bfloat16|bool|(float|u?int|complex)\d+\w*)|torch\.serialization\._get_layout"
-    r"|argparse\.Namespace|(datetime|pathlib|omegaconf)\..+|collections\.\w+|_codecs\.encode|a key"
+    r"|argparse\.Namespace|omegaconf\..+|(datetime|pathlib(\._local)?|collections)\.\w+|_codecs\.encode|a key"
     r"|numpy\.(dtype|ndarray)|numpy\._?core\.multiarray\.(scalar|_reconstruct)"
 )
 # Modules that add nothing to what they hold, and the name under which they hold it.
