@@ -196,10 +196,10 @@ def test_the_example_predicts_redshifts_of_a_file(tmp_path: Path):
     from scripts.galaxies import Mixture, render
 
     rng = np.random.default_rng(0)
-    magnitudes, redshifts = Mixture.shipped().draw(64, rng)
+    magnitudes, redshifts = Mixture.shipped().draw(16, rng)
     write_partition(tmp_path / "galaxies.safetensors", render(magnitudes, rng), magnitudes, redshifts)
     first, second = run(EXAMPLE, tmp_path).splitlines()
     assert len(first.strip("[]").split()) == 5
     assert np.abs(np.array(first.strip("[]").split(), float) - redshifts[:5]).max() < 0.1
-    assert second.startswith("Accuracy(samples=64, mae=0.0")
+    assert second.startswith("Accuracy(samples=16, mae=0.0")
     assert all(line in (lambda_image.__doc__ or "") for line in EXAMPLE.splitlines())
