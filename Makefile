@@ -1,4 +1,15 @@
-# make demo | test | check | coverage | format | compose | images | sbom | lock | clean. Each sets up .venv by itself; nothing is needed before but Python and make.
+# What there is to make. Each target sets up .venv by itself, so nothing is needed before but Python and make.
+#
+#   make demo       a whole run on this machine
+#   make check      everything that must pass before a commit: lint, types, coverage, test
+#   make test       the tests alone
+#   make coverage   the branch coverage of the server's files that decide
+#   make format     format the sources, and mend what the linter can mend
+#   make compose    a whole run in containers (needs Docker Compose v2)
+#   make images     build the images
+#   make sbom       list what the images hold
+#   make lock       resolve the exact versions that the images install
+#   make clean      remove .venv and everything else that was made here
 
 PYTHON ?= python3
 # PyTorch's own index of CPU builds, asked on Linux only. `make TORCH_INDEX=` leaves it out: then pip's own index (or

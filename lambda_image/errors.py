@@ -1,89 +1,161 @@
 """Every way a run can fail, by the name that the state machine's Retry and Catch match.
 
 RunError
-├── InvalidEvent            the execution input, or a file a user gave: mend it and start again
-├── PartitionMissing        an object or prefix that the input names is not on S3
-├── PartitionMalformed      an object is there but is not a partition
-├── StorageUnavailable      S3 did not answer, or only that it is too busy, after several tries
-├── CheckpointError         a checkpoint cannot be read or does not fit the architecture
-├── RendezvousUnreachable   no connection to the rendezvous server
-├── RendezvousTimeout       connected, but the group was not complete by the deadline
-├── RendezvousRejected      the server refused this rank, and said why
-├── PeerUnreachable         no candidate led to the peer
-├── PeerClosed              the peer's connection ended in the middle of an operation
-├── PeerTimeout             the peer did not answer by the deadline
-└── TooManyFailures         more ranks failed than the input tolerates
+├── InvalidEvent                 the execution input, or a file a user gave: mend it and start again
+├── PartitionMissing             an object or prefix that the input names is not on S3
+├── PartitionMalformed           an object is there but is not a partition
+├── StorageUnavailable           S3 did not answer, or only that it is too busy, after several tries
+├── CheckpointError              a checkpoint cannot be read or does not fit the architecture
+├── CommunicationError           what the communicator raises, in one of these forms:
+│   ├── RendezvousError
+│   │   ├── RendezvousUnreachable    no connection to the rendezvous server
+│   │   ├── RendezvousTimeout        connected, but the group was not complete by the deadline
+│   │   └── RendezvousRejected       the server refused this rank, and said why
+│   └── PeerError
+│       ├── PeerUnreachable          no candidate led to the peer
+│       ├── PeerClosed               the peer's connection ended in the middle of an operation
+│       └── PeerTimeout              the peer did not answer by the deadline
+└── TooManyFailures              more ranks failed than the input tolerates
 
 Lambda reports a raised class by its bare name as the error type. Retrying helps only where a class is transient.
+
+A field holds as a value what the message says in words. It is None where whoever raised the error did not know it.
 """
 
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 
+@dataclass(eq=False, repr=False)
 class RunError(Exception):
-    """Says that a run, or something done for one, failed. Every failure of this project is one.
-
-    Args:
-        message: What failed, and what to do about it.
-        **details: The facts of the message under their names (rank, peer, key, elapsed_s, ...).
+    """A run has failed, or cannot begin. The message says what to do about it, where something can be done.
 
     Attributes:
+        message: What failed, and what to do about it.
         transient: Whether the same attempt may succeed when it is repeated.
     """
 
     transient: ClassVar[bool] = False
 
-    def __init__(self, message: str, **details: object) -> None:
-        super().__init__(message)
-        self.details = details
+    message: str
+
+    def __post_init__(self) -> None:
+        super().__init__(self.message)  # also where the message was given by its name
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class InvalidEvent(RunError):
-    pass
+    key: str | None = None  # of the execution input
+    value: Any = None  # what stood there
+    object: str | None = None  # the bucket or object on S3 that is concerned, as s3://...
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class PartitionMissing(RunError):
-    pass
+    object: str | None = None  # the object, prefix or file that was looked for
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class PartitionMalformed(RunError):
-    pass
+    object: str | None = None  # the object or file
 
 
 class StorageUnavailable(RunError):
     transient = True
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class CheckpointError(RunError):
-    pass
+    path: str | None = None
 
 
-class RendezvousUnreachable(RunError):
+@dataclass(eq=False, repr=False, kw_only=True)
+class CommunicationError(RunError):
+    """An operation of the communicator has failed, or the join that it needs.
+
+    Attributes:
+        rank: The rank that raises it.
+        peer: The rank that it failed for.
+        phase: The operation, as in "gather".
+        elapsed_s: Seconds since the operation or the attempt to join began.
+        reason: What the peer or the server did, or did not do.
+    """
+
+    rank: int | None = None
+    peer: int | None = None
+    phase: str | None = None
+    elapsed_s: float | None = None
+    reason: str | None = None
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class RendezvousError(CommunicationError):
+    """The rendezvous server introduces this rank to nobody. Where an operation waited for a peer, that is named too.
+
+    Attributes:
+        endpoint: The server, as host:port.
+    """
+
+    endpoint: str | None = None
+
+
+class RendezvousUnreachable(RendezvousError):
+    """There is no connection to the rendezvous server, or there is none any more."""
+
     transient = True
 
 
-class RendezvousTimeout(RunError):
+@dataclass(eq=False, repr=False, kw_only=True)
+class RendezvousTimeout(RendezvousError):
+    """The server was reached, but did not answer in time, or the group was not complete in time.
+
+    Attributes:
+        missing: The ranks that had not joined. There are none if it was the server that did not answer.
+    """
+
+    transient = True
+
+    missing: tuple[int, ...] = ()
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class RendezvousRejected(RendezvousError):
+    """The server did not let this rank in, or has put it out.
+
+    Attributes:
+        code: The name of the protocol's RejectCode, or None if a newer attempt has taken the rank's place.
+        retry_later: Whether the same join may be accepted later.
+    """
+
+    code: str | None = None
+    retry_later: bool = False
+
+
+class PeerError(CommunicationError):
+    """An operation failed because of one peer."""
+
+
+class PeerUnreachable(PeerError):
+    """No connection to the peer could be made. Its `reason` lists every way that was tried."""
+
     transient = True
 
 
-class RendezvousRejected(RunError):
-    pass
+class PeerClosed(PeerError):
+    """The peer's process has ended, or it gave up, lost step or sent bytes that are not its own."""
 
-
-class PeerUnreachable(RunError):
     transient = True
 
 
-class PeerClosed(RunError):
+class PeerTimeout(PeerError):
+    """The peer had not joined, connected, sent or taken its part by the deadline."""
+
     transient = True
 
 
-class PeerTimeout(RunError):
-    transient = True
-
-
+@dataclass(eq=False, repr=False, kw_only=True)
 class TooManyFailures(RunError):
-    pass
+    failed: tuple[int, ...] = ()  # the ranks that failed
 
 
 class UsageError(Exception):

@@ -179,7 +179,8 @@ def choose_partitions(etags: Mapping[str, str], prefix: str, file_limit: int | N
         found = f"{len(etags)} objects, none of them" if etags else "no object"
         raise PartitionMissing(
             f"{found} ending in {', '.join(PARTITION_SUFFIXES)} lies under {prefix}/: upload partitions there "
-            "(cosmicai split makes them) or give another data_prefix"
+            "(cosmicai split makes them) or give another data_prefix",
+            object=f"{prefix}/",
         )
     return [Slice(key, etag=etags[key]) for key in chosen[:file_limit]]
 

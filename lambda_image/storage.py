@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lambda_image.data.byte_source import SeekableReader
-from lambda_image.errors import InvalidEvent, PartitionMissing, RunError, StorageUnavailable
+from lambda_image.errors import InvalidEvent, PartitionMissing, StorageUnavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -106,7 +106,7 @@ class ObjectStore:
         self,
         bucket: str,
         *,
-        missing: type[RunError] = PartitionMissing,
+        missing: type[PartitionMissing | InvalidEvent] = PartitionMissing,
         client: "S3Client | None" = None,
         requests: Requests | None = None,
     ) -> None:
@@ -174,7 +174,7 @@ class ObjectStore:
             return ObjectReader(self, key, etag)
         except RefusedError as error:
             url = self.url(key)
-            raise self._missing(f"{url} does not exist: upload it, or correct the input") from error
+            raise self._missing(f"{url} does not exist: upload it, or correct the input", object=url) from error
 
     def get(self, key: str) -> bytes:
         """Reads a whole object.
@@ -272,12 +272,12 @@ class ObjectStore:
             return getattr(self._client, operation)(Bucket=self.bucket, **parameters)
         except ParamValidationError as error:
             message = f"s3://{self.bucket} or a key in it cannot be a name on S3: correct the input ({error})"
-            raise InvalidEvent(message) from error
+            raise InvalidEvent(message, object=f"s3://{self.bucket}") from error
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code"))
             if code == "NoSuchBucket":
                 message = f"there is no bucket {self.bucket}: create it, or correct bucket or data_bucket in the input"
-                raise InvalidEvent(message) from error
+                raise InvalidEvent(message, object=f"s3://{self.bucket}") from error
             if code in DENIED:
                 message = (
                     f"access to {self.url(key)} was denied: allow this role to use it (without s3:ListBucket "

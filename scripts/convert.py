@@ -1,4 +1,4 @@
-"""cosmicai convert: a published checkpoint as safetensors."""
+"""cosmicai convert: a checkpoint in the published format as one of ours."""
 
 import argparse
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 from lambda_image.errors import UsageError
 from lambda_image.model.engine_files import file_hash
 
-HELP = "convert a checkpoint in the published format (.pt) to safetensors, without executing anything in it"
+HELP = "convert a checkpoint in the published format (.pt, .safetensors) to ours, without executing anything in it"
 EXAMPLE = "cosmicai convert Mixed_Inception_z_VITAE_Base.pt model.safetensors"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", type=Path, help="the whole module (also in DataParallel) or a state dict")
+    parser.add_argument("checkpoint", type=Path, help="the whole module or a state dict, bare or wrapped")
     parser.add_argument("out", type=Path, help="the safetensors file to write")
     parser.add_argument("--float16", action="store_true", help="store matrices as float16: half the size, 3 digits")
 

@@ -26,14 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         type=Path,
-        help="a checkpoint, in the published format (.pt) or ours (.safetensors); without it, the shipped one",
+        help="a checkpoint, as `cosmicai convert` reads (.pt, .safetensors) or writes it; without it, the shipped one",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     execution.check_arguments(args)
     with tempfile.TemporaryDirectory(prefix="cosmicai-") as scratch:
-        model = _model(args.model, Path(scratch))
+        model = usable_model(args.model, Path(scratch))
         files, ignored = execution.partition_files(args.data) if args.data else ([], 0)
         progress = RunProgress(sys.stdout, _totals(args, files))
         environ = {"MODEL_PATH": str(model.absolute())}
@@ -59,12 +59,13 @@ def run(args: argparse.Namespace) -> int:
             return ended.report(out, progress.print)
 
 
-def _model(model: Path | None, scratch: Path) -> Path:
+def usable_model(model: Path | None, scratch: Path) -> Path:
+    """A checkpoint that ranks can load: `model` itself, or what it was converted to in `scratch`."""
     if model is None:
         return SHIPPED_MODEL
     from lambda_image.model import checkpoint  # here: PyTorch is wanted for a user's own checkpoint only
 
-    if checkpoint.is_safetensors(model):
+    if checkpoint.is_converted(model):
         checkpoint.load(model)  # what is wrong with it shows before every worker meets it
         return model
     config, tensors = checkpoint.convert(model)

@@ -1,80 +1,74 @@
 """A rank's membership in its run's group, and the operations on it.
 
-    with Communicator.join("rendezvous:10000", run_id=..., run_key=..., rank=2, world_size=4, deadline=...) as comm:
-        ...                                                  # work; connections are made meanwhile
-        comm.gather(part, root=0, deadline=time.monotonic() + 60)
-
-Joining is not a barrier: it returns at once, and an operation waits for the peers it needs, up to its deadline. All
-ranks call the same collectives in the same order; a `send` and its `recv` stand between the same two collectives.
-Values are bytes-like or numpy arrays, and arrive as bytearrays or arrays. Deadlines are seconds of time.monotonic.
-
-`out` is a writable buffer of the result's form, which is filled and returned: for large values that are exchanged again
-and again, since fresh memory costs more than the transfer. What it holds after a failure is not defined.
-
-Every operation raises PeerTimeout, PeerClosed or PeerUnreachable with rank, peer, phase and elapsed time in `details`,
-or the rendezvous' own failure (RendezvousUnreachable, RendezvousTimeout, RendezvousRejected) for peers that it never
-announced. One thread at a time may use a communicator.
+with Communicator.join("rendezvous:10000", run_id=..., run_key=..., rank=2, world_size=4) as comm:
+    ...                                                  # work; connections are made meanwhile
+    comm.gather(part, root=0, timeout_s=60)
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from lambda_image.address import Address
 from lambda_image.comm.channel.channel import ChannelSettings
 from lambda_image.comm.channel.handshake import KEY_BYTES
-from lambda_image.comm.channel.signals import Kind
 from lambda_image.comm.channel.values import Value
 from lambda_image.comm.connecting.connector import Connector
 from lambda_image.comm.connecting.membership import Membership
 from lambda_image.comm.connecting.nat import Nat
 from lambda_image.comm.operations import collectives, reduce_collectives
 from lambda_image.comm.operations.collectives import Gathered
-from lambda_image.comm.operations.cost_model import Algorithm, choose
-from lambda_image.comm.operations.exchange import Exchange
-from lambda_image.comm.operations.group_context import Scratch
+from lambda_image.comm.operations.group_context import GroupContext
 from lambda_image.comm.operations.reduction import REDUCTIONS, Reduction
 from lambda_image.comm.operations.wakeup import Wakeup
-from lambda_image.comm.roster import PeerState, Roster
-from lambda_image.errors import RunError
+from lambda_image.comm.peer_facts import PeerFacts
+from lambda_image.comm.roster import Roster
+from lambda_image.errors import RendezvousError
 from rendezvous_server.protocol import Endpoint, Join, Topology
 
-
-@dataclass(frozen=True, slots=True)
-class PeerFacts:
-    """How one peer is, or was, connected."""
-
-    rank: int
-    attempt: int
-    transport: str | None  # direct, punched or relayed; None without a channel
-    connect_s: float | None  # from learning of the peer until its channel was proven
-    bytes_sent: int
-    bytes_received: int
-    lost: str | None  # why it can no longer be used
+# For every wait whose caller names no end. Peers that start cold take seconds, a peer that is dead is known sooner, and
+# whoever waits pays for the time. It is also what rank 0 of a run waits for parts, unless the input says otherwise.
+DEFAULT_TIMEOUT_S = 60.0
 
 
 class Communicator:
-    def __init__(
-        self,
-        rank: int,
-        world_size: int,
-        connector: Connector | None,
-        roster: Roster,
-        wakeup: Wakeup,
-        *,
-        star_only: bool = False,
-    ) -> None:
-        self.rank = rank
-        self.world_size = world_size
-        self.star_only = star_only
-        self.scratch = Scratch()
+    """Carries bytes and numpy arrays between the ranks of a group; `join` makes one.
+
+    Joining is not a barrier. It returns at once, and an operation waits for the peers that it needs. All ranks call the
+    same collectives in the same order, and a `send` and its `recv` stand between the same two collectives. One thread
+    at a time may use a communicator.
+
+    Values are bytes-like or numpy arrays, and arrive as bytearrays or arrays of the same type and shape. `out` is a
+    writable buffer of the result's form, which is filled and returned. It is for large values that are exchanged again
+    and again, since fresh memory costs more than the transfer. What it holds after a failure is not defined.
+
+    Every operation ends by its `deadline`, in seconds of time.monotonic(), or after `timeout_s` seconds. Without either
+    it ends after DEFAULT_TIMEOUT_S. All operations raise the same errors:
+
+    * PeerTimeout, PeerClosed or PeerUnreachable, with the peer that is to blame.
+    * RendezvousUnreachable, RendezvousTimeout or RendezvousRejected for peers that the server never announced. The last
+      one also ends every operation of a rank whose newer attempt has taken its place.
+    * ValueError for a rank outside the world, for both or infinite time limits, and after `close`.
+    * TypeError for values that cannot be sent.
+
+    Attributes:
+        rank: This rank.
+        world_size: How many ranks the group has.
+    """
+
+    def __init__(self, group: GroupContext, connector: Connector | None) -> None:
+        """Put a communicator together, as `join` does.
+
+        Args:
+            group: The group as this rank sees it.
+            connector: What keeps the group up to date; None in a world of one.
+        """
+        self.rank = group.rank
+        self.world_size = group.world_size
+        self._group = group
         self._connector = connector
-        self._roster = roster
-        self._wakeup = wakeup
-        self._operation = 0  # collectives begun
-        self._closed = False
 
     @classmethod
     def join(
@@ -87,16 +81,36 @@ class Communicator:
         world_size: int,
         attempt: int = 0,
         rendezvous_key: bytes | None = None,
-        deadline: float,
         topology: Topology = Topology.FULL,
         settings: ChannelSettings | None = None,
+        deadline: float | None = None,
+        timeout_s: float | None = None,
     ) -> Self:
-        """Begin to join; returns at once. A world of one needs no server.
+        """Begin to join a group, and return at once.
 
-        `run_key` (32 bytes) is what members prove to each other, `rendezvous_key` what they prove to the server. The
-        join must have succeeded by `deadline`. With Topology.STAR every rank but 0 has a channel to rank 0 only.
-        `endpoint` is host:port as all ranks' hosts reach it: a rank that joins over loopback listens on loopback only.
+        Args:
+            endpoint: The rendezvous server as host:port, as all ranks' hosts reach it. A rank that joins over loopback
+                listens on loopback only. None will do for a world of one, which needs no server.
+            run_id: The group's name, the same at all its ranks.
+            run_key: 32 secret bytes that the ranks prove to each other.
+            rank: This rank, from 0 to `world_size` - 1.
+            world_size: How many ranks the group has.
+            attempt: How often this rank was started before. A newer attempt takes an older one's place.
+            rendezvous_key: What the rank proves to the server, if that asks for a key.
+            topology: With Topology.STAR every rank but 0 has a channel to rank 0 only.
+            settings: How the channels are to be.
+            deadline: By when the join must have succeeded. Operations fail if it has not.
+            timeout_s: The same in seconds from now.
+
+        Returns:
+            The communicator, which leaves the group at the end of its `with` block.
+
+        Raises:
+            ValueError: An argument is malformed.
         """
+        ends = _ends(deadline, timeout_s)
+        if not math.isfinite(ends):
+            raise ValueError(f"a deadline of {ends}: every wait must end")
         if len(run_key) != KEY_BYTES:
             raise ValueError(f"a run key has {KEY_BYTES} bytes, this one {len(run_key)}")
         join = Join(run_id, rank, world_size, attempt, topology=topology)
@@ -109,69 +123,167 @@ class Communicator:
         connector = None
         if endpoint is not None and world_size > 1:
             settings = settings or ChannelSettings()
-            connector = Connector(Membership(endpoint, join, run_key, rendezvous_key, deadline, settings), roster)
+            connector = Connector(Membership(endpoint, join, run_key, rendezvous_key, ends, settings), roster)
             connector.start()
-        return cls(rank, world_size, connector, roster, wakeup, star_only=topology is Topology.STAR)
+        return cls(GroupContext(rank, world_size, roster, wakeup, star_only=topology is Topology.STAR), connector)
 
-    def send(self, value: Value, to: int, *, deadline: float) -> None:
-        """Returns when the kernel has all of it; `value` may be changed then."""
-        collectives.send(self, value, self._peer(to), deadline)
+    def send(self, value: Value, to: int, *, deadline: float | None = None, timeout_s: float | None = None) -> None:
+        """Send a value to one rank, which calls `recv`.
 
-    def recv(self, source: int, *, out: Value | None = None, deadline: float) -> Any:
-        return collectives.recv(self, self._peer(source), deadline, out)
+        It returns when the kernel has all of the value, which may be changed then.
 
-    def barrier(self, *, deadline: float) -> None:
-        """No rank returns before every rank has called."""
-        collectives.barrier(self, deadline)
+        Args:
+            value: What to send.
+            to: The rank that receives it.
+            deadline: See the class.
+            timeout_s: See the class.
+        """
+        collectives.send(self._group, value, self._peer(to), _ends(deadline, timeout_s))
 
-    def bcast(self, value: Value | None = None, root: int = 0, *, out: Value | None = None, deadline: float) -> Any:
-        """The root's value, at every rank. The root's own is returned as it is; it needs no `out`."""
-        return collectives.bcast(self, value, self._rank(root), deadline, out)
+    def recv(
+        self, source: int, *, out: Value | None = None, deadline: float | None = None, timeout_s: float | None = None
+    ) -> Any:
+        """Receive the value that one rank sends with `send`.
+
+        Args:
+            source: The rank that sends it.
+            out: A buffer for it.
+            deadline: See the class.
+            timeout_s: See the class.
+
+        Returns:
+            The value.
+        """
+        return collectives.recv(self._group, self._peer(source), _ends(deadline, timeout_s), out)
+
+    def barrier(self, *, deadline: float | None = None, timeout_s: float | None = None) -> None:
+        """Wait until every rank has called it.
+
+        Args:
+            deadline: See the class.
+            timeout_s: See the class.
+        """
+        collectives.barrier(self._group, _ends(deadline, timeout_s))
+
+    def bcast(
+        self,
+        value: Value | None = None,
+        root: int = 0,
+        *,
+        out: Value | None = None,
+        deadline: float | None = None,
+        timeout_s: float | None = None,
+    ) -> Any:
+        """Give all ranks the root's value.
+
+        Args:
+            value: The value, at the root. It is not looked at elsewhere.
+            root: The rank that has it.
+            out: A buffer for it, which the root does not need.
+            deadline: See the class.
+            timeout_s: See the class.
+
+        Returns:
+            The value, which at the root is the very object given.
+        """
+        return collectives.bcast(self._group, value, self._rank(root), _ends(deadline, timeout_s), out)
 
     def gather(
         self,
         part: Value,
         root: int = 0,
         *,
-        deadline: float,
         allow_missing: bool = False,
         await_retries: bool = False,
         confirm: bool = True,
         out: Sequence[Value] | None = None,
+        deadline: float | None = None,
+        timeout_s: float | None = None,
     ) -> Gathered | None:
-        """At the root the parts of all ranks, of any sizes; elsewhere None, once the root has all of this rank's part.
+        """Collect one part of each rank at the root.
 
-        Without `confirm` a rank waits only until the kernel has its part, as with `send`; if the root fails, a later
-        operation says so.
-        With `allow_missing` the root raises nothing for ranks whose part does not come: see Gathered. With
-        `await_retries` it waits until the deadline for a newer attempt of a rank that was lost before its part came.
-        `out` is one buffer for each rank, of which the root's own is not used.
+        Args:
+            part: This rank's part. The parts may differ in size and form.
+            root: The rank that gets them.
+            allow_missing: Whether the root does without parts that do not come. See Gathered.
+            await_retries: Whether the root waits on for a newer attempt of a rank that was lost before its part came.
+            confirm: Whether a rank waits until the root has all of its part. Otherwise it waits only until the kernel
+                has it, as with `send`, and a later operation says if the root fails.
+            out: One buffer for each rank, at the root. The root's own is not used.
+            deadline: See the class.
+            timeout_s: See the class.
+
+        Returns:
+            The parts at the root, and None at the other ranks.
         """
         return collectives.gather(
-            self,
+            self._group,
             part,
             self._rank(root),
-            deadline,
+            _ends(deadline, timeout_s),
             allow_missing=allow_missing,
             await_retries=await_retries,
             confirm=confirm,
             out=out,
         )
 
-    def withdraw(self, error: Exception, root: int = 0, *, deadline: float) -> None:
-        """Instead of `gather`, for a rank that failed for good: the root does not wait for it."""
-        if self._rank(root) != self.rank:
-            collectives.withdraw(self, error, root, deadline)
+    def withdraw(
+        self, error: Exception, root: int = 0, *, deadline: float | None = None, timeout_s: float | None = None
+    ) -> None:
+        """Tell the root that no part will come, instead of a `gather`. The root does not wait for this rank then.
 
-    def allgather(self, part: Value, *, out: Sequence[Value] | None = None, deadline: float) -> list[Any]:
-        """The parts of all ranks, at every rank. `out` is one buffer for each."""
-        return collectives.allgather(self, part, deadline, out)
+        Args:
+            error: Why this rank has failed for good.
+            root: The rank that gathers.
+            deadline: See the class.
+            timeout_s: See the class.
+        """
+        if self._rank(root) != self.rank:
+            collectives.withdraw(self._group, error, root, _ends(deadline, timeout_s))
+
+    def allgather(
+        self,
+        part: Value,
+        *,
+        out: Sequence[Value] | None = None,
+        deadline: float | None = None,
+        timeout_s: float | None = None,
+    ) -> list[Any]:
+        """Give all ranks the parts of all ranks.
+
+        Args:
+            part: This rank's part. The parts may differ in size and form.
+            out: One buffer for each rank. This rank's own is not used.
+            deadline: See the class.
+            timeout_s: See the class.
+
+        Returns:
+            The parts by rank.
+        """
+        return collectives.allgather(self._group, part, _ends(deadline, timeout_s), out)
 
     def scatter(
-        self, parts: Sequence[Value] | None = None, root: int = 0, *, out: Value | None = None, deadline: float
+        self,
+        parts: Sequence[Value] | None = None,
+        root: int = 0,
+        *,
+        out: Value | None = None,
+        deadline: float | None = None,
+        timeout_s: float | None = None,
     ) -> Any:
-        """This rank's part of those that the root gives, one for each rank."""
-        return collectives.scatter(self, parts, self._rank(root), deadline, out)
+        """Give each rank its own part of what the root has.
+
+        Args:
+            parts: One part for each rank, at the root. It is not looked at elsewhere.
+            root: The rank that has them.
+            out: A buffer for this rank's part.
+            deadline: See the class.
+            timeout_s: See the class.
+
+        Returns:
+            This rank's part.
+        """
+        return collectives.scatter(self._group, parts, self._rank(root), _ends(deadline, timeout_s), out)
 
     def reduce(
         self,
@@ -180,35 +292,104 @@ class Communicator:
         root: int = 0,
         *,
         out: Value | None = None,
-        deadline: float,
+        deadline: float | None = None,
+        timeout_s: float | None = None,
     ) -> Any:
-        """At the root the reduction of all ranks' values in the order of ranks; elsewhere None.
+        """Combine all ranks' values at the root, in the order of ranks.
 
-        The same bits at every root, by every topology and algorithm (reduction.py). All ranks' arrays must be alike.
+        The result has the same bits at every root, and by every topology and algorithm (see reduction.py).
+
+        Args:
+            value: This rank's value. All ranks' arrays must have one type and shape.
+            reduction: "sum", "min", "max", "prod", which take arrays, or a Reduction.
+            root: The rank that gets the result.
+            out: A buffer for the result, at the root.
+            deadline: See the class.
+            timeout_s: See the class.
+
+        Returns:
+            The result at the root, and None at the other ranks.
         """
-        return reduce_collectives.reduce(self, value, _reduction(reduction), self._rank(root), deadline, out)
+        ends = _ends(deadline, timeout_s)
+        return reduce_collectives.reduce(self._group, value, _reduction(reduction), self._rank(root), ends, out)
 
     def allreduce(
-        self, value: Value, reduction: str | Reduction = "sum", *, out: Value | None = None, deadline: float
+        self,
+        value: Value,
+        reduction: str | Reduction = "sum",
+        *,
+        out: Value | None = None,
+        deadline: float | None = None,
+        timeout_s: float | None = None,
     ) -> Any:
-        """The reduction of all ranks' values, at every rank, the same bits everywhere and as those of `reduce`."""
-        return reduce_collectives.allreduce(self, value, _reduction(reduction), deadline, out)
+        """Combine all ranks' values for all ranks, in the order of ranks.
+
+        Args:
+            value: This rank's value. All ranks' arrays must have one type and shape.
+            reduction: As in `reduce`.
+            out: A buffer for the result.
+            deadline: See the class.
+            timeout_s: See the class.
+
+        Returns:
+            The result, with the same bits at every rank as that of `reduce`.
+        """
+        ends = _ends(deadline, timeout_s)
+        return reduce_collectives.allreduce(self._group, value, _reduction(reduction), ends, out)
 
     def scan(
-        self, value: Value, reduction: str | Reduction = "sum", *, out: Value | None = None, deadline: float
+        self,
+        value: Value,
+        reduction: str | Reduction = "sum",
+        *,
+        out: Value | None = None,
+        deadline: float | None = None,
+        timeout_s: float | None = None,
     ) -> Any:
-        """The reduction of the values of ranks 0 up to this one."""
-        return reduce_collectives.scan(self, value, _reduction(reduction), deadline, out)
+        """Combine the values of ranks 0 up to this one.
+
+        Args:
+            value: This rank's value. All ranks' arrays must have one type and shape.
+            reduction: As in `reduce`.
+            out: A buffer for the result.
+            deadline: See the class.
+            timeout_s: See the class.
+
+        Returns:
+            The result.
+        """
+        return reduce_collectives.scan(self._group, value, _reduction(reduction), _ends(deadline, timeout_s), out)
+
+    def wait_for_peer(self, rank: int, *, deadline: float | None = None, timeout_s: float | None = None) -> bool:
+        """Wait until a rank has been announced or has connected, or until the rendezvous has failed (see `failure`).
+
+        Args:
+            rank: The rank to wait for.
+            deadline: See the class.
+            timeout_s: See the class.
+
+        Returns:
+            Whether the rank is known. Nothing is raised if it is not.
+        """
+        return self._group.wait_for_peer(self._peer(rank), _ends(deadline, timeout_s))
+
+    def peers(self) -> list[PeerFacts]:
+        """List the peers that were announced or have connected.
+
+        Returns:
+            Each peer in its newest attempt, by rank.
+        """
+        return [PeerFacts.of(peer) for peer in self._group.roster.all()]
 
     @property
-    def failure(self) -> RunError | None:
+    def failure(self) -> RendezvousError | None:
         """Why the rendezvous tells nothing any more, if so. Channels that are open go on working."""
-        return self._roster.failure
+        return self._group.roster.failure
 
     @property
     def rejected_connections(self) -> int:
         """Connections to this rank's port that did not prove themselves, and channels that carried foreign bytes."""
-        broken = sum(peer.channel is not None and peer.channel.refused for peer in self._roster.all())
+        broken = sum(peer.channel is not None and peer.channel.refused for peer in self._group.roster.all())
         return broken + (self._connector.rejected_connections if self._connector else 0)
 
     @property
@@ -223,50 +404,16 @@ class Communicator:
 
     @property
     def join_s(self) -> float | None:
-        """From `join` until the rendezvous server let this rank in; None until then and without one."""
+        """Seconds from `join` until the rendezvous server let this rank in; None until then and without one."""
         return self._connector.join_s if self._connector else None
 
-    def peers(self) -> list[PeerFacts]:
-        """Every peer that was announced or has connected, by rank, in its newest attempt."""
-        return [_facts(peer) for peer in self._roster.all()]
-
-    def choose(self, kind: Kind, size: int, *, associative: bool = True, divisible: bool = False) -> Algorithm:
-        """What algorithm an operation takes for `size` bytes at each rank; the same at all of them."""
-        return choose(
-            kind, self.world_size, size, star_only=self.star_only, associative=associative, divisible=divisible
-        )
-
-    def exchange(self, kind: Kind, deadline: float, *, abort_to: Iterable[int] = ()) -> Exchange:
-        """The next operation's exchange: what collectives are made of."""
-        if not math.isfinite(deadline):
-            raise ValueError(f"a deadline of {deadline}: every wait must end")
-        if self._closed:
-            raise ValueError("the communicator is closed")
-        for channel in self._roster.former_channels():
-            channel.close()
-        if kind is not Kind.SEND:
-            self._operation += 1
-        return Exchange(
-            self._roster,
-            self._wakeup,
-            rank=self.rank,
-            operation=self._operation,
-            kind=kind,
-            deadline=deadline,
-            abort_to=abort_to,
-        )
-
     def close(self) -> None:
-        """Leave the group and free all threads and sockets. Data that was sent still arrives."""
-        self._closed = True
-        if self._connector is not None:
-            self._connector.stop()
-        for channel in self._roster.former_channels():
-            channel.close()
-        for peer in self._roster.all():
-            if peer.channel is not None:
-                peer.channel.close()
-        self._wakeup.close()
+        """Leave the group, and free all threads and sockets. Data that was sent still arrives."""
+        try:
+            if self._connector is not None:
+                self._connector.stop()
+        finally:
+            self._group.close()
 
     def __enter__(self) -> Self:
         return self
@@ -287,6 +434,15 @@ class Communicator:
         return rank
 
 
+def _ends(deadline: float | None, timeout_s: float | None) -> float:
+    """When a wait must have ended, by whichever of the two is given."""
+    if deadline is None:
+        return time.monotonic() + (DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s)
+    if timeout_s is not None:
+        raise ValueError("both deadline and timeout_s are given: one of them says when a wait ends")
+    return deadline
+
+
 def _reduction(reduction: str | Reduction) -> Reduction:
     if isinstance(reduction, Reduction):
         return reduction
@@ -294,13 +450,3 @@ def _reduction(reduction: str | Reduction) -> Reduction:
         return REDUCTIONS[reduction]
     except KeyError:
         raise ValueError(f"reduction {reduction!r}; known are {', '.join(REDUCTIONS)}, or give a Reduction") from None
-
-
-def _facts(peer: PeerState) -> PeerFacts:
-    channel = peer.channel
-    lost = peer.gone or peer.unreachable or (channel.ended if channel else None)
-    rank, attempt = peer.member.rank, peer.member.attempt
-    if channel is None:
-        return PeerFacts(rank, attempt, None, None, 0, 0, lost)
-    sent, received = channel.bytes_sent, channel.bytes_received
-    return PeerFacts(rank, attempt, str(channel.transport), channel.connect_s, sent, received, lost)

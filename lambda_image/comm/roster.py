@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from lambda_image.comm.channel.channel import Channel
 from lambda_image.comm.channel.handshake import Member
-from lambda_image.errors import PeerClosed, PeerUnreachable, RunError
+from lambda_image.errors import CommunicationError, PeerClosed, PeerUnreachable, RendezvousError
 
 # From the peer's joining until a channel must be there. A handshake takes milliseconds; seconds pass when a host starts
 # many ranks at once. The dialling side gives up first and says why, the other follows.
@@ -49,12 +49,12 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    kind: type[RunError]
+    kind: type[CommunicationError]
     reason: str
-    cause: RunError | None = None
+    cause: RendezvousError | None = None
 
 
-def outlook(peer: PeerState | None, failure: RunError | None, now: float) -> Ready | Waiting | Lost:
+def outlook(peer: PeerState | None, failure: RendezvousError | None, now: float) -> Ready | Waiting | Lost:
     """What one who waits for this peer can expect. `failure` is why the rendezvous will announce nobody any more."""
     if peer is None:
         return Waiting(math.inf) if failure is None else Lost(type(failure), f"is not known: {failure}", failure)
@@ -82,8 +82,8 @@ class Roster:
     """The table of peers, for two threads."""
 
     changed: Callable[[], None] = lambda: None
-    failure: RunError | None = None  # why no more news come; peers that are known stay
-    dismissed: RunError | None = None  # this very rank is not part of the group any more
+    failure: RendezvousError | None = None  # why no more news come; peers that are known stay
+    dismissed: RendezvousError | None = None  # this very rank is not part of the group any more
     _peers: dict[int, PeerState] = field(default_factory=dict)
     _former: list[Channel] = field(default_factory=list)  # of peers that were replaced, still to be closed
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -138,7 +138,7 @@ class Roster:
                 known.unreachable = reason
         self.changed()
 
-    def fail(self, error: RunError, *, dismissed: bool = False) -> None:
+    def fail(self, error: RendezvousError, *, dismissed: bool = False) -> None:
         """No news at present; the last reason counts, but a dismissal is final."""
         with self._lock:
             self.dismissed = self.dismissed or (error if dismissed else None)

@@ -20,7 +20,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lambda_image.data.byte_source import ByteSource, TruncatedError
-from lambda_image.data.torch_archive import LOCAL_HEADER_BYTES, Inert, StoredTensor, TorchArchive
+from lambda_image.data.inert_pickle import Inert, not_allowed
+from lambda_image.data.torch_archive import StoredTensor, TorchArchive
+from lambda_image.data.torch_containers import LOCAL_HEADER_BYTES
 
 IMAGES_LAST = ("magnitudes", "redshifts", "images")
 DATASET_ORDER = ("images", "magnitudes", "redshifts")
@@ -55,7 +57,9 @@ def read_columns(source: ByteSource) -> dict[str, Column]:
 
 
 def _torch_columns(source: ByteSource) -> dict[str, Column]:
-    archive = TorchArchive(source, [TENSOR_DATASET])
+    archive = TorchArchive(source)
+    if isinstance(archive.root, Inert) and archive.root.name != TENSOR_DATASET:
+        raise not_allowed(archive.root.name, "a TensorDataset(images, magnitudes[, redshifts]) is needed")
     tensors = archive.root.state.get("tensors") if isinstance(archive.root, Inert) else None
     if not isinstance(tensors, tuple) or not all(isinstance(tensor, StoredTensor) for tensor in tensors):
         raise FormatError("it is a PyTorch archive of something else than a TensorDataset")

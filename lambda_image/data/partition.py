@@ -17,7 +17,7 @@ import numpy as np
 from lambda_image.atomic_file import atomic_file
 from lambda_image.data.byte_source import ByteSource, Readable, TruncatedError, byte_source
 from lambda_image.data.formats import Column, FormatError, read_columns, write_safetensors, write_tensor_dataset
-from lambda_image.data.torch_archive import ArchiveError
+from lambda_image.data.inert_pickle import ArchiveError
 from lambda_image.errors import PartitionMalformed, PartitionMissing
 
 BANDS = ("u", "g", "r", "i", "z")

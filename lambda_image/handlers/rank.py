@@ -38,7 +38,7 @@ JOIN_TIMEOUT_S = 10.0  # for the rendezvous server to let this rank in, in the b
 WITHDRAWAL_S = 5.0  # for the root to hear that a rank failed for good; it may be connecting at that moment
 # Ranks join when they begin. A root that has not joined when another rank is done is late, or was lost before that
 # one joined; whoever waits for it for long may even keep the worker busy that it needs.
-ROOT_LATE_S, ROOT_POLL_S = 10.0, 0.05
+ROOT_LATE_S = 10.0
 RECORD_TIME_S = 10.0  # of the invocation's time, kept for writing the record after a gather that came to nothing
 PROGRESS_INTERVAL_S = 0.25  # between two progress lines
 
@@ -297,12 +297,9 @@ class _Invocation:
         ended = json.loads(found) if found is not None else {}
         if ended.get("execution") == self.assignment.execution:
             return str(ended["reason"])
-        late = time.monotonic() + ROOT_LATE_S
-        while communicator.failure is None and all(peer.rank != ROOT for peer in communicator.peers()):
-            if time.monotonic() >= late:
-                return f"rank 0 had not joined {ROOT_LATE_S:g} s after this rank's work was done"
-            time.sleep(ROOT_POLL_S)
-        return None
+        if communicator.wait_for_peer(ROOT, timeout_s=ROOT_LATE_S) or communicator.failure is not None:
+            return None
+        return f"rank 0 had not joined {ROOT_LATE_S:g} s after this rank's work was done"
 
     def _gather_ended_key(self) -> str:
         return f"{self.assignment.result_path}/gather_ended.json"

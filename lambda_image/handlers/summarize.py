@@ -42,7 +42,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     summary = summarize(results, run, reported_failures(event), time.time(), settings.memory_mb)
     content = summary.to_json()
     if summary.status == "failed":
-        raise TooManyFailures(_blame(summary, run.tolerated_failures))
+        failed = tuple(failure.rank for failure in summary.failed_ranks)
+        raise TooManyFailures(_blame(summary, run.tolerated_failures), failed=failed)
     if len(content["failed_ranks"]) > NAMED_FAILURES:  # a state's output is limited to 256 KiB
         content["failed_ranks"] = content["failed_ranks"][:NAMED_FAILURES]
     return content

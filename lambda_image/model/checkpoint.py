@@ -21,7 +21,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from lambda_image.atomic_file import atomic_file
-from lambda_image.data.torch_archive import ArchiveError
+from lambda_image.data.inert_pickle import ArchiveError
 from lambda_image.errors import CheckpointError
 from lambda_image.model import published
 from lambda_image.model.architecture import ModelConfig, RedshiftModel
@@ -43,7 +43,7 @@ def load(path: str | os.PathLike[str], device: str = "cpu") -> RedshiftModel:
     with _named(path), safe_open(path, framework="pt", device=device) as file:
         metadata = file.metadata() or {}
         if metadata.get("format") != FORMAT:
-            raise _UnfitError("it is not a checkpoint of this project: make one with `cosmicai convert`")
+            raise _UnfitError("it is not a checkpoint of this project: `cosmicai convert` makes one of it")
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         model = _meta_model(_parse_config(metadata.get("config", "")))
         _check_shapes(shapes, model)
@@ -72,15 +72,14 @@ def save(
 
 
 def convert(path: str | os.PathLike[str]) -> tuple[ModelConfig, dict[str, np.ndarray]]:
-    """Config and float32 tensors of a checkpoint in the published format, for `save`. Arrays may view the mapped file.
+    """Config and float32 tensors of a checkpoint in the published format or a state dict in safetensors, for `save`.
 
-    What a state dict does not say (heads, epsilons) is taken as published. Raises CheckpointError for a file that
-    cannot be read, that names what is not allowed, or that the architecture here would answer differently.
+    Arrays may view the mapped file. What a state dict does not say (heads, epsilons) is taken as published. Raises
+    CheckpointError for a file that cannot be read, that names what is not allowed among its weights, or that the
+    architecture here would answer differently.
     """
-    with _named(path):
-        if is_safetensors(path):
-            raise _UnfitError("it is a safetensors file, not one in the published format: there is nothing to convert")
-        found = published.read(path)
+    with _named(path, "fetch it again, it may be cut off"):
+        found = _read_safetensors(path) if _is_safetensors(path) else published.read(path)
         shapes = {name: array.shape for name, array in found.tensors.items()}
         config = _derive_config(shapes, found)
         model = _meta_model(config)
@@ -90,10 +89,33 @@ def convert(path: str | os.PathLike[str]) -> tuple[ModelConfig, dict[str, np.nda
     return config, found.tensors
 
 
-def is_safetensors(path: str | os.PathLike[str]) -> bool:
-    """Whether the file begins as a safetensors file does: 8 bytes of length, then JSON. Raises CheckpointError."""
-    with _named(path), Path(path).open("rb") as file:
+def is_converted(path: str | os.PathLike[str]) -> bool:
+    """Whether `load` is for this file, whatever may be wrong with it, and not `convert`. Raises CheckpointError."""
+    with _named(path):
+        if not _is_safetensors(path):
+            return False
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("format") == FORMAT
+
+
+def _is_safetensors(path: str | os.PathLike[str]) -> bool:
+    """By its content: a length, then JSON. A PyTorch archive begins otherwise."""
+    with Path(path).open("rb") as file:
         return file.read(9)[8:] == b"{"
+
+
+def _read_safetensors(path: str | os.PathLike[str]) -> published.Published:
+    with safe_open(path, framework="pt") as file:  # numpy has no bfloat16
+        if (file.metadata() or {}).get("format") == FORMAT:
+            raise _UnfitError(
+                "it is converted already, use it as it is (--model, MODEL_PATH): there is nothing to convert"
+            )
+
+        def array(name: str) -> np.ndarray:
+            tensor: torch.Tensor = file.get_tensor(name)
+            return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+
+        return published.assembled({name: name for name in file.keys()}, array)  # noqa: SIM118
 
 
 class _UnfitError(Exception):
@@ -101,7 +123,10 @@ class _UnfitError(Exception):
 
 
 @contextmanager
-def _named(path: str | os.PathLike[str]) -> Iterator[None]:
+def _named(
+    path: str | os.PathLike[str],
+    remedy: str = "make one with `cosmicai convert`, or fetch it again if it is cut off",
+) -> Iterator[None]:
     try:
         yield
     except (_UnfitError, ArchiveError) as error:
@@ -112,10 +137,7 @@ def _named(path: str | os.PathLike[str]) -> Iterator[None]:
     except IsADirectoryError as error:
         raise CheckpointError(f"checkpoint {os.fspath(path)} is a folder: give a file", path=os.fspath(path)) from error
     except (SafetensorError, OSError) as error:
-        message = (
-            f"checkpoint {os.fspath(path)} cannot be read ({error}): make one with `cosmicai "
-            "convert`, or fetch it again if it is cut off"
-        )
+        message = f"checkpoint {os.fspath(path)} cannot be read ({error}): {remedy}"
         raise CheckpointError(message, path=os.fspath(path)) from error
 
 

@@ -1,39 +1,55 @@
 """Checkpoints in the published format, read without executing anything that their pickle names.
 
-Published is the whole module, pickled inside DataParallel; its bare module and plain state dicts are read too. A module
-says more than its tensors' shapes (strides, epsilons, activations): `differences` holds all of that against the
-architecture here, so that a checkpoint which this architecture would answer differently is refused and not converted.
+Published is the whole module, pickled inside DataParallel; its bare module and plain state dicts are read too, whatever
+wrapped them and whatever lies beside them. A module says more than its tensors' shapes (strides, epsilons,
+activations): `differences` holds all of that against the architecture here, so that a checkpoint which this
+architecture would answer differently is refused and not converted.
 """
 
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from torch import nn
 
-from lambda_image.data.byte_source import byte_source
-from lambda_image.data.torch_archive import ArchiveError, Inert, StoredTensor, TorchArchive
+from lambda_image.data.byte_source import ByteSource, byte_source
+from lambda_image.data.inert_pickle import ArchiveError, Inert, not_allowed, shown
+from lambda_image.data.torch_archive import StoredTensor, TorchArchive
 from lambda_image.model.architecture import InceptionBlock, RedshiftModel
 
-CLASSES = (
-    "torch.nn.modules.*",
-    "torch.nn.parallel.data_parallel.DataParallel",
-    "torch.nn.parallel.distributed.DistributedDataParallel",
-    "torch.device",
-    "blocks.*",
-    "NormalCell.*",
-    "timm.*",
+MODULES = ("torch.nn.modules.", "blocks.", "NormalCell.", "timm.")
+# What an attribute of a module may hold beside modules and plain values: data, which computes nothing.
+DATA = re.compile(
+    r"torch\.(device|Size|Tensor|\w+Storage|bfloat16|bool|(float|u?int|complex)\d+\w*)|torch\.serialization\._get_layout"
+    r"|argparse\.Namespace|omegaconf\..+|(datetime|pathlib(\._local)?|collections)\.\w+|_codecs\.encode|a key"
+    r"|numpy\.(dtype|ndarray)|numpy\._?core\.multiarray\.(scalar|_reconstruct)"
 )
-STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model")  # under which training scripts keep a state dict
+# Modules that add nothing to what they hold, and the name under which they hold it.
+WRAPPERS = {
+    "torch.nn.parallel.data_parallel.DataParallel": "module",
+    "torch.nn.parallel.distributed.DistributedDataParallel": "module",
+    "torch.optim.swa_utils.AveragedModel": "module",
+    "torch._dynamo.eval_frame.OptimizedModule": "_orig_mod",
+}
+COMPILED = "._orig_mod."  # in the names of a part that was compiled by itself
+PREFIXES = ("_orig_mod.", "module.", "model.", "net.", "network.")  # of torch.compile, DataParallel, Lightning, ...
+STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model", "module", "model_state", "net", "network")
+COUNTERS = ("num_batches_tracked", "n_averaged")  # tensors that only training asks for
+REPLACED = ("forward", "_forward_hooks", "_forward_pre_hooks")  # attributes of one module that change what it computes
 ALIASES = {"inception_model.conv2d_init": "inception_model.vis_inception.0"}  # the same module under a second name
+PARTS = ("_parameters", "_buffers", "_modules")
+REMEDY = "save the state dict of the published network, model.state_dict()"
 
 # Bounds on what a hostile pickle can make of few bytes by naming the same object again and again.
 MAX_MODULES = 10_000  # the published network has 380
+MAX_PARTS = 100_000  # parameters, buffers and modules that modules list
 MAX_NAME = 200  # characters of a tensor's name; the published ones have up to 58
+MAX_DEPTH = 16  # of dicts around a state dict
+MAX_REPEATED = 4  # times a file's size that its tensors may have
 
 # What a module does beyond its tensors' shapes. A module of another class in its place is a difference, too.
 ATTRIBUTES: dict[type[nn.Module], tuple[str, ...]] = {
@@ -74,24 +90,81 @@ class Published:
 
 def read(path: str | os.PathLike[str]) -> Published:
     """Raises ArchiveError, which says what is wrong but not with which file, and OSError."""
-    archive = TorchArchive(byte_source(path), CLASSES)
-    root = archive.root
+    source = byte_source(path)
+    archive = TorchArchive(source)
+    found = _find(archive.root, set())
     modules: dict[str, Inert] = {}
-    if isinstance(root, dict):
-        root = next((root[key] for key in STATE_DICT_KEYS if isinstance(root.get(key), (dict, Inert))), root)
-    if isinstance(root, Inert):
-        modules, stored = _walk(root)
-    elif isinstance(root, dict):
-        stored = {name: tensor for name, tensor in root.items() if isinstance(name, str) and len(name) <= MAX_NAME}
-        if len(stored) != len(root) or not all(isinstance(tensor, StoredTensor) for tensor in stored.values()):
-            raise ArchiveError("it holds a dict that is no state dict: every value must be a tensor under its name")
+    if isinstance(found, Inert):
+        modules, stored = _walk(found)
+    elif isinstance(found, dict):
+        stored = _state_dict(found)
     else:
-        raise ArchiveError("it holds neither a module nor a state dict")
-    if all(name.startswith("module.") for name in stored):  # DataParallel's state dict
-        stored = {name.removeprefix("module."): tensor for name, tensor in stored.items()}
-    # How many batches training has seen, which only training asks.
-    stored = {name: tensor for name, tensor in stored.items() if not name.endswith("num_batches_tracked")}
-    return Published(dict(_arrays(archive, stored)), modules)
+        raise _no_weights(archive.root)
+    _check_repetition(source, stored)
+    return assembled(stored, archive.array, modules)
+
+
+T = TypeVar("T", bound=Hashable)
+
+
+def assembled(
+    stored: Mapping[str, T], array: Callable[[T], np.ndarray], modules: Mapping[str, Inert] | None = None
+) -> Published:
+    """What `array` reads of tensors that are `stored` under the names of a state dict, wrapped or not."""
+    stored = {name: tensor for name, tensor in stored.items() if not name.endswith(COUNTERS)}
+    if not modules:  # else wrappers are known by their class
+        stored = dict(zip(_bare_names(stored), stored.values(), strict=True))
+    return Published(dict(_arrays(stored, array)), dict(modules or {}))
+
+
+def _find(value: object, seen: set[int], depth: int = 0) -> dict[Any, Any] | Inert | None:
+    """The module or state dict that `value` is or holds under the usual keys; no dict is searched twice."""
+    if isinstance(value, Inert):
+        return value if "_modules" in value.state or value.name in WRAPPERS else None
+    if not isinstance(value, dict) or id(value) in seen or depth > MAX_DEPTH:
+        return None
+    seen.add(id(value))
+    for key in STATE_DICT_KEYS:
+        if (found := _find(value.get(key), seen, depth + 1)) is not None:
+            return found
+    return value if any(isinstance(tensor, StoredTensor) for tensor in value.values()) else None
+
+
+def _no_weights(root: object) -> ArchiveError:
+    candidates = [root, *(root.get(key) for key in STATE_DICT_KEYS)] if isinstance(root, dict) else [root]
+    if (inert := next((value for value in candidates if isinstance(value, Inert)), None)) is not None:
+        return not_allowed(inert.name, REMEDY)
+    if isinstance(root, dict):
+        return ArchiveError("it holds a dict that is no state dict: every value must be a tensor under its name")
+    return ArchiveError(f"it holds neither a module nor a state dict: {REMEDY}")
+
+
+def _state_dict(found: Mapping[Any, Any]) -> dict[str, StoredTensor]:
+    """Its tensors. Plain values beside them are no weights; what should be one and is not will be missed."""
+    stored = {}
+    for name, value in found.items():
+        if isinstance(value, Inert):
+            raise not_allowed(value.name, REMEDY)
+        if isinstance(value, StoredTensor):
+            if not isinstance(name, str) or len(name) > MAX_NAME or not name.isprintable():
+                raise ArchiveError("it holds a dict that is no state dict: a tensor in it has no usable name")
+            stored[name] = value
+    return stored
+
+
+def _bare_names(names: Iterable[str]) -> list[str]:
+    """Names without the prefixes that all of them carry, and without the mark of parts compiled by themselves."""
+    bare = list(names)
+    while bare and (prefix := next((p for p in PREFIXES if all(name.startswith(p) for name in bare)), None)):
+        bare = [name.removeprefix(prefix) for name in bare]
+    unmarked = [name.replace(COMPILED, ".") for name in bare]
+    return unmarked if len(set(unmarked)) == len(bare) else bare
+
+
+def _check_repetition(source: ByteSource, stored: Mapping[str, StoredTensor]) -> None:
+    total = sum(tensor.nbytes for tensor in stored.values())
+    if source.size is not None and total > MAX_REPEATED * source.size:
+        raise ArchiveError(f"its tensors repeat the same bytes: {total:,} in a file of {source.size:,}")
 
 
 def differences(published: Published, model: RedshiftModel) -> Iterator[str]:
@@ -106,16 +179,19 @@ def differences(published: Published, model: RedshiftModel) -> Iterator[str]:
         if path not in published.modules:
             yield f"{path} is missing (a {name} here)"
         elif published.modules[path].name != name:
-            yield f"{path} is a {published.modules[path].name[:100]} and not a {name}"
+            yield f"{path} is a {shown(published.modules[path].name, 100)} and not a {name}"
         else:
             expected = {attribute: getattr(module, attribute) for attribute in ATTRIBUTES[type(module)]}
             yield from _attribute_differences(published, path, expected)
     for path, expected in _published_attributes(model):
         yield from _attribute_differences(published, path, expected)
     for path, inert in published.modules.items():
+        for attribute in REPLACED:
+            if inert.state.get(attribute):
+                yield f"{path or 'the root'} has a {attribute} of its own"
         described = f"{path} {inert.name}"
         if path not in ours and not RESTING.fullmatch(described) and not UNLISTED.fullmatch(described):
-            yield f"{path} ({inert.name[:100]}) has no place in the architecture"
+            yield f"{path} ({shown(inert.name, 100)}) has no place in the architecture"
 
 
 def _published_attributes(model: RedshiftModel) -> Iterator[tuple[str, dict[str, object]]]:
@@ -154,28 +230,32 @@ def _walk(root: Inert) -> tuple[dict[str, Inert], dict[str, StoredTensor]]:
     """Modules and state dict of a pickled module, by the rules of nn.Module.state_dict."""
     modules: dict[str, Inert] = {}
     tensors: dict[str, StoredTensor] = {}
+    seen: set[int] = set()
     pending = [("", root)]
+    visited = parts_visited = 0
     while pending:
         path, module = pending.pop()
-        parts = [module.state.get(key, {}) for key in ("_parameters", "_buffers", "_modules")]
+        visited += 1
+        if visited + len(pending) > MAX_MODULES:
+            raise ArchiveError(f"it has more than {MAX_MODULES:,} modules")
+        if module.name in WRAPPERS:
+            pending.append((path, _wrapped(path, module)))
+            continue
+        if not module.name.startswith(MODULES):
+            raise not_allowed(module.name, REMEDY)
+        parts = [module.state.get(key, {}) for key in PARTS]
         transient = module.state.get("_non_persistent_buffers_set", ())
         if not all(isinstance(part, dict) for part in parts) or not isinstance(transient, (set, tuple)):
-            raise ArchiveError(f"{path or 'the root'} ({module.name[:100]}) is not a module")
-        if module.name.startswith("torch.nn.parallel."):
-            wrapped = parts[2].get("module")
-            if path or not isinstance(wrapped, Inert):
-                raise ArchiveError(f"{path or 'the root'} is a {module.name} around no module")
-            pending.append((path, wrapped))
-            if wrapped.name.startswith("torch.nn.parallel."):
-                raise ArchiveError("it holds a parallel module within a parallel module")
-            continue
+            raise ArchiveError(f"{path or 'the root'} ({shown(module.name, 100)}) is not a module")
+        _check_attributes([value for key, value in module.state.items() if key not in PARTS], seen)
         modules[path] = module
-        if len(modules) + len(pending) > MAX_MODULES:
-            raise ArchiveError(f"it has more than {MAX_MODULES:,} modules")
+        parts_visited += sum(map(len, parts))
+        if parts_visited > MAX_PARTS:
+            raise ArchiveError(f"its modules have more than {MAX_PARTS:,} parts")
         for index, part in enumerate(parts):
             for name, value in part.items():
                 full = f"{path}.{name}" if path else name
-                if not isinstance(name, str) or len(full) > MAX_NAME:
+                if not isinstance(name, str) or len(full) > MAX_NAME or not name.isprintable():
                     raise ArchiveError(f"a part of {path or 'the root'} has no usable name")
                 if value is None or name in transient:
                     continue
@@ -183,24 +263,53 @@ def _walk(root: Inert) -> tuple[dict[str, Inert], dict[str, StoredTensor]]:
                     pending.append((full, value))
                 elif index < 2 and isinstance(value, StoredTensor):
                     tensors[full] = value
+                elif isinstance(value, Inert):
+                    raise not_allowed(value.name, REMEDY)
                 else:
                     raise ArchiveError(f"{full} is neither a tensor nor a module")
     return modules, tensors
 
 
-def _arrays(archive: TorchArchive, stored: dict[str, StoredTensor]) -> Iterator[tuple[str, np.ndarray]]:
-    for name, tensor in stored.items():
-        prefix = next((prefix for prefix in ALIASES if name.startswith(prefix + ".")), None)
-        array = archive.array(tensor)
-        if prefix is not None:
-            original = stored.get(ALIASES[prefix] + name.removeprefix(prefix))
-            if original != tensor and (original is None or not np.array_equal(archive.array(original), array)):
-                raise ArchiveError(f"{name} differs from {ALIASES[prefix]}, of which it should be a second name")
+def _wrapped(path: str, wrapper: Inert) -> Inert:
+    submodules = wrapper.state.get("_modules")
+    inner = submodules.get(WRAPPERS[wrapper.name]) if isinstance(submodules, dict) else None
+    if inner is None and wrapper.args:  # a compiled module is pickled as a call
+        inner = wrapper.args[0]
+    if not isinstance(inner, Inert):
+        raise ArchiveError(f"{path or 'the root'} is a {wrapper.name} around no module")
+    return inner
+
+
+def _check_attributes(pending: list[Any], seen: set[int]) -> None:
+    """Refuses whatever in a module's attributes might compute something. Each object is looked at once."""
+    while pending:
+        value = pending.pop()
+        if not isinstance(value, (Inert, dict, list, tuple, set, frozenset)) or id(value) in seen:
             continue
-        if array.dtype.kind != "f":
-            raise ArchiveError(f"{name} is {array.dtype}; weights are floating-point numbers")
+        seen.add(id(value))
+        if isinstance(value, Inert):
+            if not (value.name.startswith(MODULES) or value.name in WRAPPERS or DATA.fullmatch(value.name)):
+                raise not_allowed(value.name, REMEDY)
+            pending += [value.args, value.state]
+        else:
+            pending += value.values() if isinstance(value, dict) else value
+
+
+def _arrays(stored: Mapping[str, T], array: Callable[[T], np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+    for name, tensor in stored.items():
+        values = array(tensor)
+        alias = next((alias for alias in ALIASES if name.startswith(alias + ".")), None)
+        if alias is not None:
+            original = ALIASES[alias] + name.removeprefix(alias)
+            if original in stored:
+                if stored[original] != tensor and not np.array_equal(array(stored[original]), values):
+                    raise ArchiveError(f"{name} differs from {ALIASES[alias]}, of which it should be a second name")
+                continue
+            name = original  # safetensors keeps one of two names
+        if values.dtype.kind != "f":
+            raise ArchiveError(f"{name} is {values.dtype}; weights are floating-point numbers")
         with np.errstate(over="ignore"):
-            values = array.astype(np.float32, copy=False)
+            values = values.astype(np.float32, copy=False)
         if not np.isfinite(values).all():
             raise ArchiveError(f"{name} holds a value that is not finite")
         yield name, values

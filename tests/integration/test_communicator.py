@@ -268,7 +268,7 @@ def test_a_death_during_the_wait_ends_it_and_everybody_learns_whose(start: Start
         doomed.kill()
         for error in errors.result():
             assert isinstance(error, PeerClosed)
-            assert error.details["peer"] == 2
+            assert error.peer == 2
 
 
 def test_who_leaves_after_its_work_has_not_died(endpoint: str, run_id: str) -> None:

@@ -149,8 +149,8 @@ def test_every_operation_ends_by_its_deadline() -> None:
                 assert one.late_s < ABORT_LIMIT_S + SLACK_S, (str(scenario), rank, one)
                 if isinstance(one.outcome, RunError):
                     assert isinstance(one.outcome, PeerClosed | PeerTimeout)
-                    assert one.outcome.details["rank"] == rank
-                    assert one.outcome.details["phase"] == one.operation
+                    assert one.outcome.rank == rank
+                    assert one.outcome.phase == one.operation
                 else:
                     size = scenario.operations[number][1]
                     right = expected(one.operation, rank, scenario.world, size)
@@ -189,6 +189,6 @@ def test_a_death_is_named_to_all_at_once_whatever_the_algorithm(operation: str, 
             errors = group.run(lambda rank: NEEDING_ALL[operation](rank, time.monotonic() + 30), ranks=living)
             for error in errors:
                 assert isinstance(error, PeerClosed), (victim, error)
-                assert error.details["peer"] == victim, (victim, error)
+                assert error.peer == victim, (victim, error)
         finally:
             group.close()

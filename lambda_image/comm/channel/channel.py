@@ -23,9 +23,18 @@ DRAIN_ON_CLOSE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
-    tags: bool = True  # off only where both ends say so: benchmarks of the bare transport
-    max_payload: int = DEFAULT_MAX_PAYLOAD  # bytes of one frame; larger ones are refused before memory is taken
-    max_segment: int | None = None  # bytes of a TCP segment, for paths that lose large ones; None: what the route gives
+    """Says how a rank's channels are to be.
+
+    Attributes:
+        tags: Whether each frame carries a tag that proves its sender. Channels do without where both ends ask for it,
+            which only benchmarks of the bare transport should.
+        max_payload: The largest value to receive, in bytes. A larger one ends the channel before memory is taken.
+        max_segment: The largest TCP segment in bytes, for paths that lose large ones. None leaves it to the route.
+    """
+
+    tags: bool = True
+    max_payload: int = DEFAULT_MAX_PAYLOAD
+    max_segment: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

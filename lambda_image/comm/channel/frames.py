@@ -3,10 +3,10 @@
     HEADER 16 | [tag 16] | meta | payload | [tag 16]
 
 The header holds operation (u32), kind (u8), flags (u8), length of meta (u16) and of the payload (u64). Both tags are
-keyed BLAKE2b of one running hash over the frame's sequence number and header, then also meta and payload: a length is
-trusted before anything is allocated for it, a payload is handed out only after its tag; a frame of neither meta nor
-payload has the first tag only. The sequence number is never sent, both ends count: a frame that is repeated, left out,
-moved or sent back does not verify.
+keyed BLAKE2b of one running hash over the frame's sequence number and header, then also meta and payload. So a length
+is verified before anything is allocated for it, and a payload before it is handed out. A frame of neither meta nor
+payload has the first tag only. The sequence number is never sent, because both ends count. A frame that is repeated,
+left out, moved or sent back does not verify.
 """
 
 import hashlib

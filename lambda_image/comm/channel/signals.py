@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
-from lambda_image.errors import PeerClosed, PeerTimeout, PeerUnreachable, RunError
+from lambda_image.errors import CommunicationError, PeerClosed, PeerError, PeerTimeout, PeerUnreachable
 
 MAX_REASON = 500  # characters of an abort's reason: a sentence or two
 
@@ -39,15 +39,15 @@ ABORT = int(Flag.ABORT)  # enumerations are slow to compare, and this is asked o
 class Abort:
     """Why an operation has failed at the rank that says so."""
 
-    kind: type[RunError]
+    kind: type[PeerError]
     peer: int | None  # the rank that it failed for
     reason: str
 
 
 def abort_payload(error: Exception) -> bytes:
-    details = error.details if isinstance(error, RunError) else {}
-    reason = str(details.get("reason") or f"{type(error).__name__}: {error}")[:MAX_REASON]
-    return json.dumps({"error": type(error).__name__, "peer": details.get("peer"), "reason": reason}).encode()
+    peer, reason = (error.peer, error.reason) if isinstance(error, CommunicationError) else (None, None)
+    reason = (reason or f"{type(error).__name__}: {error}")[:MAX_REASON]
+    return json.dumps({"error": type(error).__name__, "peer": peer, "reason": reason}).encode()
 
 
 def parse_abort(payload: object) -> Abort:
@@ -63,4 +63,4 @@ def name_of(operation: int, kind: int) -> str:
     return f"{operation} ({Kind(kind).name.lower() if kind in list(Kind) else kind})"
 
 
-_KINDS: dict[str, type[RunError]] = {kind.__name__: kind for kind in (PeerClosed, PeerTimeout, PeerUnreachable)}
+_KINDS: dict[str, type[PeerError]] = {kind.__name__: kind for kind in (PeerClosed, PeerTimeout, PeerUnreachable)}

@@ -1,14 +1,14 @@
-"""By which way two ranks are connected."""
+"""How two ranks are connected."""
 
 from enum import StrEnum
 
 
 class Transport(StrEnum):
-    """Names a way, best first; connecting/candidates.py says what each means."""
+    """Names how two ranks are connected, the best first. connecting/candidates.py says when each is tried."""
 
-    DIRECT = "direct"
-    PUNCHED = "punched"
-    RELAYED = "relayed"
+    DIRECT = "direct"  # to an endpoint of the peer's own host
+    PUNCHED = "punched"  # to the peer's endpoint as the server sees it, which both dial at once
+    RELAYED = "relayed"  # through the rendezvous server
 
 
 WAYS = tuple(Transport)

@@ -1,10 +1,9 @@
-"""What happens behind the caller's back: one thread joins the rendezvous, keeps the roster as it is told, and has peers
+"""The background thread of a communicator: it joins the rendezvous, keeps the roster as the server tells, and has peers
 accepted and dialled (peering.py). A connection to the rendezvous that breaks is made anew; channels do not need it.
 """
 
 import asyncio
 import contextlib
-import random
 import socket
 import threading
 import time
@@ -12,13 +11,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lambda_image.comm.channel.handshake import Member
+from lambda_image.comm.connecting.backoff import Backoff
 from lambda_image.comm.connecting.candidates import OwnEndpoints, candidates
 from lambda_image.comm.connecting.membership import DialSource, Membership
 from lambda_image.comm.connecting.nat import Nat
 from lambda_image.comm.connecting.peering import Peering, Plan
-from lambda_image.comm.connecting.rendezvous import FIRST_RETRY_S, LONGEST_RETRY_S, RendezvousConnection
+from lambda_image.comm.connecting.rendezvous import RendezvousConnection
 from lambda_image.comm.roster import Roster
-from lambda_image.errors import RendezvousRejected, RendezvousTimeout, RendezvousUnreachable, RunError
+from lambda_image.errors import RendezvousError, RendezvousRejected, RendezvousTimeout, RendezvousUnreachable
 from rendezvous_server.protocol import (
     ClientEvent,
     ConnectionLost,
@@ -33,16 +33,20 @@ from rendezvous_server.protocol import (
     ServerClosing,
 )
 
+JOIN_BACKOFF = Backoff(first_s=0.1, longest_s=2.0)  # while the server is full
 REJOIN_LIMIT_S = 60.0  # for one try to join again; others follow
-FIRST_REJOIN_S, LONGEST_REJOIN_S = 0.5, 10.0  # before each, in the mean: a restarted server has all ranks at its door
+REJOIN_BACKOFF = Backoff(first_s=0.5, longest_s=10.0, jitter=(0.5, 1.5))  # a restarted server has all ranks at its door
 STOP_LIMIT_S = 5.0  # until a thread that does not stop (a name lookup that hangs) is left to die with the process
 MAX_LISTED = 20  # ranks named in an error
-Joined = tuple[RendezvousConnection, socket.socket, DialSource]  # the socket is the listener
 GONE = "is not in the group any more: it left, or its process ended"
+JoinResult = tuple[RendezvousConnection, socket.socket, DialSource]  # the socket is the one that peers dial
 
 
 class Connector:
-    """`start` and `stop` from the caller's thread; everything else happens in its own."""
+    """Keeps one rank in its group, and the roster up to date, in a thread of its own.
+
+    The caller's thread calls `start` and `stop`, and may read the properties at any time.
+    """
 
     def __init__(
         self,
@@ -50,10 +54,10 @@ class Connector:
         roster: Roster,
         plan: Plan = candidates,
         *,
-        first_rejoin_s: float = FIRST_REJOIN_S,
+        rejoin_backoff: Backoff = REJOIN_BACKOFF,
     ) -> None:
         self._membership = membership
-        self._first_rejoin_s = first_rejoin_s
+        self._rejoin_backoff = rejoin_backoff
         self._roster = roster
         self._own = Member(membership.join.rank, membership.join.attempt)
         self._peering = Peering(membership, roster, plan)
@@ -66,12 +70,12 @@ class Connector:
 
     @property
     def rejected_connections(self) -> int:
-        """Strangers, and peers that did not hold the key or wanted somebody else."""
+        """How many connections came from strangers, or from peers that did not hold the key or wanted another rank."""
         return self._peering.rejected
 
     @property
     def local(self) -> tuple[Endpoint, ...]:
-        """As announced; empty before the join."""
+        """The endpoints that peers are told to dial; none before the join."""
         return self.own.local if self.own else ()
 
     @property
@@ -79,11 +83,12 @@ class Connector:
         return self.own.nat if self.own else Nat.UNKNOWN
 
     def start(self) -> None:
+        """Start the thread; returns as soon as `stop` can end it again."""
         self._thread.start()
         self._started.wait()
 
     def stop(self) -> None:
-        """Leave the group, and free every socket that is not a channel."""
+        """Leave the group, and free every socket that is not a channel. Waits for the thread, but not for ever."""
         if self._loop is not None and self._task is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended by itself
                 self._loop.call_soon_threadsafe(self._task.cancel)
@@ -101,13 +106,13 @@ class Connector:
             self._started.set()
 
     async def _work(self) -> None:
-        """Join, then serve until cancelled. A join that fails is left in the roster for whoever waits."""
+        """Join, then serve until cancelled. The roster keeps the error of a join that fails, for whoever waits."""
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
         self._started.set()
         began = time.monotonic()
         try:
             connection, listener, source = await self._join(self._membership.deadline)
-        except RunError as error:
+        except RendezvousError as error:
             self._roster.fail(error)
             return
         self.join_s = time.monotonic() - began
@@ -115,26 +120,33 @@ class Connector:
             while True:
                 accepting = tasks.create_task(self._peering.accept(listener, tasks))
                 try:
-                    joined = await self._serve(connection, source, tasks)
+                    result = await self._serve(connection, source, tasks)
                 finally:
                     accepting.cancel()
                     listener.close()
                     await connection.leave()
-                connection, listener, source = joined
+                connection, listener, source = result
                 self._roster.recovered()
 
-    async def _serve(self, connection: RendezvousConnection, source: DialSource, tasks: asyncio.TaskGroup) -> Joined:
-        """Until there is a new connection. If there will be none, for ever: peers that are known may still connect."""
-        joined = await self._rejoin() if await self._follow(connection, source, tasks) else None
-        while joined is None:
-            await asyncio.Event().wait()
-        return joined
+    async def _serve(
+        self, connection: RendezvousConnection, source: DialSource, tasks: asyncio.TaskGroup
+    ) -> JoinResult:
+        """Follow the news until the connection ends, then make a new one.
 
-    async def _join(self, deadline: float) -> Joined:
-        """A member's connection to the server, and the socket that peers are told to dial. A full server is retried."""
-        membership, pause = self._membership, FIRST_RETRY_S
+        Does not return where none can be made, since peers that are known may still connect.
+        """
+        result = await self._rejoin() if await self._follow(connection, source, tasks) else None
+        while result is None:
+            await asyncio.Event().wait()
+        return result
+
+    async def _join(self, deadline: float) -> JoinResult:
+        """Connect and become a member. A full server is asked again until `deadline`. Raises RendezvousError."""
+        membership, tried = self._membership, 0
         max_segment = membership.settings.max_segment
         while True:
+            tried += 1
+            pause = JOIN_BACKOFF.pause_s(tried)
             connection = await RendezvousConnection.connect(membership.endpoint, deadline)
             with contextlib.ExitStack() as on_failure:
                 on_failure.callback(connection.close)
@@ -145,37 +157,36 @@ class Connector:
                 try:
                     joined = await connection.join(join, membership.rendezvous_key, deadline)
                 except RendezvousRejected as error:
-                    if not error.details["retry_later"] or time.monotonic() + pause >= deadline:
+                    if not error.retry_later or time.monotonic() + pause >= deadline:
                         raise
                 else:
                     self.own = OwnEndpoints(join.local, joined.observed, connection.nat)
                     on_failure.pop_all()
                     return connection, listener, DialSource(self.own, port, connection.server, connection.rtt_s)
             await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_RETRY_S)
 
-    async def _rejoin(self) -> Joined | None:
+    async def _rejoin(self) -> JoinResult | None:
         """Join once more, as after a restart of the server; None if it takes this rank no more.
 
         Where only the connection broke, the server goes on seeing a duplicate until it has missed this rank's pings.
         """
-        pause = self._first_rejoin_s
+        tried = 0
         while True:
-            await asyncio.sleep(pause * random.uniform(0.5, 1.5))
-            pause = min(2 * pause, LONGEST_REJOIN_S)
+            tried += 1
+            await asyncio.sleep(self._rejoin_backoff.pause_s(tried))
             try:
                 return await self._join(time.monotonic() + REJOIN_LIMIT_S)
             except RendezvousRejected as error:
-                code = error.details["code"]
-                if not error.details["retry_later"] and code != RejectCode.DUPLICATE_RANK.name:
-                    self._roster.fail(error, dismissed=code == RejectCode.STALE_ATTEMPT.name)
+                if not error.retry_later and error.code != RejectCode.DUPLICATE_RANK.name:
+                    self._roster.fail(error, dismissed=error.code == RejectCode.STALE_ATTEMPT.name)
                     return None
-            except RunError:
+            except RendezvousError:
                 pass  # the roster has the reason why there is no connection
 
     async def _follow(self, connection: RendezvousConnection, source: DialSource, tasks: asyncio.TaskGroup) -> bool:
-        """Keep the roster as the server tells. Channels and dials go on when it ends. True if a new
-        connection may bring more news.
+        """Keep the roster as the server tells, until it tells no more. Channels and dials go on after that.
+
+        Returns whether a new connection may bring more news.
         """
         again = False
         async for event in connection.events():
@@ -190,28 +201,38 @@ class Connector:
                 case PeerLeft(peer):
                     self._roster.left(Member(peer.rank, peer.attempt), GONE, time.monotonic())
                     self._peering.give_up(peer.rank)
-                case _ if (error := _failure(event, self._own)) is not None:
+                case _ if (error := _failure(event, self._own, self._membership.endpoint)) is not None:
                     again = isinstance(event, ServerClosing | ConnectionLost)
                     self._roster.fail(error, dismissed=isinstance(event, Replaced))
         connection.close()
         return again
 
 
-def _failure(event: ClientEvent, own: Member) -> RunError | None:
+def _failure(event: ClientEvent, own: Member, endpoint: str) -> RendezvousError | None:
     """Why no news will come any more, if the event says so."""
-    about = {"rank": own.rank, "reason": getattr(event, "reason", "")}
+    rank = own.rank
     match event:
         case Expired(missing, reason):
             text = f"{own}: the group was not complete in time, {_listed(missing)} missing: {reason}"
-            return RendezvousTimeout(text, **about, missing=missing)
+            return RendezvousTimeout(text, rank=rank, endpoint=endpoint, reason=reason, missing=missing)
         case Replaced(attempt, _):
-            return RendezvousRejected(f"{own}: attempt {attempt} of this rank has taken its place", **about)
-        case Rejected(_, reason):
-            return RendezvousRejected(f"{own}: the rendezvous server ended the membership: {reason}", **about)
+            reason = f"attempt {attempt} of this rank has taken its place"
+            return RendezvousRejected(f"{own}: {reason}", rank=rank, endpoint=endpoint, reason=reason)
+        case Rejected(code, reason):
+            return RendezvousRejected(
+                f"{own}: the rendezvous server ended the membership: {reason}",
+                rank=rank,
+                endpoint=endpoint,
+                reason=reason,
+                code=code.name,
+                retry_later=code.transient,
+            )
         case ServerClosing(reason):
-            return RendezvousUnreachable(f"{own}: the rendezvous server has shut down: {reason}", **about)
+            text = f"{own}: the rendezvous server has shut down: {reason}"
+            return RendezvousUnreachable(text, rank=rank, endpoint=endpoint, reason=reason)
         case ConnectionLost():
-            return RendezvousUnreachable(f"{own}: the connection to the rendezvous server was lost", **about)
+            reason = "the connection to the rendezvous server was lost"
+            return RendezvousUnreachable(f"{own}: {reason}", rank=rank, endpoint=endpoint, reason=reason)
         case _:
             return None
 

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
+from lambda_image.comm.connecting.backoff import Backoff
 from lambda_image.comm.connecting.sockets import LocalPort
 from rendezvous_server.protocol import Endpoint
 
@@ -15,6 +16,8 @@ from rendezvous_server.protocol import Endpoint
 SHORTEST_PAUSE_S, LONGEST_FIRST_PAUSE_S = 0.001, 0.025
 GROWTH = 1.1  # from one pause to the next: some twenty tries while it is worth it, then ever fewer
 LONGEST_PAUSE_S = 0.5
+# Drawn anew for every pause, as otherwise two sides that once miss each other go on doing so.
+JITTER = (0.5, 1.5)
 # Between these two endpoints there is, or just was, a connection: the peer's own dial has come to the listener.
 TAKEN = frozenset({errno.EADDRNOTAVAIL, errno.EADDRINUSE})
 
@@ -37,12 +40,11 @@ async def dial(endpoint: Endpoint, port: LocalPort, parting: Callable[[], bytes]
     return sock
 
 
-def pause_s(error: OSError, failed: int, rtt_s: float, spread: float | None = None) -> float:
+def pause_s(error: OSError, failed: int, rtt_s: float, draw: Callable[[float, float], float] = random.uniform) -> float:
     """How long to wait after dial number `failed` (from 1) has ended with `error`.
 
-    `rtt_s` is the round trip to the rendezvous, for want of a better guess. Drawn anew for every pause, as otherwise
-    two sides that once miss each other go on doing so.
+    `rtt_s` is the round trip to the rendezvous, for want of a better guess.
     """
     first = min(max(rtt_s / 2, SHORTEST_PAUSE_S), LONGEST_FIRST_PAUSE_S)
-    pause = LONGEST_PAUSE_S if error.errno in TAKEN else min(first * GROWTH ** min(failed - 1, 100), LONGEST_PAUSE_S)
-    return pause * (random.uniform(0.5, 1.5) if spread is None else spread)
+    backoff = Backoff(LONGEST_PAUSE_S if error.errno in TAKEN else first, LONGEST_PAUSE_S, GROWTH, JITTER)
+    return backoff.pause_s(failed, draw)

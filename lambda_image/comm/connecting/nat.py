@@ -11,6 +11,8 @@ from rendezvous_server.protocol import Endpoint
 
 
 class Nat(StrEnum):
+    """Names what the NAT between a rank and the rendezvous server does."""
+
     NONE = "none"  # the server sees this host's own endpoint
     ENDPOINT_INDEPENDENT = "endpoint-independent"  # one mapping for both: peers can reach it by what the server saw
     ADDRESS_AND_PORT_DEPENDENT = "address-and-port-dependent"  # another mapping for each: punching cannot work

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from lambda_image.comm.channel.channel import Channel
 from lambda_image.comm.channel.handshake import Handshake, HandshakeRefused, Member, Session
 from lambda_image.comm.channel.transport import WAYS, Transport
+from lambda_image.comm.connecting.backoff import Backoff
 from lambda_image.comm.connecting.candidates import Candidate, OwnEndpoints, candidates
 from lambda_image.comm.connecting.dialing import dial, pause_s
 from lambda_image.comm.connecting.introduction import Abandoned, Credentials, introduce, leaves_host
 from lambda_image.comm.connecting.membership import DialSource, Membership
 from lambda_image.comm.connecting.relaying import relay
-from lambda_image.comm.connecting.sockets import in_words
+from lambda_image.comm.connecting.sockets import reason_of
 from lambda_image.comm.roster import Roster
 from rendezvous_server.protocol import Peer, Relay
 
@@ -28,7 +29,7 @@ from rendezvous_server.protocol import Peer, Relay
 MAX_UNPROVEN = 128
 MAX_DIALS = 96  # peers dialled at once, each along up to three ways, for the same reason
 ACCEPT_PAUSE_S = 0.1  # after accept has failed for want of descriptors
-FIRST_RETRY_S, LONGEST_RETRY_S = 0.1, 2.0  # of a way that led somewhere but not to a channel
+BACKOFF = Backoff(first_s=0.1, longest_s=2.0)  # of a way that led somewhere but not to a channel
 # A relay is ready, and a better way has got as far as the handshake: what that gets to complete its probe. Ten round
 # trips across an ocean; a path that stalls costs the pair so much.
 BETTER_LIMIT_S, BETTER_POLL_S = 1.0, 0.02
@@ -133,11 +134,11 @@ class Peering:
         """Try one way, again and again; the last reason why it failed is left in `failures`."""
         await asyncio.sleep(way.delay_s)
         for tried in itertools.count(1):
-            pause = min(FIRST_RETRY_S * 2 ** min(tried - 1, 10), LONGEST_RETRY_S)
+            pause = BACKOFF.pause_s(tried)
             try:
                 sock, early = await self._connect(way, peer, source)
             except OSError as error:
-                failures[way] = in_words(error)
+                failures[way] = reason_of(error)
                 if way.endpoint is not None:
                     pause = pause_s(error, tried, source.rtt_s)
             else:
@@ -145,7 +146,7 @@ class Peering:
                     await self._introduce(sock, self._handshake(way, peer, probe=leaves_host(sock)), early, began)
                     return
                 except (HandshakeRefused, OSError) as error:
-                    failures[way] = in_words(error)
+                    failures[way] = reason_of(error)
             await asyncio.sleep(pause)
 
     async def _connect(self, way: Candidate, peer: Peer, source: DialSource) -> tuple[socket.socket, bytes]:

@@ -5,14 +5,14 @@ loop of the communicator's background thread.
 """
 
 import asyncio
-import random
 import socket
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 
 from lambda_image.address import Address
+from lambda_image.comm.connecting.backoff import Backoff
 from lambda_image.comm.connecting.nat import Nat, nat_behaviour
-from lambda_image.comm.connecting.sockets import LocalPort, in_words
+from lambda_image.comm.connecting.sockets import LocalPort, reason_of
 from lambda_image.errors import RendezvousRejected, RendezvousTimeout, RendezvousUnreachable
 from rendezvous_server.protocol import (
     ClientConnection,
@@ -27,8 +27,8 @@ from rendezvous_server.protocol import (
     RemoteProtocolError,
 )
 
-FIRST_RETRY_S = 0.1  # a server that starts at the same moment as its ranks is there within tenths of a second
-LONGEST_RETRY_S = 2.0
+# A server that starts at the same moment as its ranks is there within tenths of a second.
+CONNECT_BACKOFF = Backoff(first_s=0.1, longest_s=2.0, jitter=(0.5, 1.0))
 SILENT_PINGS = 3  # intervals without a word until the server counts as gone; it speaks once in each
 SMALLEST_SILENCE_S = 5.0  # whatever interval the server names: a busy host is slower than that now and then
 RECEIVE_BYTES = 1 << 16
@@ -62,11 +62,12 @@ class RendezvousConnection:
     async def connect(
         cls, endpoint: str, deadline: float, *, probe_limit_s: float = PROBE_LIMIT_S
     ) -> "RendezvousConnection":
-        """Connect, again and again until `deadline`. Raises RendezvousUnreachable."""
+        """Connect, with as many tries as it takes until `deadline`. Raises RendezvousUnreachable."""
         host, port = Address.parse(endpoint)
         loop = asyncio.get_running_loop()
-        began, pause, reason, cause = loop.time(), FIRST_RETRY_S, "no answer", None
+        began, tried, reason, cause = loop.time(), 0, "no answer", None
         while loop.time() < deadline:
+            tried += 1
             try:
                 async with asyncio.timeout_at(deadline):
                     sock, rtt_s = await _connect(host, port)
@@ -74,9 +75,8 @@ class RendezvousConnection:
             except TimeoutError:
                 break
             except OSError as error:
-                reason, cause = in_words(error), error
-            await asyncio.sleep(min(pause * random.uniform(0.5, 1.0), max(0.0, deadline - loop.time())))
-            pause = min(2 * pause, LONGEST_RETRY_S)
+                reason, cause = reason_of(error), error
+            await asyncio.sleep(min(CONNECT_BACKOFF.pause_s(tried), max(0.0, deadline - loop.time())))
         elapsed = loop.time() - began
         raise RendezvousUnreachable(
             f"no connection to the rendezvous server at {endpoint} within {elapsed:.1f} s: {reason}. "
@@ -89,7 +89,8 @@ class RendezvousConnection:
     async def join(self, join: Join, key: bytes | None, deadline: float) -> Joined:
         """Become a member. Raises RendezvousRejected, RendezvousTimeout, RendezvousUnreachable."""
         self._connection = ClientConnection(join, key, probe_from=self.local)
-        about = {"rank": join.rank, "endpoint": self._endpoint}
+        rank, endpoint, loop = join.rank, self._endpoint, asyncio.get_running_loop()
+        began = loop.time()
         try:
             async with asyncio.timeout_at(deadline):
                 await self._flush()
@@ -97,11 +98,14 @@ class RendezvousConnection:
                     pass
         except TimeoutError:
             raise RendezvousTimeout(
-                f"rank {join.rank}: the rendezvous server at {self._endpoint} did not answer the join by the deadline",
-                **about,
+                f"rank {rank}: the rendezvous server at {endpoint} did not answer the join by the deadline",
+                rank=rank,
+                endpoint=endpoint,
+                elapsed_s=round(loop.time() - began, 3),
+                reason="did not answer the join by the deadline",
             ) from None
         except OSError as error:
-            self._last_words, events = in_words(error), self._connection.receive_eof()
+            self._last_words, events = reason_of(error), self._connection.receive_eof()
         first, *self._early = events
         match first:
             case Joined():
@@ -110,17 +114,23 @@ class RendezvousConnection:
                 return first
             case Rejected(code, reason):
                 raise RendezvousRejected(
-                    f"rank {join.rank}: the rendezvous server at {self._endpoint} refused the join: {reason}",
-                    **about,
-                    code=code.name,
+                    f"rank {rank}: the rendezvous server at {endpoint} refused the join: {reason}",
+                    rank=rank,
+                    endpoint=endpoint,
+                    elapsed_s=round(loop.time() - began, 3),
                     reason=reason,
+                    code=code.name,
                     retry_later=code.transient,
                 )
             case _:
+                reason = self._last_words or type(first).__name__
                 raise RendezvousUnreachable(
-                    f"rank {join.rank}: what listens at {self._endpoint} ended the connection during the join "
-                    f"({self._last_words or type(first).__name__}). Is it a rendezvous server?",
-                    **about,
+                    f"rank {rank}: what listens at {endpoint} ended the connection during the join ({reason}). "
+                    "Is it a rendezvous server?",
+                    rank=rank,
+                    endpoint=endpoint,
+                    elapsed_s=round(loop.time() - began, 3),
+                    reason=reason,
                 )
 
     async def events(self) -> AsyncIterator[ClientEvent]:
@@ -186,7 +196,7 @@ class RendezvousConnection:
                 events.append(event)  # noqa: PERF402 - those before a nonsensical one still count
             await self._flush()
         except (OSError, RemoteProtocolError) as error:
-            self._last_words = in_words(error)
+            self._last_words = reason_of(error)
             events += self._connection.receive_eof()
         return events
 

@@ -71,7 +71,7 @@ def reset(sock: socket.socket) -> None:
     sock.close()
 
 
-def in_words(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """Why a connection failed: what the system says of an error number, without asyncio's wording and numbers."""
     if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)

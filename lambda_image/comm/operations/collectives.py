@@ -1,4 +1,4 @@
-"""The operations but for reductions (reducing.py). Each is one `Exchange`; every rank calls the same ones in order.
+"""The operations but for reductions (reduce_collectives.py). Each is one `Exchange`. All ranks call the same in order.
 
 What has a root of its own data (gather, scatter) is a star: a tree would only carry the same bytes further. A barrier
 and a bcast go by star or tree, and a large value by pieces; an allgather directly wherever ranks have channels to each
@@ -21,7 +21,7 @@ from lambda_image.comm.operations.group_context import GroupContext, delivered, 
 from lambda_image.comm.operations.reduce_collectives import through
 from lambda_image.comm.operations.reduction import Reduction
 from lambda_image.comm.operations.trees import star_node, tree_node
-from lambda_image.errors import RunError
+from lambda_image.errors import CommunicationError
 from rendezvous_server.protocol import (
     ROOT,  # where operations without a root meet: connected to all others by any topology
 )
@@ -32,10 +32,15 @@ _PIECES = int(Flag.PIECES)
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """What the root has: the parts by rank, None where one is missing, and for each of those why."""
+    """Holds what the root of a gather has.
+
+    Attributes:
+        parts: The parts by rank, with None where one is missing.
+        missing: Why, by rank, for each part that is missing. There are none unless the gather allows it.
+    """
 
     parts: list[Any]
-    missing: dict[int, RunError] = field(default_factory=dict)
+    missing: dict[int, CommunicationError] = field(default_factory=dict)
 
 
 def send(group: GroupContext, value: Value, to: int, deadline: float) -> None:

@@ -1,12 +1,11 @@
 """One operation's transfers with any number of peers, in the caller's thread and under one deadline.
 
-Collectives say what goes to whom and what is due from whom. It is done in one of two ways, which peers cannot tell
-apart:
+Collectives say what goes to whom and what is due from whom. There are two paths, which peers cannot tell apart:
 
-- the short one, here, for peers that are all there and take what is sent. It has few steps: a small operation lasts as
-  long as these, several times over where ranks share a processor and displace each other's caches.
-- the long one (loop.py), once anything else is met: a frame that the kernel does not take whole, a peer that is not
-  there or has failed, news of the group, the deadline. It goes on from where the short one stopped.
+- The fast path, here, is for peers that are all there and take what is sent. It has few steps, since a small operation
+  lasts as long as these, and several times as long where ranks share a processor and displace each other's caches.
+- The general path (transfer_loop.py) is taken once anything else is met: a frame that the kernel does not take whole,
+  a peer that is not there or has failed, news of the group, the deadline. It goes on from where the fast path stopped.
 """
 
 import select
@@ -27,16 +26,18 @@ from lambda_image.comm.roster import PeerState, Roster
 
 ABORT_LIMIT_S = 1.0  # to tell the others that an operation has failed; each of them has its own deadline besides
 LULL_S = 0.001  # at least, without anything received; then what may wait is sent
-FAST_PATH_PEERS = 64  # peers that are awaited the short way: poll looks at all of them at every step
+FAST_PATH_PEERS = 64  # at most, on the fast path: poll looks at all of them at every step
 
 
 class Exchange(Operation):
-    """As a context manager it tells the ranks of `tell` when its body raises: they fail with the same reason instead of
-    waiting for their own deadlines.
+    """Sends and receives what one operation says, in `run`.
+
+    As a context manager it tells the ranks of `abort_to` when its body raises. They fail with the same reason then,
+    instead of waiting for their own deadlines.
     """
 
-    _loop: TransferLoop | None = None  # once the long way is taken
-    _waits = False  # whether peers are awaited the short way at this moment
+    _loop: TransferLoop | None = None  # once the general path is taken
+    _waits = False  # whether peers are awaited on the fast path at this moment
 
     def __init__(
         self,
@@ -137,7 +138,7 @@ class Exchange(Operation):
         loop.run(tolerant=True)
 
     def _run_fast_path(self) -> bool:
-        """Whether everything has come; if not, the rest is for the long way."""
+        """Whether everything has come; if not, the rest is for the general path."""
         if self._roster.dismissed is not None or len(self._due) > self._fast_path_peers:
             return False
         if self._due and not self._receive_all():
@@ -207,7 +208,7 @@ class Exchange(Operation):
         return self._loop is None and (channel.ended is None or rank not in due)
 
     def _answer(self) -> bool:
-        """Send what waited; False if there was nothing, or the long way is to be taken now."""
+        """Send what waited; False if there was nothing, or the general path is to be taken now."""
         answers, self._answers = self._answers, []
         for rank, flags in answers:
             self.send(rank, b"", flags)
@@ -224,7 +225,7 @@ class Exchange(Operation):
         return peer.channel
 
     def _leave_fast_path(self) -> TransferLoop:
-        """The long way, from here."""
+        """Go on with the general path from here."""
         if self._loop is None:
             self._loop = loop = TransferLoop(self, self._roster, self._wakeup)
             for rank in {**self._bound, **self._due}:

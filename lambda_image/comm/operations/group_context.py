@@ -1,39 +1,25 @@
 """What operations are made of: the group as one rank sees it, and the buffers that a result may go to."""
 
 import functools
-from collections.abc import Iterable
+import math
+import time
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import numpy as np
 
 from lambda_image.comm.channel.signals import Kind
 from lambda_image.comm.channel.values import Value, encode
-from lambda_image.comm.operations.cost_model import Algorithm
-from lambda_image.comm.operations.exchange import Exchange
+from lambda_image.comm.operations.cost_model import Algorithm, choose
+from lambda_image.comm.operations.exchange import FAST_PATH_PEERS, Exchange
+from lambda_image.comm.operations.wakeup import Wakeup
+from lambda_image.comm.operations.watch import Watch
+from lambda_image.comm.roster import Roster
 
 # Memory that stays with a communicator between operations. Fresh pages cost several times what filling them over
 # loopback does (0.5 GB/s are cleared in a virtual machine where 4 GB/s are received).
 SCRATCH_KEPT = 64 << 20
-
-
-class GroupContext(Protocol):
-    """`exchange` gives the next operation its number."""
-
-    @property
-    def rank(self) -> int: ...
-    @property
-    def world_size(self) -> int: ...
-    @property
-    def star_only(self) -> bool:
-        """Whether only rank 0 has channels to all others."""
-
-    @property
-    def scratch(self) -> "Scratch": ...
-    def choose(self, kind: Kind, size: int, *, associative: bool = True, divisible: bool = False) -> Algorithm:
-        """See cost_model.py."""
-
-    def exchange(self, kind: Kind, deadline: float, *, abort_to: Iterable[int] = ()) -> Exchange: ...
 
 
 class Scratch:
@@ -67,6 +53,87 @@ class Scratch:
             while sum(memory.nbytes for memory in self._free) > SCRATCH_KEPT:
                 self._free.pop()
         self._lent = []
+
+
+class GroupContext:
+    """The group as the operations of one rank see it, and what these share. A communicator owns one.
+
+    With `star_only`, only rank 0 has channels to all others.
+    """
+
+    def __init__(
+        self,
+        rank: int,
+        world_size: int,
+        roster: Roster,
+        wakeup: Wakeup,
+        *,
+        star_only: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        fast_path_peers: int = FAST_PATH_PEERS,
+    ) -> None:
+        self.rank = rank
+        self.world_size = world_size
+        self.star_only = star_only
+        self.roster = roster
+        self.scratch = Scratch()
+        self.wakeup = wakeup
+        self.clock = clock
+        self.fast_path_peers = fast_path_peers
+        self.operation = 0  # collectives begun
+        self._closed = False
+
+    def choose(self, kind: Kind, size: int, *, associative: bool = True, divisible: bool = False) -> Algorithm:
+        """What algorithm an operation takes for `size` bytes at each rank; the same at all of them (cost_model.py)."""
+        return choose(
+            kind, self.world_size, size, star_only=self.star_only, associative=associative, divisible=divisible
+        )
+
+    def exchange(self, kind: Kind, deadline: float, *, abort_to: Iterable[int] = ()) -> Exchange:
+        """The next operation's exchange, which gets its number here. Raises ValueError."""
+        self._check(deadline)
+        for channel in self.roster.former_channels():
+            channel.close()
+        if kind is not Kind.SEND:
+            self.operation += 1
+        return Exchange(
+            self.roster,
+            self.wakeup,
+            rank=self.rank,
+            operation=self.operation,
+            kind=kind,
+            deadline=deadline,
+            abort_to=abort_to,
+            clock=self.clock,
+            fast_path_peers=self.fast_path_peers,
+        )
+
+    def wait_for_peer(self, rank: int, deadline: float) -> bool:
+        """Wait until the rank is known or the rendezvous has failed. Returns whether it is known. Raises ValueError."""
+        self._check(deadline)
+        watch = Watch(self.wakeup)
+        while (peer := self.roster.at(rank)) is None and self.roster.failure is None:
+            left = deadline - self.clock()
+            if left <= 0:
+                break
+            watch.wait(left)
+        return peer is not None
+
+    def close(self) -> None:
+        """Close every channel. Data that was sent still arrives."""
+        self._closed = True
+        for channel in self.roster.former_channels():
+            channel.close()
+        for peer in self.roster.all():
+            if peer.channel is not None:
+                peer.channel.close()
+        self.wakeup.close()
+
+    def _check(self, deadline: float) -> None:
+        if not math.isfinite(deadline):
+            raise ValueError(f"a deadline of {deadline}: every wait must end")
+        if self._closed:
+            raise ValueError("the communicator is closed")
 
 
 def others(group: GroupContext) -> tuple[int, ...]:

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from lambda_image.comm.channel.signals import Kind
 from lambda_image.comm.channel.values import Value
-from lambda_image.errors import RunError
+from lambda_image.errors import CommunicationError, RendezvousError
 
 
 class Operation:
@@ -30,16 +31,22 @@ class Operation:
         self.clock = clock
         self.began = clock()
         self.received: dict[int, list[Value]] = {}  # in order of arrival
-        self.failed: dict[int, RunError] = {}
+        self.failed: dict[int, CommunicationError] = {}
 
-    def error(self, kind: type[RunError], peer: int, reason: str) -> RunError:
-        """Of this operation, for which `peer` is the reason."""
+    def error(
+        self, kind: type[CommunicationError], peer: int, reason: str, cause: RendezvousError | None = None
+    ) -> CommunicationError:
+        """Of this operation, for which `peer` is the reason. A `cause` is of that kind, and its own fields are kept."""
         phase, elapsed_s = self.kind.name.lower(), self.clock() - self.began
-        return kind(
-            f"rank {self.rank}, {phase}: rank {peer} {reason} ({elapsed_s:.1f} s after its start)",
+        error = replace(
+            cause or kind(""),
+            message=f"rank {self.rank}, {phase}: rank {peer} {reason} ({elapsed_s:.1f} s after its start)",
             rank=self.rank,
             peer=peer,
             phase=phase,
             elapsed_s=round(elapsed_s, 3),
             reason=reason,
         )
+        if cause is not None:
+            error.__cause__ = cause
+        return error

@@ -21,21 +21,38 @@ _IN_PLACE_KINDS = "?biufc"  # dtypes that the reductions by items keep, so that 
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
-    """A function of two contributions, the lower ranks' first, and what it declares of itself.
+    """Combines two contributions, and says which algorithms may use it.
 
-    `associative` lets results of several ranks be combined. `commutative` is for the record: no algorithm here changes
-    the order. `by_items`: it takes arrays, and each item of the result comes of the items in that place alone, so that
-    arrays can be reduced in pieces. `combine` must not change its arguments.
+    The order of ranks is always kept, so that a function need not be commutative.
+
+    Attributes:
+        combine: The function of two contributions, the lower ranks' first. It must not change its arguments.
+        associative: Whether results of several ranks may be combined with each other. Otherwise all contributions are
+            folded at one rank, from rank 0 upwards.
+        by_items: Whether it takes arrays and makes each item of the result of the two items in that place alone. Then
+            arrays can be reduced in pieces.
+        ufunc: A function of numpy that does the same, and can put the result into a given array.
     """
 
     combine: Callable[[Value, Value], Value]
     associative: bool = True
-    commutative: bool = True
     by_items: bool = False
-    ufunc: np.ufunc | None = None  # does the same, and can put the result into a given array
+    ufunc: np.ufunc | None = None
 
     def into(self, left: Value, right: Value, target: np.ndarray | None) -> Value:
-        """The two combined: in `target`, which may be one of them, if that is possible."""
+        """Combine two contributions, without taking memory if that is possible.
+
+        Args:
+            left: The lower ranks' contribution.
+            right: The higher ranks' contribution, an array of the same type and shape if `left` is one.
+            target: Where the result is to go, if it can. It may be one of the two.
+
+        Returns:
+            The result, which is `target` if it went there.
+
+        Raises:
+            ValueError: The two arrays differ in type or shape.
+        """
         if (
             self.ufunc is None
             or target is None

@@ -1,4 +1,4 @@
-"""The long way of an operation's transfers: any number of peers, whatever state they are in, all in flight together.
+"""The general path of an operation's transfers, with any number of peers in whatever state, all in flight together.
 
 Data moves over whichever channels are ready, so that a slow peer delays nobody else's. A transfer with a peer begins
 when its channel is there; from its first byte on it is bound to that attempt of the peer. What is known of peers is
@@ -16,7 +16,7 @@ from lambda_image.comm.operations.transfer import Transfer
 from lambda_image.comm.operations.wakeup import Wakeup
 from lambda_image.comm.operations.watch import Watch
 from lambda_image.comm.roster import Lost, PeerState, Ready, Roster, outlook
-from lambda_image.errors import PeerClosed, PeerTimeout, RunError
+from lambda_image.errors import CommunicationError, PeerClosed, PeerTimeout
 
 
 class TransferLoop:
@@ -136,9 +136,7 @@ class TransferLoop:
         if isinstance(view, Lost) and self._awaits_another(transfer) and view.kind is PeerClosed and now < deadline:
             self._unwatch(transfer)
         elif isinstance(view, Lost):
-            error = self._operation.error(view.kind, transfer.rank, view.reason)
-            error.__cause__ = view.cause
-            self._fail(transfer, error)
+            self._fail(transfer, self._operation.error(view.kind, transfer.rank, view.reason, view.cause))
         elif now >= deadline:
             self._fail(
                 transfer, self._operation.error(PeerTimeout, transfer.rank, f"{transfer.overdue()} by the deadline")
@@ -174,18 +172,18 @@ class TransferLoop:
             channel.frames.popleft()
             self._refuse(transfer, self._told(transfer.rank, frame))
 
-    def _refuse(self, transfer: Transfer, error: RunError) -> None:
+    def _refuse(self, transfer: Transfer, error: CommunicationError) -> None:
         """Expect nothing more of this peer; a frame that is on its way to it is still finished."""
         self._operation.failed[transfer.rank] = error
         transfer.due = 0
         transfer.out.clear()
 
-    def _told(self, by: int, frame: Frame) -> RunError:
+    def _told(self, by: int, frame: Frame) -> CommunicationError:
         """The failure that an aborting peer reports, as an error of this rank."""
         said, operation = parse_abort(frame.value), self._operation
         if said.peer is not None and said.peer != operation.rank:
             error = operation.error(said.kind, said.peer, f"{said.reason} (as rank {by} says)")
-            error.details["reason"] = said.reason  # what this rank tells on, if it does
+            error.reason = said.reason  # what this rank tells on, if it does
             return error
         return operation.error(PeerClosed, by, f"has given up: {said.reason}")
 
@@ -222,7 +220,7 @@ class TransferLoop:
                 self._listen(transfer)
         # Otherwise its socket stays where it is; if the poll names it while others are waited for, it is dropped then.
 
-    def _fail(self, transfer: Transfer, error: RunError) -> None:
+    def _fail(self, transfer: Transfer, error: CommunicationError) -> None:
         self._operation.failed.setdefault(transfer.rank, error)
         self._unwatch(transfer)
         if transfer.channel is not None:

@@ -56,8 +56,9 @@ def test_what_is_not_there_is_named(client):
     store = ObjectStore(BUCKET, client=client)
     with pytest.raises(PartitionMissing, match=r"s3://cosmic/no\.pt does not exist: upload it"):
         store.get("no.pt")
-    with pytest.raises(InvalidEvent, match=r"s3://cosmic/no\.json"):
+    with pytest.raises(InvalidEvent, match=r"s3://cosmic/no\.json") as caught:
         ObjectStore(BUCKET, client=client, missing=InvalidEvent).get_json("no.json")
+    assert caught.value.object == "s3://cosmic/no.json"
     assert store.find("no.pt") is None
     assert store.head("no.pt") is None
     assert list(store.list("no/")) == []

@@ -12,7 +12,7 @@ PAGE = (Path(__file__).resolve().parents[3] / "docs" / "rendezvous.md").read_tex
 
 
 def test_every_outcome_is_explained_and_no_other() -> None:
-    _, _, table = PAGE.partition("| outcome | |")
+    _, _, table = PAGE.partition("| outcome | the connection |")
     assert re.findall(r"^\| `(\w+)` \|", table.partition("## ")[0], re.MULTILINE) == list(Outcome)
 
 

@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 from lambda_image.errors import CheckpointError, UsageError
@@ -71,9 +72,20 @@ def test_the_checkpoint_itself_is_never_overwritten(state_dict, tmp_path):
     assert state_dict.read_bytes() == content
 
 
+def test_a_state_dict_in_safetensors_gives_the_same_model(state_dict, tmp_path):
+    weights = torch.load(state_dict)
+    safetensors.torch.save_file(weights, tmp_path / "state.safetensors")
+    run(state_dict, tmp_path / "from_pt.safetensors")
+    run(tmp_path / "state.safetensors", tmp_path / "from_safetensors.safetensors")
+    ours, theirs = (checkpoint.load(tmp_path / f"from_{name}.safetensors") for name in ("pt", "safetensors"))
+    assert ours.config == theirs.config
+    for name, tensor in ours.state_dict().items():
+        assert torch.equal(tensor, theirs.state_dict()[name])
+
+
 def test_what_is_converted_already_is_told_so(state_dict, tmp_path):
     run(state_dict, tmp_path / "model.safetensors")
-    with pytest.raises(CheckpointError, match="there is nothing to convert"):
+    with pytest.raises(CheckpointError, match=r"converted already, use it as it is .*there is nothing to convert"):
         run(tmp_path / "model.safetensors", tmp_path / "again.safetensors")
 
 

@@ -13,9 +13,9 @@ from lambda_image.comm.channel.frames import Frame
 from lambda_image.comm.channel.handshake import Handshake, Member, Session
 from lambda_image.comm.channel.signals import Flag, Kind
 from lambda_image.comm.channel.transport import Transport
-from lambda_image.comm.operations.cost_model import Algorithm, choose
-from lambda_image.comm.operations.exchange import FAST_PATH_PEERS, Exchange
-from lambda_image.comm.operations.group_context import Scratch
+from lambda_image.comm.operations.cost_model import Algorithm
+from lambda_image.comm.operations.exchange import Exchange
+from lambda_image.comm.operations.group_context import GroupContext
 from lambda_image.comm.operations.wakeup import Wakeup
 from lambda_image.comm.roster import Roster
 
@@ -74,45 +74,18 @@ class Pair:
         )
 
 
-class RankInThread:
-    """One rank of a local group: what collectives.Group asks for, and the roster behind it."""
+class RankInThread(GroupContext):
+    """One rank of a local group, which a test may make take another algorithm than the cost model's."""
 
     def __init__(self, rank: int, world_size: int) -> None:
-        self.rank = rank
-        self.world_size = world_size
-        self.wakeup = Wakeup()
-        self.roster = Roster(changed=self.wakeup.notify)
-        self.operation = 0
-        self.star_only = False
-        self.forced: Algorithm | None = None  # instead of what the cost model says, where it can be done
-        self.scratch = Scratch()
-        self.fast_path_peers = FAST_PATH_PEERS  # peers that are awaited the short way; with 0 all is done the long way
+        wakeup = Wakeup()
+        super().__init__(rank, world_size, Roster(changed=wakeup.notify), wakeup)
+        self.forced: Algorithm | None = None  # taken where it can be done
 
     def choose(self, kind: Kind, size: int, *, associative: bool = True, divisible: bool = False) -> Algorithm:
         if self.forced is None or not associative or (self.forced is Algorithm.PIECES and not (divisible and size)):
-            return choose(kind, self.world_size, size, associative=associative, divisible=divisible)
+            return super().choose(kind, size, associative=associative, divisible=divisible)
         return self.forced
-
-    def exchange(
-        self,
-        kind: Kind,
-        deadline: float,
-        *,
-        abort_to: Iterable[int] = (),
-        clock: Callable[[], float] = time.monotonic,
-    ) -> Exchange:
-        self.operation += kind is not Kind.SEND
-        return Exchange(
-            self.roster,
-            self.wakeup,
-            rank=self.rank,
-            operation=self.operation,
-            kind=kind,
-            deadline=deadline,
-            abort_to=abort_to,
-            clock=clock,
-            fast_path_peers=self.fast_path_peers,
-        )
 
 
 class LocalGroup:
@@ -172,10 +145,7 @@ class LocalGroup:
 
     def close(self) -> None:
         for rank in self.ranks:
-            current = [peer.channel for peer in rank.roster.all() if peer.channel is not None]
-            for channel in (*current, *rank.roster.former_channels()):
-                channel.close()
-            rank.wakeup.close()
+            rank.close()
 
 
 def put(channel: Channel, value: bytes, operation: int = 1, kind: Kind = Kind.GATHER, flags: Flag = Flag.NONE) -> None:

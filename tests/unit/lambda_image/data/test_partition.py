@@ -214,7 +214,7 @@ def test_names_the_object_and_what_is_wrong(message):
         for wrap in (bytes, io.BytesIO):
             with pytest.raises(PartitionMalformed, match=rf"^bad/1: .*{message}") as caught:
                 read_partition(wrap(data), name="bad/1")
-            assert caught.value.details["object"] == "bad/1"
+            assert caught.value.object == "bad/1"
 
 
 def test_a_bad_row_is_counted_from_the_start_of_the_object():

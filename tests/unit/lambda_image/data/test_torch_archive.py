@@ -17,7 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lambda_image.data.byte_source import byte_source
-from lambda_image.data.torch_archive import MAX_PICKLE_BYTES, ArchiveError, Inert, StoredTensor, TorchArchive
+from lambda_image.data.inert_pickle import MAX_STEPS, ArchiveError, Inert
+from lambda_image.data.torch_archive import StoredTensor, TorchArchive
+from lambda_image.data.torch_containers import MAX_PICKLE_BYTES
 
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16]
 DTYPES += [torch.int8, torch.uint8, torch.bool]
@@ -29,8 +31,8 @@ def saved(value: object, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def opened(data: bytes, *inert: str) -> TorchArchive:
-    return TorchArchive(byte_source(data), inert)
+def opened(data: bytes) -> TorchArchive:
+    return TorchArchive(byte_source(data))
 
 
 def archive_of(
@@ -154,9 +156,9 @@ def test_big_endian_archives_are_read(tmp_path: Path):
     assert big.array(big.root).tolist() == [0, 1, 2, 3, 4, 5]
 
 
-def test_allowed_classes_become_inert():
+def test_modules_become_inert():
     module = torch.nn.Sequential(torch.nn.Linear(2, 3))
-    root = opened(saved(module), "torch.nn.modules.*").root
+    root = opened(saved(module)).root
     assert isinstance(root, Inert)
     assert root.name == "torch.nn.modules.container.Sequential"
     linear = root.state["_modules"]["0"]
@@ -187,14 +189,14 @@ CALLS = {
 
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("protocol", [2, 4])
-def test_refuses_calls_by_name_and_makes_none(name, protocol, tmp_path: Path):
+def test_a_call_becomes_inert_and_is_not_made(name, protocol, tmp_path: Path):
     marker = tmp_path / "executed"
     function, arguments = CALLS[name].call
     call = Payload(function, *(argument.format(marker=str(marker)) for argument in arguments))
-    shown = name if protocol > 2 else name.replace("builtins", "__builtin__")
-    for inert in ((), ("torch.nn.*", "blocks.*")):
-        with pytest.raises(ArchiveError, match=f"names {shown}, which is not allowed"):
-            opened(archive_of(pickle.dumps(call, protocol=protocol)), *inert)
+    root = opened(archive_of(pickle.dumps(call, protocol=protocol))).root
+    assert isinstance(root, Inert)
+    assert root.name == (name if protocol > 2 else name.replace("builtins", "__builtin__"))
+    assert root.args == call.call[1]
     assert not marker.exists()
 
 
@@ -205,34 +207,37 @@ def test_refuses_calls_by_name_and_makes_none(name, protocol, tmp_path: Path):
         "torch.hub.load",
         "torch._utils._rebuild_qtensor",
         "torch.nn.functional.relu",
-        "torchx.nn.Linear",
-        "blocksmith.Block",
         "collections.OrderedDict.fromkeys",
         "numpy.core.multiarray._reconstruct",
         "torch.storage._load_from_bytes",
+        "a_module_that_does_not_exist.Thing",
     ],
 )
-def test_a_prefix_allows_nothing_beside_it(name):
+@pytest.mark.parametrize("use", [b"", b")R", b")\x81", b")}\x92", b")R}b", b")R}N}sb"])
+def test_any_name_may_be_used_in_any_way_and_stays_a_name(name, use):
     module, _, attribute = name.rpartition(".")
-    with pytest.raises(ArchiveError, match="is not allowed"):
-        opened(archive_of(b"\x80\x02" + f"c{module}\n{attribute}\n.".encode()), "torch.nn.modules.*", "blocks.*")
+    root = opened(archive_of(b"\x80\x02" + f"c{module}\n{attribute}\n".encode() + use + b".")).root
+    assert isinstance(root, Inert)
+    assert root.name == name
 
 
 def test_dotted_names_do_not_reach_attributes():
-    """Protocol 4 resolves `a.b.c` attribute by attribute; here the whole name must be on the list."""
+    """Protocol 4 resolves `a.b.c` attribute by attribute."""
     pickled = b"\x80\x04\x8c\x0bcollections\x8c\x20OrderedDict.__init__.__globals__\x93."
-    with pytest.raises(ArchiveError, match="__globals__"):
-        opened(archive_of(pickled))
+    assert opened(archive_of(pickled)).root.name == "collections.OrderedDict.__init__.__globals__"
 
 
 @pytest.mark.parametrize(
     ("pickled", "opcode"),
     [
         (b"\x80\x02(S'x'\nios\nsystem\n.", "STRING"),
+        (b"\x80\x02(cos\nsystem\nS'x'\no.", "STRING"),
+        (b"\x80\x02(cos\nsystem\no.", "OBJ"),
+        (b"\x80\x02\xff.", "0xff"),
         (b"\x80\x02(ios\nsystem\n.", "INST"),
         (b"\x80\x02\x82\x01.", "EXT1"),
         (b"\x80\x02P0\n.", "PERSID"),
-        (b"\x80\x02\x8b\xff\xff\xff\x7f.", "LONG4|cannot be read"),
+        (b"\x80\x02\x8b\xff\xff\xff\x7f.", "LONG4"),
         (b"\x80\x02Vx\n.", "UNICODE"),
     ],
 )
@@ -242,13 +247,15 @@ def test_refuses_opcodes_that_no_tensor_needs(pickled, opcode):
 
 
 def test_a_memo_index_cannot_claim_memory():
-    with pytest.raises(ArchiveError, match="memo entries"):
-        opened(archive_of(b"\x80\x02Nr\xff\xff\xff\xff."))
+    """Python's machine allocates as many entries as the index says, 64 GiB here."""
+    assert opened(archive_of(b"\x80\x02Nr\xff\xff\xff\xff.")).root is None
 
 
 def test_a_huge_pickle_is_not_read():
     with pytest.raises(ArchiveError, match="at most"):
-        opened(archive_of(b"\x80\x02" + b"N0" * MAX_PICKLE_BYTES + b"N."))
+        opened(archive_of(b"\x80\x02" + b"N" * MAX_PICKLE_BYTES))
+    with pytest.raises(ArchiveError, match="more than 2,000,000 steps"):
+        opened(archive_of(b"\x80\x02" + b"N0" * (MAX_STEPS // 2) + b"N."))
 
 
 @pytest.mark.parametrize(
@@ -278,22 +285,25 @@ def test_refuses_tensors_that_do_not_fit_their_storage(offset, shape, strides):
 
 @pytest.mark.parametrize("elements", [3, 5, 2**62, -1, 4.0, None])
 def test_refuses_storages_of_another_size(elements):
-    with pytest.raises(ArchiveError, match="data/0 has 16 bytes"):
+    with pytest.raises(ArchiveError, match=r"data/0 has 16 bytes|size that is none"):
         opened(archive_of(tensor_pickle(elements, 0, (1,), (1,)), {"0": bytes(16)}))
 
 
-def test_refuses_missing_storages_and_unknown_types():
+def test_refuses_missing_storages():
     with pytest.raises(ArchiveError, match="data/0 is missing"):
         opened(archive_of(tensor_pickle(4, 0, (4,), (1,))))
-    with pytest.raises(ArchiveError, match=r"torch\.ObjectStorage"):
-        opened(archive_of(tensor_pickle(4, 0, (4,), (1,), b"ObjectStorage"), {"0": bytes(16)}))
 
 
-@pytest.mark.parametrize("state", [b"}\x8c\x05shape\x8c\x01xs", b"N}\x8c\x05dtype\x8c\x01Os\x86", b"]"])
+def test_a_tensor_of_an_unknown_type_is_inert():
+    root = opened(archive_of(tensor_pickle(4, 0, (4,), (1,), b"ObjectStorage"), {"0": bytes(16)})).root
+    assert isinstance(root, Inert)
+
+
+@pytest.mark.parametrize("state", [b"}X\x05\0\0\0shapeX\x01\0\0\0xs", b"N}X\x05\0\0\0dtypeX\x01\0\0\0Os\x86", b"]"])
 def test_a_tensor_once_checked_cannot_be_changed(state):
     checked = tensor_pickle(4, 0, (4,), (1,))[:-1]
-    with pytest.raises(ArchiveError):
-        opened(archive_of(checked + state + b"b.", {"0": bytes(16)}))
+    archive = opened(archive_of(checked + state + b"b.", {"0": bytes(16)}))
+    assert archive.root == StoredTensor("0", "float32", 0, (4,), (1,))
 
 
 def test_what_a_pickle_does_to_names_ends_with_it():
@@ -307,15 +317,14 @@ def test_what_a_pickle_does_to_names_ends_with_it():
         for attribute in (b"__defaults__", b"__setstate__", b"name", b"x"):
             pickled = b"\x80\x02" + name + b"N}\x8c" + bytes([len(attribute)]) + attribute + b")s\x86b."
             with contextlib.suppress(ArchiveError):
-                opened(archive_of(pickled), "torch.nn.modules.*")
-    archive = opened(saved(torch.nn.Linear(2, 2)), "torch.nn.modules.*")
+                opened(archive_of(pickled))
+    archive = opened(saved(torch.nn.Linear(2, 2)))
     assert archive.root.name == "torch.nn.modules.linear.Linear"
     assert not hasattr(OrderedDict, "x")
 
 
-def test_a_state_that_is_no_dict_is_refused():
-    with pytest.raises(ArchiveError, match=r"state of a torch\.nn\.Linear is a list"):
-        opened(archive_of(b"\x80\x02ctorch.nn\nLinear\n)\x81]b."), "torch.nn.*")
+def test_a_state_that_is_no_dict_is_dropped():
+    assert opened(archive_of(b"\x80\x02ctorch.nn\nLinear\n)\x81]b.")).root.state == {}
 
 
 # --- files that broke on the way
@@ -357,7 +366,7 @@ def test_whatever_is_flipped_only_an_archive_error_comes(data):
     for _ in range(data.draw(st.integers(1, 4))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(ArchiveError):
-        archive = opened(bytes(raw), "torch.nn.*")
+        archive = opened(bytes(raw))
         for tensor in archive.root.values() if isinstance(archive.root, dict) else ():
             if isinstance(tensor, StoredTensor):
                 archive.array(tensor)
@@ -379,4 +388,4 @@ def test_whatever_is_flipped_in_the_pickle_only_an_archive_error_comes(data):
 @settings(deadline=None, max_examples=300)
 def test_whatever_the_pickle_only_an_archive_error_comes(noise):
     with contextlib.suppress(ArchiveError):
-        opened(archive_of(b"\x80\x02" + noise), "torch.nn.*", "blocks.*")
+        opened(archive_of(b"\x80\x02" + noise))

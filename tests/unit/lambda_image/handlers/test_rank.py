@@ -14,7 +14,14 @@ from lambda_image.comm.communicator import PeerFacts
 from lambda_image.comm.operations.collectives import Gathered
 from lambda_image.data.partition import write_partition
 from lambda_image.data.predictions import Predictions
-from lambda_image.errors import InvalidEvent, PartitionMalformed, PeerTimeout, RunError, StorageUnavailable
+from lambda_image.errors import (
+    InvalidEvent,
+    PartitionMalformed,
+    PeerTimeout,
+    RendezvousUnreachable,
+    RunError,
+    StorageUnavailable,
+)
 from lambda_image.handlers.rank import JOIN_TIMEOUT_S, RECORD_TIME_S, WITHDRAWAL_S, Collaborators, RankFunction
 from lambda_image.manifest import Assignment, Slice
 from lambda_image.results import Phases, pack, unpack
@@ -85,6 +92,10 @@ class Peers:
 
     def peers(self) -> list[PeerFacts]:
         return self.facts
+
+    def wait_for_peer(self, rank: int, *, timeout_s: float) -> bool:
+        assert timeout_s > 0
+        return any(peer.rank == rank for peer in self.facts)
 
     def gather(self, part: bytes, **given: Any) -> Gathered | None:
         self.journal.append("gather")
@@ -346,6 +357,29 @@ def test_what_an_earlier_run_said_of_its_gather_does_not_count(tmp_path):
     stage.s3.objects[ENDED] = json.dumps({"execution": "arn:machine:run-0", "reason": "rank 0 was lost"}).encode()
     stage.invoke()
     assert stage.json(RECORD)["transport"] == "direct"
+
+
+def test_a_root_that_does_not_come_is_not_offered_the_part(tmp_path):
+    stage = Stage(tmp_path)
+    del stage.communicator.facts[0]
+    stage.invoke()
+    assert stage.json(RECORD)["transport"] == "storage"
+    assert "rank 0 had not joined" in stage.json(RECORD)["gather_error"]
+    assert "gather" not in stage.journal
+
+
+def test_a_rendezvous_that_failed_is_named_by_the_gather(tmp_path):
+    """Nobody is announced any more, and why is what the gather's own error says."""
+    stage = Stage(tmp_path)
+    del stage.communicator.facts[0]
+    stage.communicator.failure = RendezvousUnreachable("the server has gone")
+
+    def fail(part: bytes) -> None:
+        raise stage.communicator.failure
+
+    stage.communicator.answer = fail
+    stage.invoke()
+    assert stage.json(RECORD)["gather_error"] == "RendezvousUnreachable: the server has gone"
 
 
 # --- rank 0

@@ -43,7 +43,7 @@ def test_both_answer_the_same(compiled_checkpoint, seeded_model):
 
 @pytest.fixture(params=["fast", "eager"])
 def either(request, compiled_checkpoint):
-    return engine.load(compiled_checkpoint, 2, request.param)
+    return engine.load(compiled_checkpoint, 1, request.param)
 
 
 @pytest.mark.filterwarnings("error")

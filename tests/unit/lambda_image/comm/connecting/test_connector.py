@@ -9,6 +9,7 @@ import pytest
 
 from lambda_image.comm.channel.channel import ChannelSettings
 from lambda_image.comm.channel.handshake import Member
+from lambda_image.comm.connecting.backoff import Backoff
 from lambda_image.comm.connecting.connector import MAX_LISTED, Connector, _failure
 from lambda_image.comm.connecting.membership import Membership
 from lambda_image.comm.roster import Roster
@@ -29,6 +30,7 @@ from rendezvous_server.protocol import (
 )
 
 OWN = Member(2, 1)
+SERVER = "rendezvous:10000"
 
 
 @pytest.mark.parametrize(
@@ -43,23 +45,24 @@ OWN = Member(2, 1)
     ],
 )
 def test_every_end_of_the_news_is_an_error_that_says_why(event: ClientEvent, kind: type[RunError], words: str) -> None:
-    error = _failure(event, OWN)
+    error = _failure(event, OWN, SERVER)
     assert type(error) is kind
     assert str(error).startswith("rank 2 (attempt 1): ")
     assert words in str(error)
-    assert error.details["rank"] == 2
+    assert (error.rank, error.endpoint) == (2, SERVER)
 
 
 def test_other_news_are_no_end() -> None:
-    assert _failure(GroupComplete(), OWN) is None
+    assert _failure(GroupComplete(), OWN, SERVER) is None
 
 
 def test_a_long_list_of_missing_ranks_is_cut_in_words_only() -> None:
-    error = _failure(Expired(tuple(range(5000)), "late"), OWN)
+    error = _failure(Expired(tuple(range(5000)), "late"), OWN, SERVER)
     assert error is not None
     assert f"{MAX_LISTED - 1}, ... missing" in str(error)
     assert len(str(error)) < 300
-    assert error.details["missing"] == tuple(range(5000))
+    assert isinstance(error, RendezvousTimeout)
+    assert error.missing == tuple(range(5000))
 
 
 Verdict = RejectCode | None  # None: accepted
@@ -106,7 +109,7 @@ def rejoining(*verdicts: Verdict) -> list[RunError | None]:
             address = f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
             join = Join("run", OWN.rank, 3, OWN.attempt)
             membership = Membership(address, join, os.urandom(32), None, time.monotonic() + 30, ChannelSettings())
-            connector = Connector(membership, roster, first_rejoin_s=0.001)
+            connector = Connector(membership, roster, rejoin_backoff=Backoff(first_s=0.001, longest_s=0.001))
             connector.start()
             await until(lambda: connector.own)
             first = connector.local
@@ -134,4 +137,4 @@ def test_a_refusal_for_good_ends_the_tries(verdict: RejectCode) -> None:
     _, broken, now = rejoining(verdict)
     assert isinstance(broken, RendezvousUnreachable)
     assert isinstance(now, RendezvousRejected)
-    assert now.details["code"] == verdict.name
+    assert now.code == verdict.name

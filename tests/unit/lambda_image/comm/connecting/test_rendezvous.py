@@ -187,8 +187,8 @@ def test_a_rejection_carries_code_reason_and_whether_to_come_again(code: RejectC
             connection = await RendezvousConnection.connect(address, soon())
             with pytest.raises(RendezvousRejected, match=r"rank 1: .* refused the join: not like this") as caught:
                 await connection.join(JOIN, KEY, soon())
-            assert caught.value.details["code"] == code.name
-            assert caught.value.details["retry_later"] is later
+            assert caught.value.code == code.name
+            assert caught.value.retry_later is later
             connection.close()
 
     asyncio.run(scenario())
@@ -228,7 +228,7 @@ def test_a_name_that_does_not_exist_is_unreachable() -> None:
     async def scenario() -> None:
         with pytest.raises(RendezvousUnreachable, match=r"server at no\.such\.host\.invalid:1 within") as caught:
             await RendezvousConnection.connect("no.such.host.invalid:1", time.monotonic() + 0.2)
-        assert caught.value.details["endpoint"] == "no.such.host.invalid:1"
+        assert caught.value.endpoint == "no.such.host.invalid:1"
 
     asyncio.run(scenario())
 

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from lambda_image.comm.connecting.sockets import LocalPort, in_words, reset
+from lambda_image.comm.connecting.sockets import LocalPort, reason_of, reset
 
 LOOPBACK = LocalPort(socket.AF_INET, "127.0.0.1")
 
@@ -63,9 +63,9 @@ def test_a_port_that_is_taken_is_told_and_leaves_no_socket() -> None:
         LocalPort(socket.AF_INET, "127.0.0.1", alone.getsockname()[1]).listen()
 
 
-def test_errors_in_words() -> None:
+def test_an_error_has_a_reason() -> None:
     assert (
-        in_words(ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed ('::1', 9)")) == "Connection refused"
+        reason_of(ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed ('::1', 9)")) == "Connection refused"
     )
-    assert in_words(TimeoutError()) == "no answer in time"
-    assert in_words(struct.error("odd")) == "odd"
+    assert reason_of(TimeoutError()) == "no answer in time"
+    assert reason_of(struct.error("odd")) == "odd"

@@ -12,7 +12,7 @@ from lambda_image.errors import PeerClosed, PeerTimeout
 from tests.unit.lambda_image.comm.local_group import LocalGroup, MakeGroup, RankInThread, Soon, came
 
 WORLDS = [1, 2, 4, 7]
-JOIN = Reduction(lambda left, right: bytes(left) + bytes(right), commutative=False)
+JOIN = Reduction(lambda left, right: bytes(left) + bytes(right))
 
 
 @pytest.fixture(params=WORLDS)
@@ -161,7 +161,7 @@ def test_gather_without_leave_to_miss_fails_at_the_root(make_group: MakeGroup, s
         lambda rank: collectives.gather(rank, b"part", 0, soon(), allow_missing=False), ranks=(0, 1)
     )
     assert isinstance(root, PeerClosed)
-    assert root.details["peer"] == 2
+    assert root.peer == 2
     assert other is None or isinstance(other, PeerClosed)  # its part may have been received before that
 
 
@@ -177,7 +177,7 @@ def test_everybody_learns_whose_death_ended_the_operation(make_group: MakeGroup,
     }
     for error in group.run(calls[operation], ranks=(0, 1, 2)):
         assert isinstance(error, PeerClosed)
-        assert error.details["peer"] == 3
+        assert error.peer == 3
 
 
 def test_the_channels_of_the_living_serve_the_next_operation(make_group: MakeGroup, soon: Soon) -> None:

@@ -1,4 +1,4 @@
-"""One operation at one rank, its peers' ends of the channels played by the test: by the short way and by the long."""
+"""One operation at one rank, by either path; its peers' ends of the channels are played by the test."""
 
 import gc
 import itertools
@@ -31,12 +31,12 @@ from tests.unit.lambda_image.comm.local_group import (
 
 @pytest.fixture(params=[FAST_PATH_PEERS, 0], ids=["short", "long"])
 def make_group(request: pytest.FixtureRequest, make_group: MakeGroup) -> MakeGroup:
-    """Rank 0 takes the short way as far as it leads, or the long one from the beginning."""
+    """Rank 0 takes the fast path as far as it leads, or the general one from the beginning."""
 
     def make(world_size: int) -> LocalGroup:
         group = make_group(world_size)
         group.ranks[0].fast_path_peers = request.param
-        group.ranks[0].wakeup.clear()  # that all have connected: news are for the long way
+        group.ranks[0].wakeup.clear()  # that all have connected: news are for the general path
         return group
 
     return make
@@ -125,7 +125,7 @@ def test_an_abort_becomes_the_error_that_it_tells_of(make_group: MakeGroup, soon
     put(group.channel(1, 0), words, flags=Flag.ABORT)
     with pytest.raises(PeerTimeout, match=r"rank 2 had not joined by the deadline \(as rank 1 says\)") as caught:
         gathering(group, soon(), 1).run()
-    assert caught.value.details["peer"] == 2
+    assert caught.value.peer == 2
 
 
 def test_a_failure_is_told_to_the_others_and_their_channels_stay(make_group: MakeGroup, soon: Soon) -> None:
@@ -312,7 +312,8 @@ def test_one_who_is_ahead_does_not_keep_the_wait_awake(make_group: MakeGroup, so
 
     put(group.channel(1, 0), b"part")
     put(group.channel(1, 0), b"next", operation=2)
-    exchange = group.ranks[0].exchange(Kind.GATHER, soon(), clock=clock)
+    group.ranks[0].clock = clock
+    exchange = group.ranks[0].exchange(Kind.GATHER, soon())
     for peer in (1, 2):
         exchange.receive(peer)
     threading.Timer(0.05, put, args=(group.channel(2, 0), b"late")).start()

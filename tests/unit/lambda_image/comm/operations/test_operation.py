@@ -9,4 +9,4 @@ def test_an_error_says_who_waited_for_whom_in_what_since_when() -> None:
     now[0] = 12.5
     error = operation.error(PeerTimeout, 5, "had not joined by the deadline")
     assert str(error) == "rank 2, gather: rank 5 had not joined by the deadline (2.5 s after its start)"
-    assert (error.details["rank"], error.details["peer"], error.details["elapsed_s"]) == (2, 5, 2.5)
+    assert (error.rank, error.peer, error.phase, error.elapsed_s) == (2, 5, "gather", 2.5)

@@ -94,7 +94,6 @@ def test_a_callers_function_sees_the_ranks_in_order(
     bracket = Reduction(
         lambda left, right: b"(" + bytes(memoryview(left)) + bytes(memoryview(right)) + b")",  # type: ignore[arg-type]
         associative=associative,
-        commutative=False,
     )
     letters: list[Value] = [bytes([65 + rank]) for rank in range(7)]
     group = make_group(7)
