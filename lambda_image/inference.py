@@ -70,6 +70,8 @@ def infer(
                 done += len(images)
                 progress(work)
             if done == len(stream):
+                if not stream.total_rows:
+                    work.empty_partitions.append(batch.source)
                 predicted = np.concatenate([np.empty(0, np.float32), *redshifts])
                 yield Predictions.of_partition(
                     batch.source, stream.start, stream.magnitudes, predicted, stream.redshifts

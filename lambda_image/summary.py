@@ -105,6 +105,8 @@ def summarise(
     others = [Billed(seconds=1.0, memory_mb=memory_size_mb, puts=2, gets=len(manifest))] * 2
     complete = [record for record in records if record["error"] is None]
     reasons = [record["gather_error"] for record in records if record["gather_error"] is not None]
+    sources = set(predictions.source.tolist())
+    empty = [key for record in records for key in record["empty_partitions"]]
     found = [*_implausible(predictions), *(f"no gather: {reason}" for reason in dict.fromkeys(reasons))]
     return Summary(
         run_id=first.run_id,
@@ -117,15 +119,23 @@ def summarise(
         gathered=len(complete) == len(manifest) and STORAGE not in transports,
         transports={name: transports.count(name) for name in sorted(set(transports))},
         partitions=len({part.key for assignment in manifest for part in assignment.partitions}),
-        partitions_completed=len(set(predictions.source.tolist())),
+        partitions_completed=len(sources.union(empty)),
         samples=len(predictions),
         accuracy=accuracy(predictions.redshift, predictions.redshift_true),
         wall_s=wall_s,
         samples_per_s=len(predictions) / wall_s,
         bits_per_s=sum(record["bits"] for record in records) / wall_s,
         cost=cost([*ranks, *others], len(manifest), wall_s, with_rendezvous=first.fmi_enabled),
-        warnings=[*warnings, *found[:NAMED_WARNINGS]],
+        warnings=[*warnings, *_without_galaxies(empty), *found[:NAMED_WARNINGS]],
     )
+
+
+def _without_galaxies(empty: Sequence[str]) -> list[str]:
+    if not empty:
+        return []
+    more = f" and {len(empty) - NAMED_WARNINGS:,} more" if len(empty) > NAMED_WARNINGS else ""
+    subject = "1 partition holds" if len(empty) == 1 else f"{len(empty):,} partitions hold"
+    return [f"{subject} no galaxies: {', '.join(empty[:NAMED_WARNINGS])}{more}"]
 
 
 def _implausible(predictions: Predictions) -> list[str]:

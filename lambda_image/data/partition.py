@@ -199,7 +199,8 @@ def write_partition(
         arrays["redshifts"] = redshifts
     arrays = {name: np.ascontiguousarray(array, "<f4") for name, array in arrays.items()}
     with _faults_named(os.fspath(path)):
-        _total_rows({name: Column("float32", array.shape, _never) for name, array in arrays.items()})
+        if not _total_rows({name: Column("float32", array.shape, _never) for name, array in arrays.items()}):
+            raise FormatError("it holds no galaxies")
     with atomic_file(path) as partial:
         (write_tensor_dataset if file_format == "pt" else write_safetensors)(partial, arrays)
 
@@ -237,8 +238,6 @@ def _total_rows(columns: Mapping[str, Column]) -> int:
     lengths = {name: column.shape[0] for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         raise FormatError("lengths differ: " + ", ".join(f"{length} {name}" for name, length in lengths.items()))
-    if lengths["images"] == 0:
-        raise FormatError("it holds no galaxies")
     return lengths["images"]
 
 
