@@ -8,7 +8,7 @@ import pytest
 
 from lambda_image.data.partition import write_partition
 from lambda_image.data.predictions import Predictions
-from lambda_image.manifest import natural_order
+from lambda_image.partition_names import natural_order
 from scripts import execution
 from tests.docker.composition import TOLERANCE, Composition, in_process
 from tests.integration.system import BUCKET, write_galaxies
