@@ -7,11 +7,14 @@ with the key, the value and what is allowed. A key that means nothing here is ac
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast, get_args
 
 from lambda_image.address import Address
+from lambda_image.data.quality import OnBadRow
 from lambda_image.errors import InvalidEvent
+from lambda_image.partition_names import printable
 
+BUCKET_ROOT = "the bucket's root"
 DATA_SIZES = ("small", "medium", "large")
 MAX_WORLD_SIZE = 10_000  # concurrent children of a Distributed Map
 MAX_BATCH_SIZE = 16_384  # 335 MB of images: a larger batch is a mistake, not a wish
@@ -27,6 +30,7 @@ KNOWN_BUT_UNUSED = {
     "unique_id": "each execution has an id of its own",
 }
 
+
 T = TypeVar("T")
 
 
@@ -37,7 +41,7 @@ class RunRequest:
     execution: str  # the execution's ARN: what tells this run from all others
     bucket: str
     data_bucket: str
-    data_prefix: str | None
+    data_prefix: str | None  # empty for the bucket's root
     data_path: str | None
     result_path: str
     world_size: int | None
@@ -47,6 +51,7 @@ class RunRequest:
     rendezvous_endpoint: Address | None
     tolerated_failures: int
     gather_timeout_s: float
+    on_bad_row: OnBadRow  # what is done about a row that cannot be judged
     warnings: tuple[str, ...]  # about keys that have no effect
 
     @property
@@ -105,6 +110,7 @@ def parse(event: object, execution: str, default_endpoint: Address | None = None
         rendezvous_endpoint=endpoint,
         tolerated_failures=fields.take("tolerated_failures", _integer(0, MAX_WORLD_SIZE)) or 0,
         gather_timeout_s=_or(fields.take("gather_timeout_s", _seconds), 60.0),
+        on_bad_row=fields.take("on_bad_row", _on_bad_row) or "flag",
         warnings=(),
     )
     return RunRequest(**{**vars(request), "warnings": tuple(fields.finish())})
@@ -125,18 +131,20 @@ class _Fields:
                 )
             self._values[name] = (given, value)
 
-    def take(self, name: str, read: Callable[[Any], T]) -> T | None:
-        """The value under `name`, or None where it is absent, null or an empty string."""
+    def take(self, name: str, read: Callable[[Any], T], empty: T | None = None) -> T | None:
+        """The value under `name`, `empty` where it is an empty string, or None where it is absent or null."""
         given, value = self._values.pop(name, (name, None))
-        if value is None or value == "":
+        if value is None:
             return None
+        if value == "":
+            return empty
         try:
             return read(value)
         except ValueError as allowed:
             raise InvalidEvent(f"{given} is {value!r}; allowed: {allowed}") from None
 
     def warn(self, warning: str) -> None:
-        self._warnings.append(warning)
+        self._warnings.append(printable(warning))
 
     def finish(self) -> list[str]:
         """All warnings, with one for each value that was not taken."""
@@ -149,11 +157,15 @@ class _Fields:
 def _dataset(fields: _Fields) -> tuple[str | None, str | None]:
     """Prefix of the partitions, or the key of one dataset object."""
     size = fields.take("data_size", _data_size)
-    prefix = fields.take("data_prefix", _key)
-    if size and prefix:
-        fields.warn(f"data_size is ignored: data_prefix says {prefix}")
-    prefix = prefix or (f"datasets/{size}" if size else None)
+    prefix = fields.take("data_prefix", _prefix, empty="")
+    if size and prefix is not None:
+        fields.warn(f"data_size is ignored: data_prefix says {prefix or BUCKET_ROOT}")
     path = fields.take("data_path", _text)
+    if prefix == "":
+        if path is not None:
+            fields.warn(f"data_path is ignored: data_prefix says {BUCKET_ROOT}")
+        return prefix, None
+    prefix = prefix or (f"datasets/{size}" if size else None)
     if path is None:
         if prefix is None:
             raise InvalidEvent(
@@ -173,7 +185,10 @@ def _dataset(fields: _Fields) -> tuple[str | None, str | None]:
         path = f"{prefix}/{path[4:]}"
     elif prefix is not None:
         fields.warn("data_prefix or data_size is ignored: data_path names the dataset")
-    return None, _key(path)
+    try:
+        return None, _key(path)
+    except ValueError as allowed:
+        raise InvalidEvent(f"data_path is {path!r}; allowed: {allowed}") from None
 
 
 def _or(value: T | None, default: T) -> T:
@@ -183,6 +198,8 @@ def _or(value: T | None, default: T) -> T:
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError("a text that is not empty")
+    if printable(value.strip()) != value.strip():
+        raise ValueError("a text of one line, without control characters")
     return value.strip()
 
 
@@ -191,6 +208,16 @@ def _key(value: object) -> str:
     if not key or ".." in key.split("/"):
         raise ValueError("an S3 key or prefix, without '..' in it")
     return key
+
+
+def _prefix(value: object) -> str:
+    return _key(value) if _text(value).strip("/") else ""
+
+
+def _on_bad_row(value: object) -> OnBadRow:
+    if value not in get_args(OnBadRow):
+        raise ValueError(", ".join(get_args(OnBadRow)))
+    return cast(OnBadRow, value)
 
 
 def _data_size(value: object) -> str:

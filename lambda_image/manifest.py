@@ -5,15 +5,13 @@ therefore in the order of the dataset, whatever the world size.
 """
 
 import itertools
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from lambda_image.errors import InvalidEvent, PartitionMissing
-from lambda_image.events import RunRequest, run_id_of
-
-PARTITION_SUFFIXES = (".pt", ".pth", ".safetensors")
+from lambda_image.events import OnBadRow, RunRequest, run_id_of
+from lambda_image.partition_names import NAMED, PARTITION_SUFFIXES, gap, select
 
 T = TypeVar("T")
 
@@ -44,6 +42,7 @@ class Assignment:
     rendezvous_endpoint: str | None
     gather_timeout_s: float
     started_at: float  # seconds since the epoch
+    on_bad_row: OnBadRow = "flag"  # manifests of earlier versions have none
 
     @property
     def run_id(self) -> str:
@@ -154,35 +153,63 @@ def predictions_key(result_path: str, rank: int) -> str:
     return f"{result_path}/predictions/{rank}.parquet"
 
 
-def natural_order(key: str) -> list[tuple[int, int, str]]:
-    """Gives a sort key by which 2.pt comes before 10.pt."""
-    parts = re.split(r"(\d+)", key)
-    return [(1, int(part), part) if part.isdecimal() else (0, 0, part) for part in parts]
+class Listed(Protocol):
+    """An object as a listing has it."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def etag(self) -> str: ...
 
 
-def choose_partitions(etags: Mapping[str, str], prefix: str, file_limit: int | None) -> list[Slice]:
-    """Chooses the partitions among the objects under a prefix.
+class Chosen(NamedTuple):
+    """Partitions in natural order of their names, and what the user must be told of them."""
+
+    partitions: list[Slice]
+    warnings: list[str]
+
+
+def choose_partitions(listed: Iterable[Listed], prefix: str, place: str, file_limit: int | None) -> Chosen:
+    """Chooses the partitions among what lies directly under a prefix.
+
+    An object of 0 bytes is left out with a warning, as a partition without galaxies.
 
     Args:
-        etags: the ETag of each object, by its key.
-        prefix: the URL of the prefix, for the message of the error.
+        listed: the objects there, and folders, whose keys end in a slash.
+        prefix: what all keys begin with; it ends in a slash, or is empty for the root of a bucket.
+        place: its URL, for messages.
         file_limit: how many partitions to choose at most; None for all.
 
     Returns:
-        The partitions, in natural order of their keys.
+        The partitions and warnings.
 
     Raises:
-        PartitionMissing: no object is a partition.
+        PartitionMissing: no object is a partition with galaxies.
+        InvalidEvent: the key of a partition cannot be shown on one line.
     """
-    chosen = sorted((key for key in etags if key.lower().endswith(PARTITION_SUFFIXES)), key=natural_order)
-    if not chosen:
-        found = f"{len(etags)} objects, none of them" if etags else "no object"
+    objects = {found.key.removeprefix(prefix): found for found in listed if found.key != prefix}
+    selection = select(objects)
+    warnings = selection.warnings(place)
+    if not selection.partitions:
+        found = f"no object in {place} ends in {', '.join(PARTITION_SUFFIXES)}"
+        beside = f" ({warnings[0]})" if warnings else ""
         raise PartitionMissing(
-            f"{found} ending in {', '.join(PARTITION_SUFFIXES)} lies under {prefix}/: upload partitions there "
-            "(cosmicai split makes them) or give another data_prefix",
+            f"{found}{beside}: upload partitions there (cosmicai split makes them) or give another data_prefix",
             object=f"{prefix}/",
         )
-    return [Slice(key, etag=etags[key]) for key in chosen[:file_limit]]
+    names = selection.partitions[:file_limit]
+    if missing := gap(names):
+        warnings.append(f"{missing} among the numbers of the partitions in {place}")
+    empty = [name for name in names if not objects[name].size]
+    if empty:
+        shown = ", ".join(empty[:NAMED]) + (f" and {len(empty) - NAMED:,} more" if len(empty) > NAMED else "")
+        warnings.append(f"{len(empty):,} of {len(names):,} partitions in {place} have 0 bytes and no galaxies: {shown}")
+        if len(empty) == len(names):
+            raise PartitionMissing(f"all partitions in {place} have 0 bytes ({shown}): upload them again")
+    full = [objects[name] for name in names if objects[name].size]
+    return Chosen([Slice(found.key, etag=found.etag) for found in full], warnings)
 
 
 def deal(things: Sequence[T], world_size: int) -> list[list[T]]:
@@ -234,6 +261,7 @@ def assignments(
             rendezvous_endpoint=str(request.rendezvous_endpoint) if request.rendezvous_endpoint else None,
             gather_timeout_s=request.gather_timeout_s,
             started_at=started_at,
+            on_bad_row=request.on_bad_row,
         )
         for rank, share in enumerate(shares)
     ]

@@ -13,7 +13,7 @@ class Accuracy:
     Δ is predicted − true redshift, and δ is Δ / (1 + true).
 
     Attributes:
-        samples: Galaxies whose true redshift is known.
+        samples: Galaxies whose true redshift is known and that have a prediction.
         mae: Mean of |Δ|.
         mse: Mean of Δ².
         bias: Mean of Δ.
@@ -35,11 +35,11 @@ def accuracy(predicted: ArrayLike, true: ArrayLike | None) -> Accuracy:
     NMAD is that of Ilbert et al. 2009 (A&A 457, 841), which outliers hardly change.
 
     Args:
-        predicted: Redshifts [N].
+        predicted: Redshifts [N], NaN where a galaxy has none.
         true: Redshifts [N], NaN where a galaxy's is unknown, or None where all are.
 
     Returns:
-        The measures over all galaxies whose true redshift is known.
+        The measures over all galaxies that have both.
 
     Raises:
         ValueError: The two do not have the same shape [N].
@@ -49,7 +49,7 @@ def accuracy(predicted: ArrayLike, true: ArrayLike | None) -> Accuracy:
     if z.ndim != 1 or z.shape != z_true.shape:
         shapes = f"predicted redshifts have the shape {list(z.shape)} and true redshifts {list(z_true.shape)}"
         raise ValueError(f"{shapes}; [N] is needed of both")
-    known = ~np.isnan(z_true)
+    known = np.isfinite(z_true) & np.isfinite(z)
     z, z_true = z[known], z_true[known]
     if not len(z):
         return Accuracy(0, None, None, None, None, None)

@@ -18,9 +18,10 @@ describes, so that a record that can be read is the proof that they are whole.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from lambda_image.data.tally import RowTally
 from lambda_image.manifest import Assignment, predictions_key
 
 Record = dict[str, Any]
@@ -41,6 +42,8 @@ class Work:
     first_batch_s: float = 0.0
     inference_s: float = 0.0  # in the engine, by the clock; the first batch included
     inference_cpu_s: float = 0.0  # the same, processor seconds of all threads
+    quality: RowTally = field(default_factory=RowTally)
+    empty_partitions: list[str] = field(default_factory=list)  # those that were read and hold no galaxies
 
 
 @dataclass
@@ -134,8 +137,10 @@ def rank_record(
         "world_size": assignment.world_size,
         "attempt": attempt,
         "samples": work.samples,
+        "rows": work.quality.to_json(),
         "bits": work.bits,
         "partitions": [asdict(part) for part in assignment.partitions],
+        "empty_partitions": work.empty_partitions,
         "transport": transport,
         "error": error,
         "gather_error": gather_error,

@@ -137,12 +137,31 @@ class ObjectStore:
         Yields:
             One object after another; none where the prefix has none.
         """
+        for page in self._pages(prefix):
+            for item in page.get("Contents", ()):
+                yield ObjectInfo(item["Key"], item["Size"], item["ETag"])
+
+    def list_folder(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Lists what lies directly under a prefix. Objects in folders there are not asked for.
+
+        Args:
+            prefix: what ends in a slash, or is empty for the root of the bucket.
+
+        Yields:
+            Objects, and folders with keys that end in a slash, of no size and no ETag, in no order.
+        """
+        for page in self._pages(prefix, Delimiter="/"):
+            for item in page.get("Contents", ()):
+                yield ObjectInfo(item["Key"], item["Size"], item["ETag"])
+            for folder in page.get("CommonPrefixes", ()):
+                yield ObjectInfo(folder["Prefix"], 0, "")
+
+    def _pages(self, prefix: str, **parameters: str) -> Iterator[Any]:
         token: dict[str, str] = {}
         while True:
             self.requests.count(lists=1)
-            page = self.ask("list_objects_v2", prefix, Prefix=prefix, **token)
-            for item in page.get("Contents", ()):
-                yield ObjectInfo(item["Key"], item["Size"], item["ETag"])
+            page = self.ask("list_objects_v2", prefix, Prefix=prefix, **parameters, **token)
+            yield page
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}

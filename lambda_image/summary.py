@@ -5,16 +5,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
-
 from lambda_image.cost import Billed, Cost, cost
 from lambda_image.data.predictions import Predictions
+from lambda_image.data.quality import UNPREDICTABLE, Quality, describe
+from lambda_image.data.tally import RowTally
 from lambda_image.manifest import Assignment
 from lambda_image.metrics import Accuracy, accuracy
 from lambda_image.results import STORAGE, Record
 
 NAMED_WARNINGS = 10  # about gathers that failed: one cause gives each rank a warning
-MAGNITUDES = (0, 40)  # of anything a survey measures; what stands for a missing one lies outside
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,8 @@ class Summary:
     transports: dict[str, int]  # how many parts travelled by each
     partitions: int
     partitions_completed: int
-    samples: int
+    samples: int  # rows of `predictions.parquet`
+    rows: dict[str, Any]  # what became of all rows: see data/tally.py
     accuracy: Accuracy
     wall_s: float  # from the execution's start until Summarize
     samples_per_s: float
@@ -95,7 +95,7 @@ def summarise(
         warnings: what is to be told of the input.
 
     Returns:
-        The summary, with warnings about magnitudes that stand for missing ones and about gathers that failed.
+        The summary, with warnings about rows that cannot be judged and about gathers that failed.
     """
     failed = sorted(failures, key=lambda failure: failure.rank)
     first = manifest[0]
@@ -105,7 +105,12 @@ def summarise(
     others = [Billed(seconds=1.0, memory_mb=memory_size_mb, puts=2, gets=len(manifest))] * 2
     complete = [record for record in records if record["error"] is None]
     reasons = [record["gather_error"] for record in records if record["gather_error"] is not None]
-    found = [*_implausible(predictions), *(f"no gather: {reason}" for reason in dict.fromkeys(reasons))]
+    sources = set(predictions.source.tolist())
+    empty = [key for record in records for key in record["empty_partitions"]]
+    rows = RowTally()
+    for record in records:
+        rows.merge(RowTally.from_json(record["rows"]))
+    found = [*_flagged(rows), *(f"no gather: {reason}" for reason in dict.fromkeys(reasons))]
     return Summary(
         run_id=first.run_id,
         execution=first.execution,
@@ -117,27 +122,39 @@ def summarise(
         gathered=len(complete) == len(manifest) and STORAGE not in transports,
         transports={name: transports.count(name) for name in sorted(set(transports))},
         partitions=len({part.key for assignment in manifest for part in assignment.partitions}),
-        partitions_completed=len(set(predictions.source.tolist())),
+        partitions_completed=len(sources.union(empty)),
         samples=len(predictions),
+        rows=rows.to_json(),
         accuracy=accuracy(predictions.redshift, predictions.redshift_true),
         wall_s=wall_s,
         samples_per_s=len(predictions) / wall_s,
         bits_per_s=sum(record["bits"] for record in records) / wall_s,
         cost=cost([*ranks, *others], len(manifest), wall_s, with_rendezvous=first.fmi_enabled),
-        warnings=[*warnings, *found[:NAMED_WARNINGS]],
+        warnings=[*warnings, *_without_galaxies(empty), *found[:NAMED_WARNINGS]],
     )
 
 
-def _implausible(predictions: Predictions) -> list[str]:
-    low, high = MAGNITUDES
-    outside = np.flatnonzero(((predictions.magnitudes < low) | (predictions.magnitudes > high)).any(axis=1))
-    if not len(outside):
+def _without_galaxies(empty: Sequence[str]) -> list[str]:
+    if not empty:
         return []
-    return [
-        f"magnitudes outside {low} to {high} in {len(outside)} of {len(predictions)} galaxies (-9999 often marks a "
-        f"missing one): their redshifts mean nothing, and the accuracy counts them; the first is row "
-        f"{predictions.row[outside[0]]} of {predictions.source[outside[0]]}"
-    ]
+    more = f" and {len(empty) - NAMED_WARNINGS:,} more" if len(empty) > NAMED_WARNINGS else ""
+    subject = "1 partition holds" if len(empty) == 1 else f"{len(empty):,} partitions hold"
+    return [f"{subject} no galaxies: {', '.join(empty[:NAMED_WARNINGS])}{more}"]
+
+
+def _flagged(rows: RowTally) -> list[str]:
+    """A warning for each flag that rows carry; unknown true redshifts only where others are known."""
+    warnings = []
+    for flag in Quality:
+        name = str(flag.name).lower()
+        count = rows.flags.get(name, 0)
+        if not count or (flag is Quality.REDSHIFT_UNKNOWN and count == rows.given):
+            continue
+        source, row = rows.first[name]
+        effect = ", which have no prediction" if flag & UNPREDICTABLE else ""
+        told = f"{name} in {count:,} of {rows.given:,} galaxies{effect}: {describe(flag)}"
+        warnings.append(f"{told}. The first is row {row} of {source}")
+    return warnings
 
 
 def _billed(record: Record) -> Billed:

@@ -3,17 +3,19 @@
 import argparse
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 from lambda_image.data.partition import count_rows
+from lambda_image.errors import PartitionMalformed
 from lambda_image.manifest import deal
 from lambda_image.model import SHIPPED_MODEL
+from lambda_image.partition_names import printable
 from scripts import execution
 from scripts.execution import SAMPLE_GALAXIES, SAMPLE_PARTITIONS
 from scripts.local_cloud import local_cloud
 from scripts.progress import RunProgress
 from scripts.result_folder import result_folder
-from scripts.words import counted
 
 HELP = "run everything on this machine: ranks find each other and predict redshifts"
 EXAMPLE = "cosmicai demo --world-size 8 --data my_galaxies.pt --model my_checkpoint.pt"
@@ -34,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     execution.check_arguments(args)
     with tempfile.TemporaryDirectory(prefix="cosmicai-") as scratch:
         model = usable_model(args.model, Path(scratch))
-        files, ignored = execution.partition_files(args.data) if args.data else ([], 0)
+        files, warnings = execution.partition_files(args.data) if args.data else ([], [])
         progress = RunProgress(sys.stdout, _totals(args, files))
         environ = {"MODEL_PATH": str(model.absolute())}
         with result_folder(args.out) as out:
@@ -42,9 +44,8 @@ def run(args: argparse.Namespace) -> int:
                 progress.print(
                     f"rendezvous server on {cloud.rendezvous_endpoint}, AWS endpoint on {cloud.endpoint_url}"
                 )
-                if ignored:
-                    found = f"{counted(len(files), 'partition')} in {args.data}"
-                    progress.print(f"{found}; other things in it, ignored: {ignored}")
+                for warning in warnings:
+                    progress.print(f"warning: {warning}")
                 if not files:  # while the workers start
                     files = execution.sample(Path(scratch) / "partitions")
                     progress.print(f"{SAMPLE_GALAXIES:,} sample galaxies in {SAMPLE_PARTITIONS} partitions")
@@ -52,10 +53,10 @@ def run(args: argparse.Namespace) -> int:
                 machine = cloud.state_machine(execution.STATE_MACHINE)
                 cloud.wait_until_ready()
                 out.clear()
-                execution_input = {"bucket": BUCKET, "world_size": args.world_size, "batch_size": args.batch_size}
-                execution_input |= execution.where(args.data, files, "data")
+                execution_input = execution.input_for(args, BUCKET, files, "data")
                 with progress:
-                    ended = execution.execute(cloud, machine, "demo", execution_input)
+                    name = execution.new_name("demo", datetime.now(UTC))
+                    ended = execution.execute(cloud, machine, name, execution_input)
             return ended.report(out, progress.print)
 
 
@@ -79,7 +80,10 @@ def _totals(args: argparse.Namespace, files: list[Path]) -> list[int]:
     if args.data is None:
         counts = [SAMPLE_GALAXIES // SAMPLE_PARTITIONS] * SAMPLE_PARTITIONS
     else:
-        counts = [count_rows(file) for file in files]
+        # A run leaves empty files of a folder out. One that was named itself is no dataset, and says so here.
+        counts = [count_rows(file) for file in files if args.data.is_file() or file.stat().st_size]
+        if not sum(counts):
+            raise PartitionMalformed(f"{printable(args.data)}: it holds no galaxies", object=str(args.data))
         if args.data.is_file():
             return [len(share) for share in deal(range(counts[0]), args.world_size)]
     return [sum(share) for share in deal(counts, args.world_size)]

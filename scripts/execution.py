@@ -2,21 +2,21 @@
 
 import argparse
 import json
+import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from rich.console import Console, RenderableType
 
-from lambda_image.data.dataset import choose_files
 from lambda_image.data.partition import write_partition
 from lambda_image.errors import InvalidEvent, UsageError
-from lambda_image.events import MAX_BATCH_SIZE
-from lambda_image.manifest import PARTITION_SUFFIXES
+from lambda_image.events import MAX_BATCH_SIZE, OnBadRow
+from lambda_image.partition_names import PARTITION_SUFFIXES, check_name, printable, select
 from lambda_image.summary import message_of
 from scripts.aws_endpoint import AwsEndpoint
 from scripts.galaxies import Mixture, render
@@ -27,6 +27,7 @@ from scripts.words import counted
 TABLE_WIDTH = 110  # where the output is no terminal, which would know its own
 STATE_MACHINE = "redshift"
 SAMPLE_GALAXIES, SAMPLE_PARTITIONS, SAMPLE_SEED = 4096, 8, 0
+TOKEN_BYTES = 6  # at random: of two executions in one second, one in 10^14 meets another's name
 MAX_RANKS = 128  # each a process of one machine: 470 MB with PyTorch (measured), so 60 GB together
 
 
@@ -40,6 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser, out: Path) -> None:
         f"without it, {SAMPLE_GALAXIES:,} sample galaxies",
     )
     parser.add_argument("--batch-size", type=int, default=256, help="galaxies that a rank infers at a time")
+    parser.add_argument(
+        "--on-bad-row",
+        choices=get_args(OnBadRow),
+        default="flag",
+        help="what is done about a galaxy that cannot be judged: it is flagged in the results, left out of them, or "
+        "fails its rank",
+    )
     parser.add_argument(
         "--out",
         type=Path,
@@ -87,7 +95,7 @@ class Execution:
             try:
                 out.write(self.objects)
             except OSError as error:
-                problem = f"the results could not be written to --out {out.given}: {error.strerror}"
+                problem = f"the results could not be written to --out {printable(out.given)}: {error.strerror}"
                 raise InvalidEvent(problem) from error
             print_line(f"{counted(len(self.objects), 'result object')} in {out.given}/")
         status = self.described["status"]
@@ -108,17 +116,37 @@ def upload(endpoint: AwsEndpoint, files: Sequence[Path], bucket: str, prefix: st
         s3.upload_file(str(file), bucket, f"{prefix}/{file.name}")
 
 
+def remove(endpoint: AwsEndpoint, files: Sequence[Path], bucket: str, prefix: str) -> None:
+    """Removes what `upload` has put there."""
+    s3 = endpoint.client("s3")
+    for file in files:
+        s3.delete_object(Bucket=bucket, Key=f"{prefix}/{file.name}")
+
+
+def new_name(command: str, now: datetime) -> str:
+    """Makes a name for an execution, which no other execution has, be it started in the same second by someone else.
+
+    Args:
+        command: the command that starts it, of at most 50 letters.
+        now: the time, which orders executions by their names.
+
+    Returns:
+        A name that Step Functions allows (1 to 80 characters), and that may be part of a key on S3.
+    """
+    return f"{command}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(TOKEN_BYTES)}"
+
+
 def execute(endpoint: AwsEndpoint, machine: str, name: str, execution_input: Mapping[str, Any]) -> Execution:
     """Starts an execution and waits for its end.
 
     Args:
         endpoint: where it runs.
         machine: the ARN of the state machine.
-        name: what its name begins with; the time follows, so that each execution has its own.
+        name: its name, which no other execution has.
         execution_input: what it is started with.
     """
     arn = endpoint.client("stepfunctions").start_execution(
-        stateMachineArn=machine, name=f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}", input=json.dumps(execution_input)
+        stateMachineArn=machine, name=name, input=json.dumps(execution_input)
     )["executionArn"]
     described = endpoint.wait_for(arn)
     path = str(execution_input.get("result_path") or f"results/{arn.rpartition(':')[2]}").strip("/")
@@ -133,33 +161,46 @@ def _objects(endpoint: AwsEndpoint, bucket: str, prefix: str) -> dict[str, bytes
     return {key.removeprefix(prefix): s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
 
 
-def where(data: Path | None, files: Sequence[Path], prefix: str) -> dict[str, str]:
-    """Names uploaded files as an execution input does: one dataset is split by rows, a folder of partitions by file."""
-    if data is not None and data.is_file():
-        return {"data_path": f"{prefix}/{files[0].name}"}
-    return {"data_prefix": prefix}
+def input_for(args: argparse.Namespace, bucket: str, files: Sequence[Path], prefix: str) -> dict[str, Any]:
+    """Makes the execution input for uploaded files. One dataset is split by rows, and a folder of partitions by file.
+
+    Args:
+        args: the flags that `add_arguments` added.
+        bucket: where the files are, and where the results go.
+        files: what was uploaded.
+        prefix: their prefix.
+    """
+    one = args.data is not None and args.data.is_file()
+    where = {"data_path": f"{prefix}/{files[0].name}"} if one else {"data_prefix": prefix}
+    flags = {"world_size": args.world_size, "batch_size": args.batch_size, "on_bad_row": args.on_bad_row}
+    return {"bucket": bucket, **flags, **where}
 
 
-def partition_files(data: Path) -> tuple[list[Path], int]:
-    """Finds the partitions that `data` is or holds.
+def partition_files(data: Path) -> tuple[list[Path], list[str]]:
+    """Finds the partitions that `data` is or holds, by the rule by which a run finds them on S3.
 
     Returns:
-        The partitions in natural order, and how many other things lie beside them.
+        The partitions in natural order, and a warning if other things lie beside them.
 
     Raises:
-        UsageError: there is nothing at `data`, or no partition in it.
+        UsageError: there is nothing at `data`, no partition in it, or one whose name cannot be shown on one line.
     """
+    given = f"--data {printable(data)}"
     if not data.exists():
-        raise UsageError(f"--data {data} does not exist: name a dataset, or a folder of partitions")
-    if data.is_file():
-        return [data], 0
-    found = list(data.iterdir())
-    files = choose_files(found)
-    if not files:
-        raise UsageError(
-            f"--data {data} is a folder that holds no datasets: no files in {', '.join(PARTITION_SUFFIXES)}"
-        )
-    return files, len(found) - len(files)
+        raise UsageError(f"{given} does not exist: name a dataset, or a folder of partitions")
+    try:
+        if data.is_file():
+            if check_name(data.name) != data.name.strip():
+                raise UsageError(f"the name of {given} begins or ends with a blank: rename it")
+            return [data], []
+        paths = {path.name if path.is_file() else f"{path.name}/": path for path in data.iterdir()}
+        selection = select(paths)
+    except InvalidEvent as error:
+        raise UsageError(f"{given}: {error}") from error
+    if not selection.partitions:
+        endings = ", ".join(PARTITION_SUFFIXES)
+        raise UsageError(f"{given} is a folder that holds no datasets: no files in {endings}")
+    return [paths[name] for name in selection.partitions], selection.warnings(f"{printable(data)}/")
 
 
 def sample(folder: Path) -> list[Path]:

@@ -5,7 +5,9 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
 from lambda_image.errors import InvalidEvent, UsageError
+from lambda_image.partition_names import printable
 from scripts import execution
 from scripts.aws_endpoint import AwsEndpoint, EndpointError
 from scripts.progress import RunProgress
@@ -23,7 +26,7 @@ from scripts.result_folder import result_folder
 HELP = "run on a local AWS endpoint that is up (docker compose --profile serve up serve)"
 EXAMPLE = "cosmicai invoke --endpoint-url http://127.0.0.1:4566 --data my_galaxies.pt"
 
-BUCKET, PREFIX = "cosmicai-invoke", "data"
+BUCKET = "cosmicai-invoke"
 ANSWER_CHARACTERS = 300  # of an answer that may be a web page
 READY_TIMEOUT_S = 120.0  # until a container per rank has started, with as much CPU as a Lambda of its size has
 
@@ -34,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="?",
         help="an execution input (JSON) for data that is on the endpoint's S3; it takes the place of --data, "
-        "--world-size and --batch-size",
+        "--world-size, --batch-size and --on-bad-row",
     )
     execution.add_arguments(parser, out=Path("out/invoke"))
     parser.add_argument("--endpoint-url", default=os.environ.get("AWS_ENDPOINT_URL"), help="or AWS_ENDPOINT_URL")
@@ -44,20 +47,24 @@ def run(args: argparse.Namespace) -> int:
     execution.check_arguments(args)
     endpoint = endpoint_at(args.endpoint_url)
     progress = RunProgress(sys.stdout, [])  # what the ranks log stays with them
+    name = execution.new_name("invoke", datetime.now(UTC))
+    prefix = f"data/{name}"  # of this run alone: others may use the endpoint, at the same time or before
     with result_folder(args.out) as out, tempfile.TemporaryDirectory(prefix="cosmicai-") as scratch:
+        files = [] if args.input else _files(args.data, Path(scratch), progress)
         try:
             if args.input:
                 execution_input = read_input(args.input)
                 check_bucket(endpoint, execution_input, args.input)
             else:
-                execution_input = _upload(endpoint, args, Path(scratch))
-                progress.print(f"{args.data or 'sample galaxies'} uploaded to {args.endpoint_url}")
+                execution.upload(endpoint, files, BUCKET, prefix)
+                execution_input = execution.input_for(args, BUCKET, files, prefix)
+                progress.print(f"{printable(args.data or 'sample galaxies')} uploaded to {args.endpoint_url}")
             machine = endpoint.state_machine(execution.STATE_MACHINE)
             ranks = str(execution_input.get("world_size", ""))
             endpoint.wait_until_ready(int(ranks) if ranks.isdecimal() else 1, READY_TIMEOUT_S)
             out.clear()
             progress.print(f"running {json.dumps(execution_input)}")
-            ended = execution.execute(endpoint, machine, "invoke", execution_input)
+            ended = execution.execute(endpoint, machine, name, execution_input)
         except BotoCoreError as error:
             raise EndpointError(f"{args.endpoint_url} does not answer: {error}") from error
         except (ClientError, Boto3Error, ResponseParserError) as error:
@@ -65,6 +72,10 @@ def run(args: argparse.Namespace) -> int:
             raise EndpointError(
                 f"{args.endpoint_url} refuses: {answer} (is it a local AWS endpoint of ours?)"
             ) from error
+        # The endpoint keeps objects in memory, and nobody else knows of these. Those of a run that was not seen to end
+        # stay, since it may be reading them.
+        with suppress(BotoCoreError, ClientError, ResponseParserError):
+            execution.remove(endpoint, files, BUCKET, prefix)
         return ended.report(out, progress.print)
 
 
@@ -103,12 +114,14 @@ def check_bucket(endpoint: AwsEndpoint, execution_input: Mapping[str, Any], file
         raise InvalidEvent(f"{where}: create it and upload the data, or name another in {file}") from error
 
 
-def _upload(endpoint: AwsEndpoint, args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
-    """The execution input for what was uploaded."""
-    files = execution.partition_files(args.data)[0] if args.data else execution.sample(scratch)
-    execution.upload(endpoint, files, BUCKET, PREFIX)
-    given = {"bucket": BUCKET, "world_size": args.world_size, "batch_size": args.batch_size}
-    return given | execution.where(args.data, files, PREFIX)
+def _files(data: Path | None, scratch: Path, progress: RunProgress) -> Sequence[Path]:
+    """The partitions to upload."""
+    if data is None:
+        return execution.sample(scratch)
+    files, warnings = execution.partition_files(data)
+    for warning in warnings:
+        progress.print(f"warning: {warning}")
+    return files
 
 
 def read_input(file: Path) -> dict[str, Any]:

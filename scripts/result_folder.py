@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lambda_image.errors import UsageError
+from lambda_image.partition_names import printable
 
 RESULTS = re.compile(r"(manifest|summary|combined_data|gather_ended|\d+)\.json|predictions\.parquet")
 PREDICTIONS = "predictions"  # a folder of one table per rank
@@ -62,7 +63,9 @@ def result_folder(out: Path) -> Iterator[ResultFolder]:
         (partial / "probe").write_bytes(b"")
         (partial / "probe").unlink()
     except OSError as error:
-        raise UsageError(f"--out {out} cannot be written ({error.strerror}): choose another folder") from error
+        raise UsageError(
+            f"--out {printable(out)} cannot be written ({error.strerror}): choose another folder"
+        ) from error
     try:
         yield ResultFolder(out, path, partial)
     finally:
@@ -78,7 +81,7 @@ def without_run_key(manifest: bytes) -> bytes:
 
 def _check(path: Path) -> None:
     if path.is_mount():
-        raise UsageError(f"--out {path} is a mount point, which cannot be replaced: choose a folder in it")
+        raise UsageError(f"--out {printable(path)} is a mount point, which cannot be replaced: choose a folder in it")
     if path.is_dir():
         strangers = set(path.iterdir()) - {path / PREDICTIONS} - set(_files(path))
         if (path / PREDICTIONS).exists():
@@ -91,11 +94,12 @@ def _check(path: Path) -> None:
         if any(path.iterdir()) and not _is_manifest(path / "manifest.json"):
             raise _not_ours(path, "and no manifest.json of a run")
     elif path.exists():
-        raise UsageError(f"--out {path} is a file: choose a folder")
+        raise UsageError(f"--out {printable(path)} is a file: choose a folder")
 
 
 def _not_ours(path: Path, what: str) -> UsageError:
-    return UsageError(f"--out {path} holds something that is not a run's results ({what}): choose another folder")
+    shown = f"--out {printable(path)} holds something that is not a run's results ({printable(what)})"
+    return UsageError(f"{shown}: choose another folder")
 
 
 def _files(path: Path) -> list[Path]:

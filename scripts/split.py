@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from lambda_image.data.partition import ROW_BYTES, FileFormat, open_partition, read_partition, write_partition
-from lambda_image.errors import UsageError
+from lambda_image.errors import PartitionMalformed, UsageError
 from lambda_image.manifest import deal
 from scripts.words import counted
 
@@ -59,6 +59,8 @@ def split(dataset: Path, out: Path, size_mb: float, file_format: FileFormat) -> 
     if not out.parent.is_dir():
         raise UsageError(f"--out {out} would be in a folder that does not exist: make it, or name another")
     rows = len(open_partition(dataset))
+    if not rows:
+        raise PartitionMalformed(f"{dataset}: it holds no galaxies", object=str(dataset))
     rows_per_file = max(1, (int(size_mb * 1e6) - OVERHEAD_BYTES) // ROW_BYTES)
     shares = deal(range(rows), math.ceil(rows / rows_per_file))
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))

@@ -8,7 +8,7 @@ import numpy as np
 
 from lambda_image.data.partition import IMAGE, Partition, count_rows, open_partition, read_partition
 from lambda_image.errors import PartitionMissing
-from lambda_image.manifest import PARTITION_SUFFIXES, natural_order
+from lambda_image.partition_names import PARTITION_SUFFIXES, printable, select
 
 BATCH_ROWS = 256  # read at a time into what the folder's galaxies share: 5 MB of images
 
@@ -35,7 +35,7 @@ def read_dataset(path: str | os.PathLike[str]) -> Partition:
     files = choose_files(folder.iterdir())
     if not files:
         suffixes = ", ".join(PARTITION_SUFFIXES)
-        raise PartitionMissing(f"the folder {folder} holds no partitions: no file in it ends in {suffixes}")
+        raise PartitionMissing(f"the folder {printable(folder)} holds no partitions: no file in it ends in {suffixes}")
     return _read_folder(files, os.fspath(path))
 
 
@@ -47,9 +47,12 @@ def choose_files(paths: Iterable[Path]) -> list[Path]:
 
     Returns:
         Those that are partitions by their names, in natural order.
+
+    Raises:
+        InvalidEvent: The name of one has a control character, or is not UTF-8.
     """
-    files = [path for path in paths if path.suffix.lower() in PARTITION_SUFFIXES and path.is_file()]
-    return sorted(files, key=lambda file: natural_order(file.name))
+    files = {path.name: path for path in paths if path.is_file()}
+    return [files[name] for name in select(files).partitions]
 
 
 def _read_folder(files: list[Path], name: str) -> Partition:

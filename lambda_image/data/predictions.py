@@ -5,8 +5,9 @@
 | `source` | string | key of the partition |
 | `row` | int64 | row in it |
 | `mag_u` … `mag_z` | float32 | the magnitudes as given |
-| `redshift` | float32 | predicted |
-| `redshift_true` | float32 | as the partition says, NaN where it says nothing |
+| `redshift` | float32 | predicted; null where it would mean nothing |
+| `redshift_true` | float32 | as the partition says; null where it is unknown |
+| `quality` | int32 | flags that say what is wrong with the row (quality.py); 0 where nothing is |
 """
 
 import io
@@ -31,8 +32,9 @@ class Predictions:
         source: Text [N], the key of the partition.
         row: Int64 [N], the row in the partition.
         magnitudes: Float32 [N, 5], as the partition gives them.
-        redshift: Float32 [N], predicted.
-        redshift_true: Float32 [N], NaN where the partition has none.
+        redshift: Float32 [N], predicted; NaN where it would mean nothing.
+        redshift_true: Float32 [N], NaN where it is unknown.
+        quality: Int32 [N], the flags of quality.py.
     """
 
     source: NDArray[Any]
@@ -40,13 +42,20 @@ class Predictions:
     magnitudes: NDArray[np.float32]
     redshift: NDArray[np.float32]
     redshift_true: NDArray[np.float32]
+    quality: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.redshift)
 
     @classmethod
     def of_partition(
-        cls, source: str, first_row: int, magnitudes: NDArray[Any], redshift: NDArray[Any], true: NDArray[Any] | None
+        cls,
+        source: str,
+        first_row: int,
+        magnitudes: NDArray[Any],
+        redshift: NDArray[Any],
+        true: NDArray[Any] | None,
+        quality: NDArray[Any] | None = None,
     ) -> "Predictions":
         """Puts together the predictions for consecutive rows of one partition.
 
@@ -56,6 +65,7 @@ class Predictions:
             magnitudes: [N, 5].
             redshift: Predicted redshifts [N].
             true: Redshifts [N] of the partition, or None where it has none.
+            quality: The rows' flags [N], or None where nothing is wrong with any.
 
         Returns:
             A table of N rows.
@@ -67,6 +77,7 @@ class Predictions:
             magnitudes=np.asarray(magnitudes, np.float32),
             redshift=np.asarray(redshift, np.float32),
             redshift_true=np.full(count, np.nan, np.float32) if true is None else np.asarray(true, np.float32),
+            quality=np.zeros(count, np.int32) if quality is None else np.asarray(quality, np.int32),
         )
 
     @classmethod
@@ -83,6 +94,17 @@ class Predictions:
         every = [none, *parts]
         return cls(*(np.concatenate([getattr(part, name) for part in every]) for name in cls.__dataclass_fields__))
 
+    def where(self, kept: NDArray[np.bool_]) -> "Predictions":
+        """Chooses rows.
+
+        Args:
+            kept: Bool [N], which ones.
+
+        Returns:
+            A table of these rows, in their order.
+        """
+        return Predictions(*(getattr(self, name)[kept] for name in self.__dataclass_fields__))
+
     def to_parquet(self) -> bytes:
         """Encodes the table.
 
@@ -98,8 +120,15 @@ class Predictions:
         }
         for index, band in enumerate(BANDS):
             columns[f"mag_{band}"] = Array.from_numpy(np.ascontiguousarray(self.magnitudes[:, index]))
-        columns["redshift"] = Array.from_numpy(self.redshift)
-        columns["redshift_true"] = Array.from_numpy(self.redshift_true)
+        for name in ("redshift", "redshift_true"):
+            values: NDArray[np.float32] = getattr(self, name)
+            known = np.isfinite(values)
+            nulled = Array(
+                [value if there else None for value, there in zip(values.tolist(), known, strict=True)],
+                DataType.float32(),
+            )
+            columns[name] = Array.from_numpy(values) if known.all() else nulled
+        columns["quality"] = Array.from_numpy(self.quality)
         buffer = io.BytesIO()
         write_parquet(Table.from_pydict(columns), buffer)
         return buffer.getvalue()
@@ -128,11 +157,19 @@ class Predictions:
                 source=np.array(column["source"].to_pylist(), dtype=np.str_),
                 row=np.asarray(column["row"]),
                 magnitudes=np.column_stack([np.asarray(column[f"mag_{band}"]) for band in BANDS]),
-                redshift=np.asarray(column["redshift"]),
-                redshift_true=np.asarray(column["redshift_true"]),
+                redshift=_floats(column["redshift"]),
+                redshift_true=_floats(column["redshift_true"]),
+                quality=np.asarray(column["quality"]),
             )
         except BaseException as error:
             # The library panics (a BaseException of its own) over a file that it cannot read.
             if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
                 raise
             raise ValueError(f"not a table of predictions: {error}") from error
+
+
+def _floats(column: Any) -> NDArray[np.float32]:
+    """Float32 [N] of an Arrow array, NaN where it is null."""
+    if not column.null_count:
+        return np.asarray(column, np.float32)
+    return np.array([np.nan if value is None else value for value in column.to_pylist()], np.float32)

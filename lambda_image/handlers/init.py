@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lambda_image.data.partition import count_rows
-from lambda_image.errors import InvalidEvent
+from lambda_image.errors import InvalidEvent, PartitionMalformed
 from lambda_image.events import RunRequest, parse
 from lambda_image.handlers import log
 from lambda_image.manifest import Assignment, Run, Slice, assignments, choose_partitions, deal, deal_rows
@@ -65,7 +65,9 @@ def init(request: RunRequest, data: ObjectStore, results: ObjectStore, started_a
 
     After an error nothing has been written.
     """
-    shares = _shares(request, data)
+    shares, found = _shares(request, data)
+    for warning in found:
+        log("warning", message=warning)
     run_key = secrets.token_hex(RUN_KEY_BYTES)
     manifest = [item.to_json() for item in assignments(request, shares, run_key, started_at)]
     key = f"{request.result_path}/manifest.json"
@@ -79,19 +81,22 @@ def init(request: RunRequest, data: ObjectStore, results: ObjectStore, started_a
         world_size=len(shares),
         tolerated_failures=request.tolerated_failures,
         started_at=started_at,
-        warnings=request.warnings,
+        warnings=(*request.warnings, *found),
     )
 
 
-def _shares(request: RunRequest, data: ObjectStore) -> list[list[Slice]]:
+def _shares(request: RunRequest, data: ObjectStore) -> tuple[list[list[Slice]], list[str]]:
+    """What each rank works on, and what the user must be told of the data."""
     if request.data_path is not None:
         with data.open(request.data_path) as dataset:
             rows = count_rows(dataset, data.url(request.data_path))
             etag = dataset.etag or ""
-        return deal_rows(request.data_path, etag, rows, request.world_size or 1)
-    etags = {found.key: found.etag for found in data.list(f"{request.data_prefix}/")}
-    partitions = choose_partitions(etags, data.url(request.data_prefix or ""), request.file_limit)
-    return deal(partitions, request.world_size or len(partitions))
+        if not rows:
+            raise PartitionMalformed(f"{data.url(request.data_path)}: it holds no galaxies", object=request.data_path)
+        return deal_rows(request.data_path, etag, rows, request.world_size or 1), []
+    prefix = f"{request.data_prefix}/" if request.data_prefix else ""
+    partitions, warnings = choose_partitions(data.list_folder(prefix), prefix, data.url(prefix), request.file_limit)
+    return deal(partitions, request.world_size or len(partitions)), warnings
 
 
 def _claim(results: ObjectStore, request: RunRequest, key: str, manifest: list[dict[str, Any]], now: float) -> None:

@@ -201,7 +201,9 @@ class _Invocation:
                 self._phase("inference", samples=work.samples, samples_per_s=round(rate, 1))
 
         partitions = [(part.key, partial(self._open, part)) for part in self.assignment.partitions]
-        for predictions in infer(partitions, self.engine, self.assignment.batch_size, self.work, report):
+        for predictions in infer(
+            partitions, self.engine, self.assignment.batch_size, self.work, report, self.assignment.on_bad_row
+        ):
             self.parts.append(predictions)
 
     @contextmanager

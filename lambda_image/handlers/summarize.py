@@ -107,7 +107,7 @@ def _combined(
         return None
     if not all(belongs(record, item) for record, item in zip(records, manifest, strict=True)):
         return None
-    if sum(record["samples"] for record in records) != len(predictions):
+    if sum(record["rows"]["in"] - record["rows"]["skipped"] for record in records) != len(predictions):
         return None
     return records, predictions
 

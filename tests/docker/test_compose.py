@@ -1,5 +1,6 @@
 """What a user does with docker-compose.yml, and what may happen to its containers meanwhile."""
 
+import os
 import time
 from pathlib import Path
 
@@ -8,9 +9,9 @@ import pytest
 
 from lambda_image.data.partition import write_partition
 from lambda_image.data.predictions import Predictions
-from lambda_image.manifest import natural_order
+from lambda_image.partition_names import natural_order
 from scripts import execution
-from tests.docker.composition import TOLERANCE, Composition, in_process
+from tests.docker.composition import ROOT, TOLERANCE, Composition, in_process
 from tests.integration.system import BUCKET, write_galaxies
 
 LONG = 1000  # galaxies of a rank that is to be met at work: a second of it, inferred in small batches
@@ -99,6 +100,30 @@ def test_up_runs_the_sample_leaves_its_results_and_ends_with_the_runs_status(tmp
     expected = in_process(execution.sample(tmp_path / "sample")[:1], rows=128)
     assert np.abs(predicted.redshift[:128] - expected).max() <= TOLERANCE
     assert (composition.out / "summary.json").stat().st_uid == Path(__file__).stat().st_uid
+
+
+def test_up_keeps_the_name_of_the_data_however_its_path_is_written(tmp_path: Path, images: None):
+    (file,) = write_galaxies(tmp_path / "data", 1, 3).iterdir()
+    data = file.rename(file.with_name("my 'own' galaxies, $HOME"))
+    composition = Composition(tmp_path, WORLD_SIZE="1", DATA=os.path.relpath(data, ROOT).replace("$", "$$"))
+    try:
+        ended = composition.up()
+    finally:
+        composition.down()
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-2000:]
+    predicted = Predictions.from_parquet((composition.out / "predictions.parquet").read_bytes())
+    assert [source.rpartition("/")[2] for source in predicted.source] == [data.name] * 3
+
+
+def test_up_makes_no_folder_of_data_that_is_not_there(tmp_path: Path, images: None):
+    composition = Composition(tmp_path, WORLD_SIZE="1", DATA=str(tmp_path / "nowhere.pt"))
+    try:
+        ended = composition.up()
+    finally:
+        composition.down()
+    assert ended.returncode != 0
+    assert "nowhere.pt" in ended.stdout + ended.stderr
+    assert not (tmp_path / "nowhere.pt").exists()
 
 
 def test_up_with_data_that_is_no_good_ends_with_an_error(tmp_path: Path, images: None):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lambda_image.data.formats import write_safetensors
 from lambda_image.data.partition import read_partition, write_partition
 from lambda_image.data.predictions import Predictions
 from lambda_image.model import SHIPPED_MODEL, engine
@@ -63,6 +64,27 @@ def test_what_a_summary_warns_of_is_said(tmp_path: Path, capfd: pytest.CaptureFi
     write_partition(file, galaxies.images, galaxies.magnitudes, galaxies.redshifts)
     assert demo(tmp_path / "out", "--world-size", 1, "--data", file) == 0
     assert "warning: magnitudes outside 0 to 40 in 1 of 20 galaxies" in capfd.readouterr().out
+
+
+def test_empty_partitions_refuse_no_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    data = write_galaxies(tmp_path / "data", 3, 5)
+    (data / "1.safetensors").write_bytes(b"")
+    nothing = {"images": np.empty((0, 5, 32, 32), np.float32), "magnitudes": np.empty((0, 5), np.float32)}
+    write_safetensors(data / "2.safetensors", nothing)
+    assert demo(tmp_path / "out", "--world-size", 2, "--data", data) == 0
+    said = capfd.readouterr().out
+    assert "have 0 bytes and no galaxies: 1.safetensors" in said
+    assert "warning: 1 partition holds no galaxies: data/2.safetensors" in said
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["samples"] == 5
+
+
+def test_a_dataset_without_galaxies_is_told_before_anything_starts(tmp_path: Path, capfd):
+    nothing = {"images": np.empty((0, 5, 32, 32), np.float32), "magnitudes": np.empty((0, 5), np.float32)}
+    write_safetensors(tmp_path / "empty.safetensors", nothing)
+    assert demo(tmp_path / "out", "--data", tmp_path / "empty.safetensors") == 1
+    told = capfd.readouterr()
+    assert "empty.safetensors: it holds no galaxies" in told.err
+    assert not told.out
 
 
 def test_the_key_of_a_server_of_ones_own_is_not_the_demos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

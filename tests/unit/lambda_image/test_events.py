@@ -5,6 +5,7 @@ import pytest
 from lambda_image.address import Address
 from lambda_image.errors import InvalidEvent
 from lambda_image.events import parse
+from lambda_image.partition_names import printable
 
 MINIMAL = {"bucket": "b", "data_prefix": "100MB"}
 
@@ -18,6 +19,7 @@ def test_defaults():
     assert (request.world_size, request.file_limit, request.batch_size) == (None, None, 512)
     assert (request.tolerated_failures, request.gather_timeout_s) == (0, 60.0)
     assert request.fmi_enabled is False
+    assert request.on_bad_row == "flag"
     assert request.warnings == ()
 
 
@@ -60,6 +62,8 @@ def test_numbers_may_be_strings_and_keys_may_have_slashes():
         ({"rendezvous_endpoint": "host"}, ["rendezvous_endpoint", "'host'", "host:port"]),
         ({"rendezvous_endpoint": "host:99999"}, ["rendezvous_endpoint", "65535"]),
         ({"result_path": "a/../b"}, ["result_path", "'a/../b'"]),
+        ({"on_bad_row": "drop"}, ["on_bad_row", "'drop'", "flag, skip, fail"]),
+        ({"on_bad_row": ["flag"]}, ["on_bad_row", "['flag']", "flag, skip, fail"]),
         ({"bucket_name": "other"}, ["bucket_name", "contradicts"]),
     ],
 )
@@ -93,6 +97,45 @@ def test_one_dataset_object(event, data_path):
     request = parse({"bucket": "b", **event}, "r")
     assert (request.data_path, request.data_prefix) == (data_path, None)
     assert request.warnings
+
+
+@pytest.mark.parametrize("root", ["", "/", " / "])
+def test_an_empty_prefix_is_the_buckets_root_and_wins_over_what_was_left_in_the_input(root: str):
+    left_over = {"data_path": "/tmp/x/resized_inference.pt", "data_size": "small"}
+    request = parse({"bucket": "b", "data_prefix": root, **left_over}, "r")
+    assert (request.data_prefix, request.data_path) == ("", None)
+    assert request.warnings == (
+        "data_size is ignored: data_prefix says the bucket's root",
+        "data_path is ignored: data_prefix says the bucket's root",
+    )
+
+
+def test_null_is_no_prefix():
+    assert parse({"bucket": "b", "data_prefix": None, "data_path": "a.pt"}, "r").data_path == "a.pt"
+
+
+@pytest.mark.parametrize("key", ["bucket", "data_bucket", "data_prefix", "data_path", "result_path"])
+@pytest.mark.parametrize("value", ["a\nb", "a\x1b[2Jb", "a\ud800b", "a\u2029b"])
+def test_a_name_that_would_break_a_line_is_refused_in_one(key: str, value: str):
+    with pytest.raises(InvalidEvent, match=f"^{key} is .*one line") as raised:
+        parse({"bucket": "b", "data_path": "d", key: value}, "r")
+    assert printable(raised.value) == str(raised.value)
+
+
+def test_an_unknown_key_is_named_in_one_line():
+    (warning,) = parse({**MINIMAL, "a\nb": 1}, "r").warnings
+    assert warning == "a\\nb is not a known key and is ignored"
+
+
+@pytest.mark.parametrize("path", ["/", "../a.pt", "/tmp/", "/tmp/../a.pt"])
+def test_a_path_that_is_no_key_is_refused_as_any_other_value(path: str):
+    with pytest.raises(InvalidEvent, match=r"data_path is .* allowed: "):
+        parse({"bucket": "b", "data_path": path}, "r")
+
+
+@pytest.mark.parametrize("value", ["flag", "skip", "fail"])
+def test_what_is_done_about_bad_rows(value: str):
+    assert parse({**MINIMAL, "on_bad_row": value}, "r").on_bad_row == value
 
 
 def test_a_file_limit_means_nothing_for_one_dataset():

@@ -4,6 +4,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
+from lambda_image.data.formats import write_safetensors
 from lambda_image.data.partition import open_partition, write_partition
 from lambda_image.errors import PartitionMissing
 from lambda_image.inference import infer
@@ -73,6 +74,20 @@ def test_rows_keep_their_numbers_in_the_partition(dataset):
     assert [table.row.tolist() for table in tables] == [[2, 3, 4], [], [6]]
     assert [set(table.source) for table in tables] == [{"d/1"}, set(), {"d/3"}]
     np.testing.assert_allclose(np.concatenate([table.redshift for table in tables]), expected[[2, 3, 4, 6]], rtol=1e-6)
+
+
+def test_a_partition_without_galaxies_is_noted_and_one_without_rows_for_this_rank_is_not(dataset, tmp_path):
+    nothing = {"images": np.empty((0, 5, 32, 32), np.float32), "magnitudes": np.empty((0, 5), np.float32)}
+    write_safetensors(tmp_path / "empty", nothing)
+    partitions = [
+        ("d/1", opening(dataset[0], (3, 3))),
+        ("d/2", opening(tmp_path / "empty")),
+        ("d/3", opening(dataset[0])),
+    ]
+    work = Work()
+    tables = list(infer(partitions, SumOfMagnitudes(), 2, work, lambda w: None))
+    assert [len(table) for table in tables] == [0, 0, 7]
+    assert work.empty_partitions == ["d/2"]
 
 
 def test_the_next_partition_is_read_while_one_is_inferred(dataset):

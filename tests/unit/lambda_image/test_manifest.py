@@ -16,8 +16,8 @@ from lambda_image.manifest import (
     choose_partitions,
     deal,
     deal_rows,
-    natural_order,
 )
+from lambda_image.storage import ObjectInfo
 
 RUN = Run(
     execution="arn:machine:nightly",
@@ -31,23 +31,73 @@ RUN = Run(
 )
 
 
-def test_numbers_in_names_order_as_numbers():
-    names = ["10.pt", "2.pt", "1.pt", "a10b2.pt", "a2b10.pt", "b.pt"]
-    assert sorted(names, key=natural_order) == ["1.pt", "2.pt", "10.pt", "a2b10.pt", "a10b2.pt", "b.pt"]
+PLACE = "s3://b/d/"
+
+
+def listed(*names: str, **sizes: int) -> list[ObjectInfo]:
+    """Objects under d/, of 9 bytes where `sizes` has no other; `_1` there stands for 1.pt."""
+    empty = {name.replace("_", "") + ".pt": size for name, size in sizes.items()}
+    return [
+        ObjectInfo(f"d/{name}", size, f"etag of {name}") for name, size in (dict.fromkeys(names, 9) | empty).items()
+    ]
 
 
 def test_partitions_are_chosen_by_suffix_in_natural_order():
-    etags = {"d/10.PT": "a", "d/2.pt": "b", "d/readme.txt": "c", "d/3.safetensors": "d"}
-    chosen = [Slice("d/2.pt", etag="b"), Slice("d/3.safetensors", etag="d"), Slice("d/10.PT", etag="a")]
-    assert choose_partitions(etags, "d", None) == chosen
-    assert choose_partitions(etags, "d", 2) == chosen[:2]
+    found = listed("10.PT", "2.pt", "3.safetensors")
+    chosen = [Slice(f"d/{name}", etag=f"etag of {name}") for name in ("2.pt", "3.safetensors", "10.PT")]
+    assert choose_partitions(found, "d/", PLACE, None) == (chosen, [])
+    assert choose_partitions(found, "d/", PLACE, 2) == (chosen[:2], [])
 
 
-@pytest.mark.parametrize(("keys", "words"), [({}, "no object"), ({"d/readme.txt": "c"}, "1 objects, none of them")])
-def test_no_partitions(keys, words):
+def test_what_is_not_a_partition_is_left_out_with_a_warning():
+    found = listed("1.pt", "._1.pt", ".DS_Store", "readme.txt", "old/", "")  # the last as consoles of S3 make a folder
+    partitions, (warning,) = choose_partitions(found, "d/", PLACE, None)
+    assert [part.key for part in partitions] == ["d/1.pt"]
+    assert warning == (
+        "2 hidden files (._1.pt, .DS_Store), 1 folder (old/) and 1 file of another kind (readme.txt) in s3://b/d/ "
+        "are not read"
+    )
+
+
+def test_an_object_without_bytes_is_left_out_with_a_warning_that_names_it():
+    partitions, (warning,) = choose_partitions(listed("1.pt", "3.pt", _2=0), "d/", PLACE, None)
+    assert [part.key for part in partitions] == ["d/1.pt", "d/3.pt"]
+    assert warning == "1 of 3 partitions in s3://b/d/ have 0 bytes and no galaxies: 2.pt"
+    with pytest.raises(PartitionMissing, match=r"all partitions in s3://b/d/ have 0 bytes \(1\.pt, 2\.pt\)"):
+        choose_partitions(listed(_1=0, _2=0), "d/", PLACE, None)
+
+
+def test_a_gap_in_the_numbers_that_are_used_is_a_warning():
+    found = listed("1.pt", "3.pt", "4.pt", "6.pt")
+    assert choose_partitions(found, "d/", PLACE, None).warnings == [
+        "2 and 5 are missing between 1 and 6 among the numbers of the partitions in s3://b/d/"
+    ]
+    assert choose_partitions(found, "d/", PLACE, 1).warnings == []
+
+
+def test_the_root_of_a_bucket_is_a_place_of_partitions():
+    found = [ObjectInfo("2.pt", 9, "e"), ObjectInfo("results/", 0, "")]
+    partitions, (warning,) = choose_partitions(found, "", "s3://b/", None)
+    assert partitions == [Slice("2.pt", etag="e")]
+    assert warning == "1 folder (results/) in s3://b/ is not read"
+
+
+@pytest.mark.parametrize(
+    ("names", "words"), [([], r"safetensors: upload"), (["readme.txt", "old/"], r"1 folder \(old/\) and 1 file")]
+)
+def test_no_partitions(names, words):
     with pytest.raises(PartitionMissing, match=words) as raised:
-        choose_partitions(keys, "s3://b/d", None)
-    assert "s3://b/d/" in str(raised.value)
+        choose_partitions(listed(*names), "d/", PLACE, None)
+    assert str(raised.value).startswith("no object in s3://b/d/ ends in .pt, .pth, .safetensors")
+
+
+def test_an_item_of_an_earlier_version_flags_bad_rows():
+    request = parse({"bucket": "b", "data_prefix": "d", "on_bad_row": "skip"}, "r")
+    (item,) = assignments(request, [[]], "00", 1.5)
+    found = item.to_json()
+    assert Assignment.from_json(found).on_bad_row == "skip"
+    del found["on_bad_row"]
+    assert Assignment.from_json(found).on_bad_row == "flag"
 
 
 @given(st.integers(0, 200), st.integers(1, 40))

@@ -93,6 +93,21 @@ def test_all_pages_are_listed(client, store):
     assert paged.requests.lists == 3
 
 
+def test_a_folder_is_listed_without_what_lies_deeper(client, store):
+    for key in ("deep/1", "deep/2", "deep/x/1", "deep/x/2", "deep/y/z/3", "deep/w"):
+        store.put(key, b"12")
+
+    class SmallPages:
+        def list_objects_v2(self, **arguments: object) -> object:
+            return client.list_objects_v2(MaxKeys=2, **arguments)
+
+    paged = ObjectStore(BUCKET, client=SmallPages())
+    found = {(item.key, item.size) for item in paged.list_folder("deep/")}
+    assert found == {("deep/1", 2), ("deep/2", 2), ("deep/w", 2), ("deep/x/", 0), ("deep/y/", 0)}
+    assert paged.requests.lists == 3
+    assert "deep/" in {item.key for item in store.list_folder("")}
+
+
 def test_json_that_is_none_is_named(store):
     store.put("broken.json", b"{")
     with pytest.raises(InvalidEvent, match=r"s3://cosmic/broken\.json is not JSON"):

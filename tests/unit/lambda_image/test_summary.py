@@ -63,6 +63,18 @@ def test_a_magnitude_that_stands_for_a_missing_one_is_a_warning_and_keeps_its_ro
     assert summary.samples == summary.accuracy.samples == 20
 
 
+def test_partitions_without_galaxies_are_a_warning_that_names_them_and_are_completed():
+    empty = {**record(1, samples=0), "empty_partitions": ["d/1.pt"]}
+    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512, "warnings": ["w"]}
+    summary = summarise(manifest(), [record(0), empty], predictions(20), [], **given)
+    assert summary.warnings == ["w", "1 partition holds no galaxies: d/1.pt"]
+    assert (summary.partitions, summary.partitions_completed, summary.samples) == (2, 2, 20)
+    empty["empty_partitions"] = [f"d/{number}.pt" for number in range(1, 13)]
+    (_, warning) = summarise(manifest(), [record(0), empty], predictions(20), [], **given).warnings
+    assert warning.startswith("12 partitions hold no galaxies: d/1.pt, d/2.pt")
+    assert warning.endswith("d/10.pt and 2 more")
+
+
 def test_why_there_was_no_gather_is_a_warning_once():
     records = [{**record(rank, transport="storage"), "gather_error": "no server at h:1"} for rank in (0, 1)]
     given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512, "warnings": ["w"]}

@@ -1,38 +1,73 @@
+import argparse
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from lambda_image.errors import UsageError
-from scripts.execution import partition_files, where
+from lambda_image.partition_names import printable
+from scripts import execution
+from scripts.execution import input_for, new_name, partition_files
 
 
 def test_partitions_are_found_however_their_names_are_spelt(tmp_path: Path):
-    for name in ("10.pt", "2.SAFETENSORS", "1.Pth", "notes.txt", ".DS_Store"):
+    for name in ("10.pt", "2.SAFETENSORS", "1.Pth", "notes.txt", ".DS_Store", "._1.Pth"):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "3.pt").mkdir()
-    files, ignored = partition_files(tmp_path)
+    files, (warning,) = partition_files(tmp_path)
     assert [file.name for file in files] == ["1.Pth", "2.SAFETENSORS", "10.pt"]
-    assert ignored == 3
+    for words in ("2 hidden files (", "1 folder (3.pt/)", f"1 file of another kind (notes.txt) in {tmp_path}/ are not"):
+        assert words in warning
 
 
 def test_one_dataset_is_itself(tmp_path: Path):
-    (tmp_path / "galaxies").write_bytes(b"")
-    assert partition_files(tmp_path / "galaxies") == ([tmp_path / "galaxies"], 0)
+    for name in ("galaxies", "._galaxies"):  # whatever its name: it was given
+        (tmp_path / name).write_bytes(b"")
+        assert partition_files(tmp_path / name) == ([tmp_path / name], [])
 
 
 def test_a_folder_without_partitions_is_refused(tmp_path: Path):
     (tmp_path / "3.pt").mkdir()
+    (tmp_path / "._1.pt").touch()
     with pytest.raises(UsageError, match="holds no datasets"):
         partition_files(tmp_path)
 
 
-def test_what_does_not_exist_is_said_not_to(tmp_path: Path):
-    with pytest.raises(UsageError, match=r"nowhere\.pt does not exist"):
-        partition_files(tmp_path / "nowhere.pt")
+@pytest.mark.parametrize("name", ["nowhere.pt", "now\nhere.pt", "now\udcffhere.pt"])
+def test_what_does_not_exist_is_said_not_to(name: str, tmp_path: Path):
+    with pytest.raises(UsageError, match=r"here\.pt does not exist") as raised:
+        partition_files(tmp_path / name)
+    assert printable(raised.value) == str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["1\n.pt", "1\x1b[2J.pt", "1\udcff.pt", "1.pt "])
+def test_a_name_that_cannot_be_a_key_of_one_line_is_refused(name: str, tmp_path: Path):
+    (tmp_path / name).touch()
+    given = [tmp_path / name] if name.endswith(" ") else [tmp_path / name, tmp_path]  # in a folder it is no partition
+    for data in given:
+        with pytest.raises(UsageError, match="rename it") as raised:
+            partition_files(data)
+        assert printable(raised.value) == str(raised.value)
 
 
 def test_a_dataset_is_split_by_rows_and_a_folder_by_file(tmp_path: Path):
     dataset = tmp_path / "all.pt"
     dataset.touch()
-    assert where(dataset, [dataset], "data") == {"data_path": "data/all.pt"}
-    assert where(tmp_path, [dataset], "data") == where(None, [dataset], "data") == {"data_prefix": "data"}
+    parser = argparse.ArgumentParser()
+    execution.add_arguments(parser, tmp_path)
+
+    def given(*words: object) -> dict[str, object]:
+        return input_for(parser.parse_args([*map(str, words), "--on-bad-row", "skip"]), "b", [dataset], "data")
+
+    flags = {"bucket": "b", "world_size": 4, "batch_size": 256, "on_bad_row": "skip"}
+    assert given("--data", dataset) == flags | {"data_path": "data/all.pt"}
+    assert given("--data", tmp_path) == given() == flags | {"data_prefix": "data"}
+
+
+def test_executions_of_one_second_have_names_of_their_own():
+    now = datetime(2026, 11, 28, 12, 0, 0, tzinfo=UTC)
+    names = {new_name("invoke", now) for _ in range(1000)}
+    assert len(names) == 1000
+    assert all(re.fullmatch(r"invoke-20261128-120000-[0-9a-f]{12}", name) for name in names)
+    assert len(new_name("x" * 50, now)) <= 80

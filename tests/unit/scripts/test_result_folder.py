@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from lambda_image.errors import UsageError
+from lambda_image.partition_names import printable
 from scripts.result_folder import result_folder
 
 OBJECTS = {
@@ -80,6 +81,15 @@ def test_what_is_not_a_runs_is_left_alone(tmp_path: Path, strange: dict[str, byt
         pass
     assert {name: (out / name).read_bytes() for name in names(out)} == strange
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_strange_name_is_told_in_one_line(tmp_path: Path):
+    out = tmp_path / "a\nb"
+    out.mkdir()
+    (out / "\x1b[31m\udcff").touch()
+    with pytest.raises(UsageError, match="choose another folder") as raised, result_folder(out):
+        pass
+    assert printable(raised.value) == str(raised.value)
 
 
 def test_what_came_meanwhile_is_left_alone(tmp_path: Path):

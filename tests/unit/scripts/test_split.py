@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lambda_image.data.formats import write_safetensors
 from lambda_image.data.partition import ROW_BYTES, read_partition, write_partition
 from lambda_image.errors import PartitionMalformed, PartitionMissing, UsageError
 from scripts import split
@@ -85,6 +86,13 @@ def test_a_bad_dataset_leaves_nothing_behind(tmp_path):
     write_partition(tmp_path / "data", images, MAGNITUDES)
     with pytest.raises(PartitionMalformed, match="images: row 20"):
         run(tmp_path / "data", "--size-mb", "0.1", "--out", tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_dataset_without_galaxies_is_refused(tmp_path):
+    write_safetensors(tmp_path / "data", {"images": IMAGES[:0], "magnitudes": MAGNITUDES[:0]})
+    with pytest.raises(PartitionMalformed, match="data: it holds no galaxies"):
+        run(tmp_path / "data", "--out", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from lambda_image.data.dataset import BATCH_ROWS, read_dataset
+from lambda_image.data.formats import write_safetensors
 from lambda_image.data.partition import FileFormat, read_partition, write_partition
 from lambda_image.errors import PartitionMalformed, PartitionMissing
 from lambda_image.manifest import choose_partitions
+from lambda_image.storage import ObjectInfo
 
 
 def write(path: Path, rows: int, redshifts: bool = True) -> None:
@@ -35,9 +37,12 @@ def test_a_folder_is_its_partitions_in_the_order_of_a_run(tmp_path: Path):
     names = ["10.pt", "2.SAFETENSORS", "1.Pth", "3.safetensors"]
     for rows, name in enumerate(names, start=BATCH_ROWS - 1):  # more than a batch, and just one
         write(tmp_path / name, rows)
-    (tmp_path / "notes.txt").touch()
+    for name in ("notes.txt", "._1.Pth", ".DS_Store"):
+        (tmp_path / name).touch()
     (tmp_path / "4.pt").mkdir()
-    in_a_run = [part.key for part in choose_partitions(dict.fromkeys([*names, "notes.txt"], "etag"), "d", None)]
+    write(tmp_path / "4.pt" / "5.pt", 1)
+    found = [ObjectInfo(path.name + "/" * path.is_dir(), 9, "etag") for path in tmp_path.iterdir()]
+    in_a_run = [part.key for part in choose_partitions(found, "", "d/", None).partitions]
     parts = [read_partition(tmp_path / name) for name in in_a_run]
     dataset = read_dataset(tmp_path)
     assert [part.name for part in parts] == [
@@ -47,6 +52,18 @@ def test_a_folder_is_its_partitions_in_the_order_of_a_run(tmp_path: Path):
     np.testing.assert_array_equal(dataset.magnitudes, np.concatenate([part.magnitudes for part in parts]))
     np.testing.assert_array_equal(dataset.redshifts, np.concatenate([part.redshifts for part in parts]))
     assert dataset.name == str(tmp_path)
+
+
+def test_a_partition_without_galaxies_adds_none(tmp_path: Path):
+    write(tmp_path / "1.pt", 2)
+    write_safetensors(
+        tmp_path / "2.safetensors",
+        {"images": np.empty((0, 5, 32, 32), np.float32), "magnitudes": np.empty((0, 5), np.float32)},
+    )
+    write(tmp_path / "3.pt", 3)
+    dataset = read_dataset(tmp_path)
+    assert len(dataset) == 5
+    assert np.isfinite(dataset.redshifts).all()
 
 
 def test_redshifts_that_only_some_partitions_have_are_nan_in_the_others(tmp_path: Path):

@@ -197,7 +197,6 @@ BAD = {
     r"redshifts have the shape \[12, 2\]; \[N\] or \[N, 1\] is": {"redshifts": np.zeros((12, 2))},
     "lengths differ: 12 images, 11 magnitudes, 12 redshifts": {"magnitudes": GALAXIES[1][:11]},
     "lengths differ: 12 images, 12 magnitudes, 1 redshifts": {"redshifts": np.zeros(1)},
-    "holds no galaxies": {"images": GALAXIES[0][:0], "magnitudes": GALAXIES[1][:0], "redshifts": GALAXIES[2][:0]},
     "images are (int32|I32); ": {"images": np.zeros((12, 5, 32, 32), np.int32)},
 }
 
@@ -215,6 +214,26 @@ def test_names_the_object_and_what_is_wrong(message):
             with pytest.raises(PartitionMalformed, match=rf"^bad/1: .*{message}") as caught:
                 read_partition(wrap(data), name="bad/1")
             assert caught.value.object == "bad/1"
+
+
+@pytest.mark.parametrize("wrap", [bytes, io.BytesIO])
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_partition_without_galaxies_is_one_of_no_rows(wrap, wide):
+    images, magnitudes, redshifts = (np.ascontiguousarray(array[:0]) for array in GALAXIES)
+    if wide:
+        images = np.empty((0, 64, 64, 5), np.float32)
+    arrays = {"images": images, "magnitudes": magnitudes, "redshifts": redshifts}
+    for data in (ours(**arrays), published(images, magnitudes, redshifts)):
+        assert count_rows(wrap(data)) == 0
+        partition = read_partition(wrap(data))
+        assert (partition.images.shape, partition.magnitudes.shape) == ((0, 5, 32, 32), (0, 5))
+        assert partition.redshifts.shape == (0,)
+
+
+def test_no_galaxies_are_not_written(tmp_path):
+    with pytest.raises(PartitionMalformed, match="holds no galaxies"):
+        write_partition(tmp_path / "1.pt", GALAXIES[0][:0], GALAXIES[1][:0])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_bad_row_is_counted_from_the_start_of_the_object():

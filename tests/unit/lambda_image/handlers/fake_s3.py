@@ -32,9 +32,15 @@ class FakeS3:
             raise self._refusal("404", 404)
         return {"ContentLength": len(self.objects[Key]), "ETag": self._etag(Key)}
 
-    def list_objects_v2(self, *, Prefix: str, **_: Any) -> dict[str, Any]:  # noqa: N803
+    def list_objects_v2(self, *, Prefix: str, Delimiter: str = "", **_: Any) -> dict[str, Any]:  # noqa: N803
         keys = sorted(key for key in self.objects if key.startswith(Prefix))
-        return {"Contents": [{"Key": key, "Size": len(self.objects[key]), "ETag": self._etag(key)} for key in keys]}
+        below = [key for key in keys if Delimiter and Delimiter in key.removeprefix(Prefix)]
+        folders = {Prefix + key.removeprefix(Prefix).partition(Delimiter)[0] + Delimiter for key in below}
+        found = [key for key in keys if key not in below]
+        return {
+            "Contents": [{"Key": key, "Size": len(self.objects[key]), "ETag": self._etag(key)} for key in found],
+            "CommonPrefixes": [{"Prefix": folder} for folder in sorted(folders)],
+        }
 
     def _etag(self, key: str) -> str:
         return hashlib.md5(self.objects.get(key, b"")).hexdigest()

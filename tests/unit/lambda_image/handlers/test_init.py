@@ -1,11 +1,15 @@
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from lambda_image.errors import InvalidEvent, PartitionMissing
+from lambda_image.data.formats import write_safetensors
+from lambda_image.errors import InvalidEvent, PartitionMalformed, PartitionMissing
 from lambda_image.events import parse
 from lambda_image.handlers.init import ABANDONED_AFTER_S, init
 from lambda_image.manifest import Run
+from lambda_image.partition_names import printable
 from lambda_image.storage import ObjectStore
 from tests.unit.lambda_image.handlers.fake_s3 import FakeS3
 
@@ -15,7 +19,7 @@ NOW = 1000.0
 @pytest.fixture
 def s3() -> FakeS3:
     fake = FakeS3()
-    fake.objects |= {f"d/{number}.pt": b"" for number in (1, 2, 10)}
+    fake.objects |= {f"d/{number}.pt": b"galaxies" for number in (1, 2, 10)}
     return fake
 
 
@@ -52,6 +56,47 @@ def test_nothing_is_written_where_there_is_no_data(s3: FakeS3):
     with pytest.raises(PartitionMissing, match="s3://b/nowhere/"):
         begin(s3, data_prefix="nowhere")
     assert "r/manifest.json" not in s3.objects
+
+
+def test_the_root_of_a_bucket_wins_over_a_dataset_that_was_left_in_the_input(s3: FakeS3):
+    s3.objects |= {f"{number}.pt": b"galaxies" for number in (1, 2)}
+    run = begin(s3, data_prefix="", data_path="/tmp/old/one.pt", world_size=1)
+    assert [part["key"] for part in manifest(s3)[0]["partitions"]] == ["1.pt", "2.pt"]
+    assert run.warnings == (
+        "data_path is ignored: data_prefix says the bucket's root",
+        "1 folder (d/) in s3://b/ is not read",
+    )
+
+
+def test_what_is_left_out_is_logged_and_told_to_summarize(s3: FakeS3, capsys: pytest.CaptureFixture[str]):
+    s3.objects |= {"d/._1.pt": b"macOS", "d/3.pt": b"", "d/old/1.pt": b"galaxies"}
+    run = begin(s3, world_size=1)
+    assert [part["key"] for part in manifest(s3)[0]["partitions"]] == ["d/1.pt", "d/2.pt", "d/10.pt"]
+    assert run.warnings == (
+        "1 hidden file (._1.pt) and 1 folder (old/) in s3://b/d/ are not read",
+        "1 of 4 partitions in s3://b/d/ have 0 bytes and no galaxies: 3.pt",
+    )
+    logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [event["message"] for event in logged if event["event"] == "warning"] == list(run.warnings)
+
+
+@pytest.mark.parametrize("name", ["1\n.pt", "\x1b[31m.pt", "a\u2028b.pt"])
+def test_a_key_that_would_break_a_line_is_refused_in_one(s3: FakeS3, name: str):
+    s3.objects[f"d/{name}"] = b"galaxies"
+    with pytest.raises(InvalidEvent, match="rename it") as raised:
+        begin(s3)
+    assert printable(raised.value) == str(raised.value)
+
+
+def test_one_dataset_without_galaxies_is_refused(s3: FakeS3, tmp_path: Path):
+    write_safetensors(tmp_path / "empty", without_galaxies())
+    s3.objects["d/empty"] = (tmp_path / "empty").read_bytes()
+    with pytest.raises(PartitionMalformed, match="s3://b/d/empty: it holds no galaxies"):
+        begin(s3, data_prefix=None, data_path="d/empty")
+
+
+def without_galaxies() -> dict[str, np.ndarray]:
+    return {"images": np.empty((0, 5, 32, 32), np.float32), "magnitudes": np.empty((0, 5), np.float32)}
 
 
 def test_a_result_path_belongs_to_the_run_that_is_at_work_there(s3: FakeS3):
