@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from lambda_image.data.quality import OnBadRow
 from lambda_image.errors import InvalidEvent, PartitionMissing
-from lambda_image.events import OnBadRow, RunRequest, run_id_of
+from lambda_image.events import RunRequest, run_id_of
 from lambda_image.partition_names import NAMED, PARTITION_SUFFIXES, gap, select
 
 T = TypeVar("T")

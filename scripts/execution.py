@@ -14,8 +14,9 @@ import numpy as np
 from rich.console import Console, RenderableType
 
 from lambda_image.data.partition import write_partition
+from lambda_image.data.quality import OnBadRow
 from lambda_image.errors import InvalidEvent, UsageError
-from lambda_image.events import MAX_BATCH_SIZE, OnBadRow
+from lambda_image.events import MAX_BATCH_SIZE
 from lambda_image.partition_names import PARTITION_SUFFIXES, check_name, printable, select
 from lambda_image.summary import message_of
 from scripts.aws_endpoint import AwsEndpoint

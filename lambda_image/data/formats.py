@@ -1,7 +1,7 @@
 """The two formats of a partition, told apart by their content, each seen as columns that can be read by rows.
 
 * `.pt`, as published: a pickled `TensorDataset(images, magnitudes[, redshifts])`. The pickle is not executed, see
-  torch_archive; writing one needs no PyTorch either.
+  inert_pickle; writing one needs no PyTorch either.
 * `.safetensors`, ours: `magnitudes`, `redshifts` (optional) and `images`, in this order: images come last so that
   inference can begin while they arrive. The safetensors library orders tensors by element size, then by name, which
   would put images first, and it reads whole files only; so the small header is written and read here, and tests hold

@@ -9,8 +9,8 @@ knows the same instructions and builds plain data only:
    `makers` that the caller gives, which must take arguments of any type.
 3. A key of a dict or set is hashed only if that takes no longer than reading it. Any other key, as a tuple that holds
    tuples, is wrapped and compared by identity.
-4. Work and memory are bounded by the length of the pickle and by MAX_STEPS. No instruction copies what another one has
-   built; containers that are made of lists count their items as steps. The machine does not recurse.
+4. Work and memory are bounded by the length of the pickle and by MAX_STEPS. Instructions copy nothing that others have
+   built, except for containers that are made of lists, whose items count as steps. The machine does not recurse.
 """
 
 import pickle
@@ -18,7 +18,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
-MAX_STEPS = 2_000_000  # the published checkpoint takes 56,000; a second does about three million
+MAX_STEPS = 1_000_000  # the published checkpoint takes 56,000; a second does about three million
 MAX_ARGUMENTS = 16  # of what a maker takes
 MAX_NAME = 1_000  # characters of a module or of a name in it
 MAX_SHOWN = 200
@@ -82,7 +82,7 @@ class Interpreter:
                 steps[code](self)
         except (LookupError, ValueError, TypeError, struct.error) as error:
             if self.end >= len(data) or isinstance(error, struct.error):
-                raise ArchiveError("its pickle is cut off") from error
+                raise ArchiveError("its pickle is cut off: fetch it again") from error
             raise ArchiveError(f"its pickle is malformed at byte {self.end:,}: {type(error).__name__}") from error
         raise _too_many_steps()
 
@@ -91,7 +91,7 @@ class Interpreter:
     def _take(self, size: int) -> bytes:
         start, self.end = self.end, self.end + size
         if self.end > len(self._data):
-            raise ArchiveError("its pickle is cut off")
+            raise ArchiveError("its pickle is cut off: fetch it again")
         return self._data[start : self.end]
 
     def _number(self, size: int) -> int:

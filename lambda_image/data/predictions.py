@@ -121,13 +121,7 @@ class Predictions:
         for index, band in enumerate(BANDS):
             columns[f"mag_{band}"] = Array.from_numpy(np.ascontiguousarray(self.magnitudes[:, index]))
         for name in ("redshift", "redshift_true"):
-            values: NDArray[np.float32] = getattr(self, name)
-            known = np.isfinite(values)
-            nulled = Array(
-                [value if there else None for value, there in zip(values.tolist(), known, strict=True)],
-                DataType.float32(),
-            )
-            columns[name] = Array.from_numpy(values) if known.all() else nulled
+            columns[name] = _nullable(getattr(self, name))
         columns["quality"] = Array.from_numpy(self.quality)
         buffer = io.BytesIO()
         write_parquet(Table.from_pydict(columns), buffer)
@@ -166,6 +160,17 @@ class Predictions:
             if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
                 raise
             raise ValueError(f"not a table of predictions: {error}") from error
+
+
+def _nullable(values: NDArray[np.float32]) -> Any:
+    """An Arrow array, null where a value is not finite."""
+    from arro3.core import Array, DataType
+
+    known = np.isfinite(values)
+    if known.all():
+        return Array.from_numpy(values)
+    items = zip(values.tolist(), known, strict=True)
+    return Array([value if there else None for value, there in items], DataType.float32())
 
 
 def _floats(column: Any) -> NDArray[np.float32]:

@@ -154,7 +154,7 @@ class LegacyContainer(Container):
                 raise ArchiveError(f"its storage {shown(key)} has a type that is not read here: {SAVE_AGAIN}")
             elements, size = self._claimed[key]
             if position + 8 + size > self._size:
-                raise ArchiveError(f"it is cut off: it ends within the storage {shown(key)}")
+                raise ArchiveError(f"it is cut off within the storage {shown(key)}: fetch it again")
             told = int.from_bytes(self._source.read(position, 8), "little")
             if told != elements:
                 raise ArchiveError(

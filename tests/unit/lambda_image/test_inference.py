@@ -6,9 +6,11 @@ import pytest
 
 from lambda_image.data.formats import write_safetensors
 from lambda_image.data.partition import open_partition, write_partition
-from lambda_image.errors import PartitionMissing
+from lambda_image.data.quality import Quality
+from lambda_image.errors import PartitionMalformed, PartitionMissing
 from lambda_image.inference import infer
 from lambda_image.results import Work
+from scripts.galaxies import Mixture, render
 
 PATIENCE_S = 30.0
 
@@ -108,3 +110,85 @@ def test_what_was_predicted_before_a_bad_partition_is_not_lost(dataset):
     assert len(next(tables)) == 7
     with pytest.raises(PartitionMissing):
         next(tables)
+
+
+# --- rows that cannot be judged
+
+SPOILED = {
+    "a pixel that is NaN": ("images", np.nan, Quality.IMAGE_NOT_FINITE),
+    "a pixel that is infinite": ("images", -np.inf, Quality.IMAGE_NOT_FINITE),
+    "a pixel of -9999": ("images", -9999, Quality.IMAGE_IMPLAUSIBLE),
+    "a pixel of 1.6e38": ("images", 1.6e38, Quality.IMAGE_IMPLAUSIBLE),
+    "a magnitude that is NaN": ("magnitudes", np.nan, Quality.MAGNITUDE_BAD),
+    "a magnitude of -9999": ("magnitudes", -9999, Quality.MAGNITUDE_BAD),
+    "a magnitude of 99": ("magnitudes", 99, Quality.MAGNITUDE_BAD),
+}
+ROWS = 12
+
+
+@pytest.fixture(scope="module")
+def galaxies():
+    rng = np.random.default_rng(1)
+    magnitudes, redshifts = Mixture.shipped().draw(ROWS, rng)
+    return {"images": render(magnitudes, rng), "magnitudes": magnitudes, "redshifts": redshifts}
+
+
+def inferred(path, work=None, batch_size=5, **given):
+    (table,) = infer([("d/1", opening(path))], SumOfMagnitudes(), batch_size, work or Work(), lambda w: None, **given)
+    return table
+
+
+@pytest.mark.parametrize("spoiled", SPOILED)
+@pytest.mark.parametrize("row", [0, 4, 5, ROWS - 1])
+def test_a_row_that_cannot_be_judged_has_no_prediction_and_changes_no_other(galaxies, tmp_path, spoiled, row):
+    write_partition(tmp_path / "clean.safetensors", **galaxies)
+    clean = inferred(tmp_path / "clean.safetensors")
+    assert not clean.quality.any()
+    name, value, flag = SPOILED[spoiled]
+    changed = {**galaxies, name: galaxies[name].copy()}
+    changed[name][row].flat[-1] = value
+    write_partition(tmp_path / "bad.safetensors", **changed)
+    work = Work()
+    table = inferred(tmp_path / "bad.safetensors", work)
+    assert np.isnan(table.redshift[row])
+    assert table.quality[row] == flag
+    others = np.arange(ROWS) != row
+    np.testing.assert_array_equal(table.redshift[others], clean.redshift[others])
+    assert not table.quality[others].any()
+    assert (work.quality.given, work.quality.predicted, work.quality.flagged) == (ROWS, ROWS - 1, 1)
+
+    work = Work()
+    skipped = inferred(tmp_path / "bad.safetensors", work, on_bad_row="skip")
+    np.testing.assert_array_equal(skipped.row, np.flatnonzero(others))
+    np.testing.assert_array_equal(skipped.redshift, clean.redshift[others])
+    assert (work.quality.given, work.quality.predicted, work.quality.skipped) == (ROWS, ROWS - 1, 1)
+
+    with pytest.raises(PartitionMalformed, match=f"row {row} cannot be judged, as .*on_bad_row"):
+        inferred(tmp_path / "bad.safetensors", on_bad_row="fail")
+
+
+@pytest.mark.parametrize("value", [np.nan, -1, -9999, 99])
+def test_a_placeholder_is_no_true_redshift(galaxies, tmp_path, value):
+    changed = {**galaxies, "redshifts": galaxies["redshifts"].copy()}
+    changed["redshifts"][3] = value
+    write_partition(tmp_path / "1.safetensors", **changed)
+    table = inferred(tmp_path / "1.safetensors")
+    assert np.isnan(table.redshift_true[3])
+    assert np.isfinite(table.redshift).all()
+    assert table.quality[3] == Quality.REDSHIFT_UNKNOWN
+    assert np.count_nonzero(table.quality) == 1
+
+
+def test_an_answer_that_is_not_finite_is_none(galaxies, tmp_path):
+    write_partition(tmp_path / "1.safetensors", **galaxies)
+
+    class Overflowing(SumOfMagnitudes):
+        def predict(self, images, magnitudes):
+            answers = super().predict(images, magnitudes)
+            answers[1] = np.inf
+            return answers
+
+    (table,) = infer([("d/1", opening(tmp_path / "1.safetensors"))], Overflowing(), ROWS, Work(), lambda w: None)
+    assert np.isnan(table.redshift[1])
+    assert table.quality[1] == Quality.PREDICTION_NOT_FINITE
+    assert np.isfinite(np.delete(table.redshift, 1)).all()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lambda_image.data.predictions import Predictions
+from lambda_image.data.tally import RowTally
 from lambda_image.summary import Failure, message_of, summarise
 from tests.unit.lambda_image.test_results import manifest, record
 
@@ -52,15 +53,37 @@ def test_the_message_is_found_in_a_cause():
     assert message_of('["a list"]') == '["a list"]'
 
 
-def test_a_magnitude_that_stands_for_a_missing_one_is_a_warning_and_keeps_its_row():
+def test_rows_that_cannot_be_judged_are_counted_over_all_ranks_and_named():
+    bad = RowTally()
+    bad.add("d/1.pt", 40, np.array([0, 4, 5, 8], np.int32), skip=False)
+    good = RowTally()
+    good.add("d/0.pt", 0, np.array([0, 0, 32], np.int32), skip=False)
+    records = [{**record(rank), "rows": rows.to_json()} for rank, rows in enumerate((good, bad))]
     found = predictions(20)
-    found.magnitudes[7, 2] = -9999
+    found.redshift[7] = np.nan
     given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
-    summary = summarise(manifest(), [record(0), record(1)], found, [], **given)
-    (warning,) = summary.warnings
-    assert "outside 0 to 40 in 1 of 20 galaxies" in warning
-    assert warning.endswith(f"row {found.row[7]} of {found.source[7]}")
-    assert summary.samples == summary.accuracy.samples == 20
+    summary = summarise(manifest(), records, found, [], **given)
+    assert {name: summary.rows[name] for name in ("in", "predicted", "flagged", "skipped")} == {
+        "in": 7,
+        "predicted": 5,
+        "flagged": 2,
+        "skipped": 0,
+    }
+    finite, magnitude, unknown, flux = summary.warnings
+    assert finite.startswith("image_not_finite in 1 of 7 galaxies, which have no prediction: ")
+    assert magnitude.startswith("magnitude_bad in 2 of 7 galaxies, which have no prediction: ")
+    assert magnitude.endswith("The first is row 41 of d/1.pt")
+    assert unknown.startswith("redshift_unknown in 1 of 7 galaxies: ")
+    assert flux.endswith("The first is row 2 of d/0.pt")
+    assert (summary.samples, summary.accuracy.samples) == (20, 19)
+
+
+def test_data_without_any_true_redshift_need_no_warning():
+    rows = RowTally()
+    rows.add("d/0.pt", 0, np.full(3, 8, np.int32), skip=False)
+    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
+    records = [{**record(rank), "rows": rows.to_json()} for rank in range(2)]
+    assert summarise(manifest(), records, predictions(20), [], **given).warnings == []
 
 
 def test_partitions_without_galaxies_are_a_warning_that_names_them_and_are_completed():

@@ -254,7 +254,7 @@ def test_a_memo_index_cannot_claim_memory():
 def test_a_huge_pickle_is_not_read():
     with pytest.raises(ArchiveError, match="at most"):
         opened(archive_of(b"\x80\x02" + b"N" * MAX_PICKLE_BYTES))
-    with pytest.raises(ArchiveError, match="more than 2,000,000 steps"):
+    with pytest.raises(ArchiveError, match="more than 1,000,000 steps"):
         opened(archive_of(b"\x80\x02" + b"N0" * (MAX_STEPS // 2) + b"N."))
 
 

@@ -95,8 +95,8 @@ TWO = (2).to_bytes(8, "little") + bytes(8)
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (legacy(reference(b"7", 2), ["7"], TWO[:-1]), "cut off: it ends within the storage 7"),
-        (legacy(reference(b"7", 2), ["7"], b""), "cut off: it ends within the storage 7"),
+        (legacy(reference(b"7", 2), ["7"], TWO[:-1]), "cut off within the storage 7: fetch it again"),
+        (legacy(reference(b"7", 2), ["7"], b""), "cut off within the storage 7: fetch it again"),
         (legacy(reference(b"7", 2), ["7"], bytes(16)), "storage 7 has 0 elements"),
         (legacy(reference(b"7", 2), ["7"], b"\xff" * 16), "storage 7 has 18,446,744,073,709,551,615 elements"),
         (legacy(reference(b"7", 2), [], b""), "storage 7 is missing"),

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from lambda_image.data.predictions import Predictions
+from lambda_image.data.tally import RowTally
 from lambda_image.errors import InvalidEvent
 from lambda_image.handlers.summarize import reported_failures, summarize
 from lambda_image.manifest import Assignment, Run, predictions_key, result_key
@@ -34,7 +35,15 @@ def table(item: Assignment, rows: int = 3) -> Predictions:
 
 def record(item: Assignment, transport: str = "direct", rows: int = 3) -> dict:
     usage = Usage(1.0, 1.0, 512, "eager", "cpu", 1, 1, 1)
-    return rank_record(item, 0, Work(rows, 1, 8), Phases(), usage, table(item, rows).to_parquet(), transport)
+    return rank_record(
+        item,
+        0,
+        Work(rows, 1, 8, quality=RowTally(rows, rows)),
+        Phases(),
+        usage,
+        table(item, rows).to_parquet(),
+        transport,
+    )
 
 
 def written(*ranks: int, world_size: int = 3) -> FakeS3:
