@@ -47,7 +47,9 @@ STORAGE_TYPES = {
     "CharStorage": "int8",
     "ByteStorage": "uint8",
     "BoolStorage": "bool",
+    "UntypedStorage": "uint8",  # counted in bytes; its tensor names the type
 }
+UNTYPED_DTYPES = {"uint16", "uint32", "uint64"}  # which have no storage type of their own
 OPCODES = frozenset(
     # What torch.save writes in protocols 2 to 5. Not among them: OBJ, INST, EXT*, huge integers, the text forms.
     """
@@ -135,8 +137,8 @@ class TorchArchive:
         raw = self._entry_bytes(f"data/{tensor.storage}", first * stored.itemsize, count * stored.itemsize)
         strides = [stride * stored.itemsize for stride in tensor.strides]
         array = np.ndarray(shape, stored, raw, strides=strides)
-        if tensor.dtype == "bfloat16":  # the upper half of a float32
-            return (array.astype(np.uint32) << 16).view(np.float32)
+        if tensor.dtype == "bfloat16":
+            return widen_bfloat16(array)
         return array if stored.isnative and array.flags.aligned else array.astype(storage_type)
 
     def _entry_bytes(self, name: str, offset: int = 0, size: int | None = None) -> memoryview:
@@ -180,6 +182,11 @@ class TorchArchive:
         return entry.file_size
 
 
+def widen_bfloat16(stored: np.ndarray) -> np.ndarray:
+    """Float32 of the same shape as the uint16 array: a bfloat16 is the upper half of a float32."""
+    return (stored.astype(np.uint32) << 16).view(np.float32)
+
+
 def _check_opcodes(data: bytes) -> None:
     try:
         for opcode, argument, position in pickletools.genops(data):
@@ -205,6 +212,7 @@ class _Unpickler(pickle.Unpickler):
         # Lambdas and not methods: what a pickle does to them must end with this unpickler.
         self._names: dict[str, object] = {
             "torch._utils._rebuild_tensor_v2": lambda *arguments: _tensor(*arguments),
+            "torch._utils._rebuild_tensor_v3": lambda *arguments: _untyped_tensor(*arguments),
             "torch._utils._rebuild_parameter": lambda *arguments: _parameter(*arguments),
             "torch._utils._rebuild_parameter_with_state": lambda *arguments: _parameter(*arguments),
             "torch.Size": tuple,
@@ -216,7 +224,9 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         full = f"{module}.{name}"
         if full not in self._names:
-            if module == "torch" and name in STORAGE_TYPES:
+            if (module in ("torch", "torch.storage") and name in STORAGE_TYPES) or (
+                module == "torch" and name in UNTYPED_DTYPES
+            ):
                 self._names[full] = name
             elif any(
                 full == allowed or (allowed[-1] == "*" and full.startswith(allowed[:-1])) for allowed in self._inert
@@ -253,6 +263,23 @@ def _tensor(storage: object, offset: object, shape: object, strides: object, *_f
                 f"{storage.elements:,} elements"
             )
     return StoredTensor(storage.key, storage.dtype, offset, tuple(shape), tuple(strides))
+
+
+def _untyped_tensor(
+    storage: object,
+    offset: object,
+    shape: object,
+    strides: object,
+    _grad: object,
+    _hooks: object,
+    dtype: object,
+    *_: object,
+) -> StoredTensor:
+    """Stands for torch._utils._rebuild_tensor_v3, of types that have no storage type."""
+    if not isinstance(storage, _Storage) or not isinstance(dtype, str) or dtype not in UNTYPED_DTYPES:
+        raise ArchiveError("it holds a tensor whose description is malformed")
+    typed = _Storage(storage.key, dtype, storage.elements // np.dtype(dtype).itemsize)
+    return _tensor(typed, offset, shape, strides)
 
 
 def _parameter(data: object, *_flags: object) -> StoredTensor:
