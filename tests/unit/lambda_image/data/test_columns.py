@@ -21,7 +21,20 @@ IMAGES = np.random.default_rng(1).random((ROWS, 5, 32, 32), np.float32)
 MAGNITUDES = np.random.default_rng(2).random((ROWS, 5), np.float32)
 REDSHIFTS = np.random.default_rng(3).random(ROWS, np.float32)
 IDS = 10**17 + 3 * np.arange(ROWS)  # of 18 digits, which no float64 holds
-DTYPES = "int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 bool".split()
+DTYPES = [
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float16",
+    "float32",
+    "float64",
+    "bool",
+]
 
 
 @st.composite
@@ -186,7 +199,7 @@ def test_columns_of_the_published_format_that_cannot_be_are_refused():
 
 
 def test_what_could_not_be_read_is_not_written(tmp_path: Path):
-    missing = np.ma.MaskedArray(IDS, IDS == IDS[3])
+    missing = np.ma.MaskedArray(IDS, IDS[3] == IDS)
     for given_columns, message in (
         ({"x": IDS[:3]}, r"'x' has the shape \[3\]"),
         ({"x": missing}, "'x' lacks values"),
