@@ -115,21 +115,22 @@ def _table(
     true = np.full(len(stream), np.nan, np.float32) if stream.redshifts is None else stream.redshifts
     known = known_redshifts(true)
     flags[~known] |= Quality.REDSHIFT_UNKNOWN
-    work.quality.add(source, stream.start, flags, skip=on_bad_row == "skip")
+    work.quality.add(source, stream.rows, flags, skip=on_bad_row == "skip")
     predictions = Predictions.of_partition(
         source,
-        stream.start,
+        stream.rows,
         stream.magnitudes,
         predicted,
         np.where(known, true, np.float32(np.nan)),
         quality=flags,
+        columns=stream.columns,
     )
     return predictions.where((flags & UNPREDICTABLE) == 0) if on_bad_row == "skip" else predictions
 
 
 def _bad_row(stream: PartitionStream, index: int, flags: Flags) -> PartitionMalformed:
     reasons = describe(Quality(int(next(flag for flag in flags if flag & UNPREDICTABLE) & UNPREDICTABLE)))
-    where = f"{stream.name}: row {stream.start + index} cannot be judged"
+    where = f"{stream.name}: row {stream.rows[index]} cannot be judged"
     return PartitionMalformed(f"{where}, as {reasons}. Mend it, or set on_bad_row to flag or skip")
 
 

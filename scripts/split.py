@@ -11,15 +11,19 @@ from lambda_image.errors import PartitionMalformed, UsageError
 from lambda_image.manifest import deal
 from scripts.words import counted
 
-OVERHEAD_BYTES = 2048  # of a file beside its rows: a .pt has 1.5 kB
+MIB = 1 << 20  # the unit of published sizes: 25 MB are 1,278 rows
 
 HELP = "cut a dataset into partitions of about the same size, for the ranks of a run"
+SIZE_HELP = (
+    "size at most of the images, magnitudes and redshifts in each file, in 2^20 bytes as published sizes are: 25 are "
+    "1,278 galaxies; further columns and the header are not counted"
+)
 EXAMPLE = "cosmicai split galaxies.safetensors --size-mb 25 --out partitions/"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, help="a .pt (pickled TensorDataset) or .safetensors file of galaxies")
-    parser.add_argument("--size-mb", type=float, default=25.0, help="size of each file at most, in 10^6 bytes")
+    parser.add_argument("--size-mb", type=float, default=25.0, help=SIZE_HELP)
     parser.add_argument("--format", choices=("safetensors", "pt"), default="safetensors", help="format of the files")
     parser.add_argument(
         "--out", type=Path, required=True, help="a new or empty directory, for 1.safetensors, 2..., ..."
@@ -39,10 +43,14 @@ def run(args: argparse.Namespace) -> int:
 def split(dataset: Path, out: Path, size_mb: float, file_format: FileFormat) -> tuple[int, int]:
     """Cuts a dataset into files of about the same size.
 
+    The files carry the columns of the dataset, and as the column `row` which of its rows they have. A dataset that has
+    this column already, because it was cut from another, keeps it.
+
     Args:
         dataset: a .pt or .safetensors file.
         out: a new or empty folder, which gets all files or is not made.
-        size_mb: size of each file at most, in 10^6 bytes.
+        size_mb: size at most of the images, magnitudes and redshifts in each file, in 2^20 bytes. Further columns and
+            the file's header are not counted, as published partitions have none: 25 MB are 1,278 galaxies.
         file_format: format of the files.
 
     Returns:
@@ -61,14 +69,22 @@ def split(dataset: Path, out: Path, size_mb: float, file_format: FileFormat) -> 
     rows = len(open_partition(dataset))
     if not rows:
         raise PartitionMalformed(f"{dataset}: it holds no galaxies", object=str(dataset))
-    rows_per_file = max(1, (int(size_mb * 1e6) - OVERHEAD_BYTES) // ROW_BYTES)
+    rows_per_file = max(1, int(size_mb * MIB) // ROW_BYTES)
     shares = deal(range(rows), math.ceil(rows / rows_per_file))
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
         for number, share in enumerate(shares, start=1):
             part = read_partition(dataset, rows=(share[0], share[-1] + 1))
             path = partial / f"{number}.{file_format}"
-            write_partition(path, part.images, part.magnitudes, part.redshifts, file_format=file_format)
+            write_partition(
+                path,
+                part.images,
+                part.magnitudes,
+                part.redshifts,
+                file_format=file_format,
+                columns=part.columns,
+                rows=part.rows,
+            )
         partial.chmod(0o755)  # mkdtemp's is private
         partial.replace(out)
     except BaseException:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lambda_image.data.columns import Columns, join_columns
 from lambda_image.data.partition import IMAGE, Partition, count_rows, open_partition, read_partition
 from lambda_image.errors import PartitionMissing
 from lambda_image.partition_names import PARTITION_SUFFIXES, printable, select
@@ -23,7 +24,8 @@ def read_dataset(path: str | os.PathLike[str]) -> Partition:
         path: A file (.safetensors, or .pt as published), or a folder of such files.
 
     Returns:
-        All galaxies. Where only some partitions have redshifts, those of the others are NaN.
+        All galaxies, with values that are not finite as they are. Where only some partitions have redshifts, those of
+        the others are NaN. Where only some have a column, the values of the others are masked.
 
     Raises:
         PartitionMissing: There is nothing at the path, or no partition in the folder.
@@ -60,13 +62,16 @@ def _read_folder(files: list[Path], name: str) -> Partition:
     rows = sum(count_rows(file) for file in files)
     images, magnitudes = np.empty((rows, *IMAGE), np.float32), np.empty((rows, IMAGE[0]), np.float32)
     redshifts, known = np.full(rows, np.nan, np.float32), False
+    numbers, columns = np.empty(rows, np.int64), list[tuple[int, Columns]]()
     row = 0
     for file in files:
         part = open_partition(file)
+        numbers[row : row + len(part)] = part.rows
+        columns.append((len(part), {name: values.copy() for name, values in part.columns.items()}))
         magnitudes[row : row + len(part)] = part.magnitudes
         if part.redshifts is not None:
             redshifts[row : row + len(part)], known = part.redshifts, True
         for batch in part.images(BATCH_ROWS):
             images[row : row + len(batch)] = batch
             row += len(batch)
-    return Partition(images, magnitudes, redshifts if known else None, name)
+    return Partition(images, magnitudes, redshifts if known else None, name, join_columns(columns), numbers)

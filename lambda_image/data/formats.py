@@ -1,11 +1,13 @@
 """The two formats of a partition, told apart by their content, each seen as columns that can be read by rows.
 
 * `.pt`, as published: a pickled `TensorDataset(images, magnitudes[, redshifts])`. The pickle is not executed, see
-  inert_pickle; writing one needs no PyTorch either.
-* `.safetensors`, ours: `magnitudes`, `redshifts` (optional) and `images`, in this order: images come last so that
-  inference can begin while they arrive. The safetensors library orders tensors by element size, then by name, which
-  would put images first, and it reads whole files only; so the small header is written and read here, and tests hold
-  both to the library.
+  inert_pickle; writing one needs no PyTorch either. Columns of the user are further tensors of the dataset, which
+  have no names, or they are in the dictionary that the dataset has as its attribute `columns`. The attribute is what
+  is written here, since programs that read the published files expect three tensors.
+* `.safetensors`, ours: `magnitudes`, `redshifts` (optional), columns of the user and `images`, in this order: images
+  come last so that inference can begin while they arrive. The safetensors library orders tensors by element size, then
+  by name, which would put images first, and it reads whole files only; so the small header is written and read here,
+  and tests hold both to the library.
 """
 
 import functools
@@ -21,16 +23,37 @@ import numpy as np
 
 from lambda_image.data.byte_source import ByteSource, TruncatedError
 from lambda_image.data.inert_pickle import Inert, not_allowed
-from lambda_image.data.torch_archive import StoredTensor, TorchArchive
+from lambda_image.data.torch_archive import (
+    STORAGE_TYPES,
+    UNTYPED_DTYPES,
+    StoredTensor,
+    TorchArchive,
+    widen_bfloat16,
+)
 from lambda_image.data.torch_containers import LOCAL_HEADER_BYTES
 
-IMAGES_LAST = ("magnitudes", "redshifts", "images")
 DATASET_ORDER = ("images", "magnitudes", "redshifts")
 TENSOR_DATASET = "torch.utils.data.dataset.TensorDataset"
 ZIP_MAGIC = b"PK\x03\x04"
 OLD_TORCH_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
-MAX_HEADER_BYTES = 1 << 20  # ours have about 200; more is not a header of three tensors
-SAFETENSORS_DTYPES = {"F16": "float16", "F32": "float32", "F64": "float64"}
+MAX_HEADER_BYTES = 1 << 20  # ours have about 200, and 100 for each column; more is not a header of a few tensors
+SAFETENSORS_DTYPES = {
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F32": "float32",
+    "F64": "float64",
+    "I8": "int8",
+    "I16": "int16",
+    "I32": "int32",
+    "I64": "int64",
+    "U8": "uint8",
+    "U16": "uint16",
+    "U32": "uint32",
+    "U64": "uint64",
+    "BOOL": "bool",
+}
+SAFETENSORS_NAMES = {dtype: name for name, dtype in SAFETENSORS_DTYPES.items()}
+STORAGE_NAMES = {dtype: name for name, dtype in STORAGE_TYPES.items() if name != "UntypedStorage"}
 ALIGNMENT = 64  # of tensors in a .pt, as PyTorch aligns them
 
 
@@ -45,7 +68,10 @@ class Column(NamedTuple):
 
 
 def read_columns(source: ByteSource) -> dict[str, Column]:
-    """What the format says there is, read no further than it takes to say so; shapes are not judged here."""
+    """What the format says there is, in the order of the file and read no further than it takes to say so.
+
+    Shapes are not judged here.
+    """
     start = source.peek(len(OLD_TORCH_MAGIC))
     if not start:
         raise FormatError("it is empty")
@@ -60,11 +86,17 @@ def _torch_columns(source: ByteSource) -> dict[str, Column]:
     archive = TorchArchive(source)
     if isinstance(archive.root, Inert) and archive.root.name != TENSOR_DATASET:
         raise not_allowed(archive.root.name, "a TensorDataset(images, magnitudes[, redshifts]) is needed")
-    tensors = archive.root.state.get("tensors") if isinstance(archive.root, Inert) else None
+    state = archive.root.state if isinstance(archive.root, Inert) else {}
+    tensors = state.get("tensors")
     if not isinstance(tensors, tuple) or not all(isinstance(tensor, StoredTensor) for tensor in tensors):
         raise FormatError("it is a PyTorch archive of something else than a TensorDataset")
-    if len(tensors) not in (2, 3):
+    if len(tensors) < 2:
         raise FormatError(f"its TensorDataset has {len(tensors)} tensors; images, magnitudes[, redshifts] are needed")
+    named = state.get("columns", {})
+    if not isinstance(named, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, StoredTensor) for name, tensor in named.items()
+    ):
+        raise FormatError("its attribute columns is not a dictionary of tensors by name")
 
     def column(tensor: StoredTensor) -> Column:
         # Of a file in memory the whole tensor is taken: that verifies its checksum and mostly copies nothing.
@@ -75,7 +107,19 @@ def _torch_columns(source: ByteSource) -> dict[str, Column]:
 
         return Column(tensor.dtype, tensor.shape, read)
 
-    return {name: column(tensor) for name, tensor in zip(DATASET_ORDER, tensors, strict=False)}
+    placed = dict(zip([*DATASET_ORDER, *_names_by_place(tensors[3:])], tensors, strict=False))
+    if twice := sorted(placed.keys() & named.keys()):
+        raise FormatError(f"its column {twice[0]!r} is there twice")
+    return {name: column(tensor) for name, tensor in {**placed, **named}.items()}
+
+
+def _names_by_place(tensors: tuple[StoredTensor, ...]) -> list[str]:
+    """Names for the tensors that follow the first three: the only one of int64 is an id."""
+    only = sum(tensor.dtype == "int64" for tensor in tensors) == 1
+    return [
+        "object_id" if only and tensor.dtype == "int64" else f"column_{place}"
+        for place, tensor in enumerate(tensors, start=len(DATASET_ORDER) + 1)
+    ]
 
 
 def _safetensors_columns(source: ByteSource) -> dict[str, Column]:
@@ -95,16 +139,16 @@ def _safetensors_columns(source: ByteSource) -> dict[str, Column]:
         }
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError(f"its safetensors header is malformed: {error!r:.200}") from error
-    if wrong := [name for name in entries if name not in IMAGES_LAST]:
-        raise FormatError(f"it holds the tensor {wrong[0][:100]!r}; only {', '.join(IMAGES_LAST)} are known")
     if missing := {"images", "magnitudes"} - entries.keys():
         raise FormatError(f"it holds no {' and no '.join(sorted(missing))}")
 
     begin = end = 8 + length
-    for name, (dtype, shape, offsets) in sorted(entries.items(), key=lambda entry: entry[1][2]):
+    entries = dict(sorted(entries.items(), key=lambda entry: entry[1][2]))
+    for name, (dtype, shape, offsets) in entries.items():
+        name = name[:100]
         if dtype not in SAFETENSORS_DTYPES:
             raise FormatError(f"{name} are {dtype[:20]}; {', '.join(SAFETENSORS_DTYPES)} can be read")
-        size = math.prod(shape) * np.dtype(SAFETENSORS_DTYPES[dtype]).itemsize
+        size = math.prod(shape) * _stored_dtype(dtype).itemsize
         if offsets != (end - begin, end - begin + size):
             raise FormatError(f"{name} of shape {list(shape)} cannot lie at bytes {list(offsets)} of the data")
         end += size
@@ -112,16 +156,21 @@ def _safetensors_columns(source: ByteSource) -> dict[str, Column]:
         raise FormatError(f"it should have {end:,} bytes and has {source.size:,}")
 
     def column(dtype_name: str, shape: tuple[int, ...], offset: int) -> Column:
-        dtype = np.dtype(SAFETENSORS_DTYPES[dtype_name])
+        dtype = _stored_dtype(dtype_name)
         row_bytes = math.prod(shape[1:]) * dtype.itemsize
 
         def read(start: int, stop: int) -> np.ndarray:
             raw = source.read(begin + offset + start * row_bytes, (stop - start) * row_bytes)
-            return np.frombuffer(raw, dtype.newbyteorder("<")).reshape(stop - start, *shape[1:])
+            stored = np.frombuffer(raw, dtype.newbyteorder("<")).reshape(stop - start, *shape[1:])
+            return widen_bfloat16(stored) if dtype_name == "BF16" else stored
 
-        return Column(dtype.name, shape, read)
+        return Column(SAFETENSORS_DTYPES[dtype_name], shape, read)
 
     return {name: column(dtype, shape, offsets[0]) for name, (dtype, shape, offsets) in entries.items()}
+
+
+def _stored_dtype(name: str) -> np.dtype:
+    return np.dtype("uint16" if name == "BF16" else SAFETENSORS_DTYPES[name])
 
 
 def _size(value: Any) -> int:
@@ -131,11 +180,12 @@ def _size(value: Any) -> int:
 
 
 def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes C-contiguous little-endian float32 arrays, images last."""
+    """Writes C-contiguous little-endian arrays in the given order, in which images should be last."""
     header: dict[str, object] = {}
     end = 0
-    for name, array in _ordered(arrays, IMAGES_LAST).items():
-        header[name] = {"dtype": "F32", "shape": array.shape, "data_offsets": [end, end + array.nbytes]}
+    for name, array in arrays.items():
+        dtype = SAFETENSORS_NAMES[array.dtype.name]
+        header[name] = {"dtype": dtype, "shape": array.shape, "data_offsets": [end, end + array.nbytes]}
         end += array.nbytes
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)  # so that the data that follows is aligned
@@ -146,8 +196,13 @@ def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def write_tensor_dataset(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes what `torch.save(TensorDataset(images, magnitudes[, redshifts]), path)` would, without PyTorch."""
-    stored = list(_ordered(arrays, DATASET_ORDER).values())
+    """Writes what `torch.save(TensorDataset(images, magnitudes[, redshifts]), path)` would, without PyTorch.
+
+    Arrays of other names are put into the dataset's attribute `columns`.
+    """
+    dataset_names = [name for name in DATASET_ORDER if name in arrays]
+    column_names = [name for name in arrays if name not in DATASET_ORDER]
+    stored = [arrays[name] for name in (*dataset_names, *column_names)]
 
     def literal(value: object) -> bytes:  # the opcodes of a plain value, without the pickle's start and stop
         return pickle.dumps(value, protocol=2)[2:-1]
@@ -160,21 +215,30 @@ def write_tensor_dataset(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
     tensors = []
     for key, array in enumerate(stored):
+        dtype = array.dtype.name
+        untyped = dtype in UNTYPED_DTYPES
+        kind = name("torch.storage", "UntypedStorage") if untyped else name("torch", STORAGE_NAMES[dtype])
+        size = array.nbytes if untyped else array.size
+        storage = group(literal("storage"), kind, literal(str(key)), literal("cpu"), literal(size))
         strides = tuple(stride // array.itemsize for stride in array.strides)
-        storage = group(
-            literal("storage"), name("torch", "FloatStorage"), literal(str(key)), literal("cpu"), literal(array.size)
-        )
         hooks = name("collections", "OrderedDict") + pickle.EMPTY_TUPLE + pickle.REDUCE
-        view = storage + pickle.BINPERSID, literal(0), literal(array.shape), literal(strides), literal(False), hooks
-        tensors.append(name("torch._utils", "_rebuild_tensor_v2") + group(*view) + pickle.REDUCE)
-    state = pickle.EMPTY_DICT + literal("tensors") + group(*tensors) + pickle.SETITEM
+        view = [storage + pickle.BINPERSID, literal(0), literal(array.shape), literal(strides), literal(False), hooks]
+        view += [name("torch", dtype)] if untyped else []
+        rebuild = name("torch._utils", "_rebuild_tensor_v3" if untyped else "_rebuild_tensor_v2")
+        tensors.append(rebuild + group(*view) + pickle.REDUCE)
+    count = len(dataset_names)
+    state = pickle.EMPTY_DICT + literal("tensors") + group(*tensors[:count]) + pickle.SETITEM
+    if column_names:
+        pairs = [literal(column) + tensor for column, tensor in zip(column_names, tensors[count:], strict=True)]
+        columns = pickle.EMPTY_DICT + pickle.MARK + b"".join(pairs) + pickle.SETITEMS
+        state += literal("columns") + columns + pickle.SETITEM
     dataset = name(*TENSOR_DATASET.rsplit(".", 1)) + pickle.EMPTY_TUPLE + pickle.NEWOBJ + state + pickle.BUILD
 
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         entries: dict[str, bytes | memoryview] = {
             "data.pkl": pickle.PROTO + b"\x02" + dataset + pickle.STOP,
             "byteorder": b"little",
-            **{f"data/{key}": array.data.cast("B") for key, array in enumerate(stored)},
+            **{f"data/{key}": array.reshape(-1).view(np.uint8).data for key, array in enumerate(stored)},
             "version": b"3\n",
         }
         for entry, data in entries.items():
@@ -184,7 +248,3 @@ def write_tensor_dataset(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
             padding = -start % ALIGNMENT
             info.extra = b"FB" + padding.to_bytes(2, "little") + bytes(padding)
             archive.writestr(info, data)
-
-
-def _ordered(arrays: Mapping[str, np.ndarray], order: tuple[str, ...]) -> dict[str, np.ndarray]:
-    return {name: arrays[name] for name in order if name in arrays}

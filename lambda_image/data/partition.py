@@ -2,20 +2,24 @@
 
 A file holds images [N, 5, 32, 32] (bands u, g, r, i, z; nanomaggies per pixel) or [N, 64, 64, 5], whose centre is
 taken. Its magnitudes are [N, 5], and its redshifts are [N] or [N, 1] or absent. Any floating-point type is read. What
-comes out is float32 and finite.
+comes out is float32. Values that are not finite come out as they are, and one beyond float32 becomes infinite.
+
+Further tensors are columns of the user, see columns. One that is called `row` says which row of the original dataset
+each galaxy was.
 """
 
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from lambda_image.atomic_file import atomic_file
 from lambda_image.data.byte_source import ByteSource, Readable, TruncatedError, byte_source
+from lambda_image.data.columns import Columns, check_columns, read_column, stored_column
 from lambda_image.data.formats import Column, FormatError, read_columns, write_safetensors, write_tensor_dataset
 from lambda_image.data.inert_pickle import ArchiveError
 from lambda_image.errors import PartitionMalformed, PartitionMissing
@@ -24,7 +28,7 @@ BANDS = ("u", "g", "r", "i", "z")
 IMAGE = (len(BANDS), 32, 32)
 WIDE_IMAGE = (64, 64, len(BANDS))  # bands last, as the published documents describe the full cutouts
 CENTRE = slice(16, 48)  # of a wide image's rows and columns
-ROW_BYTES = 4 * (math.prod(IMAGE) + len(BANDS) + 1)  # of one galaxy in a file that is written here
+ROW_BYTES = 4 * (math.prod(IMAGE) + len(BANDS) + 1)  # of one galaxy in a file, without columns of the user
 
 ROW_SHAPES: dict[str, list[tuple[int, ...]]] = {
     "images": [IMAGE, WIDE_IMAGE],
@@ -45,19 +49,29 @@ class Partition:
         magnitudes: Float32 [N, 5], in the same bands.
         redshifts: Float32 [N], or None where none are known.
         name: Where the galaxies come from, as messages call it.
+        columns: The user's columns by name, each [N]. Text has numpy's type `S`. In a column that only some files of a
+            folder have, missing values are masked (`numpy.ma.MaskedArray`).
+        rows: Int64 [N], the row of each galaxy in the dataset that the file was cut from, or in the file itself. The
+            default counts from 0.
     """
 
     images: np.ndarray
     magnitudes: np.ndarray
     redshifts: np.ndarray | None
     name: str = "partition"
+    columns: Columns = field(default_factory=dict)
+    rows: np.ndarray = None  # type: ignore[assignment]  # made below, since it depends on how many there are
+
+    def __post_init__(self) -> None:
+        if self.rows is None:
+            object.__setattr__(self, "rows", np.arange(len(self.images)))
 
     def __len__(self) -> int:
         return len(self.images)
 
 
 class PartitionStream:
-    """Gives the rows [start, stop) of an opened partition: magnitudes and redshifts at once, images in batches.
+    """Gives the rows [start, stop) of an opened partition: all but the images at once, images in batches.
 
     Attributes:
         name: The partition's name in messages.
@@ -66,6 +80,10 @@ class PartitionStream:
         stop: Row behind the last of them.
         magnitudes: Float32 [stop - start, 5].
         redshifts: Float32 [stop - start], or None where the partition has none.
+        columns: The user's columns by name, each [stop - start], with the types that they have in the file. Text has
+            numpy's type `S`.
+        rows: Int64 [stop - start], rows of the dataset that the partition was cut from where the partition says so, or
+            else rows of the partition.
     """
 
     def __init__(self, columns: Mapping[str, Column], name: str, rows: Sequence[int] | None) -> None:
@@ -75,11 +93,18 @@ class PartitionStream:
         if not 0 <= self.start <= self.stop <= self.total_rows:
             raise FormatError(f"rows {self.start} to {self.stop} were asked for; it has {self.total_rows}")
         self._images = columns["images"]
-        self.magnitudes = self._read(columns["magnitudes"], self.start, self.stop)
-        redshifts = columns.get("redshifts")
+        self.magnitudes: np.ndarray
         self.redshifts: np.ndarray | None = None
-        if redshifts is not None:
-            self.redshifts = self._read(redshifts, self.start, self.stop).reshape(-1)
+        self.columns: Columns = {}
+        for label, column in columns.items():  # in the order of the file, whose bytes may be on their way
+            if label == "magnitudes":
+                self.magnitudes = _read(column, self.start, self.stop)
+            elif label == "redshifts":
+                self.redshifts = _read(column, self.start, self.stop).reshape(-1)
+            elif label != "images":
+                self.columns[label] = read_column(label, column, self.start, self.stop)
+        rows_given = self.columns.pop("row", None)
+        self.rows = np.arange(self.start, self.stop) if rows_given is None else rows_given.astype(np.int64)
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -91,23 +116,15 @@ class PartitionStream:
             batch_size: Galaxies in a batch. The last batch may have fewer.
 
         Yields:
-            Float32 [n, 5, 32, 32] in nanomaggies per pixel.
+            Float32 [n, 5, 32, 32] in nanomaggies per pixel, with values that are not finite where the file has them.
 
         Raises:
             PartitionMalformed: A batch cannot be read.
         """
         for first in range(self.start, self.stop, batch_size):
             with _faults_named(self.name):
-                batch = self._read(self._images, first, min(first + batch_size, self.stop))
+                batch = _read(self._images, first, min(first + batch_size, self.stop))
             yield batch
-
-    @staticmethod
-    def _read(column: Column, start: int, stop: int) -> np.ndarray:
-        raw = column.read(start, stop)
-        if column.shape[1:] == WIDE_IMAGE:
-            raw = raw[:, CENTRE, CENTRE].transpose(0, 3, 1, 2)
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is flagged (quality.py)
-            return np.ascontiguousarray(raw, np.float32)
 
 
 def open_partition(readable: Readable, name: str | None = None, rows: Sequence[int] | None = None) -> PartitionStream:
@@ -148,7 +165,7 @@ def read_partition(readable: Readable, name: str | None = None, rows: Sequence[i
     stream = open_partition(readable, name, rows)
     batches = list(stream.images(max(1, len(stream))))
     images = batches[0] if batches else np.empty((0, *IMAGE), np.float32)
-    return Partition(images, stream.magnitudes, stream.redshifts, stream.name)
+    return Partition(images, stream.magnitudes, stream.redshifts, stream.name, stream.columns, stream.rows)
 
 
 def count_rows(readable: Readable, name: str | None = None) -> int:
@@ -177,8 +194,10 @@ def write_partition(
     redshifts: np.ndarray | None = None,
     *,
     file_format: FileFormat = "safetensors",
+    columns: Mapping[str, np.ndarray] | None = None,
+    rows: np.ndarray | None = None,
 ) -> None:
-    """Writes galaxies as float32. The file appears whole or not at all.
+    """Writes galaxies as float32, and columns with the types that they have. The file appears whole or not at all.
 
     Args:
         path: The file to write or to replace.
@@ -186,16 +205,23 @@ def write_partition(
         magnitudes: [N, 5].
         redshifts: [N], or None where none are known.
         file_format: `safetensors`, or `pt` for the published format.
+        columns: Columns of the user by name, each [N]: integers, floating-point numbers, bool or text.
+        rows: Integers [N], the rows of the galaxies in the dataset that they are cut from, or None to leave them out.
 
     Raises:
-        PartitionMalformed: The shapes do not fit, or there are no galaxies.
+        PartitionMalformed: The shapes do not fit, there are no galaxies, or a column cannot be read again.
     """
-    arrays = {"images": images, "magnitudes": magnitudes}
-    if redshifts is not None:
-        arrays["redshifts"] = redshifts
-    arrays = {name: np.ascontiguousarray(array, "<f4") for name, array in arrays.items()}
-    with _faults_named(os.fspath(path)):
-        if not _total_rows({name: Column("float32", array.shape, _never) for name, array in arrays.items()}):
+    given = {"magnitudes": magnitudes, "redshifts": redshifts, "images": images}
+    with _faults_named(os.fspath(path)), np.errstate(over="ignore", invalid="ignore"):
+        arrays = {name: np.ascontiguousarray(array, "<f4") for name, array in given.items() if array is not None}
+        if rows is not None:
+            arrays["row"] = np.ascontiguousarray(rows, "<i8")
+        for name, values in (columns or {}).items():
+            if name in arrays:
+                raise FormatError(f"its column {name!r} has the name of another part of the partition: rename it")
+            arrays[name] = stored_column(name, values)
+        arrays["images"] = arrays.pop("images")  # last
+        if not _total_rows({name: Column(array.dtype.name, array.shape, _never) for name, array in arrays.items()}):
             raise FormatError("it holds no galaxies")
     with atomic_file(path) as partial:
         (write_tensor_dataset if file_format == "pt" else write_safetensors)(partial, arrays)
@@ -223,6 +249,7 @@ def _open(readable: Readable, name: str) -> ByteSource:
 
 def _total_rows(columns: Mapping[str, Column]) -> int:
     """The common number of rows, once every tensor has a type and shape that can be read."""
+    further = {name: column for name, column in columns.items() if name not in ROW_SHAPES}
     columns = {name: columns[name] for name in ROW_SHAPES if name in columns}
     for name, column in columns.items():
         allowed = ROW_SHAPES[name]
@@ -234,7 +261,17 @@ def _total_rows(columns: Mapping[str, Column]) -> int:
     lengths = {name: column.shape[0] for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         raise FormatError("lengths differ: " + ", ".join(f"{length} {name}" for name, length in lengths.items()))
+    check_columns(further, lengths["images"])
     return lengths["images"]
+
+
+def _read(column: Column, start: int, stop: int) -> np.ndarray:
+    """Rows of images, magnitudes or redshifts as float32, where they lie if they can be used there."""
+    raw = column.read(start, stop)
+    if column.shape[1:] == WIDE_IMAGE:
+        raw = raw[:, CENTRE, CENTRE].transpose(0, 3, 1, 2)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.require(raw, np.float32, ["C", "A"])  # a column of bytes before may shift what follows
 
 
 def _never(_start: int, _stop: int) -> np.ndarray:

@@ -3,25 +3,32 @@
 | column | type | |
 | --- | --- | --- |
 | `source` | string | key of the partition |
-| `row` | int64 | row in it |
+| `row` | int64 | row in the dataset that the partition was cut from, or in the partition itself |
+| columns of the user | as in the partition | ids, positions and whatever else travels along |
 | `mag_u` … `mag_z` | float32 | the magnitudes as given |
-| `redshift` | float32 | predicted; null where it would mean nothing |
-| `redshift_true` | float32 | as the partition says; null where it is unknown |
-| `quality` | int32 | flags that say what is wrong with the row (quality.py); 0 where nothing is |
+| `redshift` | float32 | predicted, null where there is no prediction |
+| `redshift_true` | float32 | as the partition says, null where it says nothing |
+| `quality` | int32 | flags of what is wrong with the row, see quality |
+
+A column that only some partitions have is null in the rows of the others, and keeps its type.
 """
 
+import ast
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lambda_image.data.columns import TABLE_COLUMNS, Columns, join_columns
 from lambda_image.data.partition import BANDS
 
 if TYPE_CHECKING:
-    from arro3.core import Table
+    from arro3.core import Array, Table
+
+READ_ROWS = 1 << 16  # at a time; the library's default of 1,024 makes many small pieces
 
 
 @dataclass(frozen=True)
@@ -30,11 +37,13 @@ class Predictions:
 
     Attributes:
         source: Text [N], the key of the partition.
-        row: Int64 [N], the row in the partition.
+        row: Int64 [N], the row in the dataset that the partition was cut from, or in the partition itself.
         magnitudes: Float32 [N, 5], as the partition gives them.
-        redshift: Float32 [N], predicted; NaN where it would mean nothing.
-        redshift_true: Float32 [N], NaN where it is unknown.
-        quality: Int32 [N], the flags of quality.py.
+        redshift: Float32 [N], predicted, NaN where there is no prediction.
+        redshift_true: Float32 [N], NaN where the partition has none.
+        quality: Int32 [N], flags of what is wrong with the row.
+        columns: The user's columns by name, each [N]. Text has numpy's type `S`, in UTF-8. A column that lacks values
+            is a `numpy.ma.MaskedArray`.
     """
 
     source: NDArray[Any]
@@ -43,6 +52,7 @@ class Predictions:
     redshift: NDArray[np.float32]
     redshift_true: NDArray[np.float32]
     quality: NDArray[np.int32]
+    columns: Columns
 
     def __len__(self) -> int:
         return len(self.redshift)
@@ -51,21 +61,23 @@ class Predictions:
     def of_partition(
         cls,
         source: str,
-        first_row: int,
+        rows: int | NDArray[Any],
         magnitudes: NDArray[Any],
         redshift: NDArray[Any],
         true: NDArray[Any] | None,
         quality: NDArray[Any] | None = None,
+        columns: Mapping[str, NDArray[Any]] | None = None,
     ) -> "Predictions":
-        """Puts together the predictions for consecutive rows of one partition.
+        """Puts together the predictions for rows of one partition.
 
         Args:
             source: The partition's key.
-            first_row: The first of the rows in the partition.
+            rows: The number of each row [N], or of the first of consecutive rows.
             magnitudes: [N, 5].
-            redshift: Predicted redshifts [N].
+            redshift: Predicted redshifts [N], NaN where there is no prediction.
             true: Redshifts [N] of the partition, or None where it has none.
-            quality: The rows' flags [N], or None where nothing is wrong with any.
+            quality: Flags [N], or None where no row has any.
+            columns: The user's columns by name, each [N].
 
         Returns:
             A table of N rows.
@@ -73,16 +85,21 @@ class Predictions:
         count = len(redshift)
         return cls(
             source=np.full(count, source),
-            row=np.arange(first_row, first_row + count),
+            row=np.arange(rows, rows + count) if isinstance(rows, int) else np.asarray(rows, np.int64),
             magnitudes=np.asarray(magnitudes, np.float32),
             redshift=np.asarray(redshift, np.float32),
             redshift_true=np.full(count, np.nan, np.float32) if true is None else np.asarray(true, np.float32),
             quality=np.zeros(count, np.int32) if quality is None else np.asarray(quality, np.int32),
+            columns=dict(columns or {}),
         )
 
     @classmethod
     def concatenate(cls, parts: "Sequence[Predictions]") -> "Predictions":
         """Joins tables in the given order.
+
+        The result has every column of the user that some table has, and a value is missing where a table lacks the
+        column. Where the types of a column differ, it gets the smallest type of the same kind that holds all values, or
+        else their text.
 
         Args:
             parts: Any number of tables.
@@ -92,7 +109,9 @@ class Predictions:
         """
         none = cls.of_partition("", 0, np.empty((0, len(BANDS))), np.empty(0), None)
         every = [none, *parts]
-        return cls(*(np.concatenate([getattr(part, name) for part in every]) for name in cls.__dataclass_fields__))
+        names = [name for name in cls.__dataclass_fields__ if name != "columns"]
+        joined = {name: np.concatenate([getattr(part, name) for part in every]) for name in names}
+        return cls(**joined, columns=join_columns([(len(part), part.columns) for part in parts]))
 
     def where(self, kept: NDArray[np.bool_]) -> "Predictions":
         """Chooses rows.
@@ -103,10 +122,14 @@ class Predictions:
         Returns:
             A table of these rows, in their order.
         """
-        return Predictions(*(getattr(self, name)[kept] for name in self.__dataclass_fields__))
+        fields = {name: getattr(self, name)[kept] for name in self.__dataclass_fields__ if name != "columns"}
+        return Predictions(**fields, columns={name: values[kept] for name, values in self.columns.items()})
 
     def to_parquet(self) -> bytes:
         """Encodes the table.
+
+        A text that looks like Python's notation of bytes, as `b'1237648720693755918'` does, is written without the `b`
+        and the quotes. Tools that read FITS files leave such texts behind.
 
         Returns:
             A Parquet file with the columns that this module lists.
@@ -118,10 +141,12 @@ class Predictions:
             "source": Array(self.source.tolist(), DataType.string()),
             "row": Array.from_numpy(self.row),
         }
+        for name, values in self.columns.items():
+            columns[name] = _with_nulls(_plain(np.ma.getdata(values)), np.ma.getmaskarray(values))
         for index, band in enumerate(BANDS):
             columns[f"mag_{band}"] = Array.from_numpy(np.ascontiguousarray(self.magnitudes[:, index]))
-        for name in ("redshift", "redshift_true"):
-            columns[name] = _nullable(getattr(self, name))
+        for name, redshifts in (("redshift", self.redshift), ("redshift_true", self.redshift_true)):
+            columns[name] = _with_nulls(redshifts, np.isnan(redshifts))
         columns["quality"] = Array.from_numpy(self.quality)
         buffer = io.BytesIO()
         write_parquet(Table.from_pydict(columns), buffer)
@@ -132,7 +157,7 @@ class Predictions:
         """Decodes a table.
 
         Args:
-            data: What `to_parquet` gave.
+            data: What `to_parquet` gave, now or before there were columns of the user and flags.
 
         Returns:
             The table.
@@ -143,7 +168,7 @@ class Predictions:
         from arro3.io import read_parquet
 
         try:
-            table: Table = read_parquet(io.BytesIO(data)).read_all()
+            table: Table = read_parquet(io.BytesIO(data), batch_size=READ_ROWS).read_all()
             if not table.num_rows:
                 return cls.concatenate([])
             column = {name: table[name].combine_chunks() for name in table.column_names}
@@ -151,9 +176,10 @@ class Predictions:
                 source=np.array(column["source"].to_pylist(), dtype=np.str_),
                 row=np.asarray(column["row"]),
                 magnitudes=np.column_stack([np.asarray(column[f"mag_{band}"]) for band in BANDS]),
-                redshift=_floats(column["redshift"]),
-                redshift_true=_floats(column["redshift_true"]),
-                quality=np.asarray(column["quality"]),
+                redshift=np.ma.filled(_values(column["redshift"]), np.nan),
+                redshift_true=np.ma.filled(_values(column["redshift_true"]), np.nan),
+                quality=np.asarray(column["quality"]) if "quality" in column else np.zeros(table.num_rows, np.int32),
+                columns={name: _values(values) for name, values in column.items() if name not in TABLE_COLUMNS},
             )
         except BaseException as error:
             # The library panics (a BaseException of its own) over a file that it cannot read.
@@ -162,19 +188,50 @@ class Predictions:
             raise ValueError(f"not a table of predictions: {error}") from error
 
 
-def _nullable(values: NDArray[np.float32]) -> Any:
-    """An Arrow array, null where a value is not finite."""
+def _with_nulls(values: NDArray[Any], missing: NDArray[np.bool_]) -> "Array":
+    """Arrow's array of the values, null where they are missing."""
     from arro3.core import Array, DataType
 
-    known = np.isfinite(values)
-    if known.all():
-        return Array.from_numpy(values)
-    items = zip(values.tolist(), known, strict=True)
-    return Array([value if there else None for value, there in items], DataType.float32())
+    array = Array.from_numpy(np.ascontiguousarray(values))
+    if values.dtype.kind == "S":
+        array = array.cast(DataType.string())
+    if not missing.any():
+        return array
+    # An index that its type cannot hold becomes null in a cast, and taking a null index gives null.
+    indices = np.where(missing, -1, np.arange(len(values)))
+    return array.take(Array.from_numpy(indices).cast(DataType.uint64()))
 
 
-def _floats(column: Any) -> NDArray[np.float32]:
-    """Float32 [N] of an Arrow array, NaN where it is null."""
-    if not column.null_count:
-        return np.asarray(column, np.float32)
-    return np.array([np.nan if value is None else value for value in column.to_pylist()], np.float32)
+def _values(array: "Array") -> NDArray[Any]:
+    """Numpy's array of the values, masked where they are null."""
+    from arro3.core import DataType
+
+    text = DataType.is_string(array.type)
+    if not array.null_count:
+        return array.cast(DataType.binary()).to_numpy().astype(np.bytes_) if text else array.to_numpy()
+    dtype = np.dtype(np.bytes_) if text else array.slice(0, 0).to_numpy().dtype
+    given: Any = array.to_pylist()
+    known = [("" if text else 0) if value is None else value for value in given]
+    return np.ma.MaskedArray(
+        np.array([value.encode() for value in known] if text else known, dtype), [value is None for value in given]
+    )
+
+
+def _plain(values: NDArray[Any]) -> NDArray[Any]:
+    """The texts in UTF-8 and without Python's notation of bytes around them; other values as they are."""
+    if values.dtype.kind == "U":
+        values = np.char.encode(values, "utf-8")
+    if values.dtype.kind != "S" or not (np.char.startswith(values, b"b'") | np.char.startswith(values, b'b"')).any():
+        return values
+    return np.array([_unwrapped(text) for text in values.tolist()], dtype=np.bytes_)
+
+
+def _unwrapped(text: bytes) -> bytes:
+    if len(text) < 3 or text[:2] not in (b"b'", b'b"') or text[-1:] != text[1:2]:
+        return text
+    try:
+        inner = ast.literal_eval(text.decode())
+        inner.decode()
+    except (ValueError, SyntaxError):
+        return text
+    return bytes(inner)

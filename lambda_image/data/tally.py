@@ -30,12 +30,12 @@ class RowTally:
     flags: dict[str, int] = field(default_factory=dict)
     first: dict[str, tuple[str, int]] = field(default_factory=dict)
 
-    def add(self, source: str, start: int, flags: NDArray[Any], *, skip: bool) -> None:
+    def add(self, source: str, rows: NDArray[Any], flags: NDArray[Any], *, skip: bool) -> None:
         """Count the rows of a partition.
 
         Args:
             source: the partition's key.
-            start: the first row's number in it.
+            rows: int64 [N], their numbers in the original.
             flags: int32 [N].
             skip: whether rows without a prediction are left out of the table.
         """
@@ -47,7 +47,7 @@ class RowTally:
         for name, count in count_by_flag(flags).items():
             self.flags[name] = self.flags.get(name, 0) + count
             if count and name not in self.first:
-                self.first[name] = (source, start + int(np.flatnonzero(flags & Quality[name.upper()])[0]))
+                self.first[name] = (source, int(rows[np.flatnonzero(flags & Quality[name.upper()])[0]]))
 
     def merge(self, other: "RowTally") -> None:
         """Add the rows of another rank, which come behind these.

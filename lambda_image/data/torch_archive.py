@@ -38,14 +38,15 @@ STORAGE_TYPES = {
     "BoolStorage": "bool",
 }
 # Those that are not read, and how many bytes an element has: the legacy format must be able to pass over them.
+UNTYPED = {"UntypedStorage", "storage.UntypedStorage"}  # counted in bytes; the tensor names the type
+UNTYPED_DTYPES = {"uint16", "uint32", "uint64"}  # which have no storage type of their own
 UNREAD_TYPES = {
     "QInt8Storage": 1,
     "QUInt8Storage": 1,
     "QInt32Storage": 4,
     "QUInt4x2Storage": 1,
     "QUInt2x4Storage": 1,
-    "UntypedStorage": 1,  # of types that are younger than the formats
-    "storage.UntypedStorage": 1,
+    **dict.fromkeys(UNTYPED, 1),
 }
 PLAIN_TENSORS = {"torch.Tensor", "torch._tensor.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer"}
 
@@ -93,8 +94,8 @@ class TorchArchive:
         raw = self._container.storage(tensor.storage, first * stored.itemsize, count * stored.itemsize)
         strides = [stride * stored.itemsize for stride in tensor.strides]
         array = np.ndarray(shape, stored, raw, strides=strides)
-        if tensor.dtype == "bfloat16":  # the upper half of a float32
-            return (array.astype(np.uint32) << 16).view(np.float32)
+        if tensor.dtype == "bfloat16":
+            return widen_bfloat16(array)
         return array if stored.isnative and array.flags.aligned else array.astype(storage_type)
 
     def _storage(self, reference: object) -> object:
@@ -112,6 +113,8 @@ class TorchArchive:
                     raise ArchiveError(f"its storage {shown(key)} is a part of another one: {SAVE_AGAIN}")
                 itemsize = UNREAD_TYPES[name] if dtype is None else _stored_type(dtype).itemsize
                 self._container.claim(key, elements, itemsize)
+                if name in UNTYPED:
+                    return _UntypedStorage(key, elements)
                 return Inert(kind) if dtype is None else _Storage(key, dtype, elements)
         raise ArchiveError("it holds a reference that is not a tensor's storage")
 
@@ -120,6 +123,16 @@ class _Storage(NamedTuple):
     key: str
     dtype: str
     elements: int
+
+
+class _UntypedStorage(NamedTuple):
+    key: str
+    nbytes: int
+
+
+def widen_bfloat16(stored: np.ndarray) -> np.ndarray:
+    """Float32 of the same shape as the uint16 array: a bfloat16 is the upper half of a float32."""
+    return (stored.astype(np.uint32) << 16).view(np.float32)
 
 
 def _stored_type(dtype: str) -> np.dtype:
@@ -137,7 +150,7 @@ def _tensor(
     *_: object,
 ) -> StoredTensor | Inert:
     """Stands for torch._utils._rebuild_tensor_v2; `lazy` says that values are to be negated or conjugated."""
-    if isinstance(storage, Inert) or lazy:
+    if isinstance(storage, (Inert, _UntypedStorage)) or lazy:
         return Inert("torch.Tensor")  # of a type that is not read here
     if not (isinstance(storage, _Storage) and _is_size(offset) and _are_sizes(shape) and _are_sizes(strides)):
         raise ArchiveError("it holds a tensor whose description is malformed")
@@ -152,6 +165,24 @@ def _tensor(
                 f"{storage.elements:,} elements"
             )
     return StoredTensor(storage.key, storage.dtype, offset, tuple(shape), tuple(strides))
+
+
+def _untyped_tensor(
+    storage: object = None,
+    offset: object = None,
+    shape: object = None,
+    strides: object = None,
+    _requires_grad: object = None,
+    _hooks: object = None,
+    dtype: object = None,
+    *_: object,
+) -> StoredTensor | Inert:
+    """Stands for torch._utils._rebuild_tensor_v3, of types that have no storage type of their own."""
+    name = dtype.name.removeprefix("torch.") if isinstance(dtype, Inert) else ""
+    if not isinstance(storage, _UntypedStorage) or name not in UNTYPED_DTYPES:
+        return Inert("torch.Tensor")
+    typed = _Storage(storage.key, name, storage.nbytes // np.dtype(name).itemsize)
+    return _tensor(typed, offset, shape, strides)
 
 
 def _parameter(data: object = None, *_flags: object) -> StoredTensor | Inert:
@@ -188,6 +219,7 @@ def _are_sizes(value: object) -> TypeGuard[tuple[int, ...]]:
 MAKERS: dict[str, Callable[..., object]] = {
     "torch._utils._rebuild_tensor": _tensor,  # before PyTorch 0.4
     "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_tensor_v3": _untyped_tensor,
     "torch._utils._rebuild_parameter": _parameter,
     "torch._utils._rebuild_parameter_with_state": _parameter,
     "torch.nn.parameter.Parameter": _parameter,  # before PyTorch 1.0

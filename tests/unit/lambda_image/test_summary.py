@@ -55,9 +55,9 @@ def test_the_message_is_found_in_a_cause():
 
 def test_rows_that_cannot_be_judged_are_counted_over_all_ranks_and_named():
     bad = RowTally()
-    bad.add("d/1.pt", 40, np.array([0, 4, 5, 8], np.int32), skip=False)
+    bad.add("d/1.pt", np.arange(40, 44), np.array([0, 4, 5, 8], np.int32), skip=False)
     good = RowTally()
-    good.add("d/0.pt", 0, np.array([0, 0, 32], np.int32), skip=False)
+    good.add("d/0.pt", np.arange(3), np.array([0, 0, 32], np.int32), skip=False)
     records = [{**record(rank), "rows": rows.to_json()} for rank, rows in enumerate((good, bad))]
     found = predictions(20)
     found.redshift[7] = np.nan
@@ -80,7 +80,7 @@ def test_rows_that_cannot_be_judged_are_counted_over_all_ranks_and_named():
 
 def test_data_without_any_true_redshift_need_no_warning():
     rows = RowTally()
-    rows.add("d/0.pt", 0, np.full(3, 8, np.int32), skip=False)
+    rows.add("d/0.pt", np.arange(3), np.full(3, 8, np.int32), skip=False)
     given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
     records = [{**record(rank), "rows": rows.to_json()} for rank in range(2)]
     assert summarise(manifest(), records, predictions(20), [], **given).warnings == []

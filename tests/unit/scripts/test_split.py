@@ -3,9 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lambda_image.data.dataset import read_dataset
 from lambda_image.data.formats import write_safetensors
 from lambda_image.data.partition import ROW_BYTES, read_partition, write_partition
 from lambda_image.errors import PartitionMalformed, PartitionMissing, UsageError
@@ -34,7 +36,7 @@ def run(*arguments: object) -> int:
 @settings(deadline=None, max_examples=25)
 def test_files_hold_the_dataset_in_order(dataset, tmp_path_factory, rows_per_file, file_format):
     out = tmp_path_factory.mktemp("split") / "out"
-    size_mb = (rows_per_file + 0.5) * ROW_BYTES / 1e6
+    size_mb = (rows_per_file + 0.5) * ROW_BYTES / 2**20
     assert run(dataset, "--size-mb", size_mb, "--format", file_format, "--out", out) == 0
     files = -(-ROWS // rows_per_file)
     assert {path.name for path in out.iterdir()} == {f"{index}.{file_format}" for index in range(1, files + 1)}
@@ -47,13 +49,20 @@ def test_files_hold_the_dataset_in_order(dataset, tmp_path_factory, rows_per_fil
 
 
 @pytest.mark.parametrize("file_format", ["safetensors", "pt"])
-def test_files_are_of_about_the_same_size_and_none_is_larger_than_asked(dataset, tmp_path, capsys, file_format):
-    size_mb = 5 * ROW_BYTES / 1e6  # no room for what a file has beside its rows: 4 rows in each
+def test_files_are_of_about_the_same_size_and_none_has_more_galaxies_than_asked(dataset, tmp_path, capsys, file_format):
+    size_mb = 4.99 * ROW_BYTES / 2**20
     assert run(dataset, "--size-mb", size_mb, "--format", file_format, "--out", tmp_path / "out") == 0
     sizes = sorted(path.stat().st_size for path in (tmp_path / "out").iterdir())
-    assert sizes[-1] <= size_mb * 1e6
+    assert 4 * ROW_BYTES < sizes[-1] < 4 * (ROW_BYTES + 8) + 2500  # the row's number, and what a file has besides
     assert sizes[-1] - sizes[0] < 1.1 * ROW_BYTES
     assert "23 galaxies in 6 files" in capsys.readouterr().out
+
+
+def test_25_mb_are_as_many_galaxies_as_in_the_published_partitions(tmp_path):
+    images = np.zeros((1279, 5, 32, 32), np.float32)
+    for rows, files in ((1278, 1), (1279, 2)):
+        write_partition(tmp_path / "data", images[:rows], np.zeros((rows, 5)))
+        assert split.split(tmp_path / "data", tmp_path / str(rows), 25.0, "safetensors") == (files, rows)
 
 
 def test_a_single_file_is_no_plural(dataset, tmp_path, capsys):
@@ -81,10 +90,11 @@ def test_an_empty_directory_is_taken(dataset, tmp_path):
 
 
 def test_a_bad_dataset_leaves_nothing_behind(tmp_path):
-    write_partition(tmp_path / "data", IMAGES, MAGNITUDES)
-    with (tmp_path / "data").open("r+b") as file:
-        file.truncate(file.seek(0, 2) - 1)
-    with pytest.raises(PartitionMalformed, match="it should have"):
+    ids = np.zeros((ROWS, 2), np.uint8)
+    ids[20] = 255, 255
+    content = {"images": IMAGES, "magnitudes": MAGNITUDES, "name": ids}
+    (tmp_path / "data").write_bytes(safetensors.numpy.save(content))
+    with pytest.raises(PartitionMalformed, match="'name' holds text that is not UTF-8 in row 20"):
         run(tmp_path / "data", "--size-mb", "0.1", "--out", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
@@ -94,6 +104,31 @@ def test_a_dataset_without_galaxies_is_refused(tmp_path):
     with pytest.raises(PartitionMalformed, match="data: it holds no galaxies"):
         run(tmp_path / "data", "--out", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+@pytest.mark.parametrize("file_format", ["safetensors", "pt"])
+def test_columns_rows_and_values_that_are_not_finite_travel(tmp_path, file_format):
+    images, redshifts = IMAGES.copy(), REDSHIFTS.copy()
+    images[20, 0, 0, 0], redshifts[3] = np.nan, -np.inf
+    ids = 10**17 + np.arange(ROWS) * 3
+    columns = {"objid": ids, "name": np.array([f"é{index}" for index in range(ROWS)]), "ra": ids / 1e16}
+    write_partition(tmp_path / "data", images, MAGNITUDES, redshifts, columns=columns)
+    run(tmp_path / "data", "--size-mb", "0.1", "--format", file_format, "--out", tmp_path / "out")
+    parts = read_dataset(tmp_path / "out")
+    assert np.array_equal(parts.images, images, equal_nan=True)
+    assert (parts.redshifts == redshifts).all()
+    assert list(parts.columns) == ["objid", "name", "ra"]
+    assert (parts.columns["objid"] == ids).all()
+    assert [name.decode() for name in parts.columns["name"].tolist()] == columns["name"].tolist()
+    assert parts.columns["ra"].tobytes() == columns["ra"].tobytes()
+    assert parts.rows.tolist() == list(range(ROWS))
+
+
+def test_the_rows_of_a_dataset_that_was_itself_cut_out_are_kept(tmp_path):
+    rows = np.arange(ROWS)[::-1] * 10
+    write_partition(tmp_path / "data", IMAGES, MAGNITUDES, rows=rows)
+    run(tmp_path / "data", "--size-mb", "0.1", "--out", tmp_path / "out")
+    assert (read_dataset(tmp_path / "out").rows == rows).all()
 
 
 def test_what_cannot_be_is_refused(dataset, tmp_path):

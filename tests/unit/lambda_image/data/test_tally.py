@@ -14,7 +14,7 @@ PARTS = st.lists(st.lists(st.integers(0, 63), max_size=20), max_size=5)
 def test_no_row_is_lost_or_invented(parts, skip):
     tally = RowTally()
     for number, flags in enumerate(parts):
-        tally.add(str(number), 0, np.array(flags, np.int32), skip=skip)
+        tally.add(str(number), np.arange(len(flags)), np.array(flags, np.int32), skip=skip)
     every = [flag for flags in parts for flag in flags]
     assert tally.given == len(every) == tally.predicted + tally.flagged + tally.skipped
     assert tally.predicted == sum(not flag & UNPREDICTABLE for flag in every)
@@ -26,7 +26,7 @@ def test_ranks_merge_to_what_one_rank_counts(some, others):
     def of(parts, start):
         tally = RowTally()
         for number, flags in enumerate(parts, start):
-            tally.add(str(number), 0, np.array(flags, np.int32), skip=False)
+            tally.add(str(number), np.arange(len(flags)), np.array(flags, np.int32), skip=False)
         return tally
 
     merged = of(some, 0)
@@ -41,6 +41,6 @@ def test_ranks_merge_to_what_one_rank_counts(some, others):
 
 def test_the_first_row_of_each_flag_is_remembered_by_its_number_in_the_original():
     tally = RowTally()
-    tally.add("a", 70, np.array([0, 4], np.int32), skip=True)
-    tally.add("b", 5, np.array([4, 1], np.int32), skip=True)
+    tally.add("a", np.array([70, 71]), np.array([0, 4], np.int32), skip=True)
+    tally.add("b", np.array([5, 6]), np.array([4, 1], np.int32), skip=True)
     assert tally.first == {"magnitude_bad": ("a", 71), "image_not_finite": ("b", 6)}
