@@ -122,11 +122,11 @@ class Predictions:
         Returns:
             A Parquet file with the columns that this module lists.
         """
-        from arro3.core import Array, DataType, Table
+        from arro3.core import Array, Table
         from arro3.io import write_parquet
 
         columns: dict[str, Any] = {
-            "source": Array(self.source.tolist(), DataType.string()),
+            "source": _repeated(self.source),
             "row": Array.from_numpy(self.row),
         }
         for name, values in self.columns.items():
@@ -176,6 +176,16 @@ class Predictions:
             raise ValueError(f"not a table of predictions: {error}") from error
 
 
+def _repeated(texts: NDArray[Any]) -> "Array":
+    """Arrow's array of texts, most of which equal the one before: each is converted once, as that takes long."""
+    from arro3.core import Array, DataType
+
+    changes = np.ones(len(texts), np.bool_)
+    changes[1:] = texts[1:] != texts[:-1]
+    distinct = Array(texts[changes].tolist(), DataType.string())
+    return distinct.take(Array.from_numpy((np.cumsum(changes) - 1).astype(np.uint64)))
+
+
 def _with_nulls(values: NDArray[Any], missing: NDArray[np.bool_]) -> "Array":
     """Arrow's array of the values, null where they are missing."""
     from arro3.core import Array, DataType
@@ -198,6 +208,8 @@ def _values(array: "Array") -> NDArray[Any]:
     if not array.null_count:
         return array.cast(DataType.binary()).to_numpy().astype(np.bytes_) if text else array.to_numpy()
     dtype = np.dtype(np.bytes_) if text else array.slice(0, 0).to_numpy().dtype
+    if array.null_count == len(array):
+        return np.ma.MaskedArray(np.zeros(len(array), dtype), True)
     given: Any = array.to_pylist()
     known = [("" if text else 0) if value is None else value for value in given]
     return np.ma.MaskedArray(
