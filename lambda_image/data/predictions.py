@@ -10,11 +10,13 @@
 | `redshift_true` | float32 | as the partition says, null where it says nothing |
 | `quality` | int32 | flags of what is wrong with the row, see quality |
 
-A column that only some partitions have is null in the rows of the others, and keeps its type.
+A column that only some partitions have is null in the rows of the others. It keeps its type, also where pandas reads
+the table: an int64 with nulls becomes pandas' Int64, since float64 cannot hold an id of 18 digits.
 """
 
 import ast
 import io
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,6 +30,7 @@ from lambda_image.data.partition import BANDS
 if TYPE_CHECKING:
     from arro3.core import Array, Table
 
+PANDAS_KINDS = {"i": "Int", "u": "UInt"}  # its nullable types are called so, with the number of bits
 READ_ROWS = 1 << 16  # at a time; the library's default of 1,024 makes many small pieces
 
 
@@ -134,11 +137,11 @@ class Predictions:
         Returns:
             A Parquet file with the columns that this module lists.
         """
-        from arro3.core import Array, DataType, Table
+        from arro3.core import Array, Table
         from arro3.io import write_parquet
 
         columns: dict[str, Any] = {
-            "source": Array(self.source.tolist(), DataType.string()),
+            "source": _repeated(self.source),
             "row": Array.from_numpy(self.row),
         }
         for name, values in self.columns.items():
@@ -149,7 +152,8 @@ class Predictions:
             columns[name] = _with_nulls(redshifts, np.isnan(redshifts))
         columns["quality"] = Array.from_numpy(self.quality)
         buffer = io.BytesIO()
-        write_parquet(Table.from_pydict(columns), buffer)
+        nullable = {name: values.dtype for name, values in self.columns.items() if np.ma.is_masked(values)}
+        write_parquet(Table.from_pydict(columns), buffer, key_value_metadata=_pandas_metadata(nullable))
         return buffer.getvalue()
 
     @classmethod
@@ -188,6 +192,16 @@ class Predictions:
             raise ValueError(f"not a table of predictions: {error}") from error
 
 
+def _repeated(texts: NDArray[Any]) -> "Array":
+    """Arrow's array of texts, most of which equal the one before: each is converted once, as that takes long."""
+    from arro3.core import Array, DataType
+
+    changes = np.ones(len(texts), np.bool_)
+    changes[1:] = texts[1:] != texts[:-1]
+    distinct = Array(texts[changes].tolist(), DataType.string())
+    return distinct.take(Array.from_numpy((np.cumsum(changes) - 1).astype(np.uint64)))
+
+
 def _with_nulls(values: NDArray[Any], missing: NDArray[np.bool_]) -> "Array":
     """Arrow's array of the values, null where they are missing."""
     from arro3.core import Array, DataType
@@ -202,6 +216,21 @@ def _with_nulls(values: NDArray[Any], missing: NDArray[np.bool_]) -> "Array":
     return array.take(Array.from_numpy(indices).cast(DataType.uint64()))
 
 
+def _pandas_metadata(nullable: Mapping[str, np.dtype[Any]]) -> dict[str, str]:
+    """What tells pandas to give integers and truth values with nulls its nullable types, by the key that it looks for."""
+    types = {
+        name: "boolean" if dtype.kind == "b" else f"{PANDAS_KINDS[dtype.kind]}{8 * dtype.itemsize}"
+        for name, dtype in nullable.items()
+        if dtype.kind in "biu"
+    }
+    columns = [
+        {"name": name, "field_name": name, "pandas_type": nullable[name].name, "numpy_type": kind, "metadata": None}
+        for name, kind in types.items()
+    ]
+    content = {"columns": columns, "index_columns": [], "column_indexes": [], "pandas_version": "1.0.0"}
+    return {"pandas": json.dumps(content)} if columns else {}
+
+
 def _values(array: "Array") -> NDArray[Any]:
     """Numpy's array of the values, masked where they are null."""
     from arro3.core import DataType
@@ -210,6 +239,8 @@ def _values(array: "Array") -> NDArray[Any]:
     if not array.null_count:
         return array.cast(DataType.binary()).to_numpy().astype(np.bytes_) if text else array.to_numpy()
     dtype = np.dtype(np.bytes_) if text else array.slice(0, 0).to_numpy().dtype
+    if array.null_count == len(array):
+        return np.ma.MaskedArray(np.zeros(len(array), dtype), True)
     given: Any = array.to_pylist()
     known = [("" if text else 0) if value is None else value for value in given]
     return np.ma.MaskedArray(

@@ -21,20 +21,8 @@ IMAGES = np.random.default_rng(1).random((ROWS, 5, 32, 32), np.float32)
 MAGNITUDES = np.random.default_rng(2).random((ROWS, 5), np.float32)
 REDSHIFTS = np.random.default_rng(3).random(ROWS, np.float32)
 IDS = 10**17 + 3 * np.arange(ROWS)  # of 18 digits, which no float64 holds
-DTYPES = [
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "uint64",
-    "float16",
-    "float32",
-    "float64",
-    "bool",
-]
+INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+DTYPES = [*INTEGERS, "float16", "float32", "float64", "bool"]
 
 
 @st.composite

@@ -85,7 +85,7 @@ def test_columns_of_any_type_come_back_bit_for_bit_and_in_order(data, count):
     other = some("b", 9, count, **{name: drawn(dtype) for name, dtype in types.items() if name != lacking})
     table = Predictions.concatenate([one, other])
     again = Predictions.from_parquet(table.to_parquet())
-    for name in again.columns:  # a NaN among null values keeps no more than that it is one
+    for name in names:  # a NaN among null values keeps no more than that it is one
         if np.ma.is_masked(again.columns[name]) and again.columns[name].dtype.kind == "f":
             assert np.array_equal(again.columns[name].filled(0), table.columns[name].filled(0), equal_nan=True)
             table.columns.pop(name)
