@@ -217,7 +217,7 @@ def _with_nulls(values: NDArray[Any], missing: NDArray[np.bool_]) -> "Array":
 
 
 def _pandas_metadata(nullable: Mapping[str, np.dtype[Any]]) -> dict[str, str]:
-    """What tells pandas to give integers and truth values with nulls its nullable types, by the key that it looks for."""
+    """What has pandas give integers and truth values with nulls its nullable types, by the key that it looks for."""
     types = {
         name: "boolean" if dtype.kind == "b" else f"{PANDAS_KINDS[dtype.kind]}{8 * dtype.itemsize}"
         for name, dtype in nullable.items()

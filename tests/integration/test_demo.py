@@ -63,7 +63,7 @@ def test_what_a_summary_warns_of_is_said(tmp_path: Path, capfd: pytest.CaptureFi
     galaxies.magnitudes[5, 1] = -9999
     write_partition(file, galaxies.images, galaxies.magnitudes, galaxies.redshifts)
     assert demo(tmp_path / "out", "--world-size", 1, "--data", file) == 0
-    assert "warning: magnitudes outside 0 to 40 in 1 of 20 galaxies" in capfd.readouterr().out
+    assert "warning: magnitude_bad in 1 of 20 galaxies" in capfd.readouterr().out
 
 
 def test_empty_partitions_refuse_no_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
@@ -98,9 +98,9 @@ def test_a_run_that_fails_leaves_what_it_has(tmp_path: Path, capfd: pytest.Captu
     data, out = write_galaxies(tmp_path / "data", 1, 20), tmp_path / "out"
     nothing = np.full((1, 5, 32, 32), np.nan, np.float32)
     write_partition(data / "2.safetensors", nothing, np.zeros((1, 5), np.float32))
-    assert demo(out, "--world-size", 2, "--data", data) == 1
+    assert demo(out, "--world-size", 2, "--data", data, "--on-bad-row", "fail") == 1
     told = capfd.readouterr().err
-    assert "not finite" in told
+    assert "row 0 cannot be judged, as a pixel of the image is not finite" in told
     assert f"is in {out}/ now" in told
     assert (out / "predictions" / "0.parquet").exists()
     with result_folder(out):
