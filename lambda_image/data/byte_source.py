@@ -25,7 +25,6 @@ class ByteSource:
 
     size: int | None
     in_memory = False  # whether reading is free, so that there is no gain in reading less
-    forward_only = False
 
     def read(self, offset: int, size: int) -> memoryview:
         raise NotImplementedError
@@ -88,7 +87,6 @@ class SeekableSource(ByteSource):
 class StreamSource(ByteSource):
     """Reads must come in the order of their offsets; what lies between them is read and dropped."""
 
-    forward_only = True
     size = None
 
     def __init__(self, file: IO[bytes]) -> None:
