@@ -1,4 +1,4 @@
-"""Who is in the group, as far as this rank knows, and what that means for somebody who waits for a peer.
+"""The table of peers that both threads of a communicator share, and what one who waits for a peer can expect.
 
 The background thread writes (`joined`, `left`, `connected`, ...), the caller's thread reads (`at`, `outlook`).
 `changed` is called after every change. `outlook` is pure: facts and `now` in, what to expect out.
@@ -13,20 +13,20 @@ from lambda_image.comm.channel.channel import Channel
 from lambda_image.comm.channel.handshake import Member
 from lambda_image.errors import CommunicationError, PeerClosed, PeerUnreachable, RendezvousError
 
-# From the peer's joining until a channel must be there. A handshake takes milliseconds; seconds pass when a host starts
-# many ranks at once. The dialling side gives up first and says why, the other follows.
+# Seconds from the peer's joining until a channel must be there. A handshake takes milliseconds, but seconds pass when a
+# host starts many ranks at once. The dialling side gives up first, since it knows why.
 DIAL_LIMIT_S = 10.0
 AWAIT_LIMIT_S = 20.0
-# A peer that is gone from the rendezvous: bytes that it sent are still read while they keep coming. A process that died
-# on a live host ends its sockets itself, at once; this is for hosts that vanished. Two retransmissions fit.
+# Seconds without a byte until a peer that is gone from the rendezvous is given up. This is for hosts that vanished,
+# since on a live host the sockets of a process that died end at once. Two retransmissions fit.
 SILENCE_AFTER_LEAVING_S = 2.0
-# The same before a channel is there: one that is being accepted at this moment still counts.
+# The same in seconds for a peer without a channel, since one may be about to be accepted.
 CHANNEL_AFTER_LEAVING_S = 0.25
 
 
 @dataclass(slots=True, eq=False)
 class PeerState:
-    """One attempt of one rank. A newer attempt is another PeerState in its place."""
+    """What is known of one attempt of one rank. A newer attempt gets a PeerState of its own."""
 
     member: Member
     joined_at: float  # monotonic seconds, when this rank learnt of it
@@ -38,24 +38,30 @@ class PeerState:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
+    """The peer has a channel that can be used."""
+
     channel: Channel
     until: float  # when to look again though nothing has changed
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
+    """The peer may still come, or connect."""
+
     until: float
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
+    """The peer cannot be used any more."""
+
     kind: type[CommunicationError]
     reason: str
     cause: RendezvousError | None = None
 
 
 def outlook(peer: PeerState | None, failure: RendezvousError | None, now: float) -> Ready | Waiting | Lost:
-    """What one who waits for this peer can expect. `failure` is why the rendezvous will announce nobody any more."""
+    """Tell what one who waits for this peer can expect. `failure` is why the rendezvous announces nobody any more."""
     if peer is None:
         return Waiting(math.inf) if failure is None else Lost(type(failure), f"is not known: {failure}", failure)
     channel = peer.channel
@@ -79,7 +85,7 @@ def outlook(peer: PeerState | None, failure: RendezvousError | None, now: float)
 
 @dataclass(slots=True)
 class Roster:
-    """The table of peers, for two threads."""
+    """The table of peers. The background thread writes it, and the caller's thread reads it."""
 
     changed: Callable[[], None] = lambda: None
     failure: RendezvousError | None = None  # why no more news come; peers that are known stay
@@ -96,8 +102,9 @@ class Roster:
             return sorted(self._peers.values(), key=lambda peer: peer.member.rank)
 
     def joined(self, member: Member, now: float) -> bool:
-        """It is announced; True if it has no channel yet. The same attempt announced again, because its connection to
-        the rendezvous broke, keeps a channel that works.
+        """Note that a member was announced. Returns whether it has no channel yet.
+
+        An attempt is announced again if its connection to the rendezvous broke. It keeps a channel that works.
         """
         with self._lock:
             known = self._peers.get(member.rank)
@@ -117,8 +124,9 @@ class Roster:
         self.changed()
 
     def connected(self, channel: Channel, now: float) -> bool:
-        """A channel has authenticated; False if a newer attempt of its rank is known. A second one replaces the first:
-        it is made only where the first is broken (see peering.py).
+        """Note a channel that has proven itself. Returns False if a newer attempt of its rank is known.
+
+        A second channel replaces the first, since it is made only where the first is broken (see peering.py).
         """
         with self._lock:
             known = self._peers.get(channel.peer.rank)
@@ -139,20 +147,20 @@ class Roster:
         self.changed()
 
     def fail(self, error: RendezvousError, *, dismissed: bool = False) -> None:
-        """No news at present; the last reason counts, but a dismissal is final."""
+        """Note why no news come at present. The last reason counts, but a dismissal is final."""
         with self._lock:
             self.dismissed = self.dismissed or (error if dismissed else None)
             self.failure = self.dismissed or error
         self.changed()
 
     def recovered(self) -> None:
-        """There are news again."""
+        """Note that there are news again."""
         with self._lock:
             self.failure = self.dismissed
         self.changed()
 
     def former_channels(self) -> list[Channel]:
-        """Channels of replaced peers, for the caller's thread to close."""
+        """Hand out the channels of replaced peers, which the caller's thread closes."""
         if not self._former:
             return []
         with self._lock:

@@ -1,8 +1,7 @@
-"""An authenticated, framed connection to one peer: frames.py on a connected TCP socket.
+"""An authenticated connection to one peer that carries frames (frames.py) over a connected TCP socket.
 
-Nothing here waits: `pump_out` and `pump_in` move what can be moved now, for callers that watch many channels
-(exchange.py). A connection's end never raises: it is kept in `ended`, so that frames which came before it are still
-handed out.
+Nothing here waits. `pump_out` and `pump_in` move what can be moved now, for callers that watch many channels. The end
+of a connection raises nothing, and is kept in `ended` instead. So frames which came before it are still handed out.
 """
 
 import socket
@@ -39,7 +38,7 @@ class ChannelSettings:
 
 @dataclass(frozen=True, slots=True)
 class OutBuffer:
-    """A caller's own buffer for a value, if just such a value comes."""
+    """A caller's own buffer, which is filled if a value of just its form comes."""
 
     value: Value
     meta: bytes
@@ -52,7 +51,7 @@ class OutBuffer:
 
 
 class Channel:
-    """One end. Used by one thread at a time; `transport` is direct, punched or relayed, `connect_s` what it took."""
+    """One end of a connection between two ranks, for one thread at a time."""
 
     def __init__(
         self,
@@ -80,8 +79,8 @@ class Channel:
         self.own = own
         self.peer = session.peer
         self.tags = session.send_key is not None
-        self.transport = transport
-        self.connect_s = connect_s
+        self.transport = transport  # direct, punched or relayed
+        self.connect_s = connect_s  # what it took to make it
         self.bytes_sent = 0
         self.bytes_received = 0
         self.moved_at = clock()  # when bytes last went either way
@@ -174,7 +173,7 @@ class Channel:
         self._allocated = sum(header[:2] == self._out_buffers_for for header in early)
 
     def withdraw_out_buffers(self) -> None:
-        """End of the loan, also of a buffer that is half filled."""
+        """Use the buffers of `post_out_buffers` no more, not even one that is half filled."""
         if self._out_buffers_for is not None:
             unfinished = self._reader.unfinished
             if unfinished is not None and any(buffer and buffer.value is unfinished[1] for buffer in self._out_buffers):

@@ -25,6 +25,8 @@ class FrameRefused(Exception):
 
 
 class Header(NamedTuple):
+    """What stands at the beginning of each frame."""
+
     operation: int  # which of the group's operations this belongs to
     kind: int  # what operation that is
     flags: int
@@ -37,6 +39,8 @@ class Header(NamedTuple):
 
 
 class Frame(NamedTuple):
+    """A frame that has come complete."""
+
     header: Header
     meta: bytes
     value: Any  # what `allocate` made for the payload, now filled

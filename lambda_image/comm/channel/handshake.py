@@ -47,12 +47,12 @@ _GREETING = struct.Struct(f"!4sBBIIII{PROCESS_BYTES}s{NONCE_BYTES}s")
 
 
 class HandshakeRefused(Exception):
-    """The other end is not who it should be, or does not hold the run's key; the message says which."""
+    """The other end is not who it should be, or does not hold the run's key. The message says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One rank's one attempt: what a process of the group is."""
+    """One attempt of one rank, which is one process of the group."""
 
     rank: int
     attempt: int

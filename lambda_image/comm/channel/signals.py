@@ -10,7 +10,7 @@ MAX_REASON = 500  # characters of an abort's reason: a sentence or two
 
 
 class Kind(IntEnum):
-    """What an operation is: ranks that disagree on it have lost step, and are told so."""
+    """Names the kinds of operations. Ranks that disagree on the kind have lost step, and are told so."""
 
     BARRIER = 1
     BCAST = 2

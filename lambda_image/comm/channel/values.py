@@ -29,7 +29,10 @@ def encode(value: Value) -> tuple[bytes, list[memoryview]]:
 
 
 def allocate(meta: bytes, length: int) -> tuple[Value, memoryview]:
-    """The value that `meta` describes, uninitialised, and its `length` bytes to fill: an `Allocate` of frames.py."""
+    """The value that `meta` describes, uninitialised, and its `length` bytes to fill. An `Allocate` of frame_reader.py.
+
+    Raises FrameRefused if `meta` describes no array of this length.
+    """
     if not meta:
         return (buffer := bytearray(length)), memoryview(buffer)
     dtype, shape = _description(meta)

@@ -42,6 +42,8 @@ class OwnEndpoints:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
+    """One way to try."""
+
     transport: Transport
     endpoint: Endpoint | None  # None: the rendezvous server
     delay_s: float

@@ -14,7 +14,7 @@ HANDSHAKE_LIMIT_S = 5.0  # for six messages, two of them 64 kB: several retransm
 
 
 class Abandoned(HandshakeRefused):
-    """It ended without harm: both have greeted, but the two have, or are about to have, another connection."""
+    """Both ends have greeted, but the two ranks have another connection, or are about to have one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Credentials:
     nonce: Callable[[int], bytes] = os.urandom
 
     def handshake(self, way: tuple[Transport, Member] | None = None, *, probe: bool = True) -> Handshake:
-        """For a connection that was dialled this way to this member, or, without, that came in."""
+        """Begin a handshake, on a connection that was dialled this way to this member. Without `way` it came in."""
         return Handshake(
             self.run_key,
             self.own,
@@ -44,7 +44,7 @@ Choice = Callable[[Handshake], Awaitable[bool]]
 
 
 def leaves_host(sock: socket.socket) -> bool:
-    """Whether there is a path between the two ends, that could stall."""
+    """Whether the two ends are on different hosts, so that the path between them could stall."""
     try:
         return bool(sock.getsockname()[0] != sock.getpeername()[0])
     except OSError:

@@ -1,4 +1,4 @@
-"""What a rank needs in order to join, and where it is once it has."""
+"""What a rank needs in order to join a group, and from where it dials its peers then."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +12,8 @@ from rendezvous_server.protocol import Join
 
 @dataclass(frozen=True, slots=True)
 class Membership:
+    """What a rank needs in order to join a group."""
+
     endpoint: str  # of the rendezvous server, host:port
     join: Join  # without local endpoints: those are known once there is a way to the server
     run_key: bytes = field(repr=False)
@@ -23,7 +25,7 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class DialSource:
-    """From where peers are dialled, and how."""
+    """From where a rank dials its peers."""
 
     own: OwnEndpoints
     port: LocalPort

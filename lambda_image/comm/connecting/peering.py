@@ -1,4 +1,4 @@
-"""Makes one channel to each peer: accepts, dials along every way of the plan, and at one end of each pair chooses.
+"""Makes one channel to each peer. It accepts, dials every candidate of the plan, and at one end of each pair chooses.
 
 The higher rank of a pair takes the first connection that has passed the probe, and no other while that one lives; the
 lower rank takes what it nominates. A way by which they are connected ends all others at both ends.
@@ -29,9 +29,9 @@ from rendezvous_server.protocol import Peer, Relay
 MAX_UNPROVEN = 128
 MAX_DIALS = 96  # peers dialled at once, each along up to three ways, for the same reason
 ACCEPT_PAUSE_S = 0.1  # after accept has failed for want of descriptors
-BACKOFF = Backoff(first_s=0.1, longest_s=2.0)  # of a way that led somewhere but not to a channel
-# A relay is ready, and a better way has got as far as the handshake: what that gets to complete its probe. Ten round
-# trips across an ocean; a path that stalls costs the pair so much.
+BACKOFF = Backoff(first_s=0.1, longest_s=2.0)  # of a candidate that led somewhere but not to a channel
+# How long a relay that is ready waits for a better way that has got as far as the handshake to complete its probe. Ten
+# round trips across an ocean fit. A pair whose better path stalls loses so much.
 BETTER_LIMIT_S, BETTER_POLL_S = 1.0, 0.02
 Plan = Callable[[int, OwnEndpoints, Peer], list[Candidate]]
 _HUNG_UP = select.POLLERR | select.POLLHUP | getattr(select, "POLLRDHUP", 0)
@@ -56,7 +56,7 @@ class _Link:
 
 
 class Peering:
-    """Used on the connector's loop; only `rejected` is read from elsewhere."""
+    """Connects one rank to its peers, on the connector's loop. Only `rejected` is read from elsewhere."""
 
     def __init__(self, membership: Membership, roster: Roster, plan: Plan = candidates) -> None:
         join = membership.join
@@ -73,7 +73,7 @@ class Peering:
         self.rejected = 0  # strangers, and peers that did not hold the key or wanted somebody else
 
     def reach(self, peer: Peer, source: DialSource, tasks: asyncio.TaskGroup) -> None:
-        """Begin to dial a peer, if that is this rank's part; where a dial to it goes on, this one takes its place."""
+        """Begin to dial a peer, if the plan has this rank dial it. An earlier dial to the same rank ends."""
         self.give_up(peer.rank)
         if plan := self._plan(self._own.rank, source.own, peer):
             self._dials[peer.rank] = tasks.create_task(self._dial(peer, plan, source))
@@ -103,7 +103,7 @@ class Peering:
                 tasks.create_task(self._welcome(sock)).add_done_callback(lambda _: self._unproven.release())
 
     async def _welcome(self, sock: socket.socket) -> None:
-        """Let a peer prove itself; anybody else is turned away and counted."""
+        """Let a peer prove itself. Anybody else is turned away and counted."""
         began, handshake = time.monotonic(), self._credentials.handshake(probe=leaves_host(sock))
         try:
             await self._introduce(sock, handshake, b"", began)
@@ -113,51 +113,51 @@ class Peering:
             self.rejected += not handshake.proven
 
     async def _dial(self, peer: Peer, plan: list[Candidate], source: DialSource) -> None:
-        """Try every way until one leads to the peer; after `dial_limit_s` it counts as unreachable."""
+        """Try every candidate until one leads to the peer. After `dial_limit_s` the peer counts as unreachable."""
         began, limit_s, failures = time.monotonic(), self._membership.dial_limit_s, dict[Candidate, str]()
         try:
             async with self._dialling, asyncio.timeout(limit_s):
                 if len(plan) == 1:
                     await self._pursue(plan[0], peer, source, failures, began)
                     return
-                async with asyncio.TaskGroup() as ways:
-                    for way in plan:
-                        ways.create_task(self._pursue(way, peer, source, failures, began))
+                async with asyncio.TaskGroup() as tries:
+                    for candidate in plan:
+                        tries.create_task(self._pursue(candidate, peer, source, failures, began))
         except TimeoutError:
-            ways_told = "; ".join(f"{way}: {failures.get(way, 'no answer')}" for way in plan)
-            reason = f"could not be reached within {limit_s:g} s ({ways_told})"
+            tried = "; ".join(f"{candidate}: {failures.get(candidate, 'no answer')}" for candidate in plan)
+            reason = f"could not be reached within {limit_s:g} s ({tried})"
             self._roster.unreachable(Member(peer.rank, peer.attempt), reason)
 
     async def _pursue(
-        self, way: Candidate, peer: Peer, source: DialSource, failures: dict[Candidate, str], began: float
+        self, candidate: Candidate, peer: Peer, source: DialSource, failures: dict[Candidate, str], began: float
     ) -> None:
-        """Try one way, again and again; the last reason why it failed is left in `failures`."""
-        await asyncio.sleep(way.delay_s)
+        """Try one candidate again and again. The last reason why it failed is left in `failures`."""
+        await asyncio.sleep(candidate.delay_s)
         for tried in itertools.count(1):
             pause = BACKOFF.pause_s(tried)
             try:
-                sock, early = await self._connect(way, peer, source)
+                sock, early = await self._connect(candidate, peer, source)
             except OSError as error:
-                failures[way] = reason_of(error)
-                if way.endpoint is not None:
+                failures[candidate] = reason_of(error)
+                if candidate.endpoint is not None:
                     pause = pause_s(error, tried, source.rtt_s)
             else:
                 try:
-                    await self._introduce(sock, self._handshake(way, peer, probe=leaves_host(sock)), early, began)
+                    await self._introduce(sock, self._handshake(candidate, peer, probe=leaves_host(sock)), early, began)
                     return
                 except (HandshakeRefused, OSError) as error:
-                    failures[way] = reason_of(error)
+                    failures[candidate] = reason_of(error)
             await asyncio.sleep(pause)
 
-    async def _connect(self, way: Candidate, peer: Peer, source: DialSource) -> tuple[socket.socket, bytes]:
-        if way.endpoint is not None:
-            return await dial(way.endpoint, source.port, lambda: self._handshake(way, peer).greet()), b""
+    async def _connect(self, candidate: Candidate, peer: Peer, source: DialSource) -> tuple[socket.socket, bytes]:
+        if candidate.endpoint is not None:
+            return await dial(candidate.endpoint, source.port, lambda: self._handshake(candidate, peer).greet()), b""
         membership, own = self._membership, self._own
         wish = Relay(membership.join.run_id, own.rank, own.attempt, peer.rank, peer.attempt)
         return await relay(source.server, wish, membership.rendezvous_key, source.port.max_segment)
 
-    def _handshake(self, way: Candidate, peer: Peer, *, probe: bool = True) -> Handshake:
-        return self._credentials.handshake((way.transport, Member(peer.rank, peer.attempt)), probe=probe)
+    def _handshake(self, candidate: Candidate, peer: Peer, *, probe: bool = True) -> Handshake:
+        return self._credentials.handshake((candidate.transport, Member(peer.rank, peer.attempt)), probe=probe)
 
     async def _introduce(self, sock: socket.socket, handshake: Handshake, early: bytes, began: float) -> None:
         self._talks.add(handshake)

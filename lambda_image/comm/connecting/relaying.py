@@ -1,4 +1,4 @@
-"""Connects to a peer through the rendezvous server. The protocol is rendezvous_server/protocol.py."""
+"""Connects to a peer through the rendezvous server. The protocol is rendezvous_server.protocol."""
 
 import asyncio
 import socket
@@ -23,7 +23,9 @@ class RelayRefused(OSError):
 async def relay(
     server: tuple[Any, ...], wish: Relay, key: bytes | None, max_segment: int | None
 ) -> tuple[socket.socket, bytes]:
-    """A socket whose other end is the peer, once that has asked for the same; and what has come from it already.
+    """Wait until the peer asks for the same.
+
+    Returns a socket whose other end is the peer, and what has come from it already.
 
     `server` is the address that the rank's connection is connected to. Raises OSError.
     """

@@ -1,6 +1,6 @@
 """A rank's connection to the rendezvous server: connect, join, then events for as long as it stays open.
 
-The protocol is rendezvous_server/protocol.py; here is what it leaves out, sockets and deadlines. Runs on the asyncio
+The protocol itself is rendezvous_server.protocol. This module adds sockets and deadlines. Runs on the asyncio
 loop of the communicator's background thread.
 """
 

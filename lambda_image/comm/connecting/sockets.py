@@ -17,7 +17,7 @@ BACKLOG = 512  # connections that the kernel holds: all ranks of a large world d
 
 @dataclass(frozen=True, slots=True)
 class LocalPort:
-    """`host` is empty for every address of the host, or a loopback address."""
+    """A port that several sockets share. `host` is empty for every address of the host, or a loopback address."""
 
     family: socket.AddressFamily
     host: str = ""
@@ -26,8 +26,11 @@ class LocalPort:
 
     @classmethod
     def of(cls, sock: socket.socket, max_segment: int | None = None) -> "LocalPort":
-        """The port of a connected socket, on all addresses; if the connection is over loopback, on loopback only: the
-        server runs on this very host, and so, it is taken, do all ranks."""
+        """The port of a connected socket, on all addresses of the host.
+
+        If the connection is over loopback, it is on loopback only. The server runs on this very host then, and so do
+        all ranks, as is assumed.
+        """
         host, port = sock.getsockname()[:2]
         return cls(sock.family, host if ip_address(host.partition("%")[0]).is_loopback else "", port, max_segment)
 

@@ -1,4 +1,4 @@
-"""Which algorithm an operation takes. Pure: only from what all of its ranks know, so that all choose the same.
+"""Which algorithm an operation takes. It follows only from what all ranks know, so that all choose the same.
 
     star    everything goes through one rank
     tree    a binomial tree (trees.py): few steps for many ranks
@@ -18,6 +18,8 @@ from lambda_image.comm.channel.signals import Kind
 
 
 class Algorithm(Enum):
+    """Names the algorithms above."""
+
     STAR = "star"
     TREE = "tree"
     PIECES = "pieces"
@@ -25,7 +27,7 @@ class Algorithm(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Seconds."""
+    """The constants of the model, in seconds."""
 
     latency: float  # from a rank that sends to one that waits, without what both do themselves
     message: float  # a rank's own time for one message, sent or received
@@ -47,7 +49,10 @@ def choose(
     divisible: bool = False,
     costs: Costs = MEASURED,
 ) -> Algorithm:
-    """For `size` bytes at each rank. `divisible`: it can be done piece by piece. Raises for kinds without a choice."""
+    """Choose the algorithm for `size` bytes at each rank. With `divisible` it may be done piece by piece.
+
+    Raises ValueError for kinds of operations without a choice.
+    """
     if star_only or not associative or world_size < 3:
         return Algorithm.STAR
     return _choose(kind, world_size, size, divisible, costs)

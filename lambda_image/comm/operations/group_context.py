@@ -1,11 +1,11 @@
 """What operations are made of: the group as one rank sees it, and the buffers that a result may go to."""
 
 import functools
-import math
 import time
 from collections.abc import Callable, Iterable
+from math import isfinite
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 import numpy as np
 
@@ -91,7 +91,8 @@ class GroupContext:
 
     def exchange(self, kind: Kind, deadline: float, *, abort_to: Iterable[int] = ()) -> Exchange:
         """The next operation's exchange, which gets its number here. Raises ValueError."""
-        self._check(deadline)
+        if self._closed or not isfinite(deadline):
+            self._refuse(deadline)
         for channel in self.roster.former_channels():
             channel.close()
         if kind is not Kind.SEND:
@@ -110,7 +111,8 @@ class GroupContext:
 
     def wait_for_peer(self, rank: int, deadline: float) -> bool:
         """Wait until the rank is known or the rendezvous has failed. Returns whether it is known. Raises ValueError."""
-        self._check(deadline)
+        if self._closed or not isfinite(deadline):
+            self._refuse(deadline)
         watch = Watch(self.wakeup)
         while (peer := self.roster.at(rank)) is None and self.roster.failure is None:
             left = deadline - self.clock()
@@ -129,11 +131,10 @@ class GroupContext:
                 peer.channel.close()
         self.wakeup.close()
 
-    def _check(self, deadline: float) -> None:
-        if not math.isfinite(deadline):
-            raise ValueError(f"a deadline of {deadline}: every wait must end")
+    def _refuse(self, deadline: float) -> NoReturn:
         if self._closed:
             raise ValueError("the communicator is closed")
+        raise ValueError(f"a deadline of {deadline}: every wait must end")
 
 
 def others(group: GroupContext) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""An operation as one rank takes part in it: which it is, what it makes of failures, and what has come of it."""
+"""An operation as one rank takes part in it."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from lambda_image.errors import CommunicationError, RendezvousError
 
 
 class Operation:
-    """`received` and `failed` fill, by rank, while it runs."""
+    """Keeps what an operation is, and by rank what was received and what has failed."""
 
     watch_aborts = False  # whether failures are heard also of ranks from which nothing is due any more
     await_retries = False  # whether a newer attempt may still bring what a lost one has not

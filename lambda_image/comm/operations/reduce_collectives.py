@@ -1,6 +1,6 @@
 """reduce, allreduce and scan. The algorithm follows from what all ranks know (cost_model.py); the bits do not.
 
-A rank whose contribution went another way than this one's has another array: the operation fails everywhere.
+A rank whose contribution comes by another algorithm than this one's has another array. Then the operation fails at all.
 """
 
 import itertools
@@ -18,7 +18,7 @@ from rendezvous_server.protocol import (
 )
 
 _DIVISIBLE_KINDS = "?biufcmM"  # dtypes whose arrays can be reduced in pieces: those that a reduction by items keeps
-_WAYS = {Algorithm.STAR: Flag.NONE, Algorithm.TREE: Flag.TREE, Algorithm.PIECES: Flag.PIECES}
+_FLAGS = {Algorithm.STAR: Flag.NONE, Algorithm.TREE: Flag.TREE, Algorithm.PIECES: Flag.PIECES}
 
 
 def reduce(
@@ -52,7 +52,7 @@ def scan(group: GroupContext, value: Value, reduction: Reduction, deadline: floa
         return result
     with group.exchange(Kind.SCAN, deadline, abort_to=others(group) if group.rank == ROOT else (ROOT,)) as exchange:
         _check_out(value, out)
-        exchange.on_received = lambda rank, _, flags: _check_way(rank, flags, 0)
+        exchange.on_received = lambda rank, _, flags: _check_algorithm(rank, flags, 0)
         if group.rank != ROOT:
             exchange.send(ROOT, value)
             exchange.receive(ROOT, out)
@@ -81,7 +81,7 @@ def through(
 ) -> Value | None:
     """Along a star or a tree to the root and, but for a reduce, back. The result where it is due, otherwise None."""
     here = (tree_node if algorithm is Algorithm.TREE else star_node)(group.rank, root, group.world_size)
-    back, way = kind is not Kind.REDUCE, int(_WAYS[algorithm])
+    back, flag = kind is not Kind.REDUCE, int(_FLAGS[algorithm])
     is_root = here.parent is None
     abort_to = others(group) if is_root else here.neighbours
     with group.exchange(kind, deadline, abort_to=abort_to) as exchange, group.scratch as scratch:
@@ -94,16 +94,16 @@ def through(
         def folded() -> None:
             assert folding.result is not None
             if here.parent is not None:
-                exchange.send(here.parent, folding.result, way)
+                exchange.send(here.parent, folding.result, flag)
             elif back:
                 spread(folding.result)
 
         def spread(result: Value) -> None:
             for child in here.children:
-                exchange.send(child.rank, result, way)
+                exchange.send(child.rank, result, flag)
 
         def arrived(rank: int, arrival: Value, flags: int) -> None:
-            _check_way(rank, flags, way)
+            _check_algorithm(rank, flags, flag)
             if rank == here.parent:
                 spread(arrival)
             elif folding.put(parts[rank], arrival, owned=True):
@@ -135,7 +135,7 @@ def _in_pieces(
 ) -> Value | None:
     """Each rank reduces its own piece of the array and gives it to those who want it: to the root, or to all."""
     assert isinstance(value, np.ndarray)
-    rank, way = group.rank, int(Flag.PIECES)
+    rank, flag = group.rank, int(Flag.PIECES)
     flat = np.ascontiguousarray(value).reshape(-1)
     cuts = [number * flat.size // group.world_size for number in range(group.world_size + 1)]
     pieces = [slice(low, high) for low, high in itertools.pairwise(cuts)]
@@ -162,12 +162,12 @@ def _in_pieces(
         def spread(results: list[Value]) -> None:
             for peer in others(group) if root is None else [root]:
                 if peer != rank:
-                    exchange.send(peer, results[peer], way)
+                    exchange.send(peer, results[peer], flag)
             if here is not None and results[rank] is not here:
                 here[:] = results[rank]
 
         def arrived(source: int, arrival: Value, flags: int) -> None:
-            _check_way(source, flags, way)
+            _check_algorithm(source, flags, flag)
             if len(exchange.received[source]) == 1:
                 contribute(source, arrival)
             else:
@@ -178,7 +178,7 @@ def _in_pieces(
             exchange.receive(peer, scratch.like(mine))
             if wanted:
                 exchange.receive(peer, whole[pieces[peer]])
-            exchange.send(peer, flat[pieces[peer]], way)
+            exchange.send(peer, flat[pieces[peer]], flag)
         contribute(rank, mine)
         exchange.run()
         return result if wanted else None
@@ -199,8 +199,8 @@ def _check_out(value: Value, out: Value | None) -> None:
         check_fit(value, out)
 
 
-def _check_way(rank: int, flags: int, way: int) -> None:
-    if flags != way:
+def _check_algorithm(rank: int, flags: int, flag: int) -> None:
+    if flags != flag:
         raise ValueError(f"rank {rank} contributes an array of another size, or names another reduction")
 
 

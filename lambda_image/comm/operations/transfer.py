@@ -6,6 +6,8 @@ from lambda_image.comm.roster import PeerState
 
 
 class Transfer:
+    """Keeps what one operation still has to send to one peer, and to receive from it."""
+
     __slots__ = (
         "channel",
         "due",

@@ -20,6 +20,8 @@ from lambda_image.errors import CommunicationError, PeerClosed, PeerTimeout
 
 
 class TransferLoop:
+    """Makes all of one operation's transfers, in the caller's thread."""
+
     def __init__(self, operation: Operation, roster: Roster, wakeup: Wakeup) -> None:
         self._operation = operation
         self._stamp = (operation.number, operation.code)

@@ -7,12 +7,14 @@ from lambda_image.comm.channel.channel import Channel
 from lambda_image.comm.operations.wakeup import Wakeup
 
 LONGEST_WAIT_S = 3600.0  # poll takes a C int of milliseconds
-# From so many on epoll, whose cost does not grow with the sockets that are silent. It takes a descriptor, and a system
-# call for each socket, for which a barrier of a few ranks is too short.
+# So many sockets are watched by epoll, whose cost does not grow with those that are silent. Fewer are watched by poll,
+# since epoll takes a descriptor and a system call for each socket, and a barrier of a few ranks is too short for that.
 MANY = 64
 
 
 class Watch:
+    """Waits for any of several channels, or for news."""
+
     def __init__(self, wakeup: Wakeup) -> None:
         self._wakeup = wakeup
         self._news = wakeup.fileno()
