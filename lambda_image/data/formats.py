@@ -92,11 +92,11 @@ def _torch_columns(source: ByteSource) -> dict[str, Column]:
         raise FormatError("it is a PyTorch archive of something else than a TensorDataset")
     if len(tensors) < 2:
         raise FormatError(f"its TensorDataset has {len(tensors)} tensors; images, magnitudes[, redshifts] are needed")
-    named = state.get("columns", {})
+    named = state.get("columns")
     if not isinstance(named, dict) or not all(
         isinstance(name, str) and isinstance(tensor, StoredTensor) for name, tensor in named.items()
     ):
-        raise FormatError("its attribute columns is not a dictionary of tensors by name")
+        named = {}  # an attribute of another meaning, which a dataset may have
 
     def column(tensor: StoredTensor) -> Column:
         # Of a file in memory the whole tensor is taken: that verifies its checksum and mostly copies nothing.

@@ -14,9 +14,7 @@ A column that only some partitions have is null in the rows of the others. It ke
 the table: an int64 with nulls becomes pandas' Int64, since float64 cannot hold an id of 18 digits.
 """
 
-import ast
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,13 +22,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lambda_image.data.arrow import decode_values, encode_values, pandas_metadata, repeated_texts
 from lambda_image.data.columns import TABLE_COLUMNS, Columns, join_columns
 from lambda_image.data.partition import BANDS
 
 if TYPE_CHECKING:
-    from arro3.core import Array, Table
+    from arro3.core import Table
 
-PANDAS_KINDS = {"i": "Int", "u": "UInt"}  # its nullable types are called so, with the number of bits
 READ_ROWS = 1 << 16  # at a time; the library's default of 1,024 makes many small pieces
 
 
@@ -141,19 +139,18 @@ class Predictions:
         from arro3.io import write_parquet
 
         columns: dict[str, Any] = {
-            "source": _repeated(self.source),
+            "source": repeated_texts(self.source),
             "row": Array.from_numpy(self.row),
         }
         for name, values in self.columns.items():
-            columns[name] = _with_nulls(_plain(np.ma.getdata(values)), np.ma.getmaskarray(values))
+            columns[name] = encode_values(np.ma.getdata(values), np.ma.getmaskarray(values))
         for index, band in enumerate(BANDS):
             columns[f"mag_{band}"] = Array.from_numpy(np.ascontiguousarray(self.magnitudes[:, index]))
         for name, redshifts in (("redshift", self.redshift), ("redshift_true", self.redshift_true)):
-            columns[name] = _with_nulls(redshifts, np.isnan(redshifts))
+            columns[name] = encode_values(redshifts, np.isnan(redshifts))
         columns["quality"] = Array.from_numpy(self.quality)
         buffer = io.BytesIO()
-        nullable = {name: values.dtype for name, values in self.columns.items() if np.ma.is_masked(values)}
-        write_parquet(Table.from_pydict(columns), buffer, key_value_metadata=_pandas_metadata(nullable))
+        write_parquet(Table.from_pydict(columns, metadata=pandas_metadata(self.columns)), buffer)
         return buffer.getvalue()
 
     @classmethod
@@ -180,89 +177,13 @@ class Predictions:
                 source=np.array(column["source"].to_pylist(), dtype=np.str_),
                 row=np.asarray(column["row"]),
                 magnitudes=np.column_stack([np.asarray(column[f"mag_{band}"]) for band in BANDS]),
-                redshift=np.ma.filled(_values(column["redshift"]), np.nan),
-                redshift_true=np.ma.filled(_values(column["redshift_true"]), np.nan),
+                redshift=np.ma.filled(decode_values(column["redshift"]), np.nan),
+                redshift_true=np.ma.filled(decode_values(column["redshift_true"]), np.nan),
                 quality=np.asarray(column["quality"]) if "quality" in column else np.zeros(table.num_rows, np.int32),
-                columns={name: _values(values) for name, values in column.items() if name not in TABLE_COLUMNS},
+                columns={name: decode_values(values) for name, values in column.items() if name not in TABLE_COLUMNS},
             )
         except BaseException as error:
             # The library panics (a BaseException of its own) over a file that it cannot read.
             if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
                 raise
             raise ValueError(f"not a table of predictions: {error}") from error
-
-
-def _repeated(texts: NDArray[Any]) -> "Array":
-    """Arrow's array of texts, most of which equal the one before: each is converted once, as that takes long."""
-    from arro3.core import Array, DataType
-
-    changes = np.ones(len(texts), np.bool_)
-    changes[1:] = texts[1:] != texts[:-1]
-    distinct = Array(texts[changes].tolist(), DataType.string())
-    return distinct.take(Array.from_numpy((np.cumsum(changes) - 1).astype(np.uint64)))
-
-
-def _with_nulls(values: NDArray[Any], missing: NDArray[np.bool_]) -> "Array":
-    """Arrow's array of the values, null where they are missing."""
-    from arro3.core import Array, DataType
-
-    array = Array.from_numpy(np.ascontiguousarray(values))
-    if values.dtype.kind == "S":
-        array = array.cast(DataType.string())
-    if not missing.any():
-        return array
-    # An index that its type cannot hold becomes null in a cast, and taking a null index gives null.
-    indices = np.where(missing, -1, np.arange(len(values)))
-    return array.take(Array.from_numpy(indices).cast(DataType.uint64()))
-
-
-def _pandas_metadata(nullable: Mapping[str, np.dtype[Any]]) -> dict[str, str]:
-    """What has pandas give integers and truth values with nulls its nullable types, by the key that it looks for."""
-    types = {
-        name: "boolean" if dtype.kind == "b" else f"{PANDAS_KINDS[dtype.kind]}{8 * dtype.itemsize}"
-        for name, dtype in nullable.items()
-        if dtype.kind in "biu"
-    }
-    columns = [
-        {"name": name, "field_name": name, "pandas_type": nullable[name].name, "numpy_type": kind, "metadata": None}
-        for name, kind in types.items()
-    ]
-    content = {"columns": columns, "index_columns": [], "column_indexes": [], "pandas_version": "1.0.0"}
-    return {"pandas": json.dumps(content)} if columns else {}
-
-
-def _values(array: "Array") -> NDArray[Any]:
-    """Numpy's array of the values, masked where they are null."""
-    from arro3.core import DataType
-
-    text = DataType.is_string(array.type)
-    if not array.null_count:
-        return array.cast(DataType.binary()).to_numpy().astype(np.bytes_) if text else array.to_numpy()
-    dtype = np.dtype(np.bytes_) if text else array.slice(0, 0).to_numpy().dtype
-    if array.null_count == len(array):
-        return np.ma.MaskedArray(np.zeros(len(array), dtype), True)
-    given: Any = array.to_pylist()
-    known = [("" if text else 0) if value is None else value for value in given]
-    return np.ma.MaskedArray(
-        np.array([value.encode() for value in known] if text else known, dtype), [value is None for value in given]
-    )
-
-
-def _plain(values: NDArray[Any]) -> NDArray[Any]:
-    """The texts in UTF-8 and without Python's notation of bytes around them; other values as they are."""
-    if values.dtype.kind == "U":
-        values = np.char.encode(values, "utf-8")
-    if values.dtype.kind != "S" or not (np.char.startswith(values, b"b'") | np.char.startswith(values, b'b"')).any():
-        return values
-    return np.array([_unwrapped(text) for text in values.tolist()], dtype=np.bytes_)
-
-
-def _unwrapped(text: bytes) -> bytes:
-    if len(text) < 3 or text[:2] not in (b"b'", b'b"') or text[-1:] != text[1:2]:
-        return text
-    try:
-        inner = ast.literal_eval(text.decode())
-        inner.decode()
-    except (ValueError, SyntaxError):
-        return text
-    return bytes(inner)

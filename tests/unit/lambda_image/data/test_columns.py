@@ -179,9 +179,11 @@ def test_a_column_that_cannot_travel_is_refused_by_name(message: str):
         assert "\n" not in str(caught.value)
 
 
-def test_columns_of_the_published_format_that_cannot_be_are_refused():
-    with pytest.raises(PartitionMalformed, match="columns is not a dictionary of tensors"):
-        read_partition(published(x=3))
+def test_an_attribute_of_another_meaning_is_left_alone():
+    assert read_partition(published(x=3)).columns == {}
+
+
+def test_a_name_that_a_dataset_has_twice_is_refused():
     with pytest.raises(PartitionMalformed, match="'images' is there twice"):
         read_partition(published(images=torch.as_tensor(IMAGES)))
 

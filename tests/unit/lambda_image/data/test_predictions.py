@@ -1,4 +1,5 @@
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,27 @@ def test_a_column_that_a_partition_lacks_is_null_and_keeps_its_type():
     stored = arrow(table)["objid"]
     assert stored.type == DataType.int64()
     assert stored.to_pylist() == [*ids, None]
+
+
+def test_pandas_is_told_to_keep_integers_with_nulls():
+    """It would make float64 of them, in which ids of 18 digits run into one another."""
+    ids = np.array([10**17 + 1, 10**17 + 2])
+    columns = {"objid": ids, "plate": ids.astype(np.uint16), "flag": ids > 0, "ra": ids / 7, "name": ids.astype("S")}
+    table = Predictions.concatenate([some("a", 0, 2, **columns), some("b", 0, 1)])
+    described = json.loads(arrow(table).schema.metadata[b"pandas"])["columns"]
+    types = {column["name"]: (column["pandas_type"], column["numpy_type"]) for column in described}
+    assert types == {"objid": ("int64", "Int64"), "plate": ("uint16", "UInt16"), "flag": ("bool", "boolean")}
+    assert b"pandas" not in arrow(some("a", 0, 2, **columns)).schema.metadata
+
+
+def test_pandas_reads_the_same_ids():
+    pytest.importorskip("pyarrow")
+    pandas = pytest.importorskip("pandas")
+    ids = np.array([10**17 + 1, 2**63 - 1])
+    table = Predictions.concatenate([some("a", 0, 2, objid=ids), some("b", 0, 1)])
+    frame = pandas.read_parquet(io.BytesIO(table.to_parquet()))
+    assert frame["objid"].dtype == "Int64"
+    assert frame["objid"].tolist() == [*ids, pandas.NA]
 
 
 @pytest.mark.parametrize(
