@@ -7,22 +7,31 @@ Under a run's result path lie
     gather_ended.json           {"execution", "reason"}, by rank 0 where it gathers no more; ranks that are done later
                                 read it and do not wait. A run whose parts all came has none
     predictions.parquet         all predictions, by rank 0 after a complete gather, otherwise by Summarize
-    combined_data.json          all records, likewise; Summarize adds the times that a rank knows after the gather only
+    combined_data.json          the records of the ranks that had galaxies, likewise; Summarize adds the times that a
+                                rank knows after the gather only
     summary.json                the run as a whole (summary.py), by Summarize, last of all
 
-A rank's record has the published keys with values that are measured (memory in MB = 2**20 bytes, times in seconds by
-the clock) and names the way by which its part travelled to rank 0. It is written after the predictions that it
+A rank's record has the published keys with the meaning that they had, so that the published tools read it. Those tools
+multiply `throughput_bps` and `sample_persec` by `total_cpu_time (seconds)` to have bits and samples, and therefore all
+three come from one clock. It is the seconds by the clock in the engine, `Work.inference_s`. The published system took
+the total of PyTorch's profiler over its operators, which are durations by the clock in the calling thread: what further
+threads do meanwhile is not added. Its users, too, call it the execution time, compare it with the wall time of whole
+runs, and multiply it by the price of a second. The processor seconds of all threads stand beside it under a name of our
+own, `inference_cpu_s`. docs/results.md lists what else is measured in another way.
+
+A record also names the way by which the rank's part travelled to rank 0. It is written after the predictions that it
 describes, so that a record that can be read is the proof that they are whole.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lambda_image.data.tally import RowTally
 from lambda_image.manifest import Assignment, predictions_key
+from lambda_image.request_times import RequestTimes
 
 Record = dict[str, Any]
 
@@ -80,6 +89,7 @@ class Usage:
     s3_puts: int
     s3_gets: int
     s3_bytes_in: int
+    s3_times: RequestTimes
 
 
 def digest(data: bytes) -> str:
@@ -114,23 +124,31 @@ def rank_record(
         gather_error: why its part travelled by way of storage although it was to be gathered.
         nat: what the NAT before the rank does (a value of comm.connecting.nat.Nat); None for a rank that did not join.
     """
+    seconds, keys, times = work.inference_s, [part.key for part in assignment.partitions], usage.s3_times
     batch_mb = assignment.batch_size * (work.bits / 8 / work.samples if work.samples else 0) / MB
     return {
-        "total_cpu_time (seconds)": work.inference_cpu_s,
+        "total_cpu_time (seconds)": seconds,
         "total_cpu_memory (MB)": usage.peak_rss_mb,
         "total_process_memory (MB)": usage.peak_rss_mb,
         "library_overhead_memory (MB)": usage.peak_rss_mb - usage.model_mb - batch_mb,
         "total_image_memory (MB)": batch_mb,
         "total_model_memory (MB)": usage.model_mb,
-        "execution_time (seconds/batch)": work.inference_s / work.batches if work.batches else 0.0,
+        "execution_time (seconds/batch)": seconds * assignment.batch_size / work.samples if work.samples else 0.0,
         "num_batches": work.batches,
         "batch_size": assignment.batch_size,
         "engine": usage.engine,
         "device": usage.device,
-        "throughput_bps": work.bits / work.inference_s if work.inference_s else 0.0,
-        "sample_persec": work.samples / work.inference_s if work.inference_s else 0.0,
+        "throughput_bps": work.bits / seconds if seconds else 0.0,
+        "sample_persec": work.samples / seconds if seconds else 0.0,
         "result_path": assignment.result_path,
-        "data_path": ", ".join(part.key for part in assignment.partitions),
+        "data_path": keys if len(keys) > 1 else keys[0] if keys else None,
+        "s3_num_requests": times.count,
+        "s3_total_time": times.total_s,
+        "s3_avg_time": times.total_s / times.count if times.count else None,
+        "s3_min_time": times.shortest_s,
+        "s3_max_time": times.longest_s,
+        "s3_first_request_time": times.first_request_at,
+        "s3_last_response_time": times.last_response_at,
         "run_id": assignment.run_id,
         "execution": assignment.execution,
         "rank": assignment.rank,
@@ -139,6 +157,7 @@ def rank_record(
         "samples": work.samples,
         "rows": work.quality.to_json(),
         "bits": work.bits,
+        "inference_cpu_s": work.inference_cpu_s,
         "partitions": [asdict(part) for part in assignment.partitions],
         "empty_partitions": work.empty_partitions,
         "transport": transport,
@@ -154,6 +173,20 @@ def rank_record(
             "blake2b": digest(predictions),
         },
     }
+
+
+def combined(records: Iterable[Record]) -> list[Record]:
+    """Makes the content of `combined_data.json`.
+
+    The published tools average over all records in it, and the published system wrote none for a rank without data.
+
+    Args:
+        records: the records of any ranks.
+
+    Returns:
+        Those of the ranks that had galaxies, in the same order.
+    """
+    return [record for record in records if record["samples"] > 0]
 
 
 def belongs(record: object, assignment: Assignment) -> bool:

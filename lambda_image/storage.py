@@ -11,12 +11,15 @@ StorageUnavailable where S3 does not answer, or only that it is too busy.
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lambda_image.data.byte_source import SeekableReader
 from lambda_image.errors import InvalidEvent, PartitionMissing, StorageUnavailable
+from lambda_image.request_times import RequestTimes
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -50,13 +53,16 @@ class ObjectInfo(NamedTuple):
 
 @dataclass
 class Requests:
-    """Counts what was asked of S3, for the cost: lists are billed as puts, heads as gets."""
+    """Counts what was asked of S3, for the cost, and times it. Lists are billed as puts, heads as gets."""
 
     puts: int = 0
     gets: int = 0
     lists: int = 0
     heads: int = 0
     bytes_in: int = 0
+    times: RequestTimes = field(default_factory=RequestTimes, compare=False)
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False, compare=False)  # seconds
+    now: Callable[[], float] = field(default=time.time, repr=False, compare=False)  # seconds since the epoch
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def count(self, **counts: int) -> None:
@@ -64,6 +70,17 @@ class Requests:
         with self._lock:  # a rank downloads in one thread and writes in another
             for name, count in counts.items():
                 setattr(self, name, getattr(self, name) + count)
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Within it one request is sent and answered, or fails; its time counts either way."""
+        sent_at, started = self.now(), self.clock()
+        try:
+            yield
+        finally:
+            duration = self.clock() - started
+            with self._lock:
+                self.times.add(sent_at, duration)
 
 
 _client_lock = threading.Lock()
@@ -273,7 +290,7 @@ class ObjectStore:
         return self.put(key, data, content_type="application/json", if_absent=if_absent, if_match=if_match)
 
     def ask(self, operation: str, key: str, **parameters: object) -> Any:
-        """Sends one request.
+        """Sends one request, whose time with all its retries is taken.
 
         Args:
             operation: the client's method.
@@ -288,7 +305,9 @@ class ObjectStore:
         from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
         try:
-            return getattr(self._client, operation)(Bucket=self.bucket, **parameters)
+            client = self._client  # its making, at the first request, is not the request's time
+            with self.requests.timed():
+                return getattr(client, operation)(Bucket=self.bucket, **parameters)
         except ParamValidationError as error:
             message = f"s3://{self.bucket} or a key in it cannot be a name on S3: correct the input ({error})"
             raise InvalidEvent(message, object=f"s3://{self.bucket}") from error

@@ -58,13 +58,16 @@ class Summary:
     rows: dict[str, Any]  # what became of all rows: see data/tally.py
     accuracy: Accuracy
     wall_s: float  # from the execution's start until Summarize
-    samples_per_s: float
-    bits_per_s: float
+    samples_per_s: float | None  # None where a clock that was set meanwhile leaves no time
+    bits_per_s: float | None
     cost: Cost
     warnings: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """Gives the summary as JSON has it. The measures of accuracy stand beside the counts, not in an object."""
+        """Gives the summary as JSON has it.
+
+        The measures of accuracy stand beside the counts, not in an object. A measure that is undefined is null.
+        """
         fields = asdict(self)
         measures = fields.pop("accuracy")
         measures["samples_with_truth"] = measures.pop("samples")
@@ -127,8 +130,8 @@ def summarise(
         rows=rows.to_json(),
         accuracy=accuracy(predictions.redshift, predictions.redshift_true),
         wall_s=wall_s,
-        samples_per_s=len(predictions) / wall_s,
-        bits_per_s=sum(record["bits"] for record in records) / wall_s,
+        samples_per_s=len(predictions) / wall_s if wall_s > 0 else None,
+        bits_per_s=sum(record["bits"] for record in records) / wall_s if wall_s > 0 else None,
         cost=cost([*ranks, *others], len(manifest), wall_s, with_rendezvous=first.fmi_enabled),
         warnings=[*warnings, *_without_galaxies(empty), *found[:NAMED_WARNINGS]],
     )

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import io
 import os
 import signal
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from lambda_image.errors import RunError, UsageError
 from scripts.extras import remedy
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0 only on success, 2 for a wrong flag or argument, 130 after an interrupt, otherwise 1.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    replace_signs_that_the_terminal_lacks(sys.stdout)
     try:
         return _run(arguments)
     except ModuleNotFoundError as error:
@@ -91,6 +93,12 @@ def _run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("cosmicai: interrupted", file=sys.stderr)
         return 130
+
+
+def replace_signs_that_the_terminal_lacks(stream: TextIO) -> None:
+    """Makes `stream` write `?` for what its encoding cannot hold (σ in ASCII), where Python would raise an error."""
+    if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+        stream.reconfigure(errors="replace")
 
 
 def version() -> str:

@@ -78,7 +78,7 @@ class Execution:
     objects: Mapping[str, bytes]
 
     def report(self, out: ResultFolder, print_line: Callable[[str], None]) -> int:
-        """Shows the run and writes its objects.
+        """Writes the objects of the run and then shows it, so that nothing that goes wrong at the terminal costs them.
 
         Args:
             out: where its objects go.
@@ -86,18 +86,19 @@ class Execution:
 
         Returns:
             The exit status of a command that has done nothing else.
+
+        Raises:
+            InvalidEvent: the objects could not be written; the run has been shown.
         """
-        if "combined_data.json" in self.objects and "summary.json" in self.objects:
-            summary, records = (json.loads(self.objects[f"{name}.json"]) for name in ("summary", "combined_data"))
-            show(run_tables(summary, records))
-            for warning in summary["warnings"]:
-                print_line(f"warning: {warning}")
-        if self.objects:
-            try:
+        try:
+            if self.objects:
                 out.write(self.objects)
-            except OSError as error:
-                problem = f"the results could not be written to --out {printable(out.given)}: {error.strerror}"
-                raise InvalidEvent(problem) from error
+        except OSError as error:
+            self._show(print_line)
+            problem = f"the results could not be written to --out {printable(out.given)}: {error.strerror}"
+            raise InvalidEvent(problem) from error
+        self._show(print_line)
+        if self.objects:
             print_line(f"{counted(len(self.objects), 'result object')} in {out.given}/")
         status = self.described["status"]
         if status == "SUCCEEDED":
@@ -107,6 +108,13 @@ class Execution:
         if self.objects:  # the cause names their place on the endpoint, which may be gone
             print(f"cosmicai: what lay under results/ in that run is in {out.given}/ now", file=sys.stderr)
         return 1
+
+    def _show(self, print_line: Callable[[str], None]) -> None:
+        if "combined_data.json" in self.objects and "summary.json" in self.objects:
+            summary, records = (json.loads(self.objects[f"{name}.json"]) for name in ("summary", "combined_data"))
+            show(run_tables(summary, records))
+            for warning in summary["warnings"]:
+                print_line(f"warning: {warning}")
 
 
 def upload(endpoint: AwsEndpoint, files: Sequence[Path], bucket: str, prefix: str) -> None:

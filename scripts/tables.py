@@ -20,6 +20,17 @@ RANK_COLUMNS = (  # in two lines where that spares width: they fit a terminal of
     "transport",
     "peak\nmemory",
 )
+MEASURES = (  # by their keys in summary.json, with their formats
+    ("R²", "r2", ".4f"),
+    ("MAE", "mae", ".4f"),
+    ("MSE", "mse", ".6f"),
+    ("bias of Δz", "mean_error", "+.4f"),
+    ("bias of Δz/(1+z)", "bias", "+.4f"),
+    ("NMAD", "nmad", ".4f"),
+    ("σ of Δz/(1+z)", "sigma", ".4f"),  # noqa: RUF001
+)
+OUTLIERS = (("outliers_005", "0.05"), ("outliers_015", "0.15"))
+LARGE = 1e6  # numbers beyond would fill the line with digits
 
 
 def run_tables(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> RenderableType:
@@ -49,29 +60,47 @@ def run_tables(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]])
             f"{record['total_process_memory (MB)']:.0f} MB",
         )
     totals = Table(show_header=False, box=None)
-    for name, value in (*_totals(summary), *_attempts(records)):
+    for name, value in (*_totals(summary, records), *_attempts(records)):
         totals.add_row(name, value)
     return Group(ranks, totals)
 
 
-def _totals(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    rows = [
-        (
-            "galaxies",
-            f"{summary['samples']:,} in {summary['partitions_completed']} of "
-            + counted(summary["partitions"], "partition"),
-        ),
+def _totals(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    galaxies = f"{summary['samples']:,} in {summary['partitions_completed']} of "
+    rows = [("galaxies", galaxies + counted(summary["partitions"], "partition"))]
+    if idle := summary["ranks_completed"] - sum(record["error"] is None for record in records):
+        rows.append(("without galaxies", counted(idle, "rank")))
+    rows += [
         ("parts gathered", ", ".join(f"{count} {name}" for name, count in summary["transports"].items())),
-        *(
-            (name, _measure(summary[key]))
-            for name, key in (("R²", "r2"), ("MAE", "mae"), ("bias", "bias"), ("NMAD", "nmad"))
-        ),
+        *_accuracy(summary),
         ("wall time", f"{summary['wall_s']:.1f} s"),
-        ("throughput", f"{summary['samples_per_s']:.0f} samples/s, {summary['bits_per_s'] / 1e6:.1f} Mbit/s"),
-        ("on Lambda", f"{summary['cost_usd']:.6f} USD (prices: {summary['cost']['prices']})"),
+        ("throughput", _throughput(summary)),
+        ("cost of the run", f"{summary['cost_usd']:.6f} USD (prices: {summary['cost']['prices']})"),
     ]
     rows += [("failed", f"rank {f['rank']}: {f['error']}: {f['cause']}") for f in summary["failed_ranks"]]
     return rows
+
+
+def _accuracy(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    left_out = {
+        "without a true redshift": summary["without_truth"],
+        "without a prediction": summary["without_prediction"],
+    }
+    if not summary["samples_with_truth"]:
+        why = "no predictions beside them" if summary["without_prediction"] else "no true redshifts"
+        return [("accuracy", f"unknown ({why})")]
+    rows = [(name, _measure(summary[key], form)) for name, key, form in MEASURES]
+    fractions = [f"{_measure(summary[key], '.2%')} beyond {limit}" for key, limit in OUTLIERS]
+    rows.append(("outliers", ", ".join(fractions)))
+    if any(left_out.values()):
+        rows.append(("not in the accuracy", ", ".join(f"{count:,} {why}" for why, count in left_out.items() if count)))
+    return rows
+
+
+def _throughput(summary: Mapping[str, Any]) -> str:
+    if summary["samples_per_s"] is None:
+        return "unknown"
+    return f"{summary['samples_per_s']:.0f} samples/s, {summary['bits_per_s'] / 1e6:.1f} Mbit/s"
 
 
 def _attempts(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -83,5 +112,7 @@ def _seconds(value: float) -> str:
     return f"{value:.2f} s" if value < 100 else f"{value:.0f} s"
 
 
-def _measure(value: float | None) -> str:
-    return "unknown (no true redshifts)" if value is None else f"{value:.4f}"
+def _measure(value: float | None, form: str) -> str:
+    if value is None:
+        return "undefined"
+    return format(value, form if abs(value) < LARGE else ".4g")

@@ -29,7 +29,7 @@ from lambda_image.inference import infer
 from lambda_image.manifest import Assignment, Slice, predictions_key, result_key
 from lambda_image.model import engine as engines
 from lambda_image.model.engine import Engine
-from lambda_image.results import SELF, STORAGE, Phases, Record, Usage, Work, pack, rank_record, unpack
+from lambda_image.results import SELF, STORAGE, Phases, Record, Usage, Work, combined, pack, rank_record, unpack
 from lambda_image.settings import HandlerSettings
 from lambda_image.storage import ObjectStore, Requests
 from rendezvous_server.protocol import ROOT, Topology
@@ -242,6 +242,7 @@ class _Invocation:
             s3_puts=self.requests.puts + self.requests.lists,
             s3_gets=self.requests.gets + self.requests.heads,
             s3_bytes_in=self.requests.bytes_in,
+            s3_times=self.requests.times,
         )
         record = rank_record(
             self.assignment,
@@ -316,7 +317,7 @@ class _Invocation:
             records.append({**record, "transport": transports[rank]})
             tables.append(Predictions.from_parquet(table))
         self.results.put(f"{path}/predictions.parquet", Predictions.concatenate(tables).to_parquet())
-        self.results.put_json(f"{path}/combined_data.json", records)
+        self.results.put_json(f"{path}/combined_data.json", combined(records))
 
     def _phase(self, phase: str, **fields: str | float) -> None:
         self.log("phase", rank=self.assignment.rank, phase=phase, **fields)

@@ -5,13 +5,13 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 from lambda_image.data.predictions import Predictions
 from lambda_image.errors import InvalidEvent, TooManyFailures
 from lambda_image.handlers import log
 from lambda_image.manifest import Assignment, Run, result_key
-from lambda_image.results import STORAGE, Record, belongs, digest
+from lambda_image.results import STORAGE, Record, belongs, combined, digest
 from lambda_image.settings import HandlerSettings
 from lambda_image.storage import ObjectStore
 from lambda_image.summary import Failure, Summary, message_of, summarise
@@ -52,6 +52,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 def summarize(results: ObjectStore, run: Run, reported: Mapping[int, Failure], now: float, memory_mb: int) -> Summary:
     """Writes what a run ends with: `summary.json`, and `combined_data.json` with the ranks' last times.
 
+    Ranks without galaxies count in the summary and are left out of `combined_data.json`.
+
     It also writes `predictions.parquet` where rank 0 has not.
 
     Args:
@@ -68,16 +70,15 @@ def summarize(results: ObjectStore, run: Run, reported: Mapping[int, Failure], n
     if manifest[0].execution != run.execution:
         raise InvalidEvent(f"{run.manifest_key} is the manifest of the run {manifest[0].run_id}, not {run.run_id}")
     path = run.result_path
-    combined = _combined(results, path, manifest)
-    if combined is None:
+    gathered = _gathered(results, path, manifest)
+    if gathered is None:
         records, predictions, broken = _rebuild(results, manifest)
         failures = [reported.get(failure.rank, failure) for failure in broken]
         results.put(f"{path}/predictions.parquet", predictions.to_parquet())
         log("rebuilt", ranks=len(records), missing=[failure.rank for failure in failures])
     else:
-        records, predictions = _with_last_times(results, combined[0], manifest), combined[1]
-        failures = []
-    results.put_json(f"{path}/combined_data.json", records)
+        (records, predictions), failures = gathered, []
+    results.put_json(f"{path}/combined_data.json", combined(records))
     summary = summarise(
         manifest,
         records,
@@ -92,35 +93,47 @@ def summarize(results: ObjectStore, run: Run, reported: Mapping[int, Failure], n
     return summary
 
 
-def _combined(
+def _gathered(
     results: ObjectStore, path: str, manifest: Sequence[Assignment]
 ) -> tuple[list[Record], Predictions] | None:
-    """What rank 0 wrote after a complete gather of this run, or None."""
+    """What rank 0 wrote after a complete gather of this run, with the records of ranks without galaxies; or None."""
     found, table = results.find(f"{path}/combined_data.json"), results.find(f"{path}/predictions.parquet")
     if found is None or table is None:
         return None
     try:
-        records, predictions = json.loads(found), Predictions.from_parquet(table)
+        content, predictions = json.loads(found), Predictions.from_parquet(table)
     except ValueError:
         return None
-    if not isinstance(records, list) or len(records) != len(manifest):
-        return None
-    if not all(belongs(record, item) for record, item in zip(records, manifest, strict=True)):
-        return None
-    if sum(record["rows"]["in"] - record["rows"]["skipped"] for record in records) != len(predictions):
+    records = _of_all_ranks(results, content, manifest)
+    if records is None or sum(_table_rows(record) for record in records) != len(predictions):
         return None
     return records, predictions
 
 
-def _with_last_times(results: ObjectStore, records: Sequence[Record], manifest: Sequence[Assignment]) -> list[Record]:
-    """Gathered records with the phases that the ranks' own have: what was gathered cannot tell how long that took."""
+def _of_all_ranks(results: ObjectStore, gathered: object, manifest: Sequence[Assignment]) -> list[Record] | None:
+    """The gathered records and, of ranks that had no galaxies, their own; None where a rank has neither.
 
-    def updated(record: Record, item: Assignment) -> Record:
-        own = _record(results, item)
+    A gathered record gets the phases that the rank's own has, since what was gathered cannot tell how long that took.
+    """
+    if not isinstance(gathered, list):
+        return None
+    by_rank = {r["rank"]: r for r in gathered if isinstance(r, dict) and isinstance(r.get("rank"), int)}
+    if len(by_rank) != len(gathered):
+        return None
+
+    def of(item: Assignment) -> Record | None:
+        record, own = by_rank.pop(item.rank, None), _record(results, item)
+        if record is None:  # rank 0 leaves out who had nothing, and that rank itself must say so
+            return own if isinstance(own, dict) and own["samples"] == 0 and own["error"] is None else None
+        if not belongs(record, item):
+            return None
         return record if isinstance(own, str) else {**record, "phases": own["phases"]}
 
     with ThreadPoolExecutor(READERS) as readers:
-        return list(readers.map(updated, records, manifest))
+        records = list(readers.map(of, manifest))
+    if by_rank:  # what no item of the manifest named
+        return None
+    return None if None in records else cast(list[Record], records)
 
 
 def _rebuild(results: ObjectStore, manifest: Sequence[Assignment]) -> tuple[list[Record], Predictions, list[Failure]]:
@@ -187,3 +200,8 @@ def _blame(summary: Summary, tolerated: int) -> str:
         f"{len(failed)} of {summary.world_size} ranks failed ({tolerated} tolerated): {named}{more}. The predictions "
         f"of the other ranks are under {summary.result_path}/; summary.json there lists every failure"
     )
+
+
+def _table_rows(record: Record) -> int:
+    """How many rows a rank's table has."""
+    return int(record["rows"]["in"] - record["rows"]["skipped"])

@@ -1,12 +1,19 @@
 import json
+from dataclasses import replace
+from math import ceil
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lambda_image.events import parse
 from lambda_image.manifest import Slice, assignments
-from lambda_image.results import Phases, Usage, Work, belongs, digest, pack, rank_record, unpack
+from lambda_image.request_times import RequestTimes
+from lambda_image.results import Phases, Usage, Work, belongs, combined, digest, pack, rank_record, unpack
 
-USAGE = Usage(500.0, 60.0, 3072, "eager", "cpu", s3_puts=2, s3_gets=3, s3_bytes_in=100)
+TIMES = RequestTimes(4, 1.0, 0.1, 0.5, 1000.0, 1010.0)
+USAGE = Usage(500.0, 60.0, 3072, "eager", "cpu", s3_puts=2, s3_gets=3, s3_bytes_in=100, s3_times=TIMES)
 TABLE = b"the table"
 
 
@@ -25,8 +32,9 @@ def record(rank: int, samples: int = 10, transport: str = "direct"):
 def test_a_record_says_what_was_measured():
     content = record(1)
     assert content["sample_persec"] == 5.0
-    assert content["execution_time (seconds/batch)"] == pytest.approx(2 / 3)
-    assert content["total_cpu_time (seconds)"] == 3.5
+    assert content["execution_time (seconds/batch)"] == pytest.approx(2 / (10 / 4))  # there are 2.5 batches of 4
+    assert content["total_cpu_time (seconds)"] == content["phases"]["inference_s"] == 2.0
+    assert content["inference_cpu_s"] == 3.5
     assert content["throughput_bps"] == content["bits"] / 2
     assert content["total_image_memory (MB)"] == pytest.approx(4 * 5 * 1025 * 4 / 2**20)
     assert content["data_path"] == "d/1.pt"
@@ -37,11 +45,82 @@ def test_a_record_says_what_was_measured():
     }
 
 
+def test_the_published_plots_find_the_times_of_requests_to_s3():
+    content = record(1)
+    names = ("num_requests", "total_time", "avg_time", "min_time", "max_time", "first_request_time")
+    assert [content[f"s3_{name}"] for name in names] == [4, 1.0, 0.25, 0.1, 0.5, 1000.0]
+    assert content["s3_last_response_time"] == 1010.0
+
+
+def test_every_published_key_is_there_and_of_its_type(shared: Path):
+    content = record(1)
+    for published in json.loads(next((shared / "reference").glob("published*.json")).read_text()):
+        for key, value in published.items():
+            assert type(content[key]) is type(value), key
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(1, 10**6),  # samples
+            st.integers(1, 512),  # batch size
+            st.floats(1e-6, 1e5),  # seconds by the clock
+            st.floats(0, 1e6),  # processor seconds of all threads
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_published_rates_times_the_published_time_are_bits_and_samples_whatever_the_load_and_threads(ranks):
+    item, records = manifest()[0], []
+    for samples, batch_size, inference_s, cpu_s in ranks:
+        work = Work(samples, ceil(samples / batch_size), 164_000 * samples, 0.1, 0.2, inference_s, cpu_s)
+        given = (replace(item, batch_size=batch_size), 0, work, Phases(), USAGE, TABLE, "self")
+        records.append(json.loads(json.dumps(rank_record(*given))))
+    for one in records:
+        seconds = one["total_cpu_time (seconds)"]
+        assert one["throughput_bps"] * seconds == pytest.approx(one["bits"], rel=1e-6)
+        assert one["sample_persec"] * seconds == pytest.approx(one["samples"], rel=1e-6)
+        batches = one["samples"] / one["batch_size"]
+        assert one["execution_time (seconds/batch)"] * batches == pytest.approx(seconds, rel=1e-6)
+    for rate, total in (("throughput_bps", "bits"), ("sample_persec", "samples")):
+        product = sum(one[rate] * one["total_cpu_time (seconds)"] for one in records)
+        assert product == pytest.approx(sum(one[total] for one in records), rel=1e-6)
+
+
+def test_the_published_run_is_computed_from_one_clock_as_ours(shared: Path):
+    """What is asked of our records holds of the published ones."""
+    for one in json.loads(next((shared / "reference").glob("published*.json")).read_text()):
+        samples = one["sample_persec"] * one["total_cpu_time (seconds)"]
+        assert samples == pytest.approx(round(samples), rel=1e-9)
+        bits = one["throughput_bps"] * one["total_cpu_time (seconds)"]
+        assert bits == pytest.approx(samples * 5 * (32 * 32 * 32 + 64), rel=1e-9)  # its magnitudes are float64
+        batches = samples / one["batch_size"]
+        assert one["total_cpu_time (seconds)"] / batches == pytest.approx(one["execution_time (seconds/batch)"])
+
+
+@pytest.mark.parametrize(
+    ("keys", "path"), [([], None), (["d/1.pt"], "d/1.pt"), (["d/1.pt", "d/2.pt"], ["d/1.pt", "d/2.pt"])]
+)
+def test_several_data_paths_are_a_list_as_published(keys: list[str], path: str | list[str] | None):
+    item = replace(manifest()[0], partitions=tuple(map(Slice, keys)))
+    assert rank_record(item, 0, Work(), Phases(), USAGE, TABLE, "self")["data_path"] == path
+
+
+def idle(rank: int):
+    return rank_record(manifest(5)[rank], 0, Work(), Phases(), USAGE, TABLE, "self")
+
+
 def test_a_rank_without_galaxies_has_a_record_too():
-    idle = rank_record(manifest()[0], 0, Work(), Phases(), USAGE, TABLE, "self")
-    assert (idle["samples"], idle["sample_persec"], idle["execution_time (seconds/batch)"]) == (0, 0, 0)
-    assert idle["nat"] is None
-    json.dumps(idle, allow_nan=False)
+    content = idle(0)
+    assert (content["samples"], content["sample_persec"], content["execution_time (seconds/batch)"]) == (0, 0, 0)
+    assert content["nat"] is None
+    json.dumps(content, allow_nan=False)
+
+
+def test_the_combined_data_leave_out_ranks_without_galaxies_whose_zeros_would_pull_means_down():
+    assert combined([record(0), idle(2), record(1), idle(3)]) == [record(0), record(1)]
+    assert combined([idle(2)]) == []
 
 
 def test_only_this_runs_record_belongs():

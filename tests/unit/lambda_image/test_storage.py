@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 import numpy as np
@@ -12,6 +13,7 @@ from moto.server import ThreadedMotoServer
 
 from lambda_image.data.partition import count_rows, open_partition, write_partition
 from lambda_image.errors import InvalidEvent, PartitionMissing, StorageUnavailable
+from lambda_image.request_times import RequestTimes
 from lambda_image.storage import RESUMES, SKIP_BYTES, ObjectReader, ObjectStore, Requests
 
 BUCKET = "cosmic"
@@ -163,6 +165,34 @@ def test_denied_access_says_what_to_allow():
 def test_what_may_pass_is_said_to_be_transient():
     with pytest.raises(StorageUnavailable, match="s3://cosmic/k: S3 answered SlowDown"):
         ObjectStore(BUCKET, client=Answers("SlowDown")).get("k")
+
+
+# --- times of requests
+
+
+def test_every_request_is_timed_by_a_clock_that_is_never_set_whether_or_not_it_succeeds():
+    ticks, moments = iter([10.0, 10.5, 20.0, 23.0, 30.0, 31.0]), iter([5000.0, 4000.0, 4007.0])
+    requests = Requests(clock=lambda: next(ticks), now=lambda: next(moments))
+    answers = Answers({"ETag": "e"}, "NoSuchKey", "SlowDown")
+    store = ObjectStore(BUCKET, client=answers, requests=requests)  # type: ignore[arg-type]
+    store.put("k", b"")
+    assert store.find("k") is None
+    with pytest.raises(StorageUnavailable):
+        store.get("k")
+    assert requests.times == RequestTimes(3, 4.5, 0.5, 3.0, 4000.0, 5000.5)
+
+
+def test_there_are_as_many_times_as_requests_from_any_number_of_threads(client):
+    store = ObjectStore(BUCKET, client=client)
+    with ThreadPoolExecutor(8) as threads:
+        for index in range(40):
+            threads.submit(store.put, f"timed/{index}", b"")
+    list(store.list("timed/"))
+    store.head("timed/0")
+    store.get("timed/0")
+    counted = store.requests
+    assert counted.times.count == counted.puts + counted.lists + counted.heads + counted.gets == 43
+    assert 0 < counted.times.shortest_s <= counted.times.longest_s <= counted.times.total_s
 
 
 # --- reading by ranges

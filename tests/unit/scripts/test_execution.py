@@ -1,14 +1,21 @@
 import argparse
+import io
+import json
 import re
+from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from lambda_image.errors import UsageError
+from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.partition_names import printable
+from lambda_image.summary import summarise
 from scripts import execution
-from scripts.execution import input_for, new_name, partition_files
+from scripts.execution import Execution, input_for, new_name, partition_files
+from scripts.result_folder import result_folder
+from tests.unit.lambda_image.test_results import manifest, record
+from tests.unit.lambda_image.test_summary import predictions
 
 
 def test_partitions_are_found_however_their_names_are_spelt(tmp_path: Path):
@@ -71,3 +78,44 @@ def test_executions_of_one_second_have_names_of_their_own():
     assert len(names) == 1000
     assert all(re.fullmatch(r"invoke-20261128-120000-[0-9a-f]{12}", name) for name in names)
     assert len(new_name("x" * 50, now)) <= 80
+
+
+def ended() -> Execution:
+    records = [record(0), record(1)]
+    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
+    summary = summarise(manifest(), records, predictions(20), [], **given).to_json()
+    contents = {"manifest": [item.to_json() for item in manifest()], "summary": summary, "combined_data": records}
+    return Execution(
+        {"status": "SUCCEEDED"}, {f"{name}.json": json.dumps(content).encode() for name, content in contents.items()}
+    )
+
+
+class BrokenTerminal(io.StringIO):
+    """Takes nothing, as a terminal that has gone, and says so."""
+
+    def write(self, text: str) -> int:
+        raise OSError("the terminal has gone")
+
+
+def test_results_are_written_before_anything_is_shown_of_them(tmp_path: Path):
+    with (
+        result_folder(tmp_path / "out") as out,
+        redirect_stdout(BrokenTerminal()),
+        pytest.raises(OSError, match="the terminal has gone"),
+    ):
+        ended().report(out, print)
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {
+        "manifest.json",
+        "summary.json",
+        "combined_data.json",
+    }
+
+
+def test_the_table_is_shown_even_where_the_results_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    with result_folder(tmp_path / "out") as out:
+        (tmp_path / "out").write_text("a file that came meanwhile")
+        with pytest.raises(InvalidEvent, match=r"could not be written to --out"):
+            ended().report(out, print)
+    assert "succeeded" in capsys.readouterr().out

@@ -1,3 +1,6 @@
+import re
+
+import numpy as np
 from rich.console import Console
 
 from lambda_image.summary import Failure, summarise
@@ -10,6 +13,11 @@ def shown(summary, records, width: int = 110) -> str:
     console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     console.print(run_tables(summary.to_json(), records))
     return console.export_text()
+
+
+def figures(text: str) -> dict[str, str]:
+    """The lines below the table of ranks, by their names."""
+    return dict(re.split("  +", line.strip(), maxsplit=1) for line in text.splitlines() if re.match(r" \S.*\S  ", line))
 
 
 def test_a_run_in_a_table():
@@ -33,6 +41,34 @@ def test_failed_ranks_and_unknown_accuracy_are_said():
     text = shown(summarise(manifest(), [record(0)], predictions(0), [lost], **given), [record(0)])
     assert "rank 1: PartitionMissing: s3://b/d/1.pt does not exist" in text
     assert "unknown (no true redshifts)" in text
+
+
+def test_the_measures_of_the_field_are_shown_and_what_they_leave_out():
+    records = [record(0), record(1)]
+    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
+    found = predictions(20)
+    found.redshift_true[:3] = -9999
+    found.redshift[3] = np.nan
+    summary = summarise(manifest(), records, found, [], **given)
+    lines = figures(shown(summary, records))
+    measures = summary.accuracy
+    assert lines["MSE"] == f"{measures.mse:.6f}"
+    assert lines["R²"] == f"{measures.r2:.4f}"
+    assert lines["σ of Δz/(1+z)"] == f"{measures.sigma:.4f}"
+    assert lines["bias of Δz/(1+z)"] == f"{measures.bias:+.4f}"
+    assert lines["bias of Δz"] == f"{measures.mean_error:+.4f}"
+    assert lines["outliers"] == "0.00% beyond 0.05, 0.00% beyond 0.15"
+    assert lines["not in the accuracy"] == "3 without a true redshift, 1 without a prediction"
+    assert lines["cost of the run"].endswith("USD (prices: us-east-1, 2026-01)")
+
+
+def test_ranks_without_galaxies_are_said_to_be_there():
+    records = [record(0), record(1)]
+    idle = [{**record(0), "samples": 0}] * 3
+    given = {"tolerated_failures": 0, "wall_s": 0.0, "memory_size_mb": 512}
+    lines = figures(shown(summarise(manifest(), [*records, *idle], predictions(20), [], **given), records))
+    assert (lines["without galaxies"], lines["throughput"]) == ("3 ranks", "unknown")
+    assert "without galaxies" not in shown(summarise(manifest(), records, predictions(20), [], **given), records)
 
 
 def test_a_rank_that_was_tried_again_is_seen():

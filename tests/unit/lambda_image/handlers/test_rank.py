@@ -24,7 +24,7 @@ from lambda_image.errors import (
 )
 from lambda_image.handlers.rank import JOIN_TIMEOUT_S, RECORD_TIME_S, WITHDRAWAL_S, Collaborators, RankFunction
 from lambda_image.manifest import Assignment, Slice
-from lambda_image.results import Phases, pack, unpack
+from lambda_image.results import Phases, digest, pack, unpack
 from lambda_image.settings import HandlerSettings
 from lambda_image.storage import ObjectStore
 from tests.unit.lambda_image.handlers.fake_s3 import FakeS3
@@ -402,6 +402,32 @@ def test_rank_0_writes_the_combined_result_when_it_has_every_part(tmp_path):
     assert [record["rank"] for record in records] == [0, 1, 2]
     assert [record["transport"] for record in records] == ["self", "direct", "relayed"]
     assert (stage.json("r/0.json")["transport"], stage.json("r/0.json")["gather_error"]) == ("self", None)
+
+
+def test_rank_0_leaves_ranks_without_galaxies_out_of_the_combined_data(tmp_path):
+    stage = Stage(tmp_path, rank=0)
+
+    def one_rank_is_idle(part: bytes) -> Gathered:
+        record, table = unpack(part)
+        empty = Predictions.concatenate([]).to_parquet()
+        own = {**record["predictions"], "blake2b": digest(empty)}
+        idle = pack({**record, "rank": 1, "samples": 0, "predictions": own}, empty)
+        return Gathered([bytearray(part), bytearray(idle), bytearray(pack({**record, "rank": 2}, table))])
+
+    stage.communicator.answer = one_rank_is_idle
+    stage.invoke()
+    assert [record["rank"] for record in stage.json("r/combined_data.json")] == [0, 2]
+    assert len(stage.table("r/predictions.parquet")) == 2 * ROWS
+
+
+def test_a_record_has_the_times_of_the_requests_before_it(tmp_path):
+    stage = Stage(tmp_path)
+    stage.invoke()
+    record = stage.json(RECORD)
+    # The partition, the predictions, the first writing of the record, and a look for the end of the gather.
+    assert record["s3_num_requests"] == record["s3"]["puts"] + record["s3"]["gets"] == 4
+    assert record["s3_min_time"] <= record["s3_avg_time"] <= record["s3_max_time"] <= record["s3_total_time"]
+    assert record["s3_first_request_time"] <= record["s3_last_response_time"]
 
 
 def test_rank_0_waits_for_parts_of_later_attempts_and_not_for_those_that_cannot_come(tmp_path):

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ from lambda_image.data.tally import RowTally
 from lambda_image.errors import InvalidEvent
 from lambda_image.handlers.summarize import reported_failures, summarize
 from lambda_image.manifest import Assignment, Run, predictions_key, result_key
+from lambda_image.request_times import RequestTimes
 from lambda_image.results import Phases, Usage, Work, rank_record
 from lambda_image.storage import ObjectStore
 from lambda_image.summary import Failure, Summary
@@ -34,32 +36,26 @@ def table(item: Assignment, rows: int = 3) -> Predictions:
 
 
 def record(item: Assignment, transport: str = "direct", rows: int = 3) -> dict:
-    usage = Usage(1.0, 1.0, 512, "eager", "cpu", 1, 1, 1)
-    return rank_record(
-        item,
-        0,
-        Work(rows, 1, 8, quality=RowTally(rows, rows)),
-        Phases(),
-        usage,
-        table(item, rows).to_parquet(),
-        transport,
-    )
+    usage = Usage(1.0, 1.0, 512, "eager", "cpu", 1, 1, 1, RequestTimes())
+    work = Work(rows, 1 if rows else 0, 8 * rows, quality=RowTally(rows, rows))
+    return rank_record(item, 0, work, Phases(), usage, table(item, rows).to_parquet(), transport)
 
 
-def written(*ranks: int, world_size: int = 3) -> FakeS3:
-    """A bucket as it is when `ranks` have written their objects."""
+def written(*ranks: int, world_size: int = 3, idle: Sequence[int] = ()) -> FakeS3:
+    """A bucket as it is when `ranks` have written their objects, of which the `idle` ones had no galaxies."""
     s3 = FakeS3()
     items = manifest(world_size)
     s3.objects[RUN.manifest_key] = json.dumps([item.to_json() for item in items]).encode()
     for rank in ranks:
-        s3.objects[result_key(PATH, rank)] = json.dumps(record(items[rank])).encode()
-        s3.objects[predictions_key(PATH, rank)] = table(items[rank]).to_parquet()
+        rows = 0 if rank in idle else 3
+        s3.objects[result_key(PATH, rank)] = json.dumps(record(items[rank], rows=rows)).encode()
+        s3.objects[predictions_key(PATH, rank)] = table(items[rank], rows).to_parquet()
     return s3
 
 
-def gathered(s3: FakeS3, world_size: int = 3) -> None:
+def gathered(s3: FakeS3, world_size: int = 3, idle: Sequence[int] = ()) -> None:
     """Adds what rank 0 writes after a complete gather."""
-    items = manifest(world_size)
+    items = [item for item in manifest(world_size) if item.rank not in idle]
     everything = Predictions.concatenate([table(item) for item in items])
     s3.objects[f"{PATH}/predictions.parquet"] = everything.to_parquet()
     s3.objects[f"{PATH}/combined_data.json"] = json.dumps([record(item) for item in items]).encode()
@@ -92,6 +88,37 @@ def test_what_a_rank_knows_only_after_the_gather_is_in_the_combined_data():
     s3.objects[waited] = b"{"  # the rank died while it wrote: what was gathered of it counts
     gathered(s3)
     assert (judge(s3).status, judge(s3).gathered) == ("succeeded", True)
+
+
+@pytest.mark.parametrize("idle", [(1,), (0, 2), (0, 1, 2)])
+@pytest.mark.parametrize("complete", [True, False])
+def test_ranks_without_galaxies_are_counted_and_left_out_of_the_combined_data(idle: tuple[int, ...], complete: bool):
+    s3 = written(0, 1, 2, idle=idle)
+    if complete:
+        gathered(s3, idle=idle)
+    table = s3.objects.get(f"{PATH}/predictions.parquet")
+    summary = judge(s3)
+    assert (summary.status, summary.gathered, summary.ranks_completed) == ("succeeded", complete, 3)
+    assert summary.transports == {"direct" if complete else "storage": 3}
+    assert summary.samples == 3 * (3 - len(idle))
+    assert summary.cost == judge(written(0, 1, 2)).cost  # they are billed all the same
+    combined = json.loads(s3.objects[f"{PATH}/combined_data.json"])
+    assert [entry["rank"] for entry in combined] == [rank for rank in range(3) if rank not in idle]
+    assert not complete or s3.objects[f"{PATH}/predictions.parquet"] == table
+
+
+@pytest.mark.parametrize("claim", ["nothing", "an error", "another run's"])
+def test_a_rank_that_the_combined_data_lack_must_say_itself_that_it_had_no_galaxies(claim: str):
+    s3 = written(0, 1, 2, idle=[1])
+    gathered(s3, idle=[1])
+    own = json.loads(s3.objects.pop(result_key(PATH, 1)))
+    if claim == "an error":
+        s3.objects[result_key(PATH, 1)] = json.dumps({**own, "error": "PartitionMalformed: d/1.pt"}).encode()
+    elif claim == "another run's":
+        s3.objects[result_key(PATH, 1)] = json.dumps({**own, "execution": "run-0"}).encode()
+    summary = judge(s3)
+    assert (summary.status, summary.gathered) == ("failed", False)
+    assert [failure.rank for failure in summary.failed_ranks] == [1]
 
 
 def test_without_a_gather_the_run_is_rebuilt_and_says_so():
