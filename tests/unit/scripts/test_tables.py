@@ -47,14 +47,14 @@ def test_the_measures_of_the_field_are_shown_and_what_they_leave_out():
     records = [record(0), record(1)]
     given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
     found = predictions(20)
-    found.redshift_true[:3] = -9999  # noqa: RUF001
+    found.redshift_true[:3] = -9999
     found.redshift[3] = np.nan
     summary = summarise(manifest(), records, found, [], **given)
     lines = figures(shown(summary, records))
     measures = summary.accuracy
     assert lines["MSE"] == f"{measures.mse:.6f}"
     assert lines["R²"] == f"{measures.r2:.4f}"
-    assert lines["σ of Δz/(1+z)"] == f"{measures.sigma:.4f}"
+    assert lines["σ of Δz/(1+z)"] == f"{measures.sigma:.4f}"  # noqa: RUF001
     assert lines["bias of Δz/(1+z)"] == f"{measures.bias:+.4f}"
     assert lines["bias of Δz"] == f"{measures.mean_error:+.4f}"
     assert lines["outliers"] == "0.00% beyond 0.05, 0.00% beyond 0.15"
