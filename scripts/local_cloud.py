@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from botocore.exceptions import BotoCoreError
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts.aws_endpoint import AwsEndpoint, EndpointError
 from scripts.extras import require
@@ -90,7 +91,9 @@ def local_cloud(workers: int, listener: Listener, environ: Mapping[str, str] | N
         port = _start(processes, ENDPOINT, command, {**base, "RENDEZVOUS_ENDPOINT": rendezvous}, listener)
         cloud = LocalCloud(f"http://127.0.0.1:{port}", rendezvous, processes, listener)
         yield cloud
-    except BotoCoreError as error:  # no answer; what AWS itself would refuse is a ClientError
+    except (ClientError, Boto3Error) as error:  # it is ours and refuses nothing, unless the machine has no room
+        raise EndpointError(f"the {ENDPOINT} refuses: {' '.join(str(error).split())}") from error
+    except BotoCoreError as error:  # no answer
         if ENDPOINT in processes:
             with suppress(subprocess.TimeoutExpired):
                 status = processes[ENDPOINT].wait(ENDING_S)

@@ -8,8 +8,12 @@ import asyncio
 import json
 import logging
 import os
+import tempfile
+import threading
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Any
+from xml.sax.saxutils import escape
 
 import aiohttp
 from aiohttp import web
@@ -32,8 +36,9 @@ def start_moto(public_port: int) -> URL:
     """
     os.environ["MOTO_PORT"] = str(public_port)
     from moto.core.config import default_user_config
-    from moto.server import ThreadedMotoServer
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
     from moto.stepfunctions.parser.asl.utils.boto_client import boto_client_for
+    from werkzeug.serving import make_server
 
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # otherwise one line per request
@@ -42,10 +47,35 @@ def start_moto(public_port: int) -> URL:
     for service in ("lambda", "s3"):
         # Sets up boto3's default session: doing so in many threads at once, as ranks of a Map would, is a race.
         boto_client_for(region=DEFAULT_REGION, service=service)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()  # its thread is a daemon and ends with the process
-    host, port = server.get_host_and_port()
-    return URL.build(scheme="http", host=host, port=port)
+    app = with_system_errors_answered(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()  # ends with the process
+    return URL.build(scheme="http", host="127.0.0.1", port=server.server_port)
+
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+def with_system_errors_answered(app: Application) -> Application:
+    """Makes a WSGI application answer an error of the system, such as a full disk, in the words of S3.
+
+    moto keeps large objects in temporary files. Without an answer the client would try several times, this process
+    would print a traceback each time, and nobody would say what is wrong. Clients do not repeat what is answered by 507.
+    """
+
+    def answering(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        try:
+            return app(environ, start_response)
+        except OSError as error:
+            reason = (
+                f"{error.strerror or error} (objects are kept in {tempfile.gettempdir()}; TMPDIR names another place)"
+            )
+            body = f"<Error><Code>{type(error).__name__}</Code><Message>{escape(reason)}</Message></Error>".encode()
+            headers = [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))]
+            start_response("507 Insufficient Storage", headers)
+            return [body]
+
+    return answering
 
 
 class Proxy:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from scripts.cli import main
 from scripts.result_folder import result_folder
 from tests.integration.system import write_galaxies
 
+ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.timeout(240)
 
 
@@ -105,6 +108,21 @@ def test_a_run_that_fails_leaves_what_it_has(tmp_path: Path, capfd: pytest.Captu
     assert (out / "predictions" / "0.parquet").exists()
     with result_folder(out):
         pass
+
+
+def test_where_there_is_no_room_for_the_objects_one_line_says_so(tmp_path: Path):
+    """A limit on the size of files is as good as a full disk."""
+    data, limit = write_galaxies(tmp_path / "data", 1, 300), 2**20
+    words = f"""
+import resource, sys
+from scripts.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+sys.exit(main(["demo", "--world-size", "1", "--data", {str(data)!r}, "--out", {str(tmp_path / "out")!r}]))
+"""
+    answer = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, cwd=ROOT)
+    assert (answer.returncode, answer.stderr.count("\n")) == (1, 1), answer.stderr
+    assert answer.stderr.startswith("cosmicai: EndpointError: the local endpoint refuses: ")
+    assert "File too large (objects are kept in " in answer.stderr
 
 
 def test_one_dataset_and_a_published_checkpoint(tmp_path: Path, shared: Path):

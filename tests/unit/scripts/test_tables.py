@@ -54,7 +54,7 @@ def test_the_measures_of_the_field_are_shown_and_what_they_leave_out():
     measures = summary.accuracy
     assert lines["MSE"] == f"{measures.mse:.6f}"
     assert lines["R²"] == f"{measures.r2:.4f}"
-    assert lines["σ of Δz/(1+z)"] == f"{measures.sigma:.4f}"
+    assert lines["σ of Δz/(1+z)"] == f"{measures.sigma:.4f}"  # noqa: RUF001
     assert lines["bias of Δz/(1+z)"] == f"{measures.bias:+.4f}"
     assert lines["bias of Δz"] == f"{measures.mean_error:+.4f}"
     assert lines["outliers"] == "0.00% beyond 0.05, 0.00% beyond 0.15"
