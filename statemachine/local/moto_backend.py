@@ -60,7 +60,7 @@ def with_system_errors_answered(app: Application) -> Application:
     """Makes a WSGI application answer an error of the system, such as a full disk, in the words of S3.
 
     moto keeps large objects in temporary files. Without an answer the client would try several times, this process
-    would print a traceback each time, and nobody would say what is wrong. Clients do not repeat what is answered by 507.
+    would print a traceback each time, and nobody would say what is wrong. Clients do not repeat what gets 507.
     """
 
     def answering(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
