@@ -60,16 +60,15 @@ def with_system_errors_answered(app: Application) -> Application:
     """Makes a WSGI application answer an error of the system, such as a full disk, in the words of S3.
 
     moto keeps large objects in temporary files. Without an answer the client would try several times, this process
-    would print a traceback each time, and nobody would say what is wrong. Clients do not repeat what is answered by 507.
+    would print a traceback each time, and nobody would say what is wrong. Clients do not repeat what 507 answers.
     """
 
     def answering(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         try:
             return app(environ, start_response)
         except OSError as error:
-            reason = (
-                f"{error.strerror or error} (objects are kept in {tempfile.gettempdir()}; TMPDIR names another place)"
-            )
+            place = f"objects are kept in {tempfile.gettempdir()}; TMPDIR names another place"
+            reason = f"{error.strerror or error} ({place})"
             body = f"<Error><Code>{type(error).__name__}</Code><Message>{escape(reason)}</Message></Error>".encode()
             headers = [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))]
             start_response("507 Insufficient Storage", headers)
