@@ -69,12 +69,24 @@ def test_results_lie_where_they_should_and_say_what_they_must(system: System, ga
     assert "run_key" not in (system.get("results/layout/summary.json") + system.get("results/layout/0.json")).decode()
 
 
-def test_published_tools_find_their_keys(system: System, galaxies: str, shared: Path):
+def test_published_tools_find_their_keys_and_compute_what_they_did(system: System, galaxies: str, shared: Path):
     published = json.loads(next((shared / "reference").glob("*.json")).read_text())
-    expect_success(system.run(data_prefix=galaxies, world_size=2, result_path="results/published"))
-    for record in system.json("results/published/combined_data.json"):
+    expect_success(system.run(data_prefix=galaxies, world_size=2, batch_size=5, result_path="results/published"))
+    records = system.json("results/published/combined_data.json")
+    for record in records:
         for key, value in published[0].items():
-            assert type(record[key]) is type(value), key
+            assert type(record[key]) is (list if key == "data_path" else type(value)), key  # several files are a list
+        seconds = record["total_cpu_time (seconds)"]
+        assert record["throughput_bps"] * seconds == pytest.approx(record["bits"], rel=1e-6)
+        assert record["sample_persec"] * seconds == pytest.approx(record["samples"], rel=1e-6)
+        batches = record["samples"] / record["batch_size"]
+        assert record["execution_time (seconds/batch)"] * batches == pytest.approx(seconds, rel=1e-6)
+        times = [record[f"s3_{name}_time"] for name in ("min", "avg", "max", "total")]
+        assert 0 < times[0] <= times[1] <= times[2] < times[3]
+        assert record["s3_num_requests"] == record["s3"]["puts"] + record["s3"]["gets"]
+        assert record["s3_first_request_time"] < record["s3_last_response_time"]
+    summed = sum(record["sample_persec"] * record["total_cpu_time (seconds)"] for record in records)
+    assert summed == pytest.approx(system.json("results/published/summary.json")["samples"], rel=1e-6)
 
 
 def test_one_dataset_is_split_by_rows_and_ranks_without_rows_take_part(system: System, tmp_path: Path):
@@ -82,10 +94,15 @@ def test_one_dataset_is_split_by_rows_and_ranks_without_rows_take_part(system: S
     for file_format in ("safetensors", "pt"):
         system.upload(write_galaxies(tmp_path / file_format, 1, 5, file_format), f"one/{file_format}")
         key, path = f"one/{file_format}/1.{file_format}", f"results/rows-{file_format}"
-        expect_success(system.run(data_path=key, world_size=4 if file_format == "pt" else 7, result_path=path))
+        world_size = 4 if file_format == "pt" else 7
+        expect_success(system.run(data_path=key, world_size=world_size, result_path=path))
         tables.append(system.predictions(path))
         assert tables[-1].row.tolist() == [0, 1, 2, 3, 4]
         assert system.json(f"{path}/summary.json")["gathered"]
+        rows = {4: [2, 1, 1, 1], 7: [1, 1, 1, 1, 1]}[world_size]  # two ranks have none, and their records zeros
+        assert [record["samples"] for record in system.json(f"{path}/combined_data.json")] == rows
+        assert system.json(f"{path}/summary.json")["ranks_completed"] == world_size
+        assert system.json(f"{path}/{world_size - 1}.json")["samples"] == rows[-1] * (world_size == 4)
     assert np.abs(tables[0].redshift - tables[1].redshift).max() <= 1e-6  # the same galaxies in both formats
 
 
