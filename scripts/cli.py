@@ -20,10 +20,11 @@ ENDING = (signal.SIGTERM, signal.SIGHUP)  # beside SIGINT, which Python makes a 
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows a default where there is one."""
+    """Shows a default where there is one. A switch that is off needs none."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.required or action.default is None else super()._get_help_string(action)
+        without = action.required or action.default is None or action.default is False  # 0 is shown
+        return action.help if without else super()._get_help_string(action)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -29,9 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             dest="low",
             action="append_const",
             const=name,
-            help=f"also for INFERENCE_ENGINE={name}, checked on galaxies",
+            help=f"compile for INFERENCE_ENGINE={name}, too, and check it on sample galaxies",
         )
-    parser.add_argument("--device", choices=DEVICES, default="cpu", help="cuda: check PyTorch on a GPU; needs no g++")
+    parser.add_argument(
+        "--device", choices=DEVICES, default="cpu", help="cuda checks PyTorch on a GPU, and needs no g++"
+    )
     parser.add_argument(
         "--tolerance",
         type=float,

@@ -13,7 +13,9 @@ EXAMPLE = "cosmicai convert Mixed_Inception_z_VITAE_Base.pt model.safetensors"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, help="the whole module or a state dict, bare or wrapped")
     parser.add_argument("out", type=Path, help="the safetensors file to write")
-    parser.add_argument("--float16", action="store_true", help="store matrices as float16: half the size, 3 digits")
+    parser.add_argument(
+        "--float16", action="store_true", help="store matrices as float16, which halves the size and keeps 3 digits"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

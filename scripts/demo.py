@@ -28,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         type=Path,
-        help="a checkpoint, as `cosmicai convert` reads (.pt, .safetensors) or writes it; without it, the shipped one",
+        help="a checkpoint in the published format (.pt, .safetensors), or one that `cosmicai convert` wrote; "
+        "without it, the shipped one",
     )
 
 

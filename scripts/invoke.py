@@ -40,7 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--world-size, --batch-size and --on-bad-row",
     )
     execution.add_arguments(parser, out=Path("out/invoke"))
-    parser.add_argument("--endpoint-url", default=os.environ.get("AWS_ENDPOINT_URL"), help="or AWS_ENDPOINT_URL")
+    parser.add_argument(
+        "--endpoint-url",
+        default=os.environ.get("AWS_ENDPOINT_URL"),
+        help="where the endpoint is; without it, the variable AWS_ENDPOINT_URL says so",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

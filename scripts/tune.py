@@ -64,7 +64,7 @@ class Advice:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     cpus = min(process.usable_cpus(), MAX_VCPUS)
     parser.add_argument("--model", type=Path, default=SHIPPED_MODEL, help="weights (.safetensors)")
-    parser.add_argument("--device", choices=DEVICES, default="cpu", help="cuda: PyTorch on a GPU")
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="cuda measures PyTorch on a GPU")
     parser.add_argument("--threads", metavar="N,...", help=f"numbers of threads (default: 1 to {cpus}; with a GPU 1)")
     parser.add_argument(
         "--batch-sizes", metavar="N,...", help="numbers of galaxies (default: 1 to 1,024; with a GPU 64 to 8,192)"

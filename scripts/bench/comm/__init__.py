@@ -15,7 +15,7 @@ EXAMPLE = "cosmicai bench comm --ranks 2,4 --json bench.json --picture bench.svg
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", default=",".join(OPERATIONS), metavar="OPERATION,...", help="these operations")
     parser.add_argument("--ranks", metavar="N,...", help="numbers of ranks (default: 2,4,8; 2,4 with --quick)")
-    parser.add_argument("--calibrate", action="store_true", help="instead: measure the constants of the cost model")
+    parser.add_argument("--calibrate", action="store_true", help="measure only the constants of the cost model")
     add_common_arguments(parser, quick="fewer and shorter rounds")
 
 

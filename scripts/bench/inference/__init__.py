@@ -21,9 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     cpus = min(process.usable_cpus(), MAX_VCPUS)
     parser.add_argument("--model", type=Path, default=SHIPPED_MODEL, help="weights (.safetensors)")
     parser.add_argument("--partition", type=Path, help="galaxies to predict (default: sample galaxies)")
-    parser.add_argument("--device", choices=DEVICES, default="cpu", help="cuda: PyTorch on a GPU")
-    parser.add_argument("--threads", type=int, default=cpus, help="of each contender")
-    parser.add_argument("--only", metavar="NAME,...", help=f"of {', '.join(NAMES['cpu'])}")
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="cuda measures PyTorch on a GPU")
+    parser.add_argument("--threads", type=int, default=cpus, help="threads of each contender")
+    parser.add_argument("--only", metavar="NAME,...", help=f"some of {', '.join(NAMES['cpu'])}")
     add_common_arguments(parser, quick="fewer and shorter rounds, one batch size")
 
 

@@ -24,8 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--against", metavar="HOST:PORT", help="a server that speaks the pairing dialect, measured in turn"
     )
-    parser.add_argument("--against-pid", type=int, metavar="PID", help="its process, if it runs here: for CPU time")
-    parser.add_argument("--only", default=",".join(PARTS), metavar="PART,...", help=f"of {', '.join(PARTS)}")
+    parser.add_argument(
+        "--against-pid",
+        type=int,
+        metavar="PID",
+        help="the process of that server, if it runs here, whose CPU time is then measured",
+    )
+    parser.add_argument("--only", default=",".join(PARTS), metavar="PART,...", help=f"some of {', '.join(PARTS)}")
     add_common_arguments(parser, quick="fewer and shorter rounds, no group of 4,096")
 
 
