@@ -108,7 +108,8 @@ def summarise(
     others = [Billed(seconds=1.0, memory_mb=memory_size_mb, puts=2, gets=len(manifest))] * 2
     complete = [record for record in records if record["error"] is None]
     reasons = [record["gather_error"] for record in records if record["gather_error"] is not None]
-    sources = set(predictions.source.tolist())
+    # A rank may end well without a prediction of a partition, which was empty or all of whose rows were skipped.
+    done = {part.key for record in complete for part in manifest[record["rank"]].partitions}
     empty = [key for record in records for key in record["empty_partitions"]]
     rows = RowTally()
     for record in records:
@@ -125,7 +126,7 @@ def summarise(
         gathered=len(complete) == len(manifest) and STORAGE not in transports,
         transports={name: transports.count(name) for name in sorted(set(transports))},
         partitions=len({part.key for assignment in manifest for part in assignment.partitions}),
-        partitions_completed=len(sources.union(empty)),
+        partitions_completed=len(done.union(empty, predictions.source.tolist())),
         samples=len(predictions),
         rows=rows.to_json(),
         accuracy=accuracy(predictions.redshift, predictions.redshift_true),

@@ -26,7 +26,7 @@ def test_a_complete_run():
     assert (content["status"], content["gathered"]) == ("succeeded", True)
     assert content["transports"] == {"direct": 1, "self": 1}
     assert (content["samples"], content["samples_with_truth"], content["samples_per_s"]) == (20, 20, 4.0)
-    assert (content["partitions"], content["partitions_completed"]) == (2, 1)
+    assert (content["partitions"], content["partitions_completed"]) == (2, 2)
     assert content["mae"] == content["mean_error"] == pytest.approx(0.01, rel=1e-4)
     z = np.linspace(0.05, 0.2, 20)
     assert content["bias"] == pytest.approx((0.01 / (1 + z)).mean(), rel=1e-4)  # as published: of Δz/(1+z)
@@ -104,6 +104,14 @@ def test_partitions_without_galaxies_are_a_warning_that_names_them_and_are_compl
     (_, warning) = summarise(manifest(), [record(0), empty], predictions(20), [], **given).warnings
     assert warning.startswith("12 partitions hold no galaxies: d/1.pt, d/2.pt")
     assert warning.endswith("d/10.pt and 2 more")
+
+
+def test_a_partition_whose_rows_were_all_skipped_is_completed():
+    skipped = RowTally()
+    skipped.add("d/1.pt", np.arange(10), np.full(10, 1, np.int32), skip=True)
+    records = [record(0), {**record(1, samples=10), "rows": skipped.to_json()}]
+    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
+    assert summarise(manifest(), records, predictions(10), [], **given).partitions_completed == 2
 
 
 def test_why_there_was_no_gather_is_a_warning_once():

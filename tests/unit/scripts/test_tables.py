@@ -28,7 +28,7 @@ def test_a_run_in_a_table():
         "run run-1: succeeded",
         "direct",
         "1 direct, 1 self",
-        "20 in 1 of 2 partitions",
+        "20 in 2 of 2 partitions",
         "4 samples/s",
         "USD",
     ):
@@ -39,6 +39,7 @@ def test_failed_ranks_and_unknown_accuracy_are_said():
     lost = Failure(1, "PartitionMissing", "s3://b/d/1.pt does not exist")
     given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
     text = shown(summarise(manifest(), [record(0)], predictions(0), [lost], **given), [record(0)])
+    assert "0 in 1 of 2 partitions" in text
     assert "rank 1: PartitionMissing: s3://b/d/1.pt does not exist" in text
     assert "unknown (no true redshifts)" in text
 
