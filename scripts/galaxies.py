@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lambda_image.data.quality import SKY_NOISE
 from lambda_image.errors import InvalidEvent
 
 Array = NDArray[Any]
@@ -21,7 +22,6 @@ Array = NDArray[Any]
 SIDE = 32  # pixels
 PIXEL_SCALE = 0.396  # arcsec per pixel, SDSS
 SEEING_FWHM = 1.3  # arcsec
-SKY_NOISE = np.array([0.041, 0.018, 0.026, 0.038, 0.135])  # standard deviation in nanomaggies per pixel: u, g, r, i, z
 SUBPIXELS = 3  # profiles are evaluated on a grid this much finer than the pixels: 0.13 arcsec
 RENDER_CHUNK = 128  # galaxies at a time: 10 MB of fine grid
 R, REDSHIFT = 2, 5  # columns of the mixture

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 PIXELS = (-10.0, 1e5)
 MAGNITUDES = (0.0, 40.0)  # of anything that a survey measures
 REDSHIFTS = (-0.1, 20.0)  # no galaxy comes nearer at a tenth of the speed of light, and none is known beyond 15
-# Standard deviation of the sky's noise in SDSS stamps, in nanomaggies per pixel, by band.
+# Standard deviation of the sky's noise in SDSS stamps, in nanomaggies per pixel: u, g, r, i, z.
 SKY_NOISE = np.array([0.041, 0.018, 0.026, 0.038, 0.135])
 # A band is compared where its magnitude promises so many times the noise of the whole stamp.
 COMPARED_ABOVE_NOISE = 10.0
