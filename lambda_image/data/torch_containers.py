@@ -8,6 +8,7 @@
 import struct
 import zipfile
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 
 from lambda_image.data.byte_source import ByteSource, SourceFile, TruncatedError
@@ -25,20 +26,22 @@ SAVE_AGAIN = "load it in PyTorch and save it again with torch.save"
 Makers = Mapping[str, Callable[..., object]]
 
 
-class Container:
+class Container(ABC):
     """A file that holds a pickle and storages. Its pickle is run by `load`, during which `claim` is called."""
 
     byteorder = "<"
 
+    @abstractmethod
     def load(self, makers: Makers, persistent: Callable[[object], object]) -> object:
-        raise NotImplementedError
+        """Runs the pickle. `makers` stand for the callables that it names, `persistent` for its storages."""
 
+    @abstractmethod
     def claim(self, key: str, elements: int, itemsize: int) -> None:
         """Says that the pickle speaks of a storage of this size; raises ArchiveError if it is another one."""
-        raise NotImplementedError
 
+    @abstractmethod
     def storage(self, key: str, offset: int, size: int) -> memoryview:
-        raise NotImplementedError
+        """Returns `size` bytes of a storage, from the byte `offset` on."""
 
 
 def open_container(source: ByteSource) -> Container:
