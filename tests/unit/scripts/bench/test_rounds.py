@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.bench.errors import BenchmarkError
-from scripts.bench.rounds import Attempts, Round, Series, Spread, percentile, ratios, spread
+from scripts.bench.rounds import Attempts, Round, Series, Spread, percentile, ratio_of_medians, ratios, spread
 
 VALUES = st.lists(st.floats(-1e6, 1e6), min_size=1)
 
@@ -56,3 +56,25 @@ def test_what_fails_is_noted_and_not_tried_again():
     assert attempts.attempt("sound", lambda: {"ms": 1.0}) == {"ms": 1.0}
     assert attempts.failures == ["broken: it stopped"]
     assert tried == ["broken"]
+
+
+def rounds(*values: float) -> list[Round]:
+    return [{"s": value} for value in values]
+
+
+def test_the_interval_of_a_ratio_of_medians_lies_around_it_and_is_the_same_each_time():
+    ours, theirs = rounds(*(1.1 + i % 7 / 100 for i in range(30))), rounds(*(1.0 + i % 5 / 100 for i in range(30)))
+    interval = ratio_of_medians(ours, theirs, "s")
+    assert interval.middle == pytest.approx(1.13 / 1.02)
+    assert 1.05 < interval.low < interval.middle < interval.high < 1.2
+    assert ratio_of_medians(ours, theirs, "s") == interval
+
+
+def test_pairs_are_drawn_and_not_single_rounds():
+    busy = [1.0, 10.0] * 15  # minutes that were slow for both
+    assert ratio_of_medians(rounds(*(2 * s for s in busy)), rounds(*busy), "s").high == pytest.approx(2.0)
+
+
+def test_pairs_must_be_whole():
+    with pytest.raises(ValueError, match="longer"):
+        ratio_of_medians(rounds(1.0), rounds(1.0, 2.0), "s")

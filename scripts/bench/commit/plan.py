@@ -1,0 +1,14 @@
+"""How much is measured."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CommitPlan:
+    """How often both commits are measured. The order within a pair changes from pair to pair."""
+
+    pairs: int = 30
+    galaxies: int = 2048
+
+
+QUICK = CommitPlan(3, galaxies=256)
