@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lambda_image.data.formats import Column, FormatError
+from lambda_image.data.file_content import Column, FormatError
 
 Columns = dict[str, NDArray[Any]]  # by name, each [N]; a numpy.ma.MaskedArray where values are missing
 

@@ -18,6 +18,8 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lambda_image.data.file_content import FormatError
+
 MAX_STEPS = 1_000_000  # the published checkpoint takes 56,000; a second does about three million
 MAX_ARGUMENTS = 16  # of what a maker takes
 MAX_NAME = 1_000  # characters of a module or of a name in it
@@ -25,7 +27,7 @@ MAX_SHOWN = 200
 MAX_KEY = 2**60  # of integer keys: beyond the modulus of Python's hash, many integers can be found that have one hash
 
 
-class ArchiveError(Exception):
+class ArchiveError(FormatError):
     """The file is no archive of the kind that is read here; the message says what is wrong, not in which file."""
 
 

@@ -20,8 +20,9 @@ import numpy as np
 from lambda_image.atomic_file import atomic_file
 from lambda_image.data.byte_source import ByteSource, Readable, TruncatedError, byte_source
 from lambda_image.data.columns import Columns, check_columns, read_column, stored_column
-from lambda_image.data.formats import Column, FormatError, read_columns, write_safetensors, write_tensor_dataset
-from lambda_image.data.inert_pickle import ArchiveError
+from lambda_image.data.file_content import Column, FormatError
+from lambda_image.data.formats import read_columns
+from lambda_image.data.safetensors_format import write_safetensors
 from lambda_image.errors import PartitionMalformed, PartitionMissing
 
 BANDS = ("u", "g", "r", "i", "z")
@@ -224,14 +225,19 @@ def write_partition(
         if not _total_rows({name: Column(array.dtype.name, array.shape, _never) for name, array in arrays.items()}):
             raise FormatError("it holds no galaxies")
     with atomic_file(path) as partial:
-        (write_tensor_dataset if file_format == "pt" else write_safetensors)(partial, arrays)
+        if file_format == "pt":
+            from lambda_image.data.torch_format import write_tensor_dataset  # late, as in formats.read_columns
+
+            write_tensor_dataset(partial, arrays)
+        else:
+            write_safetensors(partial, arrays)
 
 
 @contextmanager
 def _faults_named(name: str) -> Iterator[None]:
     try:
         yield
-    except (FormatError, ArchiveError, TruncatedError) as error:
+    except (FormatError, TruncatedError) as error:
         raise PartitionMalformed(f"{name}: {error}", object=name) from error
 
 

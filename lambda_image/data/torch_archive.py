@@ -16,6 +16,7 @@ from typing import NamedTuple, TypeGuard
 import numpy as np
 
 from lambda_image.data.byte_source import ByteSource
+from lambda_image.data.file_content import widen_bfloat16
 from lambda_image.data.inert_pickle import ArchiveError, Inert, shown
 from lambda_image.data.torch_containers import MAX_KEY, SAVE_AGAIN, open_container
 
@@ -128,11 +129,6 @@ class _Storage(NamedTuple):
 class _UntypedStorage(NamedTuple):
     key: str
     nbytes: int
-
-
-def widen_bfloat16(stored: np.ndarray) -> np.ndarray:
-    """Float32 of the same shape as the uint16 array: a bfloat16 is the upper half of a float32."""
-    return (stored.astype(np.uint32) << 16).view(np.float32)
 
 
 def _stored_type(dtype: str) -> np.dtype:

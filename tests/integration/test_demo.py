@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lambda_image.data.formats import write_safetensors
 from lambda_image.data.partition import read_partition, write_partition
 from lambda_image.data.predictions import Predictions
+from lambda_image.data.safetensors_format import write_safetensors
 from lambda_image.model import SHIPPED_MODEL, engine
 from lambda_image.model.engine_files import LOW_PRECISIONS
 from scripts.cli import main

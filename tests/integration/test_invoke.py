@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lambda_image.data.formats import write_safetensors
 from lambda_image.data.predictions import Predictions
+from lambda_image.data.safetensors_format import write_safetensors
 from scripts import invoke as invoke_command
 from scripts.cli import main
 from tests.integration.system import BUCKET, System, write_galaxies

@@ -53,8 +53,11 @@ def at_commit(commit: str, say: Callable[[str], None]) -> Iterator[Path]:
 
 
 def environ_for(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return `environ` for a process that runs the code in `folder` with the packages of this one."""
-    return {**environ, "PYTHONPATH": str(folder)}
+    """Return `environ` for a process that runs the code in `folder` with the packages of this one.
+
+    Its bytecode is kept, as the images have it, whatever the user's environment says.
+    """
+    return {**environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": ""}
 
 
 def run_python(folder: Path, arguments: Sequence[str]) -> str:

@@ -56,7 +56,10 @@ def measure(plan: CommitPlan, base: Path, this: Path, world_size: int, progress:
     with tempfile.TemporaryDirectory(prefix="cosmicai-") as scratch:
         data = Path(scratch) / "galaxies.safetensors"
         run_python(this, ["-m", "scripts", "sample", str(data), "--count", str(plan.galaxies)])
-        progress.begin(2 * plan.pairs)
+        progress.begin(2 * plan.pairs + 2)
+        for folder, series in sides:
+            progress.step(f"{series.labels['commit']}, once to compile what Python imports")
+            run_demo(folder, data, world_size)
         for pair in range(plan.pairs):
             for folder, series in sides if pair % 2 == 0 else reversed(sides):
                 progress.step(f"pair {pair + 1}, {series.labels['commit']}")

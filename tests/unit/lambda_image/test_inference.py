@@ -4,9 +4,9 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from lambda_image.data.formats import write_safetensors
 from lambda_image.data.partition import open_partition, write_partition
 from lambda_image.data.quality import Quality
+from lambda_image.data.safetensors_format import write_safetensors
 from lambda_image.errors import PartitionMalformed, PartitionMissing
 from lambda_image.inference import infer
 from lambda_image.results import Work

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lambda_image.data.dataset import read_dataset
-from lambda_image.data.formats import write_safetensors
 from lambda_image.data.partition import ROW_BYTES, read_partition, write_partition
+from lambda_image.data.safetensors_format import write_safetensors
 from lambda_image.errors import PartitionMalformed, PartitionMissing, UsageError
 from scripts import split
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lambda_image.data.formats import write_safetensors
+from lambda_image.data.safetensors_format import write_safetensors
 from lambda_image.errors import InvalidEvent, PartitionMalformed, PartitionMissing
 from lambda_image.events import parse
 from lambda_image.handlers.init import ABANDONED_AFTER_S, init
