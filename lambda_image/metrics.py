@@ -1,7 +1,7 @@
 """Measures how good predicted redshifts are, in the numbers that the field uses."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -47,6 +47,16 @@ class Accuracy:
     r2: float | None
     without_truth: int = 0
     without_prediction: int = 0
+
+    def to_json(self) -> dict[str, float | int | None]:
+        """Gives the measures as a summary has them.
+
+        Returns:
+            The measures by name, None for one that is undefined. `samples` is called `samples_with_truth`.
+        """
+        measures = asdict(self)
+        measures["samples_with_truth"] = measures.pop("samples")
+        return measures
 
 
 def accuracy(predicted: ArrayLike, true: ArrayLike | None) -> Accuracy:

@@ -7,7 +7,6 @@ from typing import Any
 
 from lambda_image.cost import Billed, Cost, cost
 from lambda_image.data.predictions import Predictions
-from lambda_image.data.quality import UNPREDICTABLE, Quality, describe
 from lambda_image.data.tally import RowTally
 from lambda_image.manifest import Assignment
 from lambda_image.metrics import Accuracy, accuracy
@@ -69,9 +68,8 @@ class Summary:
         The measures of accuracy stand beside the counts, not in an object. A measure that is undefined is null.
         """
         fields = asdict(self)
-        measures = fields.pop("accuracy")
-        measures["samples_with_truth"] = measures.pop("samples")
-        return {**fields, **measures, "cost_usd": self.cost.total_usd}
+        del fields["accuracy"]
+        return {**fields, **self.accuracy.to_json(), "cost_usd": self.cost.total_usd}
 
 
 def summarise(
@@ -114,7 +112,7 @@ def summarise(
     rows = RowTally()
     for record in records:
         rows.merge(RowTally.from_json(record["rows"]))
-    found = [*_flagged(rows), *(f"no gather: {reason}" for reason in dict.fromkeys(reasons))]
+    found = [*rows.warnings(), *(f"no gather: {reason}" for reason in dict.fromkeys(reasons))]
     return Summary(
         run_id=first.run_id,
         execution=first.execution,
@@ -144,21 +142,6 @@ def _without_galaxies(empty: Sequence[str]) -> list[str]:
     more = f" and {len(empty) - NAMED_WARNINGS:,} more" if len(empty) > NAMED_WARNINGS else ""
     subject = "1 partition holds" if len(empty) == 1 else f"{len(empty):,} partitions hold"
     return [f"{subject} no galaxies: {', '.join(empty[:NAMED_WARNINGS])}{more}"]
-
-
-def _flagged(rows: RowTally) -> list[str]:
-    """A warning for each flag that rows carry; unknown true redshifts only where others are known."""
-    warnings = []
-    for flag in Quality:
-        name = str(flag.name).lower()
-        count = rows.flags.get(name, 0)
-        if not count or (flag is Quality.REDSHIFT_UNKNOWN and count == rows.given):
-            continue
-        source, row = rows.first[name]
-        effect = ", which have no prediction" if flag & UNPREDICTABLE else ""
-        told = f"{name} in {count:,} of {rows.given:,} galaxies{effect}: {describe(flag)}"
-        warnings.append(f"{told}. The first is row {row} of {source}")
-    return warnings
 
 
 def _billed(record: Record) -> Billed:

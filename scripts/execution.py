@@ -66,8 +66,17 @@ def check_arguments(args: argparse.Namespace) -> None:
     if not 1 <= args.world_size <= MAX_RANKS:
         allowed = f"a whole number from 1 to {MAX_RANKS}, as each rank is a process of one machine"
         raise UsageError(f"--world-size is {args.world_size}; allowed: {allowed}")
-    if not 1 <= args.batch_size <= MAX_BATCH_SIZE:
-        raise UsageError(f"--batch-size is {args.batch_size}; allowed: a whole number from 1 to {MAX_BATCH_SIZE}")
+    check_batch_size(args.batch_size)
+
+
+def check_batch_size(size: int) -> None:
+    """Checks the flag `--batch-size`.
+
+    Raises:
+        UsageError: it is out of range.
+    """
+    if not 1 <= size <= MAX_BATCH_SIZE:
+        raise UsageError(f"--batch-size is {size}; allowed: a whole number from 1 to {MAX_BATCH_SIZE}")
 
 
 @dataclass(frozen=True)
@@ -185,8 +194,12 @@ def input_for(args: argparse.Namespace, bucket: str, files: Sequence[Path], pref
     return {"bucket": bucket, **flags, **where}
 
 
-def partition_files(data: Path) -> tuple[list[Path], list[str]]:
+def partition_files(data: Path, flag: str = "--data") -> tuple[list[Path], list[str]]:
     """Finds the partitions that `data` is or holds, by the rule by which a run finds them on S3.
+
+    Args:
+        data: a file or a folder.
+        flag: what named it.
 
     Returns:
         The partitions in natural order, and a warning if other things lie beside them.
@@ -194,7 +207,7 @@ def partition_files(data: Path) -> tuple[list[Path], list[str]]:
     Raises:
         UsageError: there is nothing at `data`, no partition in it, or one whose name cannot be shown on one line.
     """
-    given = f"--data {printable(data)}"
+    given = f"{flag} {printable(data)}"
     if not data.exists():
         raise UsageError(f"{given} does not exist: name a dataset, or a folder of partitions")
     try:

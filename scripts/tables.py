@@ -72,7 +72,7 @@ def _totals(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) ->
         rows.append(("without galaxies", counted(idle, "rank")))
     rows += [
         ("parts gathered", ", ".join(f"{count} {name}" for name, count in summary["transports"].items())),
-        *_accuracy(summary),
+        *accuracy_rows(summary),
         ("wall time", f"{summary['wall_s']:.1f} s"),
         ("throughput", _throughput(summary)),
         ("cost of the run", f"{summary['cost_usd']:.6f} USD (prices: {summary['cost']['prices']})"),
@@ -81,7 +81,12 @@ def _totals(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) ->
     return rows
 
 
-def _accuracy(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+def accuracy_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Makes the rows about accuracy, names and values.
+
+    Args:
+        summary: what `Accuracy.to_json` gives, alone or among the content of `summary.json`.
+    """
     left_out = {
         "without a true redshift": summary["without_truth"],
         "without a prediction": summary["without_prediction"],

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lambda_image.data.quality import UNPREDICTABLE, Quality, count_by_flag
+from lambda_image.data.quality import UNPREDICTABLE, Quality, count_by_flag, describe
 
 
 @dataclass
@@ -60,6 +60,26 @@ class RowTally:
         for name, count in other.flags.items():
             self.flags[name] = self.flags.get(name, 0) + count
         self.first = {**other.first, **self.first}
+
+    def warnings(self) -> list[str]:
+        """Say what is wrong with rows, in a line for each flag that some carry.
+
+        Unknown true redshifts are worth a line only where others are known.
+
+        Returns:
+            Sentences that name the first row of each kind.
+        """
+        told = []
+        for flag in Quality:
+            name = str(flag.name).lower()
+            count = self.flags.get(name, 0)
+            if not count or (flag is Quality.REDSHIFT_UNKNOWN and count == self.given):
+                continue
+            source, row = self.first[name]
+            effect = ", which have no prediction" if flag & UNPREDICTABLE else ""
+            line = f"{name} in {count:,} of {self.given:,} galaxies{effect}: {describe(flag)}"
+            told.append(f"{line}. The first is row {row} of {source}")
+        return told
 
     def to_json(self) -> dict[str, Any]:
         """Give the counts as a record has them.

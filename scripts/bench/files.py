@@ -29,13 +29,31 @@ def check_files(
     Raises:
         UsageError: A file cannot be written, or the picture cannot be drawn.
     """
-    for flag, file in (("--json", figures), ("--picture", picture)):
-        if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
-            raise UsageError(f"{flag} {file} cannot be written: it must be a file in a folder that exists")
-    if picture is not None and picture.suffix not in PICTURES:
-        raise UsageError(f"--picture {picture}: its name must end in {' or '.join(PICTURES)}")
-    if picture is not None and find("matplotlib") is None:
-        raise UsageError(f"--picture {picture} needs matplotlib: pip install -e '.[bench]' installs it")
+    check_file("--json", figures)
+    check_picture("--picture", picture, find)
+
+
+def check_file(flag: str, file: Path | None) -> None:
+    """Check that the file of a flag, if it was given, can be written afterwards.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
+        raise UsageError(f"{flag} {file} cannot be written: it must be a file in a folder that exists")
+
+
+def check_picture(flag: str, file: Path | None, find: Callable[[str], object | None] = find_spec) -> None:
+    """Check that the picture of a flag, if it was given, can be drawn and written afterwards.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    check_file(flag, file)
+    if file is not None and file.suffix not in PICTURES:
+        raise UsageError(f"{flag} {file}: its name must end in {' or '.join(PICTURES)}")
+    if file is not None and find("matplotlib") is None:
+        raise UsageError(f"{flag} {file} needs matplotlib: pip install -e '.[plot]' installs it")
 
 
 def write_figures(report: Mapping[str, Any], file: Path | None, console: "Console") -> None:
@@ -52,5 +70,5 @@ def write_picture(report: Mapping[str, Any], file: Path | None, draw: Draw, cons
     try:
         said = f"picture in {file}" if draw(report, file) else "no picture is drawn: nothing was measured"
     except ImportError as error:  # matplotlib is there, and something that it needs is not
-        said = f"no picture is drawn: {error}. pip install -e '.[bench]' installs matplotlib"
+        said = f"no picture is drawn: {error}. pip install -e '.[plot]' installs matplotlib"
     console.print(said, markup=False)

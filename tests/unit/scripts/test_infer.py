@@ -1,0 +1,110 @@
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lambda_image.data.partition import write_partition
+from lambda_image.data.predictions import Predictions
+from lambda_image.errors import PartitionMalformed, UsageError
+from scripts import infer
+from scripts.infer import Inferred, predict
+from scripts.shard import Stretch
+
+
+class Echo:
+    """An engine that predicts a hundredth of the r magnitude."""
+
+    name, device, parameters_mb = "echo", "cpu", 0.0
+
+    def predict(self, images, magnitudes):
+        return magnitudes[:, 2] / 100
+
+
+class Silent:
+    def begin(self, steps: int) -> None:
+        self.steps = steps
+        self.said: list[str] = []
+
+    def step(self, what: str) -> None:
+        self.said.append(what)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    magnitudes = 17 + np.arange(50).reshape(10, 5) / 100
+    write_partition(
+        tmp_path / "galaxies.safetensors", np.ones((10, 5, 32, 32)), magnitudes, np.full(10, 0.17, np.float32)
+    )
+    return tmp_path / "galaxies.safetensors"
+
+
+def arguments(*given: object) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    infer.add_arguments(parser)
+    return parser.parse_args([str(word) for word in given])
+
+
+def inferred(stretches: list[Stretch], progress: Silent) -> Inferred:
+    rows = sum(stretch.stop - stretch.start for stretch in stretches)
+    return predict(stretches, Echo(), 4, "flag", progress, rows)
+
+
+def test_a_share_is_inferred_in_batches_and_keeps_the_numbers_of_its_rows(file: Path):
+    progress = Silent()
+    found = inferred([Stretch(file, 2, 9)], progress)
+    assert found.predictions.row.tolist() == list(range(2, 9))
+    assert found.predictions.redshift == pytest.approx([0.17 + (5 * row + 2) / 10_000 for row in range(2, 9)])
+    assert (progress.steps, len(progress.said), found.work.batches) == (2, 2, 2)
+    assert progress.said[-1].startswith("7 of 7 galaxies")
+
+
+def test_a_share_without_rows_gives_a_table_without_rows():
+    assert len(inferred([], Silent()).predictions) == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        (["--batch-size", 0], "--batch-size is 0"),
+        (["--threads", 0], "--threads is 0"),
+        (["--engine", "fast", "--device", "cuda"], "--engine is fast; allowed with --device cuda"),
+        (["--shard", "2/2"], "--shard is '2/2'"),
+        (["--out", "no/such/folder/x.parquet"], "--out no/such/folder/x.parquet cannot be written"),
+        (["--json", "no/such/folder/x.json"], "--json no/such/folder/x.json cannot be written"),
+        (["--plot", "x.pdf"], "--plot x.pdf: its name must end in"),
+    ],
+)
+def test_a_wrong_flag_is_refused_before_anything_is_read(flags: list[object], problem: str):
+    with pytest.raises(UsageError, match=problem):
+        infer.run(arguments("no-such-data", *flags))
+
+
+def test_data_that_are_not_there_are_named():
+    with pytest.raises(UsageError, match="DATA no-such-data does not exist"):
+        infer.run(arguments("no-such-data"))
+
+
+def test_a_dataset_without_galaxies_is_refused(tmp_path: Path):
+    (tmp_path / "1.safetensors").touch()
+    with pytest.raises(PartitionMalformed, match="it holds no galaxies"):
+        infer.run(arguments(tmp_path))
+
+
+def test_the_files_of_shards_do_not_collide():
+    names = {infer.default_name(infer.parse_shard(f"{number}/3")) for number in range(3)}
+    assert len({*names, infer.default_name(infer.parse_shard("0/1"))}) == 4
+
+
+def test_predictions_figures_and_plot_are_written(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out, figures, plot = tmp_path / "z.parquet", tmp_path / "Results.json", tmp_path / "inference.png"
+    assert infer.run(arguments(file, "--out", out, "--json", figures, "--plot", plot), lambda *_: Echo()) == 0
+    assert len(Predictions.from_parquet(out.read_bytes())) == 10
+    report = json.loads(figures.read_text())
+    assert report["MAE"] == pytest.approx(report["accuracy"]["mae"])
+    assert (report["samples"], report["shard"]) == (10, "0/1")
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    printed = capsys.readouterr().out
+    assert f"10 predictions in {out}" in " ".join(printed.split())
+    assert "MAE" in printed
