@@ -54,26 +54,24 @@ def encode_values(values: NDArray[Any], missing: NDArray[np.bool_]) -> "Array":
     return array.take(Array.from_numpy(indices).cast(DataType.uint64()))
 
 
-def pandas_metadata(columns: Mapping[str, NDArray[Any]]) -> dict[str, str]:
+def pandas_metadata(nullable: Mapping[str, np.dtype]) -> dict[str, str]:
     """Says which nullable types pandas shall choose, as it would else make float64 of integers with nulls.
 
     Args:
-        columns: [N] each by name, masked where values are missing.
+        nullable: the types of the columns that lack values, by name.
 
     Returns:
         Metadata of the table, in the form of pandas. It is empty where no column needs any.
     """
     described = []
-    for name, values in columns.items():
-        kind = values.dtype.kind
-        if np.ma.is_masked(values) and kind in "biu":
-            nullable = "boolean" if kind == "b" else f"{PANDAS_KINDS[kind]}{8 * values.dtype.itemsize}"
+    for name, dtype in nullable.items():
+        if dtype.kind in "biu":
             described.append(
                 {
                     "name": name,
                     "field_name": name,
-                    "pandas_type": values.dtype.name,
-                    "numpy_type": nullable,
+                    "pandas_type": dtype.name,
+                    "numpy_type": "boolean" if dtype.kind == "b" else f"{PANDAS_KINDS[dtype.kind]}{8 * dtype.itemsize}",
                     "metadata": None,
                 }
             )

@@ -149,8 +149,9 @@ class Predictions:
         for name, redshifts in (("redshift", self.redshift), ("redshift_true", self.redshift_true)):
             columns[name] = encode_values(redshifts, np.isnan(redshifts))
         columns["quality"] = Array.from_numpy(self.quality)
+        nullable = {name: values.dtype for name, values in self.columns.items() if np.ma.is_masked(values)}
         buffer = io.BytesIO()
-        write_parquet(Table.from_pydict(columns, metadata=pandas_metadata(self.columns)), buffer)
+        write_parquet(Table.from_pydict(columns, metadata=pandas_metadata(nullable)), buffer)
         return buffer.getvalue()
 
     @classmethod
