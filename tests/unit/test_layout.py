@@ -132,6 +132,10 @@ def test_torch_stays_with_the_model():
     assert within(importers("torch"), "lambda_image/model/", "lambda_image/inference.py", "scripts/")
 
 
+def test_formats_of_catalogues_stay_out_of_the_images():
+    assert within(importers("astropy", "h5py", "pyarrow", "pandas", "polars", "matplotlib"), "scripts/")
+
+
 def test_aws_stays_with_storage():
     assert within(importers("boto3", "botocore"), "lambda_image/storage.py", "scripts/", "statemachine/local/")
 

@@ -10,7 +10,10 @@ from scripts.cli import COMMANDS
 from scripts.extras import remedy, require
 
 ROOT = Path(__file__).resolve().parents[3]
-OPTIONAL = ("rich", "aiohttp", "moto", "prometheus_client", "uvloop", "sklearn", "matplotlib", "onnx", "onnxruntime")
+OPTIONAL = (
+    *("rich", "aiohttp", "moto", "prometheus_client", "uvloop", "sklearn", "matplotlib", "onnx", "onnxruntime"),
+    *("astropy", "h5py", "pyarrow"),
+)
 
 WITHOUT = """
 import sys
@@ -79,7 +82,15 @@ def test_a_mistake_of_ours_is_not_hidden():
 
 @pytest.mark.parametrize(
     ("module", "extra"),
-    [("rich", "local"), ("uvloop", "server"), ("sklearn", "train"), ("onnxruntime.capi", "bench"), ("mypy", "dev")],
+    [
+        ("rich", "local"),
+        ("uvloop", "server"),
+        ("astropy.io.fits", "formats"),
+        ("pyarrow.parquet", "formats"),
+        ("sklearn", "train"),
+        ("onnxruntime.capi", "bench"),
+        ("mypy", "dev"),
+    ],
 )
 def test_the_extra_is_read_from_the_projects_metadata(module: str, extra: str):
     words = remedy(ModuleNotFoundError(f"No module named {module!r}", name=module))
