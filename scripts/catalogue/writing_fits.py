@@ -1,0 +1,90 @@
+"""Binary tables in FITS files, by astropy."""
+
+import textwrap
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scripts.catalogue.numpy_columns import to_numpy
+from scripts.catalogue.table import Catalogue, Notes
+
+FORMATS = {"b1": "L", "u1": "B", "i2": "I", "i4": "J", "i8": "K", "f4": "E", "f8": "D"}
+UNSIGNED = {"u2": ("I", 1 << 15), "u4": ("J", 1 << 31), "u8": ("K", 1 << 63)}  # kept as signed, less TZEROn
+WIDER = {"b1": "i2", "u1": "i2", "i1": "i2", "u2": "i4", "u4": "i8"}  # which has room for a null
+COMMENT_WIDTH = 72
+
+
+def write_fits(catalogue: Catalogue, out: BinaryIO) -> Notes:
+    """Writes a FITS file with one binary table.
+
+    NaN stands for a missing floating-point number, TNULLn says what stands for a missing integer, and a missing text is
+    empty. TUNITn, TUCDn and TCOMMn say what the columns mean.
+
+    Args:
+        catalogue: its columns are of types that `plain` gives.
+        out: gets the file.
+
+    Returns:
+        What the file lacks, because FITS does.
+    """
+    from astropy.io import fits
+
+    columns, notes = [], []
+    for name in catalogue.table.column_names:
+        values, missing = to_numpy(catalogue.table[name].combine_chunks())
+        if values.dtype.kind == "S" and (changed := _ascii(values)) is not values:
+            notes.append(f"letters of the column {name} that are not ASCII became ?, as FITS has no others")
+            values = changed
+        columns.append(fits.Column(name, unit=catalogue.meaning(name).unit or None, **_stored(values, missing)))
+    unit = fits.BinTableHDU.from_columns(columns, name="PREDICTIONS")
+    for number, name in enumerate(catalogue.table.column_names, start=1):
+        meaning = catalogue.meaning(name)
+        for key, said in (("TUCD", meaning.ucd), ("TCOMM", meaning.text)):
+            if said:
+                unit.header[f"{key}{number}"] = said.encode("ascii", "replace").decode()
+    for line in textwrap.wrap(catalogue.text.encode("ascii", "replace").decode(), COMMENT_WIDTH):
+        unit.header["COMMENT"] = line
+    fits.HDUList([fits.PrimaryHDU(), unit]).writeto(out)
+    return notes
+
+
+def _ascii(values: NDArray[Any]) -> NDArray[Any]:
+    """Texts in ASCII, which are `values` themselves where they are."""
+    letters = np.ascontiguousarray(values).view(np.uint8)
+    if letters.size == 0 or letters.max() < 128:
+        return values
+    return np.char.encode(np.char.decode(values, "utf-8"), "ascii", "replace")
+
+
+def _stored(values: NDArray[Any], missing: NDArray[np.bool_] | None) -> dict[str, Any]:
+    """How FITS keeps the values: the arguments of a Column."""
+    kind = values.dtype.str[1:]
+    if kind[0] == "S":
+        width = max(values.dtype.itemsize, 1)
+        return {"format": f"{width}A", "array": values}
+    if values.dtype.kind == "f":
+        return {"format": _repeat(values) + FORMATS[kind], "array": values}
+    if missing is None:
+        if kind in UNSIGNED:
+            form, zero = UNSIGNED[kind]
+            return {"format": _repeat(values) + form, "bzero": zero, "array": values}
+        values = values.astype("i2") if kind == "i1" else values
+        return {"format": _repeat(values) + FORMATS[values.dtype.str[1:]], "array": values}
+    if kind == "u8":
+        known = values[~missing]
+        if known.size and int(known.max()) > np.iinfo(np.int64).max:
+            texts = values.astype(np.bytes_)
+            texts[missing] = b""
+            return {"format": f"{texts.dtype.itemsize}A", "array": texts}
+        kind, values = "i8", values.astype("i8")
+    values = values.astype(WIDER.get(kind, kind))  # a copy, for the nulls
+    null = int(np.iinfo(values.dtype).min)
+    while (values == null).any():
+        null += 1
+    values[missing] = null
+    return {"format": FORMATS[values.dtype.str[1:]], "null": null, "array": values}
+
+
+def _repeat(values: NDArray[Any]) -> str:
+    return str(values.shape[1]) if values.ndim > 1 else ""

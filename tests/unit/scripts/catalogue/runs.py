@@ -1,0 +1,35 @@
+"""Folders of results as runs leave them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lambda_image.data.predictions import Predictions
+
+FIRST_ID = 1237648720693755918  # of SDSS: 19 digits, which float64 rounds
+
+
+def predictions(count: int, columns: Mapping[str, Any] | None = None, source: str = "data/1.pt") -> Predictions:
+    """Predictions of which each third has a flag instead of a redshift."""
+    rng = np.random.default_rng(count)
+    redshift = rng.random(count, np.float32)
+    quality = np.where(np.arange(count) % 3 == 2, 4, 0)
+    redshift[quality > 0] = np.nan
+    given = {"objid": FIRST_ID + np.arange(count)} if columns is None else columns
+    return Predictions.of_partition(source, 0, rng.random((count, 5)), redshift, None, quality, given)
+
+
+def run_folder(folder: Path, *parts: Predictions, together: bool = True, ranks: int | None = None) -> Path:
+    """Writes results; a rank beyond the parts has not finished."""
+    (folder / "predictions").mkdir(parents=True)
+    items = [{"run_id": "demo-1", "execution": "arn:1", "rank": rank} for rank in range(ranks or len(parts))]
+    (folder / "manifest.json").write_text(json.dumps(items))
+    for rank, part in enumerate(parts):
+        (folder / f"predictions/{rank}.parquet").write_bytes(part.to_parquet())
+        (folder / f"{rank}.json").write_text(json.dumps({"execution": "arn:1", "rank": rank}))
+    if together:
+        (folder / "predictions.parquet").write_bytes(Predictions.concatenate(parts).to_parquet())
+    return folder
