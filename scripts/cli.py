@@ -15,7 +15,7 @@ from typing import NoReturn, TextIO
 from lambda_image.errors import RunError, UsageError
 from scripts.extras import remedy
 
-COMMANDS = ("demo", "infer", "invoke", "sample", "split", "convert", "compile", "tune", "bench")
+COMMANDS = ("demo", "infer", "invoke", "results", "sample", "split", "convert", "compile", "tune", "bench")
 ENDING = (signal.SIGTERM, signal.SIGHUP)  # beside SIGINT, which Python makes a KeyboardInterrupt
 
 

@@ -121,9 +121,7 @@ class Execution:
     def _show(self, print_line: Callable[[str], None]) -> None:
         if "combined_data.json" in self.objects and "summary.json" in self.objects:
             summary, records = (json.loads(self.objects[f"{name}.json"]) for name in ("summary", "combined_data"))
-            show(run_tables(summary, records))
-            for warning in summary["warnings"]:
-                print_line(f"warning: {warning}")
+            show_run(summary, records, print_line)
 
 
 def upload(endpoint: AwsEndpoint, files: Sequence[Path], bucket: str, prefix: str) -> None:
@@ -234,6 +232,21 @@ def sample(folder: Path) -> list[Path]:
     for file, rows in zip(files, np.array_split(np.arange(SAMPLE_GALAXIES), SAMPLE_PARTITIONS), strict=True):
         write_partition(file, images[rows], magnitudes[rows], redshifts[rows])
     return files
+
+
+def show_run(
+    summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]], print_line: Callable[[str], None]
+) -> None:
+    """Shows the tables of a run and its warnings.
+
+    Args:
+        summary: the content of `summary.json`.
+        records: the content of `combined_data.json`.
+        print_line: shows a line of text.
+    """
+    show(run_tables(summary, records))
+    for warning in summary["warnings"]:
+        print_line(f"warning: {warning}")
 
 
 def show(tables: RenderableType) -> None:

@@ -1,0 +1,146 @@
+"""cosmicai results: the predictions of a run as a catalogue, or its tables once more."""
+
+import argparse
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lambda_image.errors import InvalidEvent, UsageError
+from scripts.words import counted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from scripts.catalogue.run_source import ResultSource
+    from scripts.catalogue.table import Catalogue
+
+HELP = "write the predictions of a run as a catalogue, alone or joined to yours, or show its tables once more"
+EXAMPLE = "cosmicai results out/demo --catalogue my_catalogue.fits --out predictions.fits"
+
+PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]*")  # FITS, VOTables and SQL take such names without quotes
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("results", metavar="RUN", help="the folder of a run's results, or the name of a run in out/")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="the file to write: .csv, .ecsv, .fits, .vot (or .xml) or .parquet; without it, the tables are shown",
+    )
+    parser.add_argument(
+        "--catalogue", type=Path, help="a catalogue of yours (CSV, ECSV, FITS, VOTable, Parquet) to join to by id"
+    )
+    parser.add_argument(
+        "--id",
+        metavar="COLUMN",
+        help="the column of ids; THEIRS=OURS where the catalogue and the predictions call it differently; without it, "
+        "the one that both have",
+    )
+    parser.add_argument("--prefix", metavar="NAME", help="name the columns as Rubin does: NAME_z_best and so on")
+    parser.add_argument(
+        "--only-matched", action="store_true", help="leave out rows of the catalogue that the run does not have"
+    )
+    parser.add_argument(
+        "--repeats",
+        choices=("refuse", "first"),
+        default="refuse",
+        help="what is done where several predictions have one id: refuse, or take the first of them",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the file that --out names")
+
+
+def run(args: argparse.Namespace) -> int:
+    _check(args)
+    from scripts.catalogue.run_source import find_run
+
+    source = find_run(args.results)
+    if args.out is None:
+        return show_again(source)
+    from scripts.catalogue.writing import check_out, write_catalogue
+
+    check_out(args.out, overwrite=args.overwrite)
+    catalogue = assemble(args, source)
+    for note in write_catalogue(catalogue, args.out):
+        print(note)
+    rows, columns = catalogue.table.num_rows, catalogue.table.num_columns
+    print(
+        f"{counted(rows, 'row')} of {counted(columns, 'column')} in {args.out} ({args.out.stat().st_size / 1e6:.1f} MB)"
+    )
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    needing = {"--catalogue": args.catalogue, "--id": args.id, "--prefix": args.prefix, "--overwrite": args.overwrite}
+    if args.out is None and (given := [flag for flag, value in needing.items() if value]):
+        raise UsageError(f"{given[0]} needs --out, which names the file to write")
+    if args.catalogue is None and (args.only_matched or args.repeats != "refuse"):
+        raise UsageError(f"{'--only-matched' if args.only_matched else '--repeats'} needs --catalogue")
+    if args.prefix is not None and not PREFIX.fullmatch(args.prefix):
+        raise UsageError(f"--prefix is {args.prefix!r}; allowed: a letter, and letters, digits and _ behind it")
+
+
+def assemble(args: argparse.Namespace, source: "ResultSource") -> "Catalogue":
+    """Makes what the flags ask for, and prints what happened on the way.
+
+    Args:
+        args: the flags.
+        source: the results of the run.
+
+    Raises:
+        UsageError: the columns that flags name are not there.
+        InvalidEvent: the run has no predictions, or the catalogue cannot be read or joined.
+    """
+    from scripts.catalogue import ids, meanings
+    from scripts.catalogue.joining import join
+    from scripts.catalogue.reading import read_catalogue
+    from scripts.catalogue.run_source import read_predictions
+    from scripts.catalogue.table import Catalogue
+
+    table, notes = read_predictions(source, meanings.columns_to_join if args.catalogue else None)
+    own = meanings.id_columns(table.schema)
+    text = _description(source, table)
+    if args.prefix is not None:
+        table = meanings.with_interval(table)
+    if args.catalogue is None:
+        main_id = ids.choose_main_id(own, args.id)
+        catalogue = Catalogue(table, meanings.meanings_of(table, main_id), text)
+        if args.prefix is not None:
+            catalogue = meanings.renamed(catalogue, args.prefix)
+    else:
+        given, more = read_catalogue(args.catalogue)
+        by = ids.choose_id(given.table.column_names, own, args.id)
+        results = table.select([by[1], *meanings.computed(table.column_names)])
+        predictions = Catalogue(results, meanings.meanings_of(results, by[1]), text)
+        given = replace(given, meanings=meanings.guessed(given.table, given.meanings, by[0]))
+        catalogue, how = join(
+            given, predictions, by, prefix=args.prefix, only_matched=args.only_matched, repeats=args.repeats == "first"
+        )
+        notes += more + how
+    for note in notes:
+        print(note)
+    return catalogue
+
+
+def _description(source: "ResultSource", table: "pa.Table") -> str:
+    from scripts.catalogue.run_source import read_json
+
+    manifest = read_json(source, "manifest.json")
+    run_id = manifest[0].get("run_id", "") if manifest else ""
+    return f"Photometric redshifts by Cosmic AI, run {run_id}, of {counted(table.num_rows, 'galaxy', 'galaxies')}."
+
+
+def show_again(source: "ResultSource") -> int:
+    """Shows the tables that ended the run.
+
+    Raises:
+        InvalidEvent: the run has left no summary.
+    """
+    from scripts.catalogue.run_source import read_json
+    from scripts.execution import show_run
+
+    summary, records = (read_json(source, f"{name}.json") for name in ("summary", "combined_data"))
+    if summary is None or records is None:
+        raise InvalidEvent(f"{source.place} holds no summary of its run, which did not come to its end")
+    show_run(summary, records, print)
+    return 0
