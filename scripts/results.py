@@ -64,9 +64,7 @@ def run(args: argparse.Namespace) -> int:
     for note in write_catalogue(catalogue, args.out):
         print(note)
     rows, columns = catalogue.table.num_rows, catalogue.table.num_columns
-    print(
-        f"{counted(rows, 'row')} of {counted(columns, 'column')} in {args.out} ({args.out.stat().st_size / 1e6:.1f} MB)"
-    )
+    print(f"{counted(rows, 'row')} of {counted(columns, 'column')} in {args.out}")
     return 0
 
 
