@@ -60,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
     from scripts.catalogue.writing import check_out, write_catalogue
 
     check_out(args.out, overwrite=args.overwrite)
+    if source.holds(args.out):
+        raise UsageError(f"--out {args.out} would be among the results of the run: name another folder")
     catalogue = assemble(args, source)
     for note in write_catalogue(catalogue, args.out):
         print(note)
@@ -92,7 +94,7 @@ def assemble(args: argparse.Namespace, source: "ResultSource") -> "Catalogue":
     from scripts.catalogue import ids, meanings
     from scripts.catalogue.joining import join
     from scripts.catalogue.reading import read_catalogue
-    from scripts.catalogue.run_source import read_predictions
+    from scripts.catalogue.run_predictions import read_predictions
     from scripts.catalogue.table import Catalogue
 
     table, notes = read_predictions(source, meanings.columns_to_join if args.catalogue else None)

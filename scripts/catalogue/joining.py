@@ -6,13 +6,11 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute
 
-from lambda_image.errors import InvalidEvent, UsageError
+from lambda_image.errors import InvalidEvent
 from scripts.catalogue.ids import comparable, keys
-from scripts.catalogue.meanings import rubin_names
+from scripts.catalogue.meanings import OURS, added_names
 from scripts.catalogue.table import Catalogue, Notes
 from scripts.words import counted
-
-OURS = "cosmicai_"  # before a name that the catalogue has already
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ def join(
     """
     theirs, ours = by
     added = [name for name in predictions.table.column_names if name != ours]
-    names = _names(catalogue.table.column_names, added, prefix)
+    names = added_names(catalogue.table.column_names, added, prefix)
     found = match(
         keys(catalogue.table[theirs], f"{theirs} of the catalogue"),
         keys(predictions.table[ours], f"{ours} of the predictions"),
@@ -125,20 +123,6 @@ def join(
     ]
     text = " ".join(part for part in (catalogue.text, predictions.text) if part)
     return Catalogue(table, meanings, text), notes
-
-
-def _names(present: list[str], added: list[str], prefix: str | None) -> dict[str, str]:
-    """What the added columns are called, by their names in the predictions."""
-    taken = {name.lower() for name in present}
-    if prefix is not None:
-        names = rubin_names(added, prefix)
-        again = "give another --prefix"
-    else:
-        names = {name: OURS + name if name.lower() in taken else name for name in added}
-        again = "name these by --prefix"
-    if there := [name for name in names.values() if name.lower() in taken]:
-        raise UsageError(f"the catalogue has a column {there[0]} already: {again}")
-    return names
 
 
 def _notes(found: Match, matched: int, by: tuple[str, str]) -> Notes:

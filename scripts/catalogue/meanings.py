@@ -14,9 +14,11 @@ from pyarrow import compute
 
 from lambda_image.data.columns import TABLE_COLUMNS
 from lambda_image.data.quality import UNPREDICTABLE, Quality
+from lambda_image.errors import UsageError
 from scripts.catalogue.ids import is_id_name, is_id_type
 from scripts.catalogue.table import Catalogue, Meaning
 
+OURS = "cosmicai_"  # before a name that is taken
 PHOTOMETRIC = "src.redshift.phot"
 BANDS = {"u": "em.opt.U", "g": "em.opt.B", "r": "em.opt.R", "i": "em.opt.I", "z": "em.opt.I"}
 POSITIONS = {  # by a name in lower case; only these are known to be in degrees
@@ -145,12 +147,39 @@ def rubin_names(names: Sequence[str], prefix: str) -> dict[str, str]:
     return {name: f"{prefix}_{end}" for name, end in ends.items()}
 
 
+def added_names(present: Sequence[str], added: Sequence[str], prefix: str | None) -> dict[str, str]:
+    """Chooses names for what a run computes beside columns that are there.
+
+    Args:
+        present: the columns that are there, which keep their names.
+        added: columns of predictions.
+        prefix: gives Rubin's names; without it they stay, but for those that are taken, which get `cosmicai_`.
+
+    Returns:
+        The new name by the old.
+
+    Raises:
+        UsageError: a new name is taken, too. The case of letters does not count.
+    """
+    taken = {name.lower() for name in present}
+    if prefix is not None:
+        names, again = rubin_names(added, prefix), "give another --prefix"
+    else:
+        names = {name: OURS + name if name.lower() in taken else name for name in added}
+        again = "name the new ones by --prefix"
+    if there := [name for name in names.values() if name.lower() in taken]:
+        raise UsageError(f"there is a column {there[0]} already: {again}")
+    return names
+
+
 def renamed(catalogue: Catalogue, prefix: str) -> Catalogue:
-    """Gives what a run computes the names that Rubin's tables would give it; see `rubin_names`."""
-    names = rubin_names(catalogue.table.column_names, prefix)
-    new = [names.get(name, name) for name in catalogue.table.column_names]
+    """Gives what a run computes the names that Rubin's tables would give it; see `added_names`."""
+    given = catalogue.table.column_names
+    results = computed(given)
+    names = added_names([name for name in given if name not in results], results, prefix)
     meanings = {names.get(name, name): meaning for name, meaning in catalogue.meanings.items()}
-    return Catalogue(catalogue.table.rename_columns(new), meanings, catalogue.text)
+    table = catalogue.table.rename_columns([names.get(name, name) for name in given])
+    return Catalogue(table, meanings, catalogue.text)
 
 
 def with_interval(table: pa.Table) -> pa.Table:

@@ -1,6 +1,7 @@
 """VOTables: read by astropy, and written with its headers around rows that Arrow makes, 100 times as fast."""
 
 import io
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,7 +100,7 @@ def header(catalogue: Catalogue) -> tuple[bytes, bytes]:
     table = tree.TableElement(file, name="predictions")
     resource.tables.append(table)
     if catalogue.text:
-        table.description = catalogue.text
+        table.description = _allowed(catalogue.text)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about units of the user's that the standard does not have
         ids: set[str] = set()
@@ -111,13 +112,13 @@ def header(catalogue: Catalogue) -> tuple[bytes, bytes]:
             field = tree.Field(
                 file,
                 ID=id_,
-                name=name,
-                unit=meaning.unit or None,
-                ucd=meaning.ucd or None,
+                name=_allowed(name),
+                unit=_allowed(meaning.unit) or None,
+                ucd=_allowed(meaning.ucd) or None,
                 **_datatype(column),
             )
             if meaning.text:
-                field.description = meaning.text
+                field.description = _allowed(meaning.text)
             table.fields.append(field)
         written = io.BytesIO()
         file.to_xml(written)
@@ -129,6 +130,11 @@ def parquet_header(catalogue: Catalogue) -> dict[bytes, bytes]:
     """Makes the metadata by which VOParquet says what the columns of a Parquet file mean."""
     head, tail = header(catalogue)
     return {PARQUET_VERSION: b"1.0", PARQUET_CONTENT: head + b'   <PARQUET type="Parquet-local-XML"/>\n' + tail}
+
+
+def _allowed(text: str) -> str:
+    """The letters that XML has."""
+    return re.sub(FORBIDDEN, "", text)
 
 
 def _datatype(column: pa.ChunkedArray) -> dict[str, str]:

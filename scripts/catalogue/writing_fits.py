@@ -1,18 +1,21 @@
 """Binary tables in FITS files, by astropy."""
 
 import textwrap
+import warnings
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lambda_image.errors import InvalidEvent
 from scripts.catalogue.numpy_columns import to_numpy
-from scripts.catalogue.table import Catalogue, Notes
+from scripts.catalogue.table import Catalogue, Notes, distinct_names
 
 FORMATS = {"b1": "L", "u1": "B", "i2": "I", "i4": "J", "i8": "K", "f4": "E", "f8": "D"}
 UNSIGNED = {"u2": ("I", 1 << 15), "u4": ("J", 1 << 31), "u8": ("K", 1 << 63)}  # kept as signed, less TZEROn
 WIDER = {"b1": "i2", "u1": "i2", "i1": "i2", "u2": "i4", "u4": "i8"}  # which has room for a null
 COMMENT_WIDTH = 72
+MAX_COLUMNS = 999
 
 
 def write_fits(catalogue: Catalogue, out: BinaryIO) -> Notes:
@@ -30,23 +33,48 @@ def write_fits(catalogue: Catalogue, out: BinaryIO) -> Notes:
     """
     from astropy.io import fits
 
-    columns, notes = [], []
-    for name in catalogue.table.column_names:
+    if catalogue.table.num_columns > MAX_COLUMNS:
+        raise InvalidEvent(f"FITS holds {MAX_COLUMNS} columns, and there are {catalogue.table.num_columns:,}")
+    columns, notes = [], Notes()
+    given = catalogue.table.column_names
+    names = distinct_names([_ascii_text(name, "_") for name in given])
+    for name, new in zip(given, names, strict=True):
         values, missing = to_numpy(catalogue.table[name].combine_chunks())
         if values.dtype.kind == "S" and (changed := _ascii(values)) is not values:
             notes.append(f"letters of the column {name} that are not ASCII became ?, as FITS has no others")
             values = changed
-        columns.append(fits.Column(name, unit=catalogue.meaning(name).unit or None, **_stored(values, missing)))
+        if new != name:
+            notes.append(f"the column {name} is called {new}, as FITS has no other letters")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about names such as q0.16, which the standard allows but does not advise
+            columns.append(fits.Column(new, unit=_unit(catalogue.meaning(name).unit), **_stored(values, missing)))
     unit = fits.BinTableHDU.from_columns(columns, name="PREDICTIONS")
-    for number, name in enumerate(catalogue.table.column_names, start=1):
+    for number, name in enumerate(given, start=1):
         meaning = catalogue.meaning(name)
         for key, said in (("TUCD", meaning.ucd), ("TCOMM", meaning.text)):
             if said:
-                unit.header[f"{key}{number}"] = said.encode("ascii", "replace").decode()
-    for line in textwrap.wrap(catalogue.text.encode("ascii", "replace").decode(), COMMENT_WIDTH):
+                unit.header[f"{key}{number}"] = _ascii_text(said)
+    for line in textwrap.wrap(_ascii_text(catalogue.text), COMMENT_WIDTH):
         unit.header["COMMENT"] = line
     fits.HDUList([fits.PrimaryHDU(), unit]).writeto(out)
     return notes
+
+
+def _ascii_text(text: str, instead: str = "?") -> str:
+    """What a header can hold: the text, with another letter for what is not printable ASCII."""
+    return "".join(letter if " " <= letter <= "~" else instead for letter in text)
+
+
+def _unit(text: str) -> str | None:
+    """A unit in the words of FITS, as uJy is for µJy, where astropy knows it."""
+    from astropy.units import Unit
+
+    if not text or text.isascii():
+        return _ascii_text(text) or None
+    try:
+        return str(Unit(text).to_string("fits"))
+    except ValueError:
+        return _ascii_text(text)
 
 
 def _ascii(values: NDArray[Any]) -> NDArray[Any]:

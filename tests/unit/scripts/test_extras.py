@@ -61,6 +61,15 @@ def test_what_only_the_processes_need_that_a_command_starts_is_named_before_they
     assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", line)
 
 
+def test_formats_of_catalogues_are_needed_for_a_catalogue_only(tmp_path: Path):
+    (tmp_path / "manifest.json").write_text("[]")
+    ended = cosmicai(["pyarrow", "astropy"], "results", str(tmp_path), "--out", str(tmp_path.parent / "p.csv"))
+    assert ended.returncode == 1
+    assert ended.stderr.startswith('cosmicai: this command needs the extra "formats" (pyarrow is not installed)')
+    ended = cosmicai(["pyarrow", "astropy"], "results", str(tmp_path))
+    assert ended.stderr.startswith("cosmicai: InvalidEvent: ")
+
+
 def test_what_every_installation_has_is_named_too():
     ended = cosmicai(["numpy"], "sample", "galaxies.pt")
     assert ended.returncode == 1

@@ -109,14 +109,21 @@ def test_an_existing_file_is_kept_unless_it_may_be_replaced(out: Path, tmp_path:
     assert (tmp_path / "p.csv").read_text().startswith('"source"')
 
 
+def test_the_results_of_a_run_are_not_written_over(out: Path):
+    before = (out / "predictions.parquet").read_bytes()
+    with pytest.raises(UsageError, match="would be among the results of the run"):
+        run(out, "--out", out / "predictions.parquet", "--overwrite")
+    assert (out / "predictions.parquet").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("columns", "flags", "error", "words"),
     [
         ({"OBJID": [1, 2, 3, 4]}, (), InvalidEvent, "no id is in both .* such as 1, and .* such as 12376487206937559"),
         ({"OBJID": [1.5, 2.0, 3.0, 4.0]}, (), InvalidEvent, "numbers that are not whole"),
         ({}, ("--id", "name"), UsageError, "--id name is no column of the catalogue, which has OBJID, redshift"),
-        ({"cosmicai_redshift": [1] * 4}, (), UsageError, "has a column cosmicai_redshift already: name these by"),
-        ({"x_z_best": [1] * 4}, ("--prefix", "x"), UsageError, "has a column x_z_best already"),
+        ({"cosmicai_redshift": [1] * 4}, (), UsageError, "there is a column cosmicai_redshift already: name the new"),
+        ({"x_z_best": [1] * 4}, ("--prefix", "x"), UsageError, "there is a column x_z_best already"),
     ],
 )
 def test_catalogues_that_cannot_be_joined(out: Path, tmp_path: Path, columns, flags, error, words: str):

@@ -97,10 +97,10 @@ def test_names_as_rubins():
 
 
 def test_a_second_join_needs_other_names():
-    with pytest.raises(UsageError, match="has a column run1_z_best already: give another --prefix"):
+    with pytest.raises(UsageError, match="there is a column run1_z_best already: give another --prefix"):
         join(catalogue(RUN1_Z_BEST=[0.0] * 5), PREDICTIONS, BY, prefix="run1")
     taken = catalogue(redshift=[0.0] * 5, cosmicai_redshift=[0.0] * 5)
-    with pytest.raises(UsageError, match="has a column cosmicai_redshift already: name these by --prefix"):
+    with pytest.raises(UsageError, match="there is a column cosmicai_redshift already: name the new ones by --prefix"):
         join(taken, PREDICTIONS, BY)
 
 

@@ -3,6 +3,7 @@ import pytest
 from astropy.io.votable.ucd import check_ucd
 
 from lambda_image.data.quality import Quality
+from lambda_image.errors import UsageError
 from scripts.catalogue import meanings
 from scripts.catalogue.table import Catalogue, Meaning
 
@@ -84,6 +85,12 @@ def test_meanings_follow_the_names():
     named = meanings.renamed(Catalogue(TABLE, meanings.meanings_of(TABLE, "objid")), "x")
     assert named.meaning("x_z_best").ucd == "src.redshift.phot"
     assert named.table.column_names[-3:] == ["x_z_best", "redshift_true", "x_quality"]
+
+
+def test_a_column_of_the_user_keeps_its_name():
+    table = TABLE.append_column("X_z_best", pa.array([1.0]))
+    with pytest.raises(UsageError, match="there is a column x_z_best already: give another --prefix"):
+        meanings.renamed(Catalogue(table), "x")
 
 
 def test_a_standard_deviation_gives_an_interval_where_there_are_no_quantiles():

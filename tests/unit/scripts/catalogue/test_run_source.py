@@ -1,56 +1,11 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from lambda_image.errors import InvalidEvent, UsageError
-from scripts.catalogue.run_source import ResultFolderSource, find_run, read_json, read_predictions
-from tests.unit.scripts.catalogue.runs import FIRST_ID, predictions, run_folder
-
-
-def test_predictions_are_read_as_the_run_wrote_them(tmp_path: Path):
-    table, notes = read_predictions(ResultFolderSource(run_folder(tmp_path / "out", predictions(7))))
-    assert (table["objid"].to_pylist(), notes) == ([FIRST_ID + row for row in range(7)], [])
-    assert table["redshift"].null_count == 2
-
-
-def test_without_a_whole_table_those_of_the_ranks_follow_one_another(tmp_path: Path):
-    out = run_folder(tmp_path / "out", predictions(2), predictions(3), together=False, ranks=3)
-    table, notes = read_predictions(ResultFolderSource(out))
-    assert table["row"].to_pylist() == [0, 1, 0, 1, 2]
-    assert notes == ["1 rank of 3 has left no predictions, which are missing here"]
-
-
-def test_a_rank_without_a_record_of_this_run_has_not_finished(tmp_path: Path):
-    out = run_folder(tmp_path / "out", predictions(2), predictions(3), together=False)
-    (out / "0.json").write_text(json.dumps({"execution": "another"}))
-    table, _ = read_predictions(ResultFolderSource(out))
-    assert len(table) == 3
-    (out / "1.json").unlink()
-    with pytest.raises(InvalidEvent, match="no rank of the run has finished"):
-        read_predictions(ResultFolderSource(out))
-
-
-def test_ranks_whose_columns_differ_lose_no_digit(tmp_path: Path):
-    numbers = predictions(2, {"objid": np.array([FIRST_ID, 1]), "small": np.array([1, 2], np.int16)})
-    texts = predictions(1, {"objid": np.array([b"x"]), "name": np.array([b"N"])})
-    table, _ = read_predictions(ResultFolderSource(run_folder(tmp_path / "out", numbers, texts, together=False)))
-    assert table["objid"].to_pylist() == [str(FIRST_ID), "1", "x"]
-    assert (table["small"].to_pylist(), table["name"].to_pylist()) == ([1, 2, None], [None, None, "N"])
-
-
-def test_columns_can_be_chosen(tmp_path: Path):
-    source = ResultFolderSource(run_folder(tmp_path / "out", predictions(2)))
-    table, _ = read_predictions(source, lambda schema: [name for name in schema.names if name == "redshift"])
-    assert table.column_names == ["redshift"]
-
-
-def test_a_table_that_is_none_is_named(tmp_path: Path):
-    out = run_folder(tmp_path / "out", predictions(2))
-    (out / "predictions.parquet").write_bytes(b"PAR1")
-    with pytest.raises(InvalidEvent, match=r"predictions\.parquet of .* is not a Parquet file"):
-        read_predictions(ResultFolderSource(out))
+from scripts.catalogue.run_source import ResultFolderSource, find_run, read_json
+from tests.unit.scripts.catalogue.runs import predictions, run_folder
 
 
 def test_json_that_is_none_is_named(tmp_path: Path):
@@ -69,3 +24,10 @@ def test_a_run_is_found_by_its_folder_and_by_its_name(tmp_path: Path):
     assert find_run("demo-1", tmp_path / "results") == ResultFolderSource(out)
     with pytest.raises(UsageError, match="demo-2 is neither a folder nor a run"):
         find_run("demo-2", tmp_path / "results")
+
+
+def test_a_folder_holds_what_lies_in_it(tmp_path: Path):
+    source = ResultFolderSource(tmp_path / "out")
+    assert source.holds(tmp_path / "out" / "x.csv")
+    assert source.holds(tmp_path / "other" / ".." / "out" / "predictions" / "x.csv")
+    assert not source.holds(tmp_path / "x.csv")

@@ -59,6 +59,12 @@ def test_small_uint64_are_integers_and_names_may_be_anything():
     assert (table["a b"].tolist(), table.colnames) == ([7], ["a b", "a-b", "2", "é"])
 
 
+def test_what_xml_or_the_standard_does_not_have_does_no_harm():
+    given = Meaning("'h:m:s'", "foo bar;;", "a\x00b & <c>")
+    catalogue = Catalogue(pa.table({"a\x01": [1.0]}), {"a\x01": given}, "\x02 <&>")
+    assert votable.meanings_in(io.BytesIO(written(catalogue))) == {"a": Meaning("'h:m:s'", "foo bar;;", "ab & <c>")}
+
+
 @pytest.mark.parametrize("form", ["tabledata", "binary", "binary2"])
 def test_votables_of_astropy_are_read(tmp_path, form: str):
     given = Table({"objid": [FIRST_ID, 2], "name": ["a", "bc"], "z": [0.5, np.nan]})

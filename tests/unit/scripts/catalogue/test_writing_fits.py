@@ -2,9 +2,11 @@ import io
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from astropy.io import fits
 from astropy.table import Table
 
+from lambda_image.errors import InvalidEvent
 from scripts.catalogue.table import Catalogue, Meaning
 from scripts.catalogue.writing_fits import write_fits
 from tests.unit.scripts.catalogue.kinds import INTEGERS, every_kind
@@ -61,3 +63,18 @@ def test_what_stands_for_a_null_is_no_value():
 def test_an_empty_catalogue():
     table, _, _ = written(Catalogue(pa.table({"id": pa.array([], pa.int64()), "s": pa.array([], pa.string())})))
     assert (len(table), table.colnames) == (0, ["id", "s"])
+
+
+@pytest.mark.filterwarnings("error")
+def test_names_and_units_that_are_not_ascii():
+    given = pa.table({"λ": [1.0], "δ": [2.0], "flux": [3.0], "odd": [4.0], "q0.16": [5.0]})
+    meanings = {"flux": Meaning("µJy", "", "λ"), "odd": Meaning("µµ", "", "")}
+    table, header, notes = written(Catalogue(given, meanings, "δ"))
+    assert table.colnames == ["_", "__2", "flux", "odd", "q0.16"]
+    assert (header["TUNIT3"], header["TCOMM3"], header["TUNIT4"], str(header["COMMENT"])) == ("uJy", "?", "??", "?")
+    assert notes[1] == "the column δ is called __2, as FITS has no other letters"
+
+
+def test_more_columns_than_fits_has():
+    with pytest.raises(InvalidEvent, match="FITS holds 999 columns, and there are 1,000"):
+        written(Catalogue(pa.table({f"c{number}": [1] for number in range(1000)})))
