@@ -120,26 +120,24 @@ def keys(column: pa.ChunkedArray, name: str) -> pa.Array:
     Raises:
         InvalidEvent: the values are not ids, or have lost digits.
     """
-    values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if types.is_dictionary(values.type):
-        values = values.dictionary_decode()
+    values = column.cast(column.type.value_type) if types.is_dictionary(column.type) else column
     if types.is_null(values.type):
         return pa.nulls(len(values), pa.int64())
     if types.is_floating(values.type):
         values = _whole(values, name)
     if types.is_integer(values.type) or (types.is_decimal(values.type) and values.type.scale == 0):
         highest = compute.max(values).as_py()
-        return values.cast(pa.uint64() if highest is not None and highest > INT64_MAX else pa.int64())
+        return values.cast(pa.uint64() if highest is not None and highest > INT64_MAX else pa.int64()).combine_chunks()
     if not is_text(values.type):
         raise InvalidEvent(f"the column {name} is {values.type}, and an id is a whole number or text")
     try:
         text = compute.utf8_trim_whitespace(values.cast(pa.large_string()))
     except pa.ArrowInvalid as error:
         raise InvalidEvent(f"the column {name} holds text that is not UTF-8") from error
-    return compute.if_else(compute.equal(text, ""), None, text)
+    return compute.if_else(compute.equal(text, ""), None, text).combine_chunks()
 
 
-def _whole(values: pa.Array, name: str) -> pa.Array:
+def _whole(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     """The integers that floating-point numbers stand for."""
     values = compute.if_else(compute.is_nan(values), None, values)
     magnitude = compute.max(compute.abs(values)).as_py() or 0

@@ -25,6 +25,7 @@ POSITIONS = {  # by a name in lower case; only these are known to be in degrees
     **dict.fromkeys(("ra", "ra_deg", "raj2000", "ra_j2000", "coord_ra", "target_ra"), "pos.eq.ra"),
     **dict.fromkeys(("dec", "dec_deg", "dej2000", "dec_j2000", "coord_dec", "target_dec"), "pos.eq.dec"),
 }
+NUMBERED = re.compile(r"mag_\d{1,4}")  # a magnitude in a band of which a run knows no more
 QUANTILE = re.compile(r"q(0\.\d+)")  # a column that holds this quantile of p(z)
 # What Rubin calls the quantiles that it has names for.
 QUANTILES = {
@@ -67,7 +68,7 @@ def computed(names: Sequence[str]) -> list[str]:
 def user_columns(names: Sequence[str]) -> list[str]:
     """Chooses the columns that a user has put into the partitions."""
     own = {*TABLE_COLUMNS, *computed(names)}
-    return [name for name in names if name not in own]
+    return [name for name in names if name not in own and not NUMBERED.fullmatch(name)]
 
 
 def id_columns(schema: pa.Schema) -> list[str]:
@@ -92,6 +93,11 @@ def meanings_of(table: pa.Table, main_id: str | None) -> dict[str, Meaning]:
     """
     found = {name: _computed(name) for name in computed(table.column_names)}
     found |= {name: GIVEN[name] for name in table.column_names if name in GIVEN}
+    found |= {
+        name: Meaning("mag", "phot.mag", "Magnitude as given")
+        for name in table.column_names
+        if NUMBERED.fullmatch(name)
+    }
     return found | guessed(table.select(user_columns(table.column_names)), {}, main_id)
 
 

@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 from astropy.io.votable.ucd import check_ucd
 
-from lambda_image.data.quality import Quality
+from lambda_image.data.quality import UNPREDICTABLE, Quality
 from lambda_image.errors import UsageError
 from scripts.catalogue import meanings
 from scripts.catalogue.table import Catalogue, Meaning
@@ -52,7 +52,16 @@ def test_the_description_of_quality_says_every_flag():
     text = meanings.meanings_of(TABLE, None)["quality"].text
     for flag in Quality:
         assert f"{flag.value} {flag.name.lower()}" in text
-    assert text.endswith("no prediction with 1, 2, 4, 16")
+    without = {Quality(int(number)) for number in text.partition("no prediction with ")[2].split(", ")}
+    assert without == {flag for flag in Quality if flag & UNPREDICTABLE}
+
+
+def test_magnitudes_of_other_bands_are_numbered():
+    table = pa.table({"mag_1": [20.0], "mag_12": [20.0], "mag_w1": [20.0]})
+    assert meanings.user_columns(table.column_names) == ["mag_w1"]
+    assert meanings.meanings_of(table, None) == dict.fromkeys(
+        ("mag_1", "mag_12"), Meaning("mag", "phot.mag", "Magnitude as given")
+    )
 
 
 def test_what_a_file_says_is_not_guessed():
