@@ -22,7 +22,11 @@ PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]*")  # FITS, VOTables and SQL take suc
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("results", metavar="RUN", help="the folder of a run's results, or the name of a run in out/")
+    parser.add_argument(
+        "results",
+        metavar="RUN",
+        help="the folder of a run's results, the name of a run in out/, or predictions (.parquet)",
+    )
     parser.add_argument(
         "--out",
         type=Path,
@@ -126,8 +130,8 @@ def _description(source: "ResultSource", table: "pa.Table") -> str:
     from scripts.catalogue.run_source import read_json
 
     manifest = read_json(source, "manifest.json")
-    run_id = manifest[0].get("run_id", "") if manifest else ""
-    return f"Photometric redshifts by Cosmic AI, run {run_id}, of {counted(table.num_rows, 'galaxy', 'galaxies')}."
+    run_id = f", run {manifest[0].get('run_id')}" if manifest else ""
+    return f"Photometric redshifts of {counted(table.num_rows, 'galaxy', 'galaxies')} by Cosmic AI{run_id}."
 
 
 def show_again(source: "ResultSource") -> int:
@@ -141,6 +145,7 @@ def show_again(source: "ResultSource") -> int:
 
     summary, records = (read_json(source, f"{name}.json") for name in ("summary", "combined_data"))
     if summary is None or records is None:
-        raise InvalidEvent(f"{source.place} holds no summary of its run, which did not come to its end")
+        where = f"{source.place} holds no summary, which a run writes at its end"
+        raise InvalidEvent(f"{where}: --out writes the predictions that are there")
     show_run(summary, records, print)
     return 0

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
-from pyarrow import parquet
+from pyarrow import parquet, types
 
 from lambda_image.errors import InvalidEvent
 from scripts.catalogue.run_source import ResultSource, read_json
@@ -58,27 +58,28 @@ def _table(source: ResultSource, name: str, choose: Choice | None) -> pa.Table |
     with file:
         try:
             table = parquet.ParquetFile(file)
-            return table.read(choose(table.schema_arrow) if choose else None)
+            if "redshift" in table.schema_arrow.names:
+                return table.read(choose(table.schema_arrow) if choose else None)
         except (pa.ArrowException, OSError) as error:
             raise InvalidEvent(f"{name} of {source.place} is not a Parquet file: {error}") from error
+    raise InvalidEvent(f"{name} of {source.place} holds no predictions: there is no column redshift")
 
 
 def _joined(parts: list[pa.Table]) -> pa.Table:
     """One table; columns whose kind differs between ranks become text, as they do where a run joins its parts."""
-    try:
-        return pa.concat_tables(parts, promote_options="permissive")
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        differing = {
-            field.name
-            for part in parts
-            for field in part.schema
-            for other in parts
-            if field.name in other.column_names and other.schema.field(field.name).type != field.type
-        }
-        texts = [
-            pa.table(
-                {name: part[name].cast(pa.string()) if name in differing else part[name] for name in part.column_names}
-            )
-            for part in parts
-        ]
-        return pa.concat_tables(texts, promote_options="permissive")
+    kinds: dict[str, set[str]] = {}
+    for field in (field for part in parts for field in part.schema if not types.is_null(field.type)):
+        kinds.setdefault(field.name, set()).add(_kind(field.type))
+    mixed = {name for name, found in kinds.items() if len(found) > 1}
+    alike = [
+        pa.table({name: part[name].cast(pa.string()) if name in mixed else part[name] for name in part.column_names})
+        for part in parts
+    ]
+    return pa.concat_tables(alike, promote_options="permissive")
+
+
+def _kind(kind: pa.DataType) -> str:
+    """What types have in common of which one can hold the values of the other."""
+    if types.is_integer(kind):
+        return "integer" if kind != pa.uint64() else "uint64"
+    return "float" if types.is_floating(kind) else str(kind)

@@ -1,4 +1,4 @@
-"""A run's results where they lie. A folder is the one place that is read today."""
+"""A run's results where they lie: in a folder, or predictions alone in a file."""
 
 import json
 from dataclasses import dataclass
@@ -52,11 +52,28 @@ class ResultFolderSource:
         return path.resolve().is_relative_to(self.folder.resolve())
 
 
+@dataclass(frozen=True)
+class PredictionsFileSource:
+    """The file that `cosmicai infer` writes: predictions, and nothing else of a run."""
+
+    file: Path
+
+    @property
+    def place(self) -> str:
+        return printable(self.file)
+
+    def open(self, name: str) -> BinaryIO | None:
+        return self.file.open("rb") if name == "predictions.parquet" else None
+
+    def holds(self, path: Path) -> bool:
+        return path.resolve() == self.file.resolve()
+
+
 def find_run(given: str, results: Path = RESULTS) -> ResultSource:
     """Finds the results of a run.
 
     Args:
-        given: a folder of results, or the name of a run.
+        given: a folder of results, the name of a run, or a file of predictions.
         results: the folder that holds the folders of runs.
 
     Raises:
@@ -69,8 +86,10 @@ def find_run(given: str, results: Path = RESULTS) -> ResultSource:
         folder = next((path.parent for path in results.glob("*/summary.json") if _run_id(path) == given), folder)
     if not folder.exists():
         raise UsageError(f"{printable(given)} is neither a folder nor a run whose results are in {results}/")
+    if folder.is_file() and folder.suffix.lower() == ".parquet":
+        return PredictionsFileSource(folder)
     if not folder.is_dir():
-        raise UsageError(f"{printable(given)} is a file: name the folder of the run that it belongs to")
+        raise UsageError(f"{printable(given)} is no file of predictions (.parquet): name one, or the folder of a run")
     if not (folder / "manifest.json").is_file():
         raise UsageError(f"{printable(given)} holds no results of a run: no manifest.json")
     return ResultFolderSource(folder)

@@ -34,7 +34,7 @@ WRONG = [
     ("invoke --endpoint-url http://127.0.0.1:99999", "--endpoint-url is http://127.0.0.1:99999; allowed"),
     ("results nowhere", "nowhere is neither a folder nor a run whose results are in out/"),
     ("results folder", "folder holds no results of a run: no manifest.json"),
-    ("results file.pt", "file.pt is a file"),
+    ("results file.pt", "file.pt is no file of predictions"),
     ("results s3://bucket/results", "s3://bucket/results is on S3"),
     ("results folder --catalogue file.csv", "--catalogue needs --out"),
     ("results folder --out out.csv --only-matched", "--only-matched needs --catalogue"),

@@ -177,6 +177,15 @@ def test_the_tables_of_a_run_are_shown_once_more(tmp_path: Path, capsys: pytest.
         assert words in said
 
 
+def test_a_file_of_predictions_is_enough_for_a_catalogue(out: Path, tmp_path: Path):
+    assert run(out / "predictions.parquet", "--out", tmp_path / "p.fits") == 0
+    assert len(Table.read(tmp_path / "p.fits")) == 6
+    with pytest.raises(UsageError, match="would be among the results"):
+        run(out / "predictions.parquet", "--out", out / "predictions.parquet", "--overwrite")
+    with pytest.raises(InvalidEvent, match="holds no summary"):
+        run(out / "predictions.parquet")
+
+
 def test_a_run_that_was_broken_off_has_no_tables(out: Path):
-    with pytest.raises(InvalidEvent, match="holds no summary of its run"):
+    with pytest.raises(InvalidEvent, match="holds no summary, which a run writes at its end"):
         run(out)

@@ -2,11 +2,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from lambda_image.errors import InvalidEvent
 from scripts.catalogue.run_predictions import read_predictions
-from scripts.catalogue.run_source import ResultFolderSource
+from scripts.catalogue.run_source import PredictionsFileSource, ResultFolderSource
 from tests.unit.scripts.catalogue.runs import FIRST_ID, predictions, run_folder
 
 
@@ -41,10 +43,26 @@ def test_ranks_whose_columns_differ_lose_no_digit(tmp_path: Path):
     assert (table["small"].to_pylist(), table["name"].to_pylist()) == ([1, 2, None], [None, None, "N"])
 
 
+@pytest.mark.parametrize("other", [np.array([1.5]), np.array([2**64 - 1], np.uint64), np.array([True])])
+def test_ids_of_one_rank_are_not_rounded_by_another(tmp_path: Path, other: np.ndarray):
+    parts = predictions(1), predictions(1, {"objid": other})
+    table, _ = read_predictions(ResultFolderSource(run_folder(tmp_path / "out", *parts, together=False)))
+    assert table["objid"].to_pylist()[0] == str(FIRST_ID)
+
+
 def test_columns_can_be_chosen(tmp_path: Path):
     source = ResultFolderSource(run_folder(tmp_path / "out", predictions(2)))
     table, _ = read_predictions(source, lambda schema: [name for name in schema.names if name == "redshift"])
     assert table.column_names == ["redshift"]
+
+
+def test_a_file_of_predictions_is_read_alone(tmp_path: Path):
+    out = run_folder(tmp_path / "out", predictions(2))
+    table, notes = read_predictions(PredictionsFileSource(out / "predictions" / "0.parquet"))
+    assert (table.num_rows, notes) == (2, [])
+    parquet.write_table(pa.table({"objid": [1]}), tmp_path / "mine.parquet")
+    with pytest.raises(InvalidEvent, match=r"mine\.parquet holds no predictions: there is no column redshift"):
+        read_predictions(PredictionsFileSource(tmp_path / "mine.parquet"))
 
 
 def test_a_table_that_is_none_is_named(tmp_path: Path):

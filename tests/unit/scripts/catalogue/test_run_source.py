@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from lambda_image.errors import InvalidEvent, UsageError
-from scripts.catalogue.run_source import ResultFolderSource, find_run, read_json
+from scripts.catalogue.run_source import PredictionsFileSource, ResultFolderSource, find_run, read_json
 from tests.unit.scripts.catalogue.runs import predictions, run_folder
 
 
@@ -22,6 +22,7 @@ def test_a_run_is_found_by_its_folder_and_by_its_name(tmp_path: Path):
     (tmp_path / "results" / "other" / "summary.json").write_text("[]")
     assert find_run(str(out)) == ResultFolderSource(out)
     assert find_run("demo-1", tmp_path / "results") == ResultFolderSource(out)
+    assert find_run(str(out / "predictions.parquet")) == PredictionsFileSource(out / "predictions.parquet")
     with pytest.raises(UsageError, match="demo-2 is neither a folder nor a run"):
         find_run("demo-2", tmp_path / "results")
 
@@ -31,3 +32,10 @@ def test_a_folder_holds_what_lies_in_it(tmp_path: Path):
     assert source.holds(tmp_path / "out" / "x.csv")
     assert source.holds(tmp_path / "other" / ".." / "out" / "predictions" / "x.csv")
     assert not source.holds(tmp_path / "x.csv")
+
+
+def test_a_file_of_predictions_holds_nothing_else(tmp_path: Path):
+    source = PredictionsFileSource(tmp_path / "p.parquet")
+    assert source.open("summary.json") is None
+    assert source.holds(tmp_path / "p.parquet")
+    assert not source.holds(tmp_path / "p.fits")
