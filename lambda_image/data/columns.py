@@ -85,7 +85,9 @@ def read_column(name: str, column: Column, start: int, stop: int) -> NDArray[Any
             try:
                 text.decode()
             except UnicodeDecodeError as error:
-                raise FormatError(f"its column {name!r} holds text that is not UTF-8 in row {row}") from error
+                raise FormatError(
+                    f"its column {name!r} holds text that is not UTF-8 in row {row}: write it as UTF-8"
+                ) from error
     return texts
 
 

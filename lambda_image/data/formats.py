@@ -8,7 +8,7 @@ from lambda_image.data.file_content import Column, FormatError
 from lambda_image.data.safetensors_format import safetensors_columns
 
 ZIP_MAGIC = b"PK\x03\x04"
-OLD_TORCH_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+PICKLE_START = b"\x80"  # of protocol 2 and later, as PyTorch before 1.6 wrote it
 
 
 def read_columns(source: ByteSource) -> dict[str, Column]:
@@ -16,13 +16,11 @@ def read_columns(source: ByteSource) -> dict[str, Column]:
 
     Shapes are not judged here.
     """
-    start = source.peek(len(OLD_TORCH_MAGIC))
+    start = source.peek(9)
     if not start:
-        raise FormatError("it is empty")
-    if start.startswith(ZIP_MAGIC):
+        raise FormatError("it is empty: fetch it again, or take it away")
+    if start.startswith(ZIP_MAGIC) or (start.startswith(PICKLE_START) and start[8:] != b"{"):
         from lambda_image.data.torch_format import torch_columns  # 3 ms that a rank spares until it meets such a file
 
         return torch_columns(source)
-    if start == OLD_TORCH_MAGIC:
-        raise FormatError("it has the format of PyTorch before 1.6: load it there and save it again with torch.save")
     return safetensors_columns(source)

@@ -27,6 +27,9 @@ MAX_SHOWN = 200
 MAX_KEY = 2**60  # of integer keys: beyond the modulus of Python's hash, many integers can be found that have one hash
 
 
+FETCH_AGAIN = "fetch it again, or save it again with torch.save"
+
+
 class ArchiveError(FormatError):
     """The file is no archive of the kind that is read here; the message says what is wrong, not in which file."""
 
@@ -80,12 +83,15 @@ class Interpreter:
                 if code == STOP:
                     return self._stack.pop()
                 if code not in steps:
-                    raise ArchiveError(f"its pickle holds the opcode {_opcode_name(code)}, which no tensor needs")
+                    raise ArchiveError(
+                        f"its pickle holds the opcode {_opcode_name(code)}, which no tensor needs: {FETCH_AGAIN}"
+                    )
                 steps[code](self)
         except (LookupError, ValueError, TypeError, struct.error) as error:
             if self.end >= len(data) or isinstance(error, struct.error):
                 raise ArchiveError("its pickle is cut off: fetch it again") from error
-            raise ArchiveError(f"its pickle is malformed at byte {self.end:,}: {type(error).__name__}") from error
+            where = f"its pickle is malformed at byte {self.end:,} ({type(error).__name__})"
+            raise ArchiveError(f"{where}: {FETCH_AGAIN}") from error
         raise _too_many_steps()
 
     # --- reading
@@ -132,7 +138,7 @@ class Interpreter:
 
     def _name(self, module: object, name: object) -> None:
         if not (isinstance(module, str) and isinstance(name, str)) or max(len(module), len(name)) > MAX_NAME:
-            raise ArchiveError("its pickle names what cannot be a name")
+            raise ArchiveError(f"its pickle names what cannot be a name: {FETCH_AGAIN}")
         self._stack.append(Inert(f"{module}.{name}"))
 
     def _reduce(self) -> None:
@@ -145,7 +151,7 @@ class Interpreter:
 
     def _call(self, function: object, arguments: object) -> None:
         if not (isinstance(function, Inert) and isinstance(arguments, tuple)):
-            raise ArchiveError("its pickle calls what is no name")
+            raise ArchiveError(f"its pickle calls what is no name: {FETCH_AGAIN}")
         name = function.name
         if name in CONTAINERS:
             kind = CONTAINERS[name]
@@ -153,7 +159,7 @@ class Interpreter:
         elif (maker := self._makers.get(name)) is None:
             self._stack.append(Inert(name, arguments))
         elif len(arguments) > MAX_ARGUMENTS:
-            raise ArchiveError(f"its pickle gives {name} {len(arguments):,} arguments")
+            raise ArchiveError(f"its pickle gives {shown(name)} {len(arguments):,} arguments: {FETCH_AGAIN}")
         else:
             self._stack.append(maker(*arguments))
 
@@ -173,12 +179,14 @@ class Interpreter:
         if isinstance(state, tuple) and len(state) == 2:  # with what lies in slots
             state = state[0]
         target = self._stack[-1]
+        if type(target) in STATELESS:
+            raise ArchiveError(f"its pickle gives a state to a {type(target).__name__}: {FETCH_AGAIN}")
         if isinstance(target, Inert) and isinstance(state, dict):
             target.state = state
 
     def _persistent_id(self) -> None:
         if self._persistent is None:
-            raise ArchiveError("its pickle holds a reference where none can be")
+            raise ArchiveError(f"its pickle holds a reference where none can be: {FETCH_AGAIN}")
         self._stack.append(self._persistent(self._stack.pop()))
 
     def _tuple(self) -> None:
@@ -194,7 +202,8 @@ class Interpreter:
         if isinstance(target, Inert):  # its class may derive from a container
             return
         if not issubclass(type(target), kind):
-            raise ArchiveError(f"its pickle fills a {type(target).__name__} as if it were a {kind.__name__}")
+            filled = f"its pickle fills a {type(target).__name__} as if it were a {kind.__name__}"
+            raise ArchiveError(f"{filled}: {FETCH_AGAIN}")
         if isinstance(target, list):
             target.extend(items)
         elif isinstance(target, set):
@@ -213,7 +222,7 @@ def _key(value: object) -> object:
 
 
 def _too_many_steps() -> ArchiveError:
-    return ArchiveError(f"its pickle takes more than {MAX_STEPS:,} steps")
+    return ArchiveError(f"its pickle takes more than {MAX_STEPS:,} steps: save what is needed alone with torch.save")
 
 
 def _opcode_name(code: int) -> str:
@@ -307,6 +316,7 @@ CONTAINERS: dict[str, type] = {
     "builtins.frozenset": frozenset,
     "__builtin__.frozenset": frozenset,
 }
+STATELESS = {tuple, str, bytes, int, float, bool, type(None)}
 STOP = pickle.STOP[0]
 LONG = struct.Struct("<I")
 # What torch.save writes in protocols 2 to 5, from Python 2 also. Not among them: OBJ, INST, EXT*, huge integers, text.

@@ -92,7 +92,9 @@ class PartitionStream:
         self.total_rows = _total_rows(columns)
         self.start, self.stop = (0, self.total_rows) if rows is None else rows
         if not 0 <= self.start <= self.stop <= self.total_rows:
-            raise FormatError(f"rows {self.start} to {self.stop} were asked for; it has {self.total_rows}")
+            raise FormatError(
+                f"rows {self.start} to {self.stop} were asked for; it has {self.total_rows} that can be read"
+            )
         self._images = columns["images"]
         self.magnitudes: np.ndarray
         self.redshifts: np.ndarray | None = None
@@ -237,7 +239,9 @@ def write_partition(
 def _faults_named(name: str) -> Iterator[None]:
     try:
         yield
-    except (FormatError, TruncatedError) as error:
+    except TruncatedError as error:
+        raise PartitionMalformed(f"{name}: {error}: fetch it again", object=name) from error
+    except FormatError as error:
         raise PartitionMalformed(f"{name}: {error}", object=name) from error
 
 
@@ -266,7 +270,8 @@ def _total_rows(columns: Mapping[str, Column]) -> int:
             raise FormatError(f"{name} have the shape {list(column.shape)}; {shapes} is needed")
     lengths = {name: column.shape[0] for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
-        raise FormatError("lengths differ: " + ", ".join(f"{length} {name}" for name, length in lengths.items()))
+        found = ", ".join(f"{length} {name}" for name, length in lengths.items())
+        raise FormatError(f"lengths differ: {found}; one of each is needed for each galaxy")
     check_columns(further, lengths["images"])
     return lengths["images"]
 

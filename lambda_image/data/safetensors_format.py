@@ -15,6 +15,7 @@ import numpy as np
 
 from lambda_image.data.byte_source import ByteSource, TruncatedError
 from lambda_image.data.file_content import Column, FormatError, widen_bfloat16
+from lambda_image.partition_names import printable
 
 MAX_HEADER_BYTES = 1 << 20  # ours have about 200, and 100 for each column; more is not a header of a few tensors
 SAFETENSORS_DTYPES = {
@@ -40,7 +41,7 @@ def safetensors_columns(source: ByteSource) -> dict[str, Column]:
     start = source.peek(9)
     length = int.from_bytes(start[:8], "little")
     if len(start) < 9 or start[8:] != b"{" or length > MAX_HEADER_BYTES:
-        raise FormatError("it is neither a PyTorch archive (.pt) nor safetensors")
+        raise FormatError("it is neither a PyTorch archive (.pt) nor safetensors, one of which is needed")
     text = source.peek(8 + length)[8:]
     if len(text) < length:
         raise TruncatedError(f"it ends within its header, at byte {8 + len(text):,}")
@@ -52,22 +53,23 @@ def safetensors_columns(source: ByteSource) -> dict[str, Column]:
             if name != "__metadata__"
         }
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise FormatError(f"its safetensors header is malformed: {error!r:.200}") from error
+        raise FormatError(f"its safetensors header is malformed ({_fault(error)}): fetch or write it again") from error
     if missing := {"images", "magnitudes"} - entries.keys():
-        raise FormatError(f"it holds no {' and no '.join(sorted(missing))}")
+        raise FormatError(f"it holds no {' and no '.join(sorted(missing))}, which are needed")
 
     begin = end = 8 + length
     entries = dict(sorted(entries.items(), key=lambda entry: entry[1][2]))
     for name, (dtype, shape, offsets) in entries.items():
-        name = name[:100]
+        name = printable(name[:100])
         if dtype not in SAFETENSORS_DTYPES:
             raise FormatError(f"{name} are {dtype[:20]}; {', '.join(SAFETENSORS_DTYPES)} can be read")
         size = math.prod(shape) * _stored_dtype(dtype).itemsize
         if offsets != (end - begin, end - begin + size):
-            raise FormatError(f"{name} of shape {list(shape)} cannot lie at bytes {list(offsets)} of the data")
+            place = f"{name} of shape {list(shape)} cannot lie at bytes {list(offsets)} of the data"
+            raise FormatError(f"{place}: fetch or write the file again")
         end += size
     if source.size != end:
-        raise FormatError(f"it should have {end:,} bytes and has {source.size:,}")
+        raise FormatError(f"it should have {end:,} bytes and has {source.size:,}: fetch it again")
 
     def column(dtype_name: str, shape: tuple[int, ...], offset: int) -> Column:
         dtype = _stored_dtype(dtype_name)
@@ -81,6 +83,11 @@ def safetensors_columns(source: ByteSource) -> dict[str, Column]:
         return Column(SAFETENSORS_DTYPES[dtype_name], shape, read)
 
     return {name: column(dtype, shape, offsets[0]) for name, (dtype, shape, offsets) in entries.items()}
+
+
+def _fault(error: Exception) -> str:
+    said = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+    return printable(said[:100])
 
 
 def _stored_dtype(name: str) -> np.dtype:

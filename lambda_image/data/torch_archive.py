@@ -17,11 +17,12 @@ import numpy as np
 
 from lambda_image.data.byte_source import ByteSource
 from lambda_image.data.file_content import widen_bfloat16
-from lambda_image.data.inert_pickle import ArchiveError, Inert, shown
+from lambda_image.data.inert_pickle import FETCH_AGAIN, ArchiveError, Inert, shown
 from lambda_image.data.torch_containers import MAX_KEY, SAVE_AGAIN, open_container
 
 MAX_DIMENSIONS = 8
 MAX_INTEGER = 2**63 - 1  # of sizes and offsets: larger ones overflow elsewhere
+MAX_ELEMENTS = 2**58  # of an axis that an empty tensor has: numpy counts its bytes all the same
 
 # Storage types by their names in the pickle; "bfloat16", which numpy lacks, is widened to float32 when read.
 STORAGE_TYPES = {
@@ -79,8 +80,8 @@ class TorchArchive:
     def array(self, tensor: StoredTensor, start: int = 0, stop: int | None = None) -> np.ndarray:
         """The rows [start, stop) of a tensor of at least one dimension, or with neither given any tensor whole.
 
-        A view of the source's memory where that is possible. Where a whole storage is read from a zip, its checksum is
-        verified.
+        A view of the source's memory where that is possible. Where a whole storage is read from a zip, in one piece or
+        in pieces that follow one another, its checksum is verified.
         """
         shape = tensor.shape
         if tensor.shape:
@@ -89,6 +90,8 @@ class TorchArchive:
         storage_type = _stored_type(tensor.dtype)
         stored = storage_type.newbyteorder(self._container.byteorder)  # type: ignore[arg-type]
         if math.prod(shape) == 0:
+            if math.prod(length for length in shape if length) > MAX_ELEMENTS:
+                raise ArchiveError(f"it holds a tensor of the shape {list(shape)}, which cannot be: {FETCH_AGAIN}")
             return np.empty(shape, np.float32 if tensor.dtype == "bfloat16" else storage_type)
         first = tensor.offset + (start * tensor.strides[0] if tensor.shape else 0)
         count = 1 + sum((length - 1) * stride for length, stride in zip(shape, tensor.strides, strict=True))
@@ -109,7 +112,7 @@ class TorchArchive:
                 if dtype is None and name not in UNREAD_TYPES:
                     return Inert(kind)
                 if not _is_size(elements):
-                    raise ArchiveError(f"it says that the storage {shown(key)} has a size that is none")
+                    raise ArchiveError(f"it says that the storage {shown(key)} has a size that is none: {FETCH_AGAIN}")
                 if view not in ([], [None]):
                     raise ArchiveError(f"its storage {shown(key)} is a part of another one: {SAVE_AGAIN}")
                 itemsize = UNREAD_TYPES[name] if dtype is None else _stored_type(dtype).itemsize
@@ -117,7 +120,7 @@ class TorchArchive:
                 if name in UNTYPED:
                     return _UntypedStorage(key, elements)
                 return Inert(kind) if dtype is None else _Storage(key, dtype, elements)
-        raise ArchiveError("it holds a reference that is not a tensor's storage")
+        raise ArchiveError(f"it holds a reference that is not a tensor's storage: {FETCH_AGAIN}")
 
 
 class _Storage(NamedTuple):
@@ -149,16 +152,17 @@ def _tensor(
     if isinstance(storage, (Inert, _UntypedStorage)) or lazy:
         return Inert("torch.Tensor")  # of a type that is not read here
     if not (isinstance(storage, _Storage) and _is_size(offset) and _are_sizes(shape) and _are_sizes(strides)):
-        raise ArchiveError("it holds a tensor whose description is malformed")
+        raise ArchiveError(f"it holds a tensor whose description is malformed: {FETCH_AGAIN}")
     if len(shape) != len(strides):
-        raise ArchiveError(f"it holds a tensor of {len(shape)} dimensions and {len(strides)} strides")
+        sizes = f"{len(shape)} dimensions and {len(strides)} strides"
+        raise ArchiveError(f"it holds a tensor of {sizes}: {FETCH_AGAIN}")
     if (elements := math.prod(shape)) > 0:
         end = offset + sum((length - 1) * stride for length, stride in zip(shape, strides, strict=True)) + 1
         # More elements than the storage has means that strides repeat them: a few bytes could claim terabytes.
         if end > storage.elements or elements > storage.elements:
             raise ArchiveError(
                 f"it holds a tensor of shape {list(shape)} and strides {list(strides)} in a storage of "
-                f"{storage.elements:,} elements"
+                f"{storage.elements:,} elements: {FETCH_AGAIN}"
             )
     return StoredTensor(storage.key, storage.dtype, offset, tuple(shape), tuple(strides))
 
@@ -185,7 +189,7 @@ def _parameter(data: object = None, *_flags: object) -> StoredTensor | Inert:
     if data is None:
         return Inert("torch.nn.parameter.Parameter")
     if not isinstance(data, (StoredTensor, Inert)):
-        raise ArchiveError("it holds a parameter that is not a tensor")
+        raise ArchiveError(f"it holds a parameter that is not a tensor: {FETCH_AGAIN}")
     return data
 
 

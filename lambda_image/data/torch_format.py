@@ -33,7 +33,7 @@ def torch_columns(source: ByteSource) -> dict[str, Column]:
     state = archive.root.state if isinstance(archive.root, Inert) else {}
     tensors = state.get("tensors")
     if not isinstance(tensors, tuple) or not all(isinstance(tensor, StoredTensor) for tensor in tensors):
-        raise FormatError("it is a PyTorch archive of something else than a TensorDataset")
+        raise FormatError("it is a PyTorch archive of something else than the TensorDataset that is needed")
     if len(tensors) < 2:
         raise FormatError(f"its TensorDataset has {len(tensors)} tensors; images, magnitudes[, redshifts] are needed")
     named = state.get("columns")
@@ -53,7 +53,7 @@ def torch_columns(source: ByteSource) -> dict[str, Column]:
 
     placed = dict(zip([*DATASET_ORDER, *_names_by_place(tensors[3:])], tensors, strict=False))
     if twice := sorted(placed.keys() & named.keys()):
-        raise FormatError(f"its column {twice[0]!r} is there twice")
+        raise FormatError(f"its column {twice[0]!r} is there twice: rename one")
     return {name: column(tensor) for name, tensor in {**placed, **named}.items()}
 
 

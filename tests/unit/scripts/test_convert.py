@@ -92,5 +92,5 @@ def test_what_is_converted_already_is_told_so(state_dict, tmp_path):
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 and no more"])
 def test_what_is_no_archive_is_told_so(content, tmp_path):
     (tmp_path / "model.pt").write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"cut off, or not written by torch\.save"):
+    with pytest.raises(CheckpointError, match=r"cut off, or torch\.save has not written it"):
         run(tmp_path / "model.pt", tmp_path / "model.safetensors")

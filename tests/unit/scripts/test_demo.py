@@ -59,7 +59,7 @@ def test_a_converted_checkpoint_is_used_as_it_is(tmp_path: Path):
     ("content", "message"),
     [
         (None, "there is no checkpoint"),
-        (b"", "cut off, or not written by torch"),
+        (b"", "cut off, or torch.save has not written it"),
         (b"\x05\0\0\0\0\0\0\0{", "fetch it again"),
     ],
 )

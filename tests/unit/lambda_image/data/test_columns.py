@@ -33,7 +33,11 @@ def columns(draw: st.DrawFn) -> dict[str, np.ndarray]:
     for name in names:
         dtype = draw(st.sampled_from([*DTYPES, "text"]))
         if dtype == "text":
-            texts = draw(st.lists(st.text(st.characters(exclude_characters="\0"), max_size=9), min_size=7, max_size=7))
+            texts = draw(
+                st.lists(
+                    st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=9), min_size=7, max_size=7
+                )
+            )
             drawn[name] = np.array([text.encode() for text in texts], np.bytes_)
         elif dtype == "bool":
             drawn[name] = np.array(draw(st.lists(st.booleans(), min_size=ROWS, max_size=ROWS)))

@@ -274,6 +274,7 @@ def test_a_name_is_not_joined_again_and_again():
         (b"\x80\x02h\x05.", "malformed"),
         (b"\x80\x02e.", "malformed"),
         (b"\x80\x02\x85.", "malformed"),
+        (b"\x80\x02)}b.", "gives a state to a tuple: fetch it again"),
         (b"\x80\x02N)R.", "calls what is no name"),
         (b"\x80\x02cm\nC\nNR.", "calls what is no name"),
         (b"\x80\x02NQ.", "reference where none can be"),

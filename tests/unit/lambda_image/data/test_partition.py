@@ -284,7 +284,8 @@ def test_an_appended_file_is_refused(written):
     [
         (b"", "it is empty"),
         (b"not a partition at all", "neither a PyTorch archive"),
-        (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.rest", "before 1.6"),
+        (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.rest", "pickle is malformed"),  # PyTorch before 1.6
+        (b"\x80\x02}.", "a pickle that torch.save has not written"),
         ((99).to_bytes(8, "little") + b"{}", "ends within its header"),
         ((2**40).to_bytes(8, "little") + b"{}", "neither"),
         ((2).to_bytes(8, "little") + b"{}", "holds no images and no magnitudes"),
@@ -344,7 +345,7 @@ def test_other_pickles_are_refused():
         read_partition(buffer.getvalue())
     buffer = io.BytesIO()
     torch.save({"images": torch.ones(3, 5)}, buffer)
-    with pytest.raises(PartitionMalformed, match="something else than a TensorDataset"):
+    with pytest.raises(PartitionMalformed, match="something else than the TensorDataset"):
         read_partition(buffer.getvalue())
     with pytest.raises(PartitionMalformed, match="has 1 tensors"):
         read_partition(published(GALAXIES[0]))
@@ -356,6 +357,39 @@ def test_damaged_pixels_are_found_by_the_checksum(written):
     for wrap in (bytes, io.BytesIO):
         with pytest.raises(PartitionMalformed, match="data/0 is damaged"):
             read_partition(wrap(data))
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 12])
+def test_damaged_pixels_are_found_where_a_run_reads_them_in_batches(written, batch_size):
+    data = bytearray(written["pt"].read_bytes())
+    assert sum(map(len, open_partition(io.BytesIO(data)).images(batch_size))) == 12
+    data[len(data) // 2] ^= 1
+    stream = open_partition(io.BytesIO(data))
+    with pytest.raises(PartitionMalformed, match=r"data/0 is damaged.*fetch it again"):
+        list(stream.images(batch_size))
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_a_file_of_pytorch_before_1_6_is_read(protocol):
+    buffer = io.BytesIO()
+    dataset = TensorDataset(*map(torch.from_numpy, GALAXIES))
+    torch.save(dataset, buffer, pickle_protocol=protocol, _use_new_zipfile_serialization=False)
+    for wrap in (bytes, io.BytesIO):
+        partition = read_partition(wrap(buffer.getvalue()), rows=(2, 9))
+        for array, expected in zip(
+            (partition.images, partition.magnitudes, partition.redshifts), GALAXIES, strict=True
+        ):
+            assert (array == expected[2:9]).all()
+
+
+def test_a_header_of_128_bytes_does_not_look_like_a_pickle():
+    images, magnitudes, _ = GALAXIES
+    data = ours(images=images, magnitudes=magnitudes)
+    length = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + length]), separators=(",", ":")).encode()
+    assert len(header) <= 0x180
+    padded = header.ljust(0x180)
+    assert len(read_partition(len(padded).to_bytes(8, "little") + padded + data[8 + length :])) == 12
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -126,7 +126,7 @@ def test_every_cut_is_found():
 
 
 def test_a_pickle_that_does_not_end_is_not_read_to_the_end():
-    with pytest.raises(ArchiveError, match="has more than 33,554,432 bytes"):
+    with pytest.raises(ArchiveError, match="has more than the 33,554,432 bytes"):
         opened(legacy(b"X" + (MAX_PICKLE_BYTES).to_bytes(4, "little") + bytes(MAX_PICKLE_BYTES), [], b""))
 
 
