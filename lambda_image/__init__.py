@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lambda_image.comm.communicator import Communicator
     from lambda_image.data.dataset import read_dataset
     from lambda_image.data.partition import Partition
+    from lambda_image.data.quality import Quality, quality
     from lambda_image.errors import RunError
     from lambda_image.metrics import Accuracy, accuracy
     from lambda_image.model.engine import Engine, load_engine
@@ -26,9 +27,11 @@ __all__ = [
     "Communicator",
     "Engine",
     "Partition",
+    "Quality",
     "RunError",
     "accuracy",
     "load_engine",
+    "quality",
     "read_dataset",
 ]
 
@@ -37,9 +40,11 @@ _MODULES = {
     "Communicator": "comm.communicator",
     "Engine": "model.engine",
     "Partition": "data.partition",
+    "Quality": "data.quality",
     "RunError": "errors",
     "accuracy": "metrics",
     "load_engine": "model.engine",
+    "quality": "data.quality",
     "read_dataset": "data.dataset",
 }
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from lambda_image.data.partition import IMAGE, PartitionStream
 from lambda_image.data.predictions import Predictions
-from lambda_image.data.quality import UNPREDICTABLE, Flags, OnBadRow, Quality, describe, judge_inputs, known_redshifts
+from lambda_image.data.quality import UNPREDICTABLE, Flags, OnBadRow, Quality, describe, known_redshifts
 from lambda_image.errors import PartitionMalformed
-from lambda_image.model.engine import Engine
+from lambda_image.model.engine import Engine, predict_judged
 from lambda_image.read_ahead import read_ahead
 from lambda_image.results import Work
 
@@ -67,7 +67,7 @@ def infer(
             magnitudes = stream.magnitudes[done : done + len(images)]
             if len(images):
                 started, cpu_started = time.perf_counter(), time.process_time()
-                predicted, judged = _predict(engine, images, magnitudes)
+                predicted, judged = predict_judged(engine, images, magnitudes)
                 redshifts.append(predicted)
                 flags.append(judged)
                 work.inference_s += time.perf_counter() - started
@@ -85,20 +85,6 @@ def infer(
                     work.empty_partitions.append(batch.source)
                 yield _table(batch.source, stream, redshifts, flags, work, on_bad_row)
                 redshifts, flags, done = [], [], 0
-
-
-def _predict(engine: Engine, images: np.ndarray, magnitudes: np.ndarray) -> tuple[np.ndarray, Flags]:
-    """Redshifts [n], NaN where a row cannot be judged, and the rows' flags [n]."""
-    flags = judge_inputs(images, magnitudes)
-    bad = (flags & UNPREDICTABLE) != 0
-    if bad.any():  # the engine gets zeros in their places, so that no other row can depend on what they hold
-        images, magnitudes = images.copy(), magnitudes.copy()
-        images[bad], magnitudes[bad] = 0, 0
-    redshifts = engine.predict(images, magnitudes)
-    flags[~bad & ~np.isfinite(redshifts)] |= Quality.PREDICTION_NOT_FINITE
-    if (flags & UNPREDICTABLE).any():
-        redshifts = np.where(flags & UNPREDICTABLE, np.float32(np.nan), redshifts)
-    return redshifts, flags
 
 
 def _table(

@@ -11,13 +11,16 @@ why and no prediction. The other flags leave the prediction as it is.
 | 8 | REDSHIFT_UNKNOWN | the true redshift is NaN, not given or outside REDSHIFTS, as -1 and -9999 are | kept |
 | 16 | PREDICTION_NOT_FINITE | the engine's answer is NaN or infinite | none |
 | 32 | FLUX_CONTRADICTS | the image holds several times more or less light than the magnitudes say | kept |
+| 64 | PREDICTION_IMPLAUSIBLE | the engine's answer lies outside REDSHIFTS, as of an image in other units | kept |
 """
 
 from enum import IntFlag
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from lambda_image.model.inputs import as_inputs
 
 # Nanomaggies in one pixel. The noisiest band has 0.14 of noise, so a pixel of -10 is no measurement; 1e5 in one pixel
 # is a star of magnitude 10, next to which no galaxy is measured.
@@ -34,7 +37,7 @@ FLUX_TOLERANCE = 1.5
 
 
 class Quality(IntFlag):
-    """Says what is wrong with a row; 0 where nothing is."""
+    """Says what is wrong with a galaxy; 0 where nothing is. docs/runs.md says what each flag means."""
 
     IMAGE_NOT_FINITE = 1
     IMAGE_IMPLAUSIBLE = 2
@@ -42,6 +45,7 @@ class Quality(IntFlag):
     REDSHIFT_UNKNOWN = 8
     PREDICTION_NOT_FINITE = 16
     FLUX_CONTRADICTS = 32
+    PREDICTION_IMPLAUSIBLE = 64
 
 
 # With any of these a row has no prediction.
@@ -51,6 +55,30 @@ UNPREDICTABLE = (
 
 Flags = NDArray[np.int32]
 OnBadRow = Literal["flag", "skip", "fail"]  # what becomes of a row that cannot be judged
+
+
+def quality(images: ArrayLike, magnitudes: ArrayLike, redshifts: ArrayLike | None = None) -> Flags:
+    """Say what is wrong with each galaxy, by the flags that a run writes into the column `quality`.
+
+    Args:
+        images: [N, 5, 32, 32] in nanomaggies per pixel, bands u, g, r, i, z.
+        magnitudes: [N, 5], in the same bands.
+        redshifts: True redshifts [N] where there are any. Without them none is flagged as unknown.
+
+    Returns:
+        Sums of `Quality`, int32 [N], 0 where nothing is wrong. Those about predictions are never among them.
+
+    Raises:
+        ValueError: The shapes are not these, or the values are not real numbers.
+    """
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and judged so
+        flags = judge_inputs(*as_inputs(images, magnitudes))
+    if redshifts is not None:
+        true = np.asarray(redshifts)
+        if true.shape != flags.shape:
+            raise ValueError(f"redshifts have the shape {list(true.shape)}; [{len(flags)}] is needed")
+        flags[~known_redshifts(true)] |= Quality.REDSHIFT_UNKNOWN
+    return flags
 
 
 def judge_inputs(images: NDArray[Any], magnitudes: NDArray[Any]) -> Flags:
@@ -72,7 +100,7 @@ def judge_inputs(images: NDArray[Any], magnitudes: NDArray[Any]) -> Flags:
     low, high = MAGNITUDES
     flags[~((magnitudes > low) & (magnitudes < high)).all(axis=1)] |= Quality.MAGNITUDE_BAD
     judged = flags == 0
-    if judged.any():
+    if judged.any() and images.shape[1] == len(SKY_NOISE):  # a network of other sizes may know other bands
         rows = np.flatnonzero(judged)
         flags[rows[_contradict(images[rows] if len(rows) < len(images) else images, magnitudes[rows])]] |= (
             Quality.FLUX_CONTRADICTS
@@ -97,7 +125,7 @@ def _contradict(images: NDArray[Any], magnitudes: NDArray[Any]) -> NDArray[np.bo
 
 
 def known_redshifts(redshifts: NDArray[Any]) -> NDArray[np.bool_]:
-    """Tell which true redshifts [N] are values and not placeholders.
+    """Tell which redshifts [N] a galaxy can have. Others are placeholders.
 
     Args:
         redshifts: any floating-point type, [N]; NaN stands for an unknown one.
@@ -115,6 +143,7 @@ _IN_WORDS = {
     Quality.REDSHIFT_UNKNOWN: "the true redshift is unknown or stands for an unknown one",
     Quality.PREDICTION_NOT_FINITE: "the predicted redshift is not finite",
     Quality.FLUX_CONTRADICTS: "the image holds several times more or less light than the magnitudes say",
+    Quality.PREDICTION_IMPLAUSIBLE: f"the predicted redshift lies outside {REDSHIFTS[0]:g} to {REDSHIFTS[1]:g}",
 }
 
 

@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lambda_image import process
+from lambda_image.data.quality import UNPREDICTABLE, Flags, Quality, judge_inputs, known_redshifts
 from lambda_image.errors import CheckpointError
 from lambda_image.model import SHIPPED_MODEL, engine_files
 from lambda_image.model.engine_files import ENGINE_NAMES, Device, EngineName, Precision
 from lambda_image.model.fast import Fast
+from lambda_image.model.inputs import as_inputs
 
 
 class Engine(Protocol):
@@ -27,14 +29,19 @@ class Engine(Protocol):
         name: Which engine it is: fast, int8, eager or bf16.
         device: Where it computes: cpu or cuda.
         parameters_mb: Size of the weights in MB of 2**20 bytes.
+        image: Shape of one image that it takes, which is (5, 32, 32) for the published network.
     """
 
     name: str
     device: Device
     parameters_mb: float
+    image: tuple[int, int, int]
 
     def predict(self, images: ArrayLike, magnitudes: ArrayLike) -> NDArray[np.float32]:
         """Predicts the redshifts of N galaxies, which may be none.
+
+        The engine of `load_engine` answers NaN where a redshift would mean nothing, as a run does. This concerns
+        galaxies with a pixel or a magnitude that is not finite or a placeholder such as -9999. `quality` tells them.
 
         Args:
             images: [N, 5, 32, 32] in nanomaggies per pixel, bands u, g, r, i, z. Any type of real numbers will do.
@@ -42,12 +49,60 @@ class Engine(Protocol):
             magnitudes: [N, 5], in the same bands.
 
         Returns:
-            Redshifts float32 [N].
+            Redshifts float32 [N], NaN where there is none.
 
         Raises:
             ValueError: The shapes are not these, or the values are not real numbers.
         """
         ...
+
+
+class JudgingEngine:
+    """Predicts as another engine does, and answers NaN for galaxies that cannot be judged."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.name, self.device, self.parameters_mb, self.image = (
+            engine.name,
+            engine.device,
+            engine.parameters_mb,
+            engine.image,
+        )
+        self._engine = engine
+
+    def predict(self, images: ArrayLike, magnitudes: ArrayLike) -> NDArray[np.float32]:
+        """Predicts redshifts, as `Engine.predict` says."""
+        bands, side, _ = self.image
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and judged so
+            arrays = as_inputs(images, magnitudes, bands, side)
+        return predict_judged(self._engine, *arrays)[0]
+
+
+def predict_judged(
+    engine: Engine, images: NDArray[np.float32], magnitudes: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], Flags]:
+    """Predicts redshifts where they mean something.
+
+    Args:
+        engine: What predicts. It is given zeros in the place of rows that cannot be judged, so that no other row can
+            depend on what they hold.
+        images: Float32 [N, 5, 32, 32], nanomaggies per pixel.
+        magnitudes: Float32 [N, 5].
+
+    Returns:
+        Redshifts float32 [N], NaN where a row cannot be judged, and the rows' flags [N].
+    """
+    flags = judge_inputs(images, magnitudes)
+    bad = (flags & UNPREDICTABLE) != 0
+    if bad.any():
+        images, magnitudes = images.copy(), magnitudes.copy()
+        images[bad], magnitudes[bad] = 0, 0
+    redshifts = engine.predict(images, magnitudes)
+    finite = np.isfinite(redshifts)
+    flags[~bad & ~finite] |= Quality.PREDICTION_NOT_FINITE
+    flags[~bad & finite & ~known_redshifts(redshifts)] |= Quality.PREDICTION_IMPLAUSIBLE
+    if (flags & UNPREDICTABLE).any():
+        redshifts = np.where(flags & UNPREDICTABLE, np.float32(np.nan), redshifts)
+    return redshifts, flags
 
 
 def load_engine(
@@ -57,7 +112,7 @@ def load_engine(
     engine: EngineName = "auto",
     device: Device = "cpu",
 ) -> Engine:
-    """Loads weights into an engine that predicts redshifts.
+    """Loads weights into an engine that predicts redshifts, and answers NaN where a redshift would mean nothing.
 
     A warning of the logger `lambda_image` tells why `auto` is not `fast`.
 
@@ -82,7 +137,7 @@ def load_engine(
     if threads is not None and threads < 1:
         raise ValueError(f"threads is {threads}; allowed: a whole number from 1")
     count = process.usable_cpus() if threads is None else threads
-    return load(Path(path), count, engine, logging.getLogger("lambda_image").warning, device)
+    return JudgingEngine(load(Path(path), count, engine, logging.getLogger("lambda_image").warning, device))
 
 
 def load(
@@ -92,7 +147,7 @@ def load(
     on_fallback: Callable[[str], None] = lambda reason: None,
     device: Device = "cpu",
 ) -> Engine:
-    """Loads weights into an engine, as `load_engine` does, with every setting given.
+    """Loads weights into an engine, as `load_engine` does, with every setting given and no judgement of galaxies.
 
     Args:
         path: The weights, a checkpoint in this project's format.

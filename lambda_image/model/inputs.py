@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 BANDS, SIDE = 5, 32  # of the published network
+IMAGE = (BANDS, SIDE, SIDE)
 
 
 def as_inputs(

@@ -32,7 +32,7 @@ class SumOfMagnitudes:
 
 
 def answers(images, magnitudes):
-    return magnitudes.sum(axis=1) + images[:, 0, 0, 0]
+    return (magnitudes.sum(axis=1) + images[:, 0, 0, 0]) / 100  # which may be redshifts
 
 
 @pytest.fixture
@@ -177,6 +177,20 @@ def test_a_placeholder_is_no_true_redshift(galaxies, tmp_path, value):
     assert np.isfinite(table.redshift).all()
     assert table.quality[3] == Quality.REDSHIFT_UNKNOWN
     assert np.count_nonzero(table.quality) == 1
+
+
+def test_an_answer_that_is_no_redshift_is_flagged_and_kept(galaxies, tmp_path):
+    write_partition(tmp_path / "1.safetensors", **galaxies)
+
+    class Odd(SumOfMagnitudes):
+        def predict(self, images, magnitudes):
+            answers = super().predict(images, magnitudes)
+            answers[1:4] = -0.3, 25, -0.05
+            return answers
+
+    (table,) = infer([("d/1", opening(tmp_path / "1.safetensors"))], Odd(), ROWS, Work(), lambda w: None)
+    np.testing.assert_array_equal(table.redshift[1:4], np.float32([-0.3, 25, -0.05]))
+    np.testing.assert_array_equal(np.flatnonzero(table.quality == Quality.PREDICTION_IMPLAUSIBLE), [1, 2])
 
 
 def test_an_answer_that_is_not_finite_is_none(galaxies, tmp_path):

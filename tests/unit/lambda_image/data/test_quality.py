@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lambda_image.data.quality import UNPREDICTABLE, Quality, count_by_flag, judge_inputs, known_redshifts
+from lambda_image.data.quality import UNPREDICTABLE, Quality, count_by_flag, judge_inputs, known_redshifts, quality
 from scripts.galaxies import Mixture, render
 
 N = 400
@@ -64,6 +64,25 @@ def test_no_rows_are_no_rows():
     assert judge_inputs(np.empty((0, 5, 32, 32), np.float32), np.empty((0, 5), np.float32)).shape == (0,)
 
 
+def test_python_gets_the_flags_of_a_run(galaxies):
+    images, magnitudes = galaxies[0].astype(np.float64), galaxies[1].astype(np.float64)
+    images[1, 0, 0, 0], images[4], magnitudes[2, 4] = 1e300, 10 * images[4], -9999
+    redshifts = np.full(N, 0.1)
+    redshifts[3] = -1
+    expected = np.zeros(N, np.int32)
+    expected[[1, 2, 4]] = Quality.IMAGE_NOT_FINITE, Quality.MAGNITUDE_BAD, Quality.FLUX_CONTRADICTS
+    np.testing.assert_array_equal(quality(images, magnitudes), expected)
+    expected[3] = Quality.REDSHIFT_UNKNOWN
+    np.testing.assert_array_equal(quality(images.tolist(), magnitudes, redshifts), expected)
+
+
+def test_python_hears_of_wrong_shapes(galaxies):
+    with pytest.raises(ValueError, match="are needed"):
+        quality(galaxies[0], galaxies[1][:, :4])
+    with pytest.raises(ValueError, match=rf"redshifts have the shape \[{N}, 1\]; \[{N}\] is needed"):
+        quality(*galaxies, np.zeros((N, 1)))
+
+
 def test_placeholders_are_no_redshifts():
     given = np.array([0.0, 0.1, -0.001, 7.0, np.nan, -1, -9, -99, -9999, 99, 9999, np.inf], np.float32)
     np.testing.assert_array_equal(known_redshifts(given), [True] * 4 + [False] * 8)
@@ -78,4 +97,5 @@ def test_rows_are_counted_by_flag():
         "redshift_unknown": 1,
         "prediction_not_finite": 0,
         "flux_contradicts": 1,
+        "prediction_implausible": 0,
     }

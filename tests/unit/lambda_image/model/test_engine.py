@@ -82,6 +82,39 @@ def test_the_front_door_warns_once_where_pytorch_takes_the_compiled_engines_plac
     assert "make it with `cosmicai compile" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["fast", "eager"])
+@pytest.mark.filterwarnings("error")
+def test_the_front_door_gives_no_redshift_that_means_nothing(name, compiled_checkpoint, seeded_model):
+    images, magnitudes = seeded_model.images[:16].astype(np.float64), seeded_model.magnitudes[:16].astype(np.float64)
+    made = engine.load_engine(compiled_checkpoint, threads=1, engine=name)
+    clean = made.predict(images, magnitudes)
+    np.testing.assert_array_equal(clean, engine.load(compiled_checkpoint, 1, name).predict(images, magnitudes))
+    images[1, 0, 0, 0], images[3, 4, 31, 31], magnitudes[5, 2], magnitudes[7, 0] = np.nan, 1e300, -9999, 99
+    bad = np.isin(np.arange(16), [1, 3, 5, 7])
+    given = images.copy(), magnitudes.copy()
+    redshifts = made.predict(images, magnitudes)
+    assert redshifts.dtype == np.float32
+    assert np.isnan(redshifts[bad]).all()
+    np.testing.assert_array_equal(redshifts[~bad], clean[~bad])
+    np.testing.assert_array_equal(given[0], images)  # what was given is as it was
+    np.testing.assert_array_equal(given[1], magnitudes)
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_front_door_takes_networks_of_other_sizes():
+    class Small:
+        name, device, parameters_mb, image = "eager", "cpu", 0.0, (3, 16, 16)
+
+        def predict(self, images, magnitudes):
+            return magnitudes[:, 0] / 100
+
+    images, magnitudes = np.ones((2, 3, 16, 16)), np.full((2, 3), 17.0)
+    magnitudes[1, 2] = np.nan
+    np.testing.assert_array_equal(engine.JudgingEngine(Small()).predict(images, magnitudes), np.float32([0.17, np.nan]))
+    with pytest.raises(ValueError, match=r"\[N, 3, 16, 16\] and \[N, 3\] are needed"):
+        engine.JudgingEngine(Small()).predict(np.ones((2, 5, 32, 32)), np.ones((2, 5)))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
