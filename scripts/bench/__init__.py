@@ -9,7 +9,7 @@ import importlib
 
 HELP = "measure a part of the system on this machine"
 EXAMPLE = "cosmicai bench rendezvous --quick"
-BENCHMARKS = ("comm", "commit", "inference", "rendezvous")
+BENCHMARKS = ("comm", "commit", "inference", "input", "rendezvous")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
