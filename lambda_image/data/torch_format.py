@@ -15,7 +15,7 @@ import numpy as np
 
 from lambda_image.data.byte_source import ByteSource
 from lambda_image.data.file_content import Column, FormatError
-from lambda_image.data.inert_pickle import Inert, not_allowed
+from lambda_image.data.inert_pickle import Inert, not_allowed, shown
 from lambda_image.data.torch_archive import STORAGE_TYPES, UNTYPED_DTYPES, StoredTensor, TorchArchive
 from lambda_image.data.torch_containers import LOCAL_HEADER_BYTES
 
@@ -37,10 +37,11 @@ def torch_columns(source: ByteSource) -> dict[str, Column]:
     if len(tensors) < 2:
         raise FormatError(f"its TensorDataset has {len(tensors)} tensors; images, magnitudes[, redshifts] are needed")
     named = state.get("columns")
-    if not isinstance(named, dict) or not all(
-        isinstance(name, str) and isinstance(tensor, StoredTensor) for name, tensor in named.items()
-    ):
+    if not isinstance(named, dict) or not any(isinstance(tensor, StoredTensor) for tensor in named.values()):
         named = {}  # an attribute of another meaning, which a dataset may have
+    for name, tensor in named.items():
+        if not (isinstance(name, str) and isinstance(tensor, StoredTensor)):
+            raise FormatError(f"its column {shown(str(name), 100)} is no tensor that can be read: save it again")
 
     def column(tensor: StoredTensor) -> Column:
         # Of a file in memory the whole tensor is taken: that verifies its checksum and mostly copies nothing.

@@ -192,6 +192,11 @@ def test_a_name_that_a_dataset_has_twice_is_refused():
         read_partition(published(images=torch.as_tensor(IMAGES)))
 
 
+def test_columns_of_which_one_is_no_tensor_are_not_lost_silently():
+    with pytest.raises(PartitionMalformed, match="its column name is no tensor that can be read"):
+        read_partition(published(objid=torch.as_tensor(IDS), name=["a"] * ROWS))
+
+
 def test_what_could_not_be_read_is_not_written(tmp_path: Path):
     missing = np.ma.MaskedArray(IDS, IDS[3] == IDS)
     for given_columns, message in (
