@@ -6,7 +6,7 @@ with the key, the value and what is allowed. A key that means nothing here is ac
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast, get_args
 
 from lambda_image.address import Address
@@ -18,6 +18,7 @@ BUCKET_ROOT = "the bucket's root"
 DATA_SIZES = ("small", "medium", "large")
 MAX_WORLD_SIZE = 10_000  # concurrent children of a Distributed Map
 MAX_BATCH_SIZE = 16_384  # 335 MB of images: a larger batch is a mistake, not a wish
+MAX_WARNINGS, MAX_WARNING_LENGTH = 10, 10_000  # the states hand them on, and a state holds 256 KiB at most
 MAX_GATHER_TIMEOUT_S = 840.0  # leaves a rank a minute of Lambda's 900 s to load and infer
 ALIASES = {"bucket_name": "bucket", "dataset_path": "data_path"}
 KNOWN_BUT_UNUSED = {
@@ -52,7 +53,7 @@ class RunRequest:
     tolerated_failures: int
     gather_timeout_s: float
     on_bad_row: OnBadRow  # what is done about a row that cannot be judged
-    warnings: tuple[str, ...]  # about keys that have no effect
+    warnings: tuple[str, ...]  # that the input brings, and those about keys that have no effect
 
     @property
     def run_id(self) -> str:
@@ -88,7 +89,7 @@ def parse(event: object, execution: str, default_endpoint: Address | None = None
     data_prefix, data_path = _dataset(fields)
     file_limit = fields.take("file_limit", _integer(1, None))
     if file_limit is not None and data_path is not None:
-        fields.warn("file_limit is ignored: data_path names one dataset")
+        fields.warn("file_limit is ignored, because data_path names one dataset")
     endpoint = fields.take("rendezvous_endpoint", Address.parse) or default_endpoint
     fmi_enabled = fields.take("fmi_enabled", _boolean)
     if fmi_enabled and endpoint is None:
@@ -111,9 +112,9 @@ def parse(event: object, execution: str, default_endpoint: Address | None = None
         tolerated_failures=fields.take("tolerated_failures", _integer(0, MAX_WORLD_SIZE)) or 0,
         gather_timeout_s=_or(fields.take("gather_timeout_s", _seconds), 60.0),
         on_bad_row=fields.take("on_bad_row", _on_bad_row) or "flag",
-        warnings=(),
+        warnings=fields.take("warnings", _texts) or (),
     )
-    return RunRequest(**{**vars(request), "warnings": tuple(fields.finish())})
+    return replace(request, warnings=(*request.warnings, *fields.finish()))
 
 
 class _Fields:
@@ -150,7 +151,9 @@ class _Fields:
         """All warnings, with one for each value that was not taken."""
         for given, _ in self._values.values():
             reason = KNOWN_BUT_UNUSED.get(given)
-            self.warn(f"{given} is ignored: {reason}" if reason else f"{given} is not a known key and is ignored")
+            self.warn(
+                f"{given} is ignored, because {reason}" if reason else f"{given} is not a known key and is ignored"
+            )
         return self._warnings
 
 
@@ -159,11 +162,11 @@ def _dataset(fields: _Fields) -> tuple[str | None, str | None]:
     size = fields.take("data_size", _data_size)
     prefix = fields.take("data_prefix", _prefix, empty="")
     if size and prefix is not None:
-        fields.warn(f"data_size is ignored: data_prefix says {prefix or BUCKET_ROOT}")
+        fields.warn(f"data_size is ignored, because data_prefix says {prefix or BUCKET_ROOT}")
     path = fields.take("data_path", _text)
     if prefix == "":
         if path is not None:
-            fields.warn(f"data_path is ignored: data_prefix says {BUCKET_ROOT}")
+            fields.warn(f"data_path is ignored, because data_prefix says {BUCKET_ROOT}")
         return prefix, None
     prefix = prefix or (f"datasets/{size}" if size else None)
     if path is None:
@@ -174,17 +177,17 @@ def _dataset(fields: _Fields) -> tuple[str | None, str | None]:
             )
         return prefix, None
     if path.startswith("/tmp/"):  # noqa: S108 - earlier systems copied the bucket's folder there; nothing is opened
-        fields.warn(f"data_path {path} is read as a key: /tmp/ was where the object's copy lay")
+        fields.warn(f"data_path {path} is read as a key, because /tmp/ was where the object's copy lay")
         path = path.removeprefix("/tmp/")  # noqa: S108
     if path.startswith(".../"):
         if prefix is None:
             raise InvalidEvent(
-                f"data_path is {path!r}: '...' stands for data_prefix or data_size, and neither is given"
+                f"data_path is {path!r}, where '...' stands for data_prefix or data_size, and neither is given"
             )
         fields.warn(f"data_path {path} is read as {prefix}/{path[4:]}")
         path = f"{prefix}/{path[4:]}"
     elif prefix is not None:
-        fields.warn("data_prefix or data_size is ignored: data_path names the dataset")
+        fields.warn("data_prefix or data_size is ignored, because data_path names the dataset")
     try:
         return None, _key(path)
     except ValueError as allowed:
@@ -201,6 +204,17 @@ def _text(value: object) -> str:
     if printable(value.strip()) != value.strip():
         raise ValueError("a text of one line, without control characters")
     return value.strip()
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    allowed = f"a list of at most {MAX_WARNINGS} texts of one line, each of at most {MAX_WARNING_LENGTH:,} characters"
+    try:
+        texts = tuple(_text(text) for text in value) if isinstance(value, list) else None
+    except ValueError:
+        texts = None
+    if texts is None or len(texts) > MAX_WARNINGS or any(len(text) > MAX_WARNING_LENGTH for text in texts):
+        raise ValueError(allowed)
+    return texts
 
 
 def _key(value: object) -> str:

@@ -14,6 +14,7 @@ from typing import NoReturn, TextIO
 
 from lambda_image.errors import RunError, UsageError
 from scripts.extras import remedy
+from scripts.parser import CommandParser
 
 COMMANDS = ("demo", "infer", "invoke", "results", "sample", "split", "convert", "compile", "tune", "bench")
 ENDING = (signal.SIGTERM, signal.SIGHUP)  # beside SIGINT, which Python makes a KeyboardInterrupt
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="cosmicai", description="Serverless redshift inference for astronomers.")
+    parser = CommandParser(prog="cosmicai", description="Serverless redshift inference for astronomers.")
     parser.add_argument("--version", action="version", version=f"cosmicai {version()}")
     subparsers = parser.add_subparsers(metavar="COMMAND")
     # A command that is named needs only its own imports: in an image that has no others', that is all there is.
@@ -70,12 +71,12 @@ def _run(arguments: Sequence[str]) -> int:
         )
         if named:
             module.add_arguments(subparser)
-            subparser.set_defaults(run=module.run)
-    args = parser.parse_args(arguments)
-    if "run" not in args:
-        parser.print_help()
-        return 2
+            subparser.set_defaults(run=module.run, parser=subparser)
     try:
+        args = parser.parse_command(arguments)
+        if "run" not in args:
+            parser.print_help()
+            return 2
         with ended_in_order():
             return int(args.run(args))
     except UsageError as error:

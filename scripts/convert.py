@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     from lambda_image.model import checkpoint  # PyTorch takes seconds to import: not for other commands' --help
 
     if args.out.suffix.lower() != ".safetensors":
-        raise UsageError(f"{args.out} must end in .safetensors: that is what is written")
+        raise UsageError(f"{args.out} must end in .safetensors, because that is what is written")
     if args.out.exists() and args.checkpoint.exists() and args.out.samefile(args.checkpoint):
         raise UsageError(f"{args.out} is the checkpoint itself: give the converted one a name of its own")
     config, tensors = checkpoint.convert(args.checkpoint)

@@ -13,7 +13,7 @@ from lambda_image.model import SHIPPED_MODEL
 from lambda_image.partition_names import printable
 from scripts import execution
 from scripts.execution import SAMPLE_GALAXIES, SAMPLE_PARTITIONS
-from scripts.local_cloud import local_cloud
+from scripts.local_cloud import Event, local_cloud
 from scripts.progress import RunProgress
 from scripts.result_folder import result_folder
 
@@ -39,14 +39,19 @@ def run(args: argparse.Namespace) -> int:
         model = usable_model(args.model, Path(scratch))
         files, warnings = execution.partition_files(args.data) if args.data else ([], [])
         progress = RunProgress(sys.stdout, _totals(args, files))
+
+        def show(event: Event) -> None:
+            progress.show({**event, "message": advice(args.model)} if converted(event) else event)
+
+        def converted(event: Event) -> bool:  # the ranks know the file in the scratch folder only, which will be gone
+            return event.get("event") == "engine" and model.parent == Path(scratch)
+
         environ = {"MODEL_PATH": str(model.absolute())}
         with result_folder(args.out) as out:
-            with local_cloud(args.world_size, progress.show, environ) as cloud:
+            with local_cloud(args.world_size, show, environ) as cloud:
                 progress.print(
                     f"rendezvous server on {cloud.rendezvous_endpoint}, AWS endpoint on {cloud.endpoint_url}"
                 )
-                for warning in warnings:
-                    progress.print(f"warning: {warning}")
                 if not files:  # while the workers start
                     files = execution.sample(Path(scratch) / "partitions")
                     progress.print(f"{SAMPLE_GALAXIES:,} sample galaxies in {SAMPLE_PARTITIONS} partitions")
@@ -54,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
                 machine = cloud.state_machine(execution.STATE_MACHINE)
                 cloud.wait_until_ready()
                 out.clear()
-                execution_input = execution.input_for(args, BUCKET, files, "data")
+                execution_input = execution.input_for(args, BUCKET, files, "data", warnings)
                 with progress:
                     name = execution.new_name("demo", datetime.now(UTC))
                     ended = execution.execute(cloud, machine, name, execution_input)
@@ -74,6 +79,14 @@ def usable_model(model: Path | None, scratch: Path) -> Path:
     converted = scratch / "model.safetensors"
     checkpoint.save(converted, tensors, config)
     return converted
+
+
+def advice(model: Path) -> str:
+    """How a checkpoint in the published format is predicted by the compiled engine, too."""
+    ending = "-converted.safetensors" if model.suffix == ".safetensors" else ".safetensors"
+    ours = printable(model.stem) + ending
+    convert = f"`cosmicai convert {printable(model)} {ours}`"
+    return f"eager PyTorch predicts. {convert} and `cosmicai compile --model {ours}` make an engine that is faster"
 
 
 def _totals(args: argparse.Namespace, files: list[Path]) -> list[int]:

@@ -177,7 +177,9 @@ def _objects(endpoint: AwsEndpoint, bucket: str, prefix: str) -> dict[str, bytes
     return {key.removeprefix(prefix): s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
 
 
-def input_for(args: argparse.Namespace, bucket: str, files: Sequence[Path], prefix: str) -> dict[str, Any]:
+def input_for(
+    args: argparse.Namespace, bucket: str, files: Sequence[Path], prefix: str, warnings: Sequence[str] = ()
+) -> dict[str, Any]:
     """Makes the execution input for uploaded files. One dataset is split by rows, and a folder of partitions by file.
 
     Args:
@@ -185,11 +187,13 @@ def input_for(args: argparse.Namespace, bucket: str, files: Sequence[Path], pref
         bucket: where the files are, and where the results go.
         files: what was uploaded.
         prefix: their prefix.
+        warnings: what the summary shall say of files that were not uploaded.
     """
     one = args.data is not None and args.data.is_file()
     where = {"data_path": f"{prefix}/{files[0].name}"} if one else {"data_prefix": prefix}
     flags = {"world_size": args.world_size, "batch_size": args.batch_size, "on_bad_row": args.on_bad_row}
-    return {"bucket": bucket, **flags, **where}
+    told = {"warnings": list(warnings)} if warnings else {}
+    return {"bucket": bucket, **flags, **where, **told}
 
 
 def partition_files(data: Path, flag: str = "--data") -> tuple[list[Path], list[str]]:
@@ -219,7 +223,7 @@ def partition_files(data: Path, flag: str = "--data") -> tuple[list[Path], list[
         raise UsageError(f"{given}: {error}") from error
     if not selection.partitions:
         endings = ", ".join(PARTITION_SUFFIXES)
-        raise UsageError(f"{given} is a folder that holds no datasets: no files in {endings}")
+        raise UsageError(f"{given} is a folder that holds no datasets, which are files in {endings}")
     return [paths[name] for name in selection.partitions], selection.warnings(f"{printable(data)}/")
 
 

@@ -54,14 +54,14 @@ def run(args: argparse.Namespace) -> int:
     name = execution.new_name("invoke", datetime.now(UTC))
     prefix = f"data/{name}"  # of this run alone: others may use the endpoint, at the same time or before
     with result_folder(args.out) as out, tempfile.TemporaryDirectory(prefix="cosmicai-") as scratch:
-        files = [] if args.input else _files(args.data, Path(scratch), progress)
+        files, warnings = ([], []) if args.input else _files(args.data, Path(scratch))
         try:
             if args.input:
                 execution_input = read_input(args.input)
                 check_bucket(endpoint, execution_input, args.input)
             else:
                 execution.upload(endpoint, files, BUCKET, prefix)
-                execution_input = execution.input_for(args, BUCKET, files, prefix)
+                execution_input = execution.input_for(args, BUCKET, files, prefix, warnings)
                 progress.print(f"{printable(args.data or 'sample galaxies')} uploaded to {args.endpoint_url}")
             machine = endpoint.state_machine(execution.STATE_MACHINE)
             ranks = str(execution_input.get("world_size", ""))
@@ -118,14 +118,9 @@ def check_bucket(endpoint: AwsEndpoint, execution_input: Mapping[str, Any], file
         raise InvalidEvent(f"{where}: create it and upload the data, or name another in {file}") from error
 
 
-def _files(data: Path | None, scratch: Path, progress: RunProgress) -> Sequence[Path]:
-    """The partitions to upload."""
-    if data is None:
-        return execution.sample(scratch)
-    files, warnings = execution.partition_files(data)
-    for warning in warnings:
-        progress.print(f"warning: {warning}")
-    return files
+def _files(data: Path | None, scratch: Path) -> tuple[Sequence[Path], Sequence[str]]:
+    """The partitions to upload, and warnings about what lies beside them."""
+    return (execution.sample(scratch), []) if data is None else execution.partition_files(data)
 
 
 def read_input(file: Path) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class LocalCloud(AwsEndpoint):
             status = self.processes[RENDEZVOUS].poll()
             if introduced and status is not None:
                 introduced = False
-                lost = f"the {RENDEZVOUS} {ending(status)}: ranks that have not met send their parts by way of storage"
+                lost = f"the {RENDEZVOUS} {ending(status)}. Ranks that have not met send their parts by way of storage"
                 self.listener({"event": "warning", "message": lost})
             each()
 

@@ -2,10 +2,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import session_header
 from tests.data import reference_model as reference
 from tests.data.reference_model import ReferenceModel
+
+# How long a busy machine takes is no property of what is tested. A failure can be repeated by its blob.
+settings.register_profile("cosmicai", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("cosmicai")
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

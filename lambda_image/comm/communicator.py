@@ -110,7 +110,7 @@ class Communicator:
         """
         ends = _ends(deadline, timeout_s)
         if not math.isfinite(ends):
-            raise ValueError(f"a deadline of {ends}: every wait must end")
+            raise ValueError(f"the deadline is {ends}, and every wait must end")
         if len(run_key) != KEY_BYTES:
             raise ValueError(f"a run key has {KEY_BYTES} bytes, this one {len(run_key)}")
         join = Join(run_id, rank, world_size, attempt, topology=topology)
@@ -439,7 +439,7 @@ def _ends(deadline: float | None, timeout_s: float | None) -> float:
     if deadline is None:
         return time.monotonic() + (DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s)
     if timeout_s is not None:
-        raise ValueError("both deadline and timeout_s are given: one of them says when a wait ends")
+        raise ValueError("both deadline and timeout_s are given, and only one of them can say when a wait ends")
     return deadline
 
 

@@ -37,7 +37,9 @@ def read_dataset(path: str | os.PathLike[str]) -> Partition:
     files = choose_files(folder.iterdir())
     if not files:
         suffixes = ", ".join(PARTITION_SUFFIXES)
-        raise PartitionMissing(f"the folder {printable(folder)} holds no partitions: no file in it ends in {suffixes}")
+        raise PartitionMissing(
+            f"the folder {printable(folder)} holds no partitions, because no file in it ends in {suffixes}"
+        )
     return _read_folder(files, os.fspath(path))
 
 

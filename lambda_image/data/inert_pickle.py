@@ -51,7 +51,7 @@ def shown(text: str, limit: int = MAX_SHOWN) -> str:
 
 
 def not_allowed(name: str, remedy: str) -> ArchiveError:
-    return ArchiveError(f"it names {shown(name)}, which is not allowed here: nothing of it was executed; {remedy}")
+    return ArchiveError(f"it names {shown(name)}, which is not allowed here and was not executed: {remedy}")
 
 
 class Interpreter:

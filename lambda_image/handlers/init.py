@@ -116,7 +116,7 @@ def _claim(results: ObjectStore, request: RunRequest, key: str, manifest: list[d
     if earlier.execution != request.execution and now < free_at and not _has_ended(results, earlier):
         raise InvalidEvent(
             f"result_path {request.result_path} is in use by the run {earlier.run_id}, which has no summary yet: give "
-            "another result_path (or none: then each run has its own), or wait for it. If it was stopped, remove "
+            "another result_path (or none, so that each run has its own), or wait for it. If it was stopped, remove "
             f"{results.url(key)}; without that the path is free at {datetime.fromtimestamp(free_at, UTC):%H:%M} UTC"
         )
     if not results.put_json(key, manifest, if_match=there.etag):

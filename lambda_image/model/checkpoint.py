@@ -22,13 +22,15 @@ from safetensors import SafetensorError, safe_open
 
 from lambda_image.atomic_file import atomic_file
 from lambda_image.data.inert_pickle import ArchiveError
-from lambda_image.errors import CheckpointError
+from lambda_image.data.partition import count_rows
+from lambda_image.errors import CheckpointError, RunError
 from lambda_image.model import published
 from lambda_image.model.architecture import ModelConfig, RedshiftModel
 
 FORMAT = "cosmicai.redshift.1"
 MAX_SIZE = 65_536  # of any number in a config: far above any model of this kind, and building one stays quick
 MAX_LAYERS = 1_000
+DATASET_INSTEAD = "it is a dataset of galaxies and not a checkpoint. Give it to --data, and a file of weights here"
 SHOWN = 3  # tensors of each kind that a message names
 
 Tensors = Mapping[str, np.ndarray]
@@ -107,9 +109,7 @@ def _is_safetensors(path: str | os.PathLike[str]) -> bool:
 def _read_safetensors(path: str | os.PathLike[str]) -> published.Published:
     with safe_open(path, framework="pt") as file:  # numpy has no bfloat16
         if (file.metadata() or {}).get("format") == FORMAT:
-            raise _UnfitError(
-                "it is converted already, use it as it is (--model, MODEL_PATH): there is nothing to convert"
-            )
+            raise _UnfitError("it is converted already: use it as it is (--model, MODEL_PATH)")
 
         def array(name: str) -> np.ndarray:
             tensor: torch.Tensor = file.get_tensor(name)
@@ -130,15 +130,26 @@ def _named(
     try:
         yield
     except (_UnfitError, ArchiveError) as error:
-        raise CheckpointError(f"checkpoint {os.fspath(path)}: {error}", path=os.fspath(path)) from error
+        said = DATASET_INSTEAD if _is_dataset(path) else str(error)
+        raise CheckpointError(f"checkpoint {os.fspath(path)}: {said}", path=os.fspath(path)) from error
     except FileNotFoundError as error:
         message = f"there is no checkpoint {os.fspath(path)}: correct the path (MODEL_PATH or --model)"
         raise CheckpointError(message, path=os.fspath(path)) from error
     except IsADirectoryError as error:
         raise CheckpointError(f"checkpoint {os.fspath(path)} is a folder: give a file", path=os.fspath(path)) from error
     except (SafetensorError, OSError) as error:
-        message = f"checkpoint {os.fspath(path)} cannot be read ({error}): {remedy}"
+        said = f"it cannot be read ({error}): {remedy}"
+        said = DATASET_INSTEAD if isinstance(error, SafetensorError) and _is_dataset(path) else said
+        message = f"checkpoint {os.fspath(path)}: {said}"
         raise CheckpointError(message, path=os.fspath(path)) from error
+
+
+def _is_dataset(path: str | os.PathLike[str]) -> bool:
+    """Whether the file holds galaxies. Asked once it has turned out to be no checkpoint."""
+    try:
+        return count_rows(path) >= 0
+    except RunError:
+        return False
 
 
 def _stored(name: str, array: np.ndarray, dtype: StorageType) -> np.ndarray:
@@ -193,7 +204,7 @@ def _derive_config(shapes: Mapping[str, tuple[int, ...]], found: published.Publi
         shape = shapes.get(name, ())
         if axis >= len(shape) or not 1 <= shape[axis] <= MAX_SIZE:
             state = f"is {list(shape)}" if name in shapes else "is missing"
-            raise _UnfitError(f"it is not the published network: the shape of {name} {state}")
+            raise _UnfitError(f"it is not the published network, as the shape of {name} {state}")
         return shape[axis]
 
     def attribute(path: str, name: str, default: Any) -> Any:

@@ -135,7 +135,7 @@ def _no_weights(root: object) -> ArchiveError:
     if (inert := next((value for value in candidates if isinstance(value, Inert)), None)) is not None:
         return not_allowed(inert.name, REMEDY)
     if isinstance(root, dict):
-        return ArchiveError("it holds a dict that is no state dict: every value must be a tensor under its name")
+        return ArchiveError(f"it holds a dict that is no state dict, as it has other values than tensors: {REMEDY}")
     return ArchiveError(f"it holds neither a module nor a state dict: {REMEDY}")
 
 
@@ -147,7 +147,8 @@ def _state_dict(found: Mapping[Any, Any]) -> dict[str, StoredTensor]:
             raise not_allowed(value.name, REMEDY)
         if isinstance(value, StoredTensor):
             if not isinstance(name, str) or len(name) > MAX_NAME or not name.isprintable():
-                raise ArchiveError("it holds a dict that is no state dict: a tensor in it has no usable name")
+                unusable = "it holds a dict that is no state dict, as a tensor in it has no usable name"
+                raise ArchiveError(f"{unusable}: {REMEDY}")
             stored[name] = value
     return stored
 

@@ -197,7 +197,7 @@ class ClientConnection(_RankConnection):
             LocalProtocolError: No probe was offered.
         """
         if self.state is not ClientState.PROBING:
-            raise LocalProtocolError(f"proceed in state {self.state.name}: no probe was offered")
+            raise LocalProtocolError(f"proceed in state {self.state.name}, where no probe was offered")
         self.state = ClientState.ASKING
         self._ask(FrameType.JOIN, JOIN_LABEL, self._key, self._nonce, self._request)
 
@@ -227,7 +227,7 @@ class ClientConnection(_RankConnection):
 
     def _require_member(self, step: str) -> None:
         if self.state is not ClientState.MEMBER:
-            raise LocalProtocolError(f"{step} in state {self.state.name}: only a member can")
+            raise LocalProtocolError(f"{step} in state {self.state.name}, which only a member can do")
 
     def _challenged(self, nonce: bytes, offer: bytes) -> Iterable[ClientEvent]:
         self._nonce = nonce

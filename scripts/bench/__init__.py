@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             formatter_class=parser.formatter_class,
         )
         module.add_arguments(subparser)
-        subparser.set_defaults(benchmark=module.run)
+        subparser.set_defaults(benchmark=module.run, parser=subparser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -40,7 +40,7 @@ def check_file(flag: str, file: Path | None) -> None:
         UsageError: It cannot.
     """
     if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
-        raise UsageError(f"{flag} {file} cannot be written: it must be a file in a folder that exists")
+        raise UsageError(f"{flag} {file} cannot be written, as it must be a file in a folder that exists")
 
 
 def check_picture(flag: str, file: Path | None, find: Callable[[str], object | None] = find_spec) -> None:
@@ -51,7 +51,7 @@ def check_picture(flag: str, file: Path | None, find: Callable[[str], object | N
     """
     check_file(flag, file)
     if file is not None and file.suffix not in PICTURES:
-        raise UsageError(f"{flag} {file}: its name must end in {' or '.join(PICTURES)}")
+        raise UsageError(f"the name of {flag} {file} must end in {' or '.join(PICTURES)}")
     if file is not None and find("matplotlib") is None:
         raise UsageError(f"{flag} {file} needs matplotlib: pip install -e '.[plot]' installs it")
 
@@ -68,7 +68,7 @@ def write_picture(report: Mapping[str, Any], file: Path | None, draw: Draw, cons
     if file is None:
         return
     try:
-        said = f"picture in {file}" if draw(report, file) else "no picture is drawn: nothing was measured"
+        said = f"picture in {file}" if draw(report, file) else "no picture is drawn, because nothing was measured"
     except ImportError as error:  # matplotlib is there, and something that it needs is not
         said = f"no picture is drawn: {error}. pip install -e '.[plot]' installs matplotlib"
     console.print(said, markup=False)

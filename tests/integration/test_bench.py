@@ -272,7 +272,7 @@ def test_a_world_that_open_files_do_not_allow_is_skipped_and_said():
         (["--only", "pairing,punching"], "'punching' is unknown; allowed: pairing, group, relay"),
         (["--against", "nowhere"], "host:port"),
         (["--against", "127.0.0.1:1", "--only", "group"], "pairing dialect only"),
-        (["--against-pid", "1"], "--against-pid 1 without --against"),
+        (["--against-pid", "1"], "--against-pid 1 needs --against"),
         (["--picture", "bench.gif"], "must end in .svg or .png"),
         (["--json", "no/such/folder/bench.json"], "cannot be written"),
     ],

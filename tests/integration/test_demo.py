@@ -72,13 +72,16 @@ def test_what_a_summary_warns_of_is_said(tmp_path: Path, capfd: pytest.CaptureFi
 def test_empty_partitions_refuse_no_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     data = write_galaxies(tmp_path / "data", 3, 5)
     (data / "1.safetensors").write_bytes(b"")
+    (data / "notes.txt").touch()
     nothing = {"images": np.empty((0, 5, 32, 32), np.float32), "magnitudes": np.empty((0, 5), np.float32)}
     write_safetensors(data / "2.safetensors", nothing)
     assert demo(tmp_path / "out", "--world-size", 2, "--data", data) == 0
     said = capfd.readouterr().out
     assert "have 0 bytes and no galaxies: 1.safetensors" in said
     assert "warning: 1 partition holds no galaxies: data/2.safetensors" in said
-    assert json.loads((tmp_path / "out" / "summary.json").read_text())["samples"] == 5
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["samples"] == 5
+    assert summary["warnings"][0] == f"1 file of another kind (notes.txt) in {data}/ is not read"
 
 
 def test_a_dataset_without_galaxies_is_told_before_anything_starts(tmp_path: Path, capfd):
@@ -125,7 +128,7 @@ sys.exit(main(["demo", "--world-size", "1", "--data", {str(data)!r}, "--out", {s
     assert "File too large (objects are kept in " in answer.stderr
 
 
-def test_one_dataset_and_a_published_checkpoint(tmp_path: Path, shared: Path):
+def test_one_dataset_and_a_published_checkpoint(tmp_path: Path, shared: Path, capfd: pytest.CaptureFixture[str]):
     import gzip
 
     for name in ("checkpoint", "partition"):
@@ -134,6 +137,7 @@ def test_one_dataset_and_a_published_checkpoint(tmp_path: Path, shared: Path):
     out = tmp_path / "out"
     given = ("--world-size", 3, "--data", tmp_path / "partition.pt", "--model", tmp_path / "checkpoint.pt")
     assert demo(out, *given) == 0
+    assert f"`cosmicai convert {tmp_path / 'checkpoint.pt'} checkpoint.safetensors`" in capfd.readouterr().out
     answers = Predictions.from_parquet((out / "predictions.parquet").read_bytes())
     with np.load(shared / "golden" / "published_format_outputs.npz") as published:
         expected = published[published.files[0]].reshape(-1)

@@ -55,12 +55,12 @@ def test_what_is_not_read_and_what_is_empty_is_told(system: System, tmp_path: Pa
     assert (summary["samples"], summary["partitions"], summary["partitions_completed"]) == (9, 4, 4)
     place = f"data/{summary['run_id']}"
     assert summary["warnings"] == [
+        f"1 hidden file (._1.safetensors) in {data}/ is not read",
         f"5 is missing between 1 and 6 among the numbers of the partitions in s3://cosmicai-invoke/{place}/",
         f"1 of 5 partitions in s3://cosmicai-invoke/{place}/ have 0 bytes and no galaxies: 2.safetensors",
         f"1 partition holds no galaxies: {place}/3.safetensors",
     ]
-    hidden = f"1 hidden file (._1.safetensors) in {data}/ is not read"
-    for warning in (hidden, *summary["warnings"]):
+    for warning in summary["warnings"]:
         assert f"warning: {warning}\n" in said
     assert {item["on_bad_row"] for item in json.loads((out / "manifest.json").read_text())} == {"skip"}
 

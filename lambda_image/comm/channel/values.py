@@ -50,7 +50,7 @@ def size_of(value: Value) -> int:
 @functools.lru_cache(_FORMS_KEPT)
 def _form(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
     if dtype.hasobject or dtype.names or dtype.subdtype:
-        raise TypeError(f"an array of {dtype} cannot be sent: only arrays of plain items can")
+        raise TypeError(f"an array of {dtype} cannot be sent, because only arrays of plain items can")
     if len(shape) > _MAX_DIMENSIONS:
         raise TypeError(f"an array of {len(shape)} dimensions cannot be sent; at most {_MAX_DIMENSIONS}")
     return json.dumps([dtype.str, shape]).encode()

@@ -117,7 +117,7 @@ class Exchange(Operation):
             self._abort(error)
         elif error is not None:
             for channel in self._channels.values():  # a frame may be with the kernel, and not noted yet
-                channel.give_up_sending("was given up: the operation was interrupted")
+                channel.give_up_sending("was given up, because the operation was interrupted")
         if self._loop is not None:
             self._loop.close(interrupted=error is not None and not isinstance(error, Exception))
         for channel in self._posted.values():

@@ -134,7 +134,7 @@ class GroupContext:
     def _refuse(self, deadline: float) -> NoReturn:
         if self._closed:
             raise ValueError("the communicator is closed")
-        raise ValueError(f"a deadline of {deadline}: every wait must end")
+        raise ValueError(f"the deadline is {deadline}, and every wait must end")
 
 
 def others(group: GroupContext) -> tuple[int, ...]:

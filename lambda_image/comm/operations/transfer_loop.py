@@ -86,7 +86,7 @@ class TransferLoop:
                 if transfer.posted:
                     transfer.channel.withdraw_out_buffers()
                 if interrupted:
-                    transfer.channel.give_up_sending("was given up: the operation was interrupted")
+                    transfer.channel.give_up_sending("was given up, because the operation was interrupted")
 
     def _advance(self, transfer: Transfer) -> None:
         """Everything that can be done with this peer now."""
@@ -227,5 +227,5 @@ class TransferLoop:
         self._unwatch(transfer)
         if transfer.channel is not None:
             name = self._operation.kind.name.lower()
-            transfer.channel.give_up_sending(f"was given up in {name}: it did not take a frame in time")
+            transfer.channel.give_up_sending(f"was given up in {name}, because it did not take a frame in time")
         self._finish(transfer)

@@ -59,5 +59,5 @@ def run(args: argparse.Namespace, plan: CommPlan | None = None) -> int:
 
 
 def _without_gloo(plan: CommPlan, progress: BenchProgress) -> CommPlan:
-    progress.say("Gloo is left out: PyTorch is not installed")
+    progress.say("Gloo is left out, because PyTorch is not installed")
     return replace(plan, contenders=tuple(one for one in plan.contenders if one.kind != GLOO))

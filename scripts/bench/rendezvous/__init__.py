@@ -58,7 +58,7 @@ def _against(address: str | None, pid: int | None, parts: Sequence[str]) -> list
     """The other server, if there is to be one."""
     if address is None:
         if pid is not None:
-            raise UsageError(f"--against-pid {pid} without --against: which server is that the process of?")
+            raise UsageError(f"--against-pid {pid} needs --against, the server whose process that is")
         return []
     if "pairing" not in parts:
         raise UsageError("--against is measured in the pairing dialect only: leave --only out, or add pairing to it")

@@ -62,6 +62,10 @@ def test_numbers_may_be_strings_and_keys_may_have_slashes():
         ({"rendezvous_endpoint": "host"}, ["rendezvous_endpoint", "'host'", "host:port"]),
         ({"rendezvous_endpoint": "host:99999"}, ["rendezvous_endpoint", "65535"]),
         ({"result_path": "a/../b"}, ["result_path", "'a/../b'"]),
+        ({"warnings": "one"}, ["warnings", "'one'", "a list of at most 10 texts of one line"]),
+        ({"warnings": ["a\nb"]}, ["warnings", "a list of at most 10 texts of one line"]),
+        ({"warnings": ["x"] * 11}, ["warnings", "at most 10"]),
+        ({"warnings": ["x" * 10_001]}, ["warnings", "10,000 characters"]),
         ({"on_bad_row": "drop"}, ["on_bad_row", "'drop'", "flag, skip, fail"]),
         ({"on_bad_row": ["flag"]}, ["on_bad_row", "['flag']", "flag, skip, fail"]),
         ({"bucket_name": "other"}, ["bucket_name", "contradicts"]),
@@ -105,8 +109,8 @@ def test_an_empty_prefix_is_the_buckets_root_and_wins_over_what_was_left_in_the_
     request = parse({"bucket": "b", "data_prefix": root, **left_over}, "r")
     assert (request.data_prefix, request.data_path) == ("", None)
     assert request.warnings == (
-        "data_size is ignored: data_prefix says the bucket's root",
-        "data_path is ignored: data_prefix says the bucket's root",
+        "data_size is ignored, because data_prefix says the bucket's root",
+        "data_path is ignored, because data_prefix says the bucket's root",
     )
 
 
@@ -131,6 +135,13 @@ def test_an_unknown_key_is_named_in_one_line():
 def test_a_path_that_is_no_key_is_refused_as_any_other_value(path: str):
     with pytest.raises(InvalidEvent, match=r"data_path is .* allowed: "):
         parse({"bucket": "b", "data_path": path}, "r")
+
+
+def test_warnings_of_the_input_come_before_those_about_it():
+    request = parse({**MINIMAL, "warnings": ["1 folder (x/) is not read"], "data_map": "m"}, "r")
+    assert request.warnings[0] == "1 folder (x/) is not read"
+    assert request.warnings[1].startswith("data_map is ignored, because ")
+    assert parse({**MINIMAL, "warnings": []}, "r").warnings == ()
 
 
 @pytest.mark.parametrize("value", ["flag", "skip", "fail"])

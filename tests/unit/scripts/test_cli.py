@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,6 +27,13 @@ WRONG = [
     ("demo --world-size 0", "--world-size is 0; allowed: a whole number from 1 to 128"),
     ("demo --world-size 20000", "--world-size is 20000; allowed"),
     ("demo --batch-size 0", "--batch-size is 0; allowed"),
+    ("demo --wrold-size 4", "cosmicai demo has no --wrold-size: did you mean --world-size?"),
+    ("demo --world-size many", "--world-size is 'many'; allowed: a whole number"),
+    ("demo --on-bad-row drop", "--on-bad-row is 'drop'; allowed: flag, skip, fail"),
+    ("demo --out", "--out needs a value: `cosmicai demo --help`"),
+    ("demo galaxies.pt", "cosmicai demo takes no 'galaxies.pt'"),
+    ("split", "cosmicai split needs dataset, --out"),
+    ("split file.pt --uot parts", "cosmicai split has no --uot: did you mean --out?"),
     ("demo --data nowhere.pt", "--data nowhere.pt does not exist"),
     ("demo --data folder", "--data folder is a folder that holds no datasets"),
     ("demo --out file.pt", "--out"),
@@ -75,6 +83,37 @@ def test_a_wrong_flag_is_one_line_without_a_class_name_and_status_2(tmp_path, mo
     assert (told.err.count("\n"), told.out) == (1, "")
     assert "UsageError" not in told.err
     assert {path.name for path in tmp_path.iterdir()} == {"folder", "file.pt", "same.safetensors"}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("dmo", "COMMAND is 'dmo'; allowed: demo, invoke, .*; did you mean demo?"),
+        ("--wat", "cosmicai has no --wat: `cosmicai --help` shows what there is"),
+        ("bench", "cosmicai bench needs BENCHMARK"),
+        ("bench inferense", "BENCHMARK is 'inferense'; .* did you mean inference?"),
+        ("bench comm --quik", "cosmicai bench comm has no --quik: did you mean --quick?"),
+        ("bench inference --threads=x", "--threads is 'x'; allowed: a whole number"),
+    ],
+)
+def test_what_is_no_command_is_one_line_too(line: str, words: str, capsys: pytest.CaptureFixture[str]):
+    assert main(line.split()) == 2
+    told = capsys.readouterr()
+    assert re.match(f"cosmicai: {words}".replace("?", r"\?"), told.err)
+    assert (told.err.count("\n"), told.out) == (1, "")
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "bench"])
+def test_a_flag_that_is_nearly_one_is_answered_by_that_one(command: str, capsys: pytest.CaptureFixture[str]):
+    """Of every flag of every command, whatever its letters are."""
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    usage = capsys.readouterr().out.partition("\n\n")[0]
+    flags = re.findall(r"--[a-z][a-z0-9-]+", usage)
+    assert flags
+    for flag in flags:
+        assert main([command, f"{flag[:-2]}{flag[-1]}{flag[-2]}x"]) == 2
+        assert f"did you mean {flag}?" in capsys.readouterr().err
 
 
 def test_every_command_has_a_wrong_flag():

@@ -7,7 +7,7 @@ import torch
 from lambda_image.errors import CheckpointError
 from lambda_image.model import SHIPPED_MODEL, checkpoint
 from scripts.cli import main
-from scripts.demo import usable_model
+from scripts.demo import advice, usable_model
 from scripts.execution import MAX_RANKS
 
 
@@ -53,6 +53,13 @@ def test_a_converted_checkpoint_is_used_as_it_is(tmp_path: Path):
     assert usable_model(SHIPPED_MODEL, tmp_path) == SHIPPED_MODEL
     assert usable_model(None, tmp_path) == SHIPPED_MODEL
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("given", "name"), [("a/mine.pt", "mine"), ("mine.safetensors", "mine-converted")])
+def test_advice_names_the_users_file(given: str, name: str):
+    said = advice(Path(given))
+    assert f"`cosmicai convert {given} {name}.safetensors`" in said
+    assert f"`cosmicai compile --model {name}.safetensors`" in said
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,8 @@ def test_a_dataset_is_split_by_rows_and_a_folder_by_file(tmp_path: Path):
     flags = {"bucket": "b", "world_size": 4, "batch_size": 256, "on_bad_row": "skip"}
     assert given("--data", dataset) == flags | {"data_path": "data/all.pt"}
     assert given("--data", tmp_path) == given() == flags | {"data_prefix": "data"}
+    args = parser.parse_args(["--data", str(tmp_path)])
+    assert input_for(args, "b", [dataset], "data", ["1 folder is not read"])["warnings"] == ["1 folder is not read"]
 
 
 def test_executions_of_one_second_have_names_of_their_own():

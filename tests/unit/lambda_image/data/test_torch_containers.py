@@ -130,10 +130,13 @@ def test_a_pickle_that_does_not_end_is_not_read_to_the_end():
         opened(legacy(b"X" + (MAX_PICKLE_BYTES).to_bytes(4, "little") + bytes(MAX_PICKLE_BYTES), [], b""))
 
 
+WRITTEN = saved({"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(2, dtype=torch.int64)})
+
+
 @given(st.data())
 @settings(deadline=None, max_examples=300)
 def test_whatever_is_flipped_only_an_archive_error_comes(data):
-    raw = bytearray(saved({"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(2, dtype=torch.int64)}))
+    raw = bytearray(WRITTEN)
     for _ in range(data.draw(st.integers(1, 4))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(ArchiveError):

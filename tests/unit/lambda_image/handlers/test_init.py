@@ -63,7 +63,7 @@ def test_the_root_of_a_bucket_wins_over_a_dataset_that_was_left_in_the_input(s3:
     run = begin(s3, data_prefix="", data_path="/tmp/old/one.pt", world_size=1)
     assert [part["key"] for part in manifest(s3)[0]["partitions"]] == ["1.pt", "2.pt"]
     assert run.warnings == (
-        "data_path is ignored: data_prefix says the bucket's root",
+        "data_path is ignored, because data_prefix says the bucket's root",
         "1 folder (d/) in s3://b/ is not read",
     )
 

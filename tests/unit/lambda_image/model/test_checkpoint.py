@@ -17,6 +17,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from lambda_image.data.partition import FileFormat, write_partition
 from lambda_image.errors import CheckpointError
 from lambda_image.model import architecture, checkpoint
 from lambda_image.model.architecture import ModelConfig, RedshiftModel
@@ -356,6 +357,10 @@ def test_tensors_are_not_saved_under_another_config(tmp_path):
         checkpoint.save(tmp_path / "model.safetensors", tensors, replace(SMALL, depth=3))
 
 
+def write_galaxies(path: Path, file_format: FileFormat) -> None:
+    write_partition(path, np.ones((2, 5, 32, 32)), np.ones((2, 5)), file_format=file_format)
+
+
 def resaved(path: Path, **metadata: str) -> Path:
     safetensors.torch.save_file(safetensors.torch.load_file(path), path, metadata)
     return path
@@ -369,6 +374,8 @@ def resaved(path: Path, **metadata: str) -> Path:
         (lambda path: path.write_bytes(path.read_bytes()[:100]), "cannot be read"),
         (lambda path: path.write_bytes(b""), "cannot be read"),
         (lambda path: torch.save({}, path), "cannot be read.*`cosmicai convert`"),
+        (lambda path: write_galaxies(path, "pt"), "is a dataset of galaxies and not a checkpoint. Give it to --data"),
+        (lambda path: write_galaxies(path, "safetensors"), "is a dataset of galaxies and not a checkpoint"),
         (lambda path: resaved(path), "not a checkpoint of this project"),
         (lambda path: resaved(path, format=checkpoint.FORMAT), "config is malformed"),
         (lambda path: resaved(path, format=checkpoint.FORMAT, config="[]"), "config is malformed"),

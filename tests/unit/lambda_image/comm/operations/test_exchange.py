@@ -173,7 +173,7 @@ def test_an_interrupt_leaves_no_half_frame_behind(make_group: MakeGroup, soon: S
     exchange.on_received = interrupt
     with pytest.raises(KeyboardInterrupt), exchange:
         exchange.run()
-    assert group.channel(0, 1).ended == "was given up: the operation was interrupted"
+    assert group.channel(0, 1).ended == "was given up, because the operation was interrupted"
 
 
 def test_a_failure_is_heard_of_one_from_whom_nothing_is_due_any_more(make_group: MakeGroup, soon: Soon) -> None:
@@ -402,7 +402,7 @@ def test_an_interrupt_while_a_frame_is_sent_ends_the_channel(
     exchange = rank.exchange(Kind.GATHER, soon())
     with pytest.raises(KeyboardInterrupt), exchange:
         exchange.send(1, b"part")
-    assert pair.lower.ended == "was given up: the operation was interrupted"
+    assert pair.lower.ended == "was given up, because the operation was interrupted"
 
 
 def test_who_has_gone_since_his_part_came_is_not_waited_for(make_group: MakeGroup, make_pair: MakePair) -> None:
