@@ -11,12 +11,11 @@ import numpy as np
 import torch
 
 from lambda_image.data.quality import OnBadRow
-from scripts.bench.input.originals import GALAXIES, Original, Tensors, with_header
+from scripts.bench.input.originals import GALAXIES, LEGACY_PICKLE_BYTES, Original, Tensors, with_header
 
 FILLS = (np.nan, np.inf, -np.inf, -9999.0, 99.0, -99.0, 1e20, 1.6e38, -1.0, 0.0, 1e-45, 1e-310, 1e5, 2e5, -10.5, 40.0)
 EDGE_BYTES = 2048  # headers, pickles and directories lie within so many bytes of a file's ends
 LONGEST_RUN = 4096
-LEGACY_PICKLE_BYTES = 1000
 SPLIT, SKIPPED, FAILING = 0.1, 0.1, 0.05  # fractions of files that are read in part, or by another `on_bad_row`
 
 

@@ -2,6 +2,8 @@
 
 import io
 import json
+import pickle
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ Tensors = dict[str, torch.Tensor]
 GALAXIES = 12  # in each file: enough for several batches, few enough for a thousand files
 SEED = 11  # of the galaxies, which are the same whatever is done to the files
 FIRST_ID = 1_237_648_720_693_755_000  # object ids of SDSS have 19 digits
+LEGACY_PICKLE_BYTES = 1000  # what it begins with, at least
 DTYPE_NAMES = {
     torch.float16: "F16",
     torch.bfloat16: "BF16",
@@ -89,8 +92,7 @@ def write_safetensors(tensors: Mapping[str, torch.Tensor]) -> bytes:
     for name, tensor in tensors.items():
         start, end = end, end + tensor.nbytes
         header[name] = {"dtype": DTYPE_NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
-    raw = [tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes() for tensor in tensors.values()]
-    return with_header(json.dumps(header).encode(), b"".join(raw))
+    return with_header(json.dumps(header).encode(), b"".join(map(_raw, tensors.values())))
 
 
 def with_header(header: bytes, data: bytes) -> bytes:
@@ -104,8 +106,18 @@ def write_zip(tensors: Mapping[str, torch.Tensor]) -> bytes:
 
 
 def write_legacy(tensors: Mapping[str, torch.Tensor]) -> bytes:
-    """Return what `torch.save` wrote before PyTorch 1.6."""
-    return _saved(tensors, as_zip=False)
+    """Return what `torch.save` wrote before PyTorch 1.6, with storages that are numbered.
+
+    It names them by their addresses in memory and puts them in the order of these, which differ from run to run.
+    """
+    tensors = {name: tensor.clone() for name, tensor in tensors.items()}  # views would bring their whole storage
+    data = _saved(tensors, as_zip=False)
+    keys = list(dict.fromkeys(re.findall(rb"X[\x05-\x14]\0\0\0(\d{5,20})", data[:LEGACY_PICKLE_BYTES])))
+    pickles = data[: data.index(pickle.dumps(sorted(key.decode() for key in keys), 2))]
+    for number, key in enumerate(keys):
+        pickles = pickles.replace(len(key).to_bytes(4, "little") + key, b"\1\0\0\0%d" % number)
+    storages = [tensor.numel().to_bytes(8, "little") + _raw(tensor) for tensor in tensors.values()]
+    return pickles + pickle.dumps([str(number) for number in range(len(keys))], 2) + b"".join(storages)
 
 
 def write_ours(tensors: Mapping[str, torch.Tensor]) -> bytes:
@@ -128,6 +140,10 @@ def write_ours(tensors: Mapping[str, torch.Tensor]) -> bytes:
             return file.read_bytes()
     except Exception:
         return write_zip(tensors)
+
+
+def _raw(tensor: torch.Tensor) -> bytes:
+    return tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
 def _saved(tensors: Mapping[str, torch.Tensor], *, as_zip: bool) -> bytes:
