@@ -51,7 +51,7 @@ def check_picture(flag: str, file: Path | None, find: Callable[[str], object | N
     """
     check_file(flag, file)
     if file is not None and file.suffix not in PICTURES:
-        raise UsageError(f"the name of {flag} {file} must end in {' or '.join(PICTURES)}")
+        raise UsageError(f"{flag} {file}: its name must end in {' or '.join(PICTURES)}")
     if file is not None and find("matplotlib") is None:
         raise UsageError(f"{flag} {file} needs matplotlib: pip install -e '.[plot]' installs it")
 

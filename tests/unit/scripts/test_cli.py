@@ -88,7 +88,7 @@ def test_a_wrong_flag_is_one_line_without_a_class_name_and_status_2(tmp_path, mo
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("dmo", "COMMAND is 'dmo'; allowed: demo, invoke, .*; did you mean demo?"),
+        ("dmo", "COMMAND is 'dmo'; allowed: demo, .*; did you mean demo?"),
         ("--wat", "cosmicai has no --wat: `cosmicai --help` shows what there is"),
         ("bench", "cosmicai bench needs BENCHMARK"),
         ("bench inferense", "BENCHMARK is 'inferense'; .* did you mean inference?"),
