@@ -41,10 +41,9 @@ def run(args: argparse.Namespace) -> int:
         progress = RunProgress(sys.stdout, _totals(args, files))
 
         def show(event: Event) -> None:
-            progress.show({**event, "message": advice(args.model)} if converted(event) else event)
-
-        def converted(event: Event) -> bool:  # the ranks know the file in the scratch folder only, which will be gone
-            return event.get("event") == "engine" and model.parent == Path(scratch)
+            if event.get("event") == "engine":
+                event = {**event, "message": advice(args.model, model, event["message"])}
+            progress.show(event)
 
         environ = {"MODEL_PATH": str(model.absolute())}
         with result_folder(args.out) as out:
@@ -81,8 +80,16 @@ def usable_model(model: Path | None, scratch: Path) -> Path:
     return converted
 
 
-def advice(model: Path) -> str:
-    """How a checkpoint in the published format is predicted by the compiled engine, too."""
+def advice(model: Path | None, used: Path, reason: str) -> str:
+    """What to do so that the compiled engine predicts.
+
+    Args:
+        model: what the user gave.
+        used: what `usable_model` made of it, which nobody has after the run.
+        reason: why PyTorch predicts, and what to do about the file `used`.
+    """
+    if model is None or model == used:
+        return reason
     ending = "-converted.safetensors" if model.suffix == ".safetensors" else ".safetensors"
     ours = printable(model.stem) + ending
     convert = f"`cosmicai convert {printable(model)} {ours}`"

@@ -33,7 +33,7 @@ from scripts.bench.files import check_file, check_picture
 from scripts.bench.flags import check_at_least_one
 from scripts.bench.machine import describe_machine
 from scripts.bench.progress import BenchProgress
-from scripts.demo import usable_model
+from scripts.demo import advice, usable_model
 from scripts.local_results import results_json
 from scripts.shard import Shard, Stretch, parse_shard, stretches
 from scripts.tables import accuracy_rows
@@ -102,7 +102,13 @@ def run(args: argparse.Namespace, load: Callable[..., engines.Engine] = engines.
         for warning in warnings:
             progress.say(f"warning: {warning}")
         model = usable_model(args.model, Path(scratch))
-        engine = load(model, args.threads, args.engine, progress.say, args.device)
+        engine = load(
+            model,
+            args.threads,
+            args.engine,
+            lambda reason: progress.say(advice(args.model, model, reason)),
+            args.device,
+        )
         inferred = predict(share, engine, args.batch_size, args.on_bad_row, progress, rows)
     with atomic_file(out) as partial_file:
         partial_file.write_bytes(inferred.predictions.to_parquet())

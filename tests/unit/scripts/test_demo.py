@@ -57,7 +57,8 @@ def test_a_converted_checkpoint_is_used_as_it_is(tmp_path: Path):
 
 @pytest.mark.parametrize(("given", "name"), [("a/mine.pt", "mine"), ("mine.safetensors", "mine-converted")])
 def test_advice_names_the_users_file(given: str, name: str):
-    said = advice(Path(given))
+    assert advice(None, SHIPPED_MODEL, "why") == advice(Path(given), Path(given), "why") == "why"
+    said = advice(Path(given), Path("/tmp/scratch/model.safetensors"), "why")
     assert f"`cosmicai convert {given} {name}.safetensors`" in said
     assert f"`cosmicai compile --model {name}.safetensors`" in said
 
