@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ import pytest
 from scripts.bench.input.measure import Worker
 from scripts.bench.input.originals import GALAXIES, originals
 from scripts.cli import main
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_few_mutations_lose_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -57,3 +61,14 @@ def test_a_worker_that_has_ended_is_a_failure_and_there_again_for_the_next_file(
 def test_wrong_flags_are_named(flags: list[str], message: str, capsys: pytest.CaptureFixture[str]):
     assert main(["bench", "input", *flags]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_files_do_not_differ_from_process_to_process():
+    code = (
+        "import hashlib; from scripts.bench.input.originals import originals; "
+        "from scripts.bench.input.mutations import "
+        "mutate; good = originals(); print([hashlib.sha256(o.write(o.tensors)).hexdigest() for o in good], "
+        "[hashlib.sha256(mutate(0, n, good).data).hexdigest() for n in range(40)])"
+    )
+    first, second = (subprocess.check_output([sys.executable, "-c", code], cwd=ROOT) for _ in range(2))
+    assert first == second
