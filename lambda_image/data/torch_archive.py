@@ -25,6 +25,7 @@ MAX_INTEGER = 2**63 - 1  # of sizes and offsets: larger ones overflow elsewhere
 MAX_ELEMENTS = 2**58  # of an axis that an empty tensor has: numpy counts its bytes all the same
 
 # Storage types by their names in the pickle; "bfloat16", which numpy lacks, is widened to float32 when read.
+TENSOR_DATASET = "torch.utils.data.dataset.TensorDataset"  # what published partitions are
 STORAGE_TYPES = {
     "ComplexDoubleStorage": "complex128",
     "ComplexFloatStorage": "complex64",

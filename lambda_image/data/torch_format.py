@@ -16,11 +16,10 @@ import numpy as np
 from lambda_image.data.byte_source import ByteSource
 from lambda_image.data.file_content import Column, FormatError
 from lambda_image.data.inert_pickle import Inert, not_allowed, shown
-from lambda_image.data.torch_archive import STORAGE_TYPES, UNTYPED_DTYPES, StoredTensor, TorchArchive
+from lambda_image.data.torch_archive import STORAGE_TYPES, TENSOR_DATASET, UNTYPED_DTYPES, StoredTensor, TorchArchive
 from lambda_image.data.torch_containers import LOCAL_HEADER_BYTES
 
 DATASET_ORDER = ("images", "magnitudes", "redshifts")
-TENSOR_DATASET = "torch.utils.data.dataset.TensorDataset"
 STORAGE_NAMES = {dtype: name for name, dtype in STORAGE_TYPES.items() if name != "UntypedStorage"}
 ALIGNMENT = 64  # of tensors in a .pt, as PyTorch aligns them
 

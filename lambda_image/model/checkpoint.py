@@ -22,8 +22,7 @@ from safetensors import SafetensorError, safe_open
 
 from lambda_image.atomic_file import atomic_file
 from lambda_image.data.inert_pickle import ArchiveError
-from lambda_image.data.partition import count_rows
-from lambda_image.errors import CheckpointError, RunError
+from lambda_image.errors import CheckpointError
 from lambda_image.model import published
 from lambda_image.model.architecture import ModelConfig, RedshiftModel
 
@@ -147,9 +146,10 @@ def _named(
 def _is_dataset(path: str | os.PathLike[str]) -> bool:
     """Whether the file holds galaxies. Asked once it has turned out to be no checkpoint."""
     try:
-        return count_rows(path) >= 0
-    except RunError:
-        return False
+        with safe_open(path, framework="np") as file:
+            return {"images", "magnitudes"} <= set(file.keys())
+    except (SafetensorError, OSError):
+        return published.is_dataset(path)
 
 
 def _stored(name: str, array: np.ndarray, dtype: StorageType) -> np.ndarray:

@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 import numpy as np
 from torch import nn
 
-from lambda_image.data.byte_source import ByteSource, byte_source
+from lambda_image.data.byte_source import ByteSource, TruncatedError, byte_source
 from lambda_image.data.inert_pickle import ArchiveError, Inert, not_allowed, shown
-from lambda_image.data.torch_archive import StoredTensor, TorchArchive
+from lambda_image.data.torch_archive import TENSOR_DATASET, StoredTensor, TorchArchive
 from lambda_image.model.architecture import InceptionBlock, RedshiftModel
 
 MODULES = ("torch.nn.modules.", "blocks.", "NormalCell.", "timm.")
@@ -102,6 +102,15 @@ def read(path: str | os.PathLike[str]) -> Published:
         raise _no_weights(archive.root)
     _check_repetition(source, stored)
     return assembled(stored, archive.array, modules)
+
+
+def is_dataset(path: str | os.PathLike[str]) -> bool:
+    """Whether the file is a pickled dataset of PyTorch and no checkpoint."""
+    try:
+        root = TorchArchive(byte_source(path)).root
+    except (ArchiveError, TruncatedError, OSError):
+        return False
+    return isinstance(root, Inert) and root.name == TENSOR_DATASET
 
 
 T = TypeVar("T", bound=Hashable)
