@@ -196,8 +196,11 @@ def choose_partitions(listed: Iterable[Listed], prefix: str, place: str, file_li
     if not selection.partitions:
         found = f"no object in {place} ends in {', '.join(PARTITION_SUFFIXES)}"
         beside = f" ({warnings[0]})" if warnings else ""
+        from lambda_image.data.foreign import import_of_files  # late: it serves this refusal only
+
+        remedy = import_of_files("FILES", objects)
         raise PartitionMissing(
-            f"{found}{beside}: upload partitions there (cosmicai split makes them) or give another data_prefix",
+            f"{found}{beside}: upload partitions there (cosmicai split makes them) or give another data_prefix{remedy}",
             object=f"{prefix}/",
         )
     names = selection.partitions[:file_limit]

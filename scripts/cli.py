@@ -16,7 +16,8 @@ from lambda_image.errors import RunError, UsageError
 from scripts.extras import remedy
 from scripts.parser import CommandParser
 
-COMMANDS = ("demo", "infer", "invoke", "results", "sample", "split", "convert", "compile", "tune", "bench")
+COMMANDS = ("demo", "infer", "invoke", "results", "sample", "import", "split", "convert", "compile", "tune", "bench")
+MODULES = {"import": "importing.command"}  # of commands that are not modules by their own name, as a keyword cannot be
 ENDING = (signal.SIGTERM, signal.SIGHUP)  # beside SIGINT, which Python makes a KeyboardInterrupt
 
 
@@ -56,7 +57,7 @@ def _run(arguments: Sequence[str]) -> int:
     named = bool(arguments) and arguments[0] in COMMANDS
     for name in arguments[:1] if named else COMMANDS:
         try:
-            module = importlib.import_module(f"scripts.{name}")
+            module = importlib.import_module(f"scripts.{MODULES.get(name, name)}")
         except ModuleNotFoundError as error:
             if named or (words := remedy(error)) is None:
                 raise

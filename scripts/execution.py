@@ -13,6 +13,7 @@ from typing import Any, get_args
 import numpy as np
 from rich.console import Console, RenderableType
 
+from lambda_image.data.foreign import import_of_files
 from lambda_image.data.partition import write_partition
 from lambda_image.data.quality import OnBadRow
 from lambda_image.errors import InvalidEvent, UsageError
@@ -223,7 +224,8 @@ def partition_files(data: Path, flag: str = "--data") -> tuple[list[Path], list[
         raise UsageError(f"{given}: {error}") from error
     if not selection.partitions:
         endings = ", ".join(PARTITION_SUFFIXES)
-        raise UsageError(f"{given} is a folder that holds no datasets, which are files in {endings}")
+        remedy = import_of_files(printable(data), [path.name for path in data.rglob("*")])
+        raise UsageError(f"{given} is a folder that holds no datasets, which are files in {endings}{remedy}")
     return [paths[name] for name in selection.partitions], selection.warnings(f"{printable(data)}/")
 
 

@@ -4,11 +4,21 @@ import argparse
 import math
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from lambda_image.data.partition import ROW_BYTES, FileFormat, open_partition, read_partition, write_partition
+from lambda_image.data.foreign import import_of_files
+from lambda_image.data.partition import (
+    ROW_BYTES,
+    FileFormat,
+    Partition,
+    open_partition,
+    read_partition,
+    write_partition,
+)
 from lambda_image.errors import PartitionMalformed, UsageError
 from lambda_image.manifest import deal
+from lambda_image.partition_names import printable
 from scripts.words import counted
 
 MIB = 1 << 20  # the unit of published sizes: 25 MB are 1,278 rows
@@ -34,7 +44,8 @@ def run(args: argparse.Namespace) -> int:
     if not (args.size_mb > 0 and math.isfinite(args.size_mb)):
         raise UsageError(f"--size-mb is {args.size_mb}; allowed: a number above 0")
     if args.dataset.is_dir():
-        raise UsageError(f"{args.dataset} is a folder: give one dataset file")
+        remedy = import_of_files(printable(args.dataset), [path.name for path in args.dataset.rglob("*")])
+        raise UsageError(f"{args.dataset} is a folder: give one dataset file{remedy}")
     files, rows = split(args.dataset, args.out, args.size_mb, args.format)
     print(f"{counted(rows, 'galaxy', 'galaxies')} in {counted(files, 'file')} in {args.out}")
     return 0
@@ -61,23 +72,58 @@ def split(dataset: Path, out: Path, size_mb: float, file_format: FileFormat) -> 
         PartitionMissing: there is no dataset.
         PartitionMalformed: the dataset cannot be read.
     """
+    check_out(out)
+    rows = len(open_partition(dataset))
+    if not rows:
+        raise PartitionMalformed(f"{dataset}: it holds no galaxies", object=str(dataset))
+    return write_partitions(
+        out, rows, rows_of(size_mb), file_format, lambda start, stop: read_partition(dataset, rows=(start, stop))
+    ), rows
+
+
+def rows_of(size_mb: float) -> int:
+    """How many galaxies a file of this size has, in 2^20 bytes of images, magnitudes and redshifts."""
+    return max(1, int(size_mb * MIB) // ROW_BYTES)
+
+
+def check_out(out: Path) -> None:
+    """Raises UsageError if `out` cannot become a folder of partitions."""
     out = out.resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"--out {out} exists and is not an empty directory: other partitions would mix with these")
     if not out.parent.is_dir():
         raise UsageError(f"--out {out} would be in a folder that does not exist: make it, or name another")
-    rows = len(open_partition(dataset))
-    if not rows:
-        raise PartitionMalformed(f"{dataset}: it holds no galaxies", object=str(dataset))
-    rows_per_file = max(1, int(size_mb * MIB) // ROW_BYTES)
+
+
+def write_partitions(
+    out: Path,
+    rows: int,
+    rows_per_file: int,
+    file_format: FileFormat,
+    read: Callable[[int, int], Partition],
+    written: Callable[[Partition], None] | None = None,
+) -> int:
+    """Writes galaxies as files of about the same size, `1.safetensors` and so on, which appear together.
+
+    Args:
+        out: a folder that `check_out` has let pass.
+        rows: how many galaxies there are.
+        rows_per_file: how many a file has at most.
+        file_format: format of the files.
+        read: gives the galaxies [start, stop). It is asked for neighbouring ones, in order.
+        written: is told of each file's galaxies when the file is there.
+
+    Returns:
+        How many files were written.
+    """
+    out = out.resolve()
     shares = deal(range(rows), math.ceil(rows / rows_per_file))
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
         for number, share in enumerate(shares, start=1):
-            part = read_partition(dataset, rows=(share[0], share[-1] + 1))
-            path = partial / f"{number}.{file_format}"
+            part = read(share[0], share[-1] + 1)
             write_partition(
-                path,
+                partial / f"{number}.{file_format}",
                 part.images,
                 part.magnitudes,
                 part.redshifts,
@@ -85,9 +131,11 @@ def split(dataset: Path, out: Path, size_mb: float, file_format: FileFormat) -> 
                 columns=part.columns,
                 rows=part.rows,
             )
+            if written is not None:
+                written(part)
         partial.chmod(0o755)  # mkdtemp's is private
         partial.replace(out)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    return len(shares), rows
+    return len(shares)

@@ -37,9 +37,11 @@ def read_dataset(path: str | os.PathLike[str]) -> Partition:
     files = choose_files(folder.iterdir())
     if not files:
         suffixes = ", ".join(PARTITION_SUFFIXES)
-        raise PartitionMissing(
-            f"the folder {printable(folder)} holds no partitions, because no file in it ends in {suffixes}"
-        )
+        from lambda_image.data.foreign import import_of_files  # late: it serves this refusal only
+
+        remedy = import_of_files(printable(folder), [path.name for path in folder.rglob("*")])
+        problem = f"the folder {printable(folder)} holds no partitions, because no file in it ends in {suffixes}"
+        raise PartitionMissing(problem + remedy)
     return _read_folder(files, os.fspath(path))
 
 

@@ -5,9 +5,25 @@ from typing import NamedTuple
 
 import numpy as np
 
+BEGINNING = 4096  # bytes, by which other formats are told
+BANDS_FLAG = "--bands u,g,r,i,z"  # in the order that they have, which no tensor says
+
 
 class FormatError(Exception):
     """What is wrong with a file, before its name is known."""
+
+
+class ForeignFormat(FormatError):
+    """It has another format, or another arrangement of tensors, of which `cosmicai import` makes partitions.
+
+    Attributes:
+        flags: What that command needs to know of such a file; None if `beginning` says it.
+        beginning: The first bytes of the file.
+    """
+
+    def __init__(self, problem: str, flags: str | None = None, beginning: bytes = b"") -> None:
+        super().__init__(problem)
+        self.flags, self.beginning = flags, beginning
 
 
 class Column(NamedTuple):

@@ -4,8 +4,9 @@
 """
 
 from lambda_image.data.byte_source import ByteSource
-from lambda_image.data.file_content import Column, FormatError
-from lambda_image.data.safetensors_format import safetensors_columns
+from lambda_image.data.file_content import BANDS_FLAG, BEGINNING, Column, ForeignFormat, FormatError
+from lambda_image.data.safetensors_format import is_safetensors, safetensors_columns
+from lambda_image.partition_names import printable
 
 ZIP_MAGIC = b"PK\x03\x04"
 PICKLE_START = b"\x80"  # of protocol 2 and later, as PyTorch before 1.6 wrote it
@@ -23,4 +24,12 @@ def read_columns(source: ByteSource) -> dict[str, Column]:
         from lambda_image.data.torch_format import torch_columns  # 3 ms that a rank spares until it meets such a file
 
         return torch_columns(source)
-    return safetensors_columns(source)
+    if not is_safetensors(source):
+        problem = "it is neither a PyTorch archive (.pt) nor safetensors, one of which is needed"
+        raise ForeignFormat(problem, beginning=source.peek(BEGINNING))
+    columns = safetensors_columns(source)
+    if missing := sorted({"images", "magnitudes"} - columns.keys()):
+        flags = " ".join([*(f"--{name} NAME" for name in missing), BANDS_FLAG])
+        found = printable(", ".join(columns)[:200])
+        raise ForeignFormat(f"it holds no {' and no '.join(missing)}, which are needed; found: {found}", flags)
+    return columns

@@ -20,7 +20,7 @@ import numpy as np
 from lambda_image.atomic_file import atomic_file
 from lambda_image.data.byte_source import ByteSource, Readable, TruncatedError, byte_source
 from lambda_image.data.columns import Columns, check_columns, read_column, stored_column
-from lambda_image.data.file_content import Column, FormatError
+from lambda_image.data.file_content import Column, ForeignFormat, FormatError
 from lambda_image.data.formats import read_columns
 from lambda_image.data.safetensors_format import write_safetensors
 from lambda_image.errors import PartitionMalformed, PartitionMissing
@@ -39,6 +39,7 @@ ROW_SHAPES: dict[str, list[tuple[int, ...]]] = {
 FLOAT_DTYPES = {"float16", "bfloat16", "float32", "float64"}
 
 FileFormat = Literal["safetensors", "pt"]
+NAMELESS = "partition"  # as messages call bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,15 +240,28 @@ def write_partition(
 def _faults_named(name: str) -> Iterator[None]:
     try:
         yield
+    except ForeignFormat as error:
+        raise PartitionMalformed(f"{name}: {_with_remedy(error, name)}", object=name) from error
     except TruncatedError as error:
         raise PartitionMalformed(f"{name}: {error}: fetch it again", object=name) from error
     except FormatError as error:
         raise PartitionMalformed(f"{name}: {error}", object=name) from error
 
 
+def _with_remedy(error: ForeignFormat, name: str) -> str:
+    """What is wrong, and the command that makes partitions of the file. It needs the file on one's own machine."""
+    from lambda_image.data.foreign import Foreign, foreign_format, import_command  # late: a run needs none of it
+
+    name = name.rpartition("/")[2] if "://" in name else "FILE" if name == NAMELESS else name
+    if error.flags is not None:
+        return f"{error}: {import_command(name, Foreign('', 'both', error.flags))}"
+    foreign = foreign_format(error.beginning)
+    return f"it is {foreign.kind} and no partition: {import_command(name, foreign)}" if foreign else str(error)
+
+
 def _name_of(readable: Readable) -> str:
     name = readable if isinstance(readable, (str, os.PathLike)) else getattr(readable, "name", None)
-    return os.fspath(name) if isinstance(name, (str, os.PathLike)) else "partition"
+    return os.fspath(name) if isinstance(name, (str, os.PathLike)) else NAMELESS
 
 
 def _open(readable: Readable, name: str) -> ByteSource:
@@ -267,7 +281,10 @@ def _total_rows(columns: Mapping[str, Column]) -> int:
             raise FormatError(f"{name} are {column.dtype}; floating-point numbers are needed")
         if not column.shape or column.shape[1:] not in allowed:
             shapes = " or ".join("[" + ", ".join(["N", *map(str, shape)]) + "]" for shape in allowed)
-            raise FormatError(f"{name} have the shape {list(column.shape)}; {shapes} is needed")
+            problem = f"{name} have the shape {list(column.shape)}; {shapes} is needed"
+            if name == "images" and len(column.shape) == 4:  # of other bands, or larger
+                raise ForeignFormat(problem, "--bands BANDS")
+            raise FormatError(problem)
     lengths = {name: column.shape[0] for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"{length} {name}" for name, length in lengths.items())

@@ -12,6 +12,8 @@ why and no prediction. The other flags leave the prediction as it is.
 | 16 | PREDICTION_NOT_FINITE | the engine's answer is NaN or infinite | none |
 | 32 | FLUX_CONTRADICTS | the image holds several times more or less light than the magnitudes say | kept |
 | 64 | PREDICTION_IMPLAUSIBLE | the engine's answer lies outside REDSHIFTS, as of an image in other units | kept |
+| 128 | NOT_DETECTED | a magnitude is 99, the code for a galaxy that is too faint in a band; MAGNITUDE_BAD, too | none |
+| 256 | NOT_OBSERVED | a magnitude is -99, the code for a band that was not observed; MAGNITUDE_BAD, too | none |
 """
 
 from enum import IntFlag
@@ -26,6 +28,9 @@ from lambda_image.model.inputs import as_inputs
 # is a star of magnitude 10, next to which no galaxy is measured.
 PIXELS = (-10.0, 1e5)
 MAGNITUDES = (0.0, 40.0)  # of anything that a survey measures
+# Codes among magnitudes, as programs for photometric redshifts read them (BPZ: Benitez 2000; Coe et al. 2006). Decimals
+# that some catalogues append (99.99) belong to the code.
+NOT_DETECTED, NOT_OBSERVED = 99, -99
 REDSHIFTS = (-0.1, 20.0)  # no galaxy comes nearer at a tenth of the speed of light, and none is known beyond 15
 # Standard deviation of the sky's noise in SDSS stamps, in nanomaggies per pixel: u, g, r, i, z.
 SKY_NOISE = np.array([0.041, 0.018, 0.026, 0.038, 0.135])
@@ -46,11 +51,18 @@ class Quality(IntFlag):
     PREDICTION_NOT_FINITE = 16
     FLUX_CONTRADICTS = 32
     PREDICTION_IMPLAUSIBLE = 64
+    NOT_DETECTED = 128
+    NOT_OBSERVED = 256
 
 
 # With any of these a row has no prediction.
 UNPREDICTABLE = (
-    Quality.IMAGE_NOT_FINITE | Quality.IMAGE_IMPLAUSIBLE | Quality.MAGNITUDE_BAD | Quality.PREDICTION_NOT_FINITE
+    Quality.IMAGE_NOT_FINITE
+    | Quality.IMAGE_IMPLAUSIBLE
+    | Quality.MAGNITUDE_BAD
+    | Quality.PREDICTION_NOT_FINITE
+    | Quality.NOT_DETECTED
+    | Quality.NOT_OBSERVED
 )
 
 Flags = NDArray[np.int32]
@@ -99,6 +111,11 @@ def judge_inputs(images: NDArray[Any], magnitudes: NDArray[Any]) -> Flags:
     flags[finite & ((lowest < PIXELS[0]) | (highest > PIXELS[1]))] |= Quality.IMAGE_IMPLAUSIBLE
     low, high = MAGNITUDES
     flags[~((magnitudes > low) & (magnitudes < high)).all(axis=1)] |= Quality.MAGNITUDE_BAD
+    bad = np.flatnonzero(flags & Quality.MAGNITUDE_BAD)
+    if len(bad):
+        whole = np.trunc(magnitudes[bad])
+        flags[bad[(whole == NOT_DETECTED).any(axis=1)]] |= Quality.NOT_DETECTED
+        flags[bad[(whole == NOT_OBSERVED).any(axis=1)]] |= Quality.NOT_OBSERVED
     judged = flags == 0
     if judged.any() and images.shape[1] == len(SKY_NOISE):  # a network of other sizes may know other bands
         rows = np.flatnonzero(judged)
@@ -144,6 +161,8 @@ _IN_WORDS = {
     Quality.PREDICTION_NOT_FINITE: "the predicted redshift is not finite",
     Quality.FLUX_CONTRADICTS: "the image holds several times more or less light than the magnitudes say",
     Quality.PREDICTION_IMPLAUSIBLE: f"the predicted redshift lies outside {REDSHIFTS[0]:g} to {REDSHIFTS[1]:g}",
+    Quality.NOT_DETECTED: f"a magnitude is {NOT_DETECTED}, which says that the galaxy was not detected in that band",
+    Quality.NOT_OBSERVED: f"a magnitude is {NOT_OBSERVED}, which says that the galaxy was not observed in that band",
 }
 
 

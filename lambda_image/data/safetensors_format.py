@@ -36,11 +36,16 @@ SAFETENSORS_DTYPES = {
 SAFETENSORS_NAMES = {dtype: name for name, dtype in SAFETENSORS_DTYPES.items()}
 
 
-def safetensors_columns(source: ByteSource) -> dict[str, Column]:
-    """The tensors in the order in which they lie."""
+def is_safetensors(source: ByteSource) -> bool:
+    """Whether the first bytes are those of a safetensors file."""
     start = source.peek(9)
-    length = int.from_bytes(start[:8], "little")
-    if len(start) < 9 or start[8:] != b"{" or length > MAX_HEADER_BYTES:
+    return len(start) == 9 and start[8:] == b"{" and int.from_bytes(start[:8], "little") <= MAX_HEADER_BYTES
+
+
+def safetensors_columns(source: ByteSource) -> dict[str, Column]:
+    """All tensors, whatever they are called, in the order in which they lie."""
+    length = int.from_bytes(source.peek(8), "little")
+    if not is_safetensors(source):
         raise FormatError("it is neither a PyTorch archive (.pt) nor safetensors, one of which is needed")
     text = source.peek(8 + length)[8:]
     if len(text) < length:
@@ -54,9 +59,6 @@ def safetensors_columns(source: ByteSource) -> dict[str, Column]:
         }
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError(f"its safetensors header is malformed ({_fault(error)}): fetch or write it again") from error
-    if missing := {"images", "magnitudes"} - entries.keys():
-        raise FormatError(f"it holds no {' and no '.join(sorted(missing))}, which are needed")
-
     begin = end = 8 + length
     entries = dict(sorted(entries.items(), key=lambda entry: entry[1][2]))
     for name, (dtype, shape, offsets) in entries.items():

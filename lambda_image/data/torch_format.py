@@ -14,25 +14,36 @@ from pathlib import Path
 import numpy as np
 
 from lambda_image.data.byte_source import ByteSource
-from lambda_image.data.file_content import Column, FormatError
-from lambda_image.data.inert_pickle import Inert, not_allowed, shown
+from lambda_image.data.file_content import BANDS_FLAG, BEGINNING, Column, ForeignFormat, FormatError
+from lambda_image.data.inert_pickle import ArchiveError, Inert, not_allowed, shown
 from lambda_image.data.torch_archive import STORAGE_TYPES, TENSOR_DATASET, UNTYPED_DTYPES, StoredTensor, TorchArchive
 from lambda_image.data.torch_containers import LOCAL_HEADER_BYTES
 
 DATASET_ORDER = ("images", "magnitudes", "redshifts")
+DATASETS = {f"torch.utils.data.dataset.{name}" for name in ("Subset", "ConcatDataset", "StackDataset")}
 STORAGE_NAMES = {dtype: name for name, dtype in STORAGE_TYPES.items() if name != "UntypedStorage"}
 ALIGNMENT = 64  # of tensors in a .pt, as PyTorch aligns them
 
 
 def torch_columns(source: ByteSource) -> dict[str, Column]:
     """The tensors of the dataset by name, in their order there."""
-    archive = TorchArchive(source)
+    try:
+        archive = TorchArchive(source)
+    except ArchiveError as error:
+        beginning = source.peek(BEGINNING)
+        if beginning.startswith(b"PK"):  # a zip of something else, as .npz is one
+            raise ForeignFormat(str(error), beginning=beginning) from error
+        raise
+    if isinstance(archive.root, Inert) and archive.root.name in DATASETS:
+        kind = archive.root.name.rpartition(".")[2]
+        raise ForeignFormat(f"it is a {kind} of PyTorch and no TensorDataset", BANDS_FLAG)
     if isinstance(archive.root, Inert) and archive.root.name != TENSOR_DATASET:
         raise not_allowed(archive.root.name, "a TensorDataset(images, magnitudes[, redshifts]) is needed")
     state = archive.root.state if isinstance(archive.root, Inert) else {}
     tensors = state.get("tensors")
     if not isinstance(tensors, tuple) or not all(isinstance(tensor, StoredTensor) for tensor in tensors):
-        raise FormatError("it is a PyTorch archive of something else than the TensorDataset that is needed")
+        problem = "it is a PyTorch archive of something else than the TensorDataset that is needed"
+        raise ForeignFormat(problem, BANDS_FLAG)
     if len(tensors) < 2:
         raise FormatError(f"its TensorDataset has {len(tensors)} tensors; images, magnitudes[, redshifts] are needed")
     named = state.get("columns")

@@ -136,6 +136,12 @@ def test_formats_of_catalogues_stay_out_of_the_images():
     assert within(importers("astropy", "h5py", "pyarrow", "pandas", "polars", "matplotlib"), "scripts/")
 
 
+def test_each_format_of_the_field_is_known_to_its_reader_only():
+    importing = {file for file in SOURCES if file.startswith("scripts/importing/")}
+    for module, readers in (("astropy", {"fits"}), ("h5py", {"hdf5"}), ("pyarrow", {"parquet", "csv"})):
+        assert importers(module) & importing == {f"scripts/importing/{reader}_files.py" for reader in readers}
+
+
 def test_aws_stays_with_storage():
     assert within(importers("boto3", "botocore"), "lambda_image/storage.py", "scripts/", "statemachine/local/")
 

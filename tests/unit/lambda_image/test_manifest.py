@@ -91,6 +91,13 @@ def test_no_partitions(names, words):
     assert str(raised.value).startswith("no object in s3://b/d/ ends in .pt, .pth, .safetensors")
 
 
+def test_objects_of_the_fields_formats_are_refused_with_the_command_that_imports_them():
+    with pytest.raises(
+        PartitionMissing, match=r"data_prefix; `cosmicai import FILES --out partitions/` makes .* \.fits"
+    ):
+        choose_partitions(listed("a.fits", "b.fits", "readme.txt"), "d/", PLACE, None)
+
+
 def test_an_item_of_an_earlier_version_flags_bad_rows():
     request = parse({"bucket": "b", "data_prefix": "d", "on_bad_row": "skip"}, "r")
     (item,) = assignments(request, [[]], "00", 1.5)

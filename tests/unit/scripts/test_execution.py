@@ -34,6 +34,13 @@ def test_one_dataset_is_itself(tmp_path: Path):
         assert partition_files(tmp_path / name) == ([tmp_path / name], [])
 
 
+def test_a_folder_of_the_fields_files_is_refused_with_the_command_that_imports_them(tmp_path: Path):
+    (tmp_path / "healpix=1").mkdir()
+    (tmp_path / "healpix=1" / "001-of-001.hdf5").touch()
+    with pytest.raises(UsageError, match=rf"`cosmicai import {tmp_path} --out partitions/` makes .* \.hdf5"):
+        partition_files(tmp_path)
+
+
 def test_a_folder_without_partitions_is_refused(tmp_path: Path):
     (tmp_path / "3.pt").mkdir()
     (tmp_path / "._1.pt").touch()

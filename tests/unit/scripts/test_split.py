@@ -139,6 +139,12 @@ def test_what_cannot_be_is_refused(dataset, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_of_the_fields_files_is_refused_with_the_command_that_imports_them(tmp_path):
+    (tmp_path / "a.fits").touch()
+    with pytest.raises(UsageError, match=rf"is a folder: .*; `cosmicai import {tmp_path} --out partitions/`"):
+        run(tmp_path, "--out", tmp_path / "out")
+
+
 def test_a_folder_is_not_made_for_a_mistyped_path(dataset, tmp_path):
     with pytest.raises(UsageError, match="in a folder that does not exist"):
         run(dataset, "--out", tmp_path / "mistyped" / "out")

@@ -37,13 +37,36 @@ def test_what_stands_for_a_missing_pixel_is_implausible(galaxies, value, extent)
     assert np.count_nonzero(flags) == 1
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -9999, -99, 99, 0, 1e30])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -9999, -999, 98, 100, 0, 1e30])
 def test_a_missing_magnitude_is_flagged(galaxies, value):
     images, magnitudes = galaxies[0], galaxies[1].copy()
     magnitudes[3, 4] = value
     flags = judge_inputs(images, magnitudes)
     assert flags[3] == Quality.MAGNITUDE_BAD
     assert np.count_nonzero(flags) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "flag"),
+    [
+        *((value, Quality.NOT_DETECTED) for value in (99, 99.0, 99.99)),
+        *((value, Quality.NOT_OBSERVED) for value in (-99, -99.9)),
+    ],
+)
+def test_the_codes_of_the_field_for_missing_magnitudes_have_flags_of_their_own(galaxies, value, flag):
+    images, magnitudes = galaxies[0], galaxies[1].copy()
+    magnitudes[3, 4] = value
+    flags = judge_inputs(images, magnitudes)
+    assert flags[3] == Quality.MAGNITUDE_BAD | flag
+    assert np.count_nonzero(flags) == 1
+
+
+def test_a_galaxy_can_be_undetected_in_one_band_and_unobserved_in_another(galaxies):
+    images, magnitudes = galaxies[0], galaxies[1].copy()
+    magnitudes[3, :2] = 99, -99
+    both = Quality.MAGNITUDE_BAD | Quality.NOT_DETECTED | Quality.NOT_OBSERVED
+    assert judge_inputs(images, magnitudes)[3] == both
+    assert both & UNPREDICTABLE == both
 
 
 @pytest.mark.parametrize("factor", [0.0, 0.1, 0.2, 10.0])
@@ -98,4 +121,6 @@ def test_rows_are_counted_by_flag():
         "prediction_not_finite": 0,
         "flux_contradicts": 1,
         "prediction_implausible": 0,
+        "not_detected": 0,
+        "not_observed": 0,
     }

@@ -1,0 +1,160 @@
+"""The command line of `cosmicai import`."""
+
+import argparse
+import math
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from lambda_image.data.partition import FileFormat, Partition
+from lambda_image.data.quality import Quality, describe, judge_inputs
+from lambda_image.errors import UsageError
+from scripts.importing.galaxies import Galaxies, Request
+from scripts.importing.images import PixelFlags
+from scripts.importing.magnitudes import PhotometryFlags
+from scripts.importing.photometry import UNIT_HELP, System, zero_point
+from scripts.importing.progress import ImportProgress
+from scripts.split import SIZE_HELP, check_out, rows_of, write_partitions
+from scripts.words import counted
+
+HELP = "make partitions of FITS, HDF5, Parquet, CSV, NumPy or PyTorch files"
+EXAMPLE = "cosmicai import galaxies.fits --out partitions/"
+SHOWN_FLAGS = (
+    *(Quality.IMAGE_NOT_FINITE, Quality.IMAGE_IMPLAUSIBLE, Quality.MAGNITUDE_BAD),
+    *(Quality.NOT_DETECTED, Quality.NOT_OBSERVED, Quality.FLUX_CONTRADICTS),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("sources", type=Path, nargs="+", metavar="FILE", help="files or folders with the galaxies")
+    parser.add_argument("--out", type=Path, help="a new or empty directory, for 1.safetensors, 2..., ...")
+    parser.add_argument(
+        "--show", action="store_true", help="show what would be taken from the files, and write nothing"
+    )
+    _add_names(parser)
+    _add_meanings(parser)
+    parser.add_argument("--size-mib", type=float, default=25.0, help=SIZE_HELP)
+    parser.add_argument("--rows", type=int, help="galaxies in each file, instead of --size-mib")
+    parser.add_argument("--format", choices=get_args(FileFormat), default="safetensors", help="format of the files")
+
+
+def _add_names(parser: argparse.ArgumentParser) -> None:
+    names = parser.add_argument_group(
+        "names", "Arrays of the files. {band} in a name stands for u, g, r, i and z. What is not named is guessed."
+    )
+    names.add_argument(
+        "--images",
+        help="the array of images, as images or image_{band}; or a file that has them, as cube.npy or stack.fits[SCI]; "
+        "or a pattern of a file for each galaxy, as 'cutouts/{objid}.fits'",
+    )
+    names.add_argument("--magnitudes", help="the array of magnitudes, as mags, or one for each band, as dered_{band}")
+    names.add_argument("--fluxes", help="the array of fluxes, of which magnitudes are made, as FLUX_{band}")
+    names.add_argument("--redshifts", help="the column of true redshifts, or none")
+    names.add_argument("--id", help="the column of ids")
+    names.add_argument("--columns", help="columns that travel into the predictions, as ra,dec; all; or none")
+    names.add_argument("--ivar", help="inverse variances of pixels, where 0 is a missing pixel; or none")
+    names.add_argument("--mask", help="the mask of pixels, or none")
+    names.add_argument("--extinction", help="Galactic extinctions in magnitudes, to be taken off")
+    names.add_argument("--transmission", help="Galactic transmissions, by which fluxes are divided")
+
+
+def _add_meanings(parser: argparse.ArgumentParser) -> None:
+    meanings = parser.add_argument_group("meanings", "What the files do not say themselves.")
+    meanings.add_argument("--bands", help="bands in their order along an array, as u,g,r,i,z")
+    meanings.add_argument("--unit", help=f"unit of the pixels, and of fluxes: {UNIT_HELP}")
+    meanings.add_argument("--flux-unit", help="unit of the fluxes, if it is another than --unit")
+    meanings.add_argument(
+        "--magnitude-system",
+        choices=get_args(System),
+        default="AB",
+        help="magnitudes that are written: AB, or SDSS's asinh magnitudes",
+    )
+    meanings.add_argument("--given-system", choices=get_args(System), help="magnitudes in the files, if others")
+    meanings.add_argument("--good-mask", type=int, choices=(0, 1), help="the value of a good pixel in the mask")
+    meanings.add_argument("--pixel-scale", type=float, help="arcseconds per pixel")
+
+
+def run(args: argparse.Namespace) -> int:
+    rows_per_file = _rows_per_file(args)
+    if not args.show:
+        if args.out is None:
+            raise UsageError("--out is missing: name a new or empty directory, or ask for --show")
+        check_out(args.out)
+    galaxies = Galaxies(_request(args))
+    print("\n".join(galaxies.lines))
+    for warning in galaxies.warnings:
+        print(f"warning: {warning}")
+    if args.show:
+        return 0
+    tally = _Tally()
+    with ImportProgress(sys.stdout, len(galaxies)) as progress:
+
+        def written(part: Partition) -> None:
+            tally.add(part)
+            progress.advance(len(part))
+
+        files = write_partitions(args.out, len(galaxies), rows_per_file, args.format, galaxies.read, written)
+    for line in [*tally.lines(len(galaxies)), *_missing_integers(galaxies.missing_integers)]:
+        print(line)
+    print(f"{counted(len(galaxies), 'galaxy', 'galaxies')} in {counted(files, 'file')} in {args.out}")
+    return 0
+
+
+def _rows_per_file(args: argparse.Namespace) -> int:
+    if args.rows is not None and args.rows < 1:
+        raise UsageError(f"--rows is {args.rows}; allowed: a whole number from 1")
+    if not (args.size_mib > 0 and math.isfinite(args.size_mib)):
+        raise UsageError(f"--size-mib is {args.size_mib}; allowed: a number above 0")
+    return int(args.rows) if args.rows is not None else rows_of(args.size_mib)
+
+
+def _request(args: argparse.Namespace) -> Request:
+    if args.pixel_scale is not None and not (args.pixel_scale > 0 and math.isfinite(args.pixel_scale)):
+        raise UsageError(f"--pixel-scale is {args.pixel_scale}; allowed: a number above 0, in arcseconds")
+    for unit in filter(None, (args.unit, args.flux_unit)):
+        zero_point(unit)
+    bands = tuple(band.strip() for band in args.bands.split(",")) if args.bands else None
+    return Request(
+        sources=tuple(args.sources),
+        images=args.images,
+        pixels=PixelFlags(bands, args.mask, args.ivar, args.good_mask),
+        photometry=PhotometryFlags(
+            magnitudes=args.magnitudes,
+            fluxes=args.fluxes,
+            unit=args.flux_unit or args.unit,
+            system=args.magnitude_system,
+            given_system=args.given_system,
+            extinction=args.extinction,
+            transmission=args.transmission,
+            bands=bands,
+        ),
+        unit=args.unit,
+        redshifts=args.redshifts,
+        id=args.id,
+        columns=args.columns,
+        pixel_scale=args.pixel_scale,
+    )
+
+
+class _Tally:
+    """Counts what a run will flag, so that a user learns it before the run."""
+
+    def __init__(self) -> None:
+        self._counts: dict[Quality, int] = dict.fromkeys(SHOWN_FLAGS, 0)
+
+    def add(self, part: Partition) -> None:
+        flags: Any = judge_inputs(part.images, part.magnitudes)
+        for flag in SHOWN_FLAGS:
+            self._counts[flag] += int(np.count_nonzero(flags & flag))
+
+    def lines(self, total: int) -> list[str]:
+        return [f"{count:,} of {total:,} galaxies: {describe(flag)}" for flag, count in self._counts.items() if count]
+
+
+def _missing_integers(missing: dict[str, int]) -> list[str]:
+    return [
+        f"{label} has no value in {count:,} rows: they got the least integer of its type, or the greatest if unsigned"
+        for label, count in missing.items()
+    ]

@@ -1,0 +1,181 @@
+"""What a file of the field holds: arrays by name, each of which is read by rows, before it's known what is what."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lambda_image.data.file_content import Column
+from lambda_image.errors import PartitionMalformed
+
+Array = np.ndarray[Any, Any]
+
+TEXT = "text"  # the dtype of a Column of text; its values have numpy's type S, in UTF-8
+NUMBERS = "iufb"  # numpy's kinds of what can be an image, a magnitude or a column
+SHOWN_ARRAYS = 12  # in a refusal; the others are counted
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Holds what a file, or several alike, offers.
+
+    Attributes:
+        name: The file or folder, as messages call it.
+        kind: Its format, in a word.
+        arrays: Every array by its name. What its `read` gives may be masked where values are missing.
+        bands: The bands along an array's axis of bands, for arrays whose bands the file names.
+        units: The unit that the file gives for an array.
+        pixel_scales: Arcseconds per pixel of an array of images, where the file says so.
+    """
+
+    name: str
+    kind: str
+    arrays: dict[str, Column]
+    bands: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    pixel_scales: dict[str, float] = field(default_factory=dict)
+
+    def listed(self, names: Sequence[str] | None = None) -> str:
+        """Lists arrays with their types and shapes, for a message."""
+        chosen = list(self.arrays) if names is None else list(names)
+        shown = [described(name, self.arrays[name]) for name in chosen[:SHOWN_ARRAYS]]
+        if len(chosen) > SHOWN_ARRAYS:
+            shown.append(f"{len(chosen) - SHOWN_ARRAYS} more")
+        return ", ".join(shown) or "nothing"
+
+
+def described(name: str, column: Column) -> str:
+    """An array's name, type and shape."""
+    return f"{name} {column.dtype} {list(column.shape)}"
+
+
+def short_names(names: Sequence[str]) -> dict[str, str]:
+    """Each name without the table or group that it lies in, where that is enough to tell it from the others."""
+    last = {name: name.replace("/", ".").rpartition(".")[2] for name in names}
+    return {name: short if list(last.values()).count(short) == 1 else name for name, short in last.items()}
+
+
+class Series:
+    """Files that are alike and follow one another. Few are open at a time, since there may be thousands."""
+
+    OPEN = 2  # files: the one that is read, and the next
+
+    def __init__(self, paths: Sequence[Path], open_file: Callable[[Path], Contents]) -> None:
+        self._paths, self._open_file = paths, open_file
+        self._open: dict[int, Contents] = {}
+
+    def contents(self, name: str) -> Contents:
+        """What all of them hold. The first says what there is, and the others must have it in the same shape.
+
+        Raises:
+            PartitionMalformed: files differ. The message names the first that does.
+        """
+        first = self._at(0)
+        lengths: dict[str, list[int]] = {array: [] for array in first.arrays}
+        for index, path in enumerate(self._paths):
+            arrays = self._at(index).arrays
+            for array, column in first.arrays.items():
+                if array not in arrays or arrays[array].shape[1:] != column.shape[1:]:
+                    told = described(array, arrays[array]) if array in arrays else f"no {array}"
+                    problem = f"{path} has {told}, and {self._paths[0]} has {described(array, column)}"
+                    raise PartitionMalformed(f"{problem}: import them one by one", object=str(path))
+                lengths[array].append(arrays[array].shape[0])
+        joined = {array: self._joined(array, column, lengths[array]) for array, column in first.arrays.items()}
+        kind = f"{len(self._paths):,} files of {first.kind}"
+        return Contents(name, kind, joined, first.bands, first.units, first.pixel_scales)
+
+    def _joined(self, array: str, column: Column, lengths: Sequence[int]) -> Column:
+        return joined(column, lengths, lambda index: self._at(index).arrays[array])
+
+    def _at(self, index: int) -> Contents:
+        if index not in self._open:
+            while len(self._open) >= self.OPEN:
+                self._open.pop(next(iter(self._open)))
+            self._open[index] = self._open_file(self._paths[index])
+        return self._open[index]
+
+
+def joined(first: Column, lengths: Sequence[int], part: Callable[[int], Column]) -> Column:
+    """Columns that follow one another as one.
+
+    Args:
+        first: The first of them.
+        lengths: The rows of each.
+        part: Gives one by its number, when its rows are read.
+    """
+    ends = np.cumsum(lengths)
+
+    def read(start: int, stop: int) -> Array:
+        pieces = []
+        for index in range(int(np.searchsorted(ends, start, side="right")), len(ends)):
+            begin = int(ends[index]) - lengths[index]
+            if begin >= stop:
+                break
+            if lengths[index]:
+                pieces.append(part(index).read(max(start - begin, 0), min(stop - begin, lengths[index])))
+        return concatenated(pieces) if pieces else first.read(0, 0)
+
+    return Column(first.dtype, (int(ends[-1]), *first.shape[1:]), read)
+
+
+def concatenated(pieces: Sequence[Array]) -> Array:
+    """Rows that follow one another, masked if some of them are."""
+    if len(pieces) == 1:
+        return pieces[0]
+    if any(isinstance(piece, np.ma.MaskedArray) for piece in pieces):
+        joined_mask = np.concatenate([np.ma.getmaskarray(piece) for piece in pieces])
+        return np.ma.MaskedArray(np.concatenate([np.ma.getdata(piece) for piece in pieces]), joined_mask)
+    return np.concatenate(pieces)
+
+
+def fields_of(name: str, dtype: np.dtype[Any], rows: int, read: Callable[[int, int], Array]) -> dict[str, Column]:
+    """An array as columns, which are its fields where it is structured.
+
+    Args:
+        name: The array's name. Fields stand behind it and a dot, or alone where it has none.
+        dtype: Its type.
+        rows: How many rows it has.
+        read: Reads rows of the whole array.
+    """
+
+    def field_reader(label: str) -> Callable[[int, int], Array]:
+        return lambda start, stop: read(start, stop)[label]
+
+    prefix = f"{name}." if name else ""
+    return {
+        f"{prefix}{label}": Column(dtype_name(dtype[label].base), (rows, *dtype[label].shape), field_reader(label))
+        for label in dtype.names or ()
+    }
+
+
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """The type's name in its native byte order, or `text`."""
+    return TEXT if dtype.kind in "SU" else dtype.newbyteorder("=").name
+
+
+def as_numbers(values: Array) -> Array:
+    """Float64 of the same shape, with NaN where a value is masked."""
+    numbers = np.ma.getdata(values).astype(np.float64)
+    mask = np.ma.getmaskarray(values)
+    if mask.any():
+        numbers[mask] = np.nan
+    return numbers
+
+
+def as_texts(values: Array) -> list[str]:
+    """Texts of any type of numpy's, without the blanks that pad them."""
+    return [
+        (value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)).strip()
+        for value in np.ma.getdata(values).ravel().tolist()
+    ]
+
+
+def unit_of(attributes: Mapping[str, Any]) -> str | None:
+    """The unit among attributes, by the names that it usually has."""
+    for key in ("unit", "units", "UNIT", "UNITS", "BUNIT", "bunit"):
+        if key in attributes:
+            value = attributes[key]
+            return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return None

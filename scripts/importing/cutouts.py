@@ -1,0 +1,245 @@
+"""Images in files of their own, one for each galaxy (or one for each of its bands), named by columns of a catalogue.
+
+A FITS file of the Legacy Surveys' viewer is such a one: bands in BANDS, with the HDUs INVVAR and MASKBITS if asked for.
+"""
+
+import re
+import string
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lambda_image.data.file_content import Column
+from lambda_image.errors import UsageError
+from lambda_image.partition_names import printable
+from scripts.importing.bands import places_of
+from scripts.importing.choosing import find
+from scripts.importing.contents import TEXT, Array, Contents, as_texts
+from scripts.importing.images import PixelFlags, centred, check_side, stamps
+from scripts.importing.opening import open_file
+
+BAND = "band"  # the field of a pattern that stands for each of the bands
+# Bits of MASKBITS that say that a band has no good data in a pixel: saturated in it, or bad in all its exposures
+# (SATUR_x and ALLMASK_x, https://www.legacysurvey.org/dr10/bitmasks/).
+LEGACY_BITS = {"g": 1 << 2 | 1 << 5, "r": 1 << 3 | 1 << 6, "z": 1 << 4 | 1 << 7, "i": 1 << 14 | 1 << 15}
+CHECKED_AT_A_TIME = 10_000
+_BESIDE = re.compile(r"ivar|invvar|var|err|mask|psf|model|resid|weight", re.IGNORECASE)
+
+
+class CutoutImages:
+    """Images in files whose names follow from columns."""
+
+    def __init__(self, catalogue: Contents, pattern: str, folder: Path, rows: int, flags: PixelFlags) -> None:
+        """Looks for all files and reads the first.
+
+        Args:
+            catalogue: What has the columns.
+            pattern: The path of a file with columns in braces, as `cutouts/{objid}.fits`. `{band}` gives each band a
+                file, and a format may follow a column, as in `{ra:.4f}`.
+            folder: Where paths are looked for that do not lead anywhere from here: the catalogue's folder.
+            rows: How many galaxies there are.
+            flags: What is said of bands and masks.
+
+        Raises:
+            UsageError: the pattern names no column, or there is none of the files.
+        """
+        self.rows, self._pattern, self._folder, self._flags = rows, pattern, folder, flags
+        self._bands = flags.wanted.bands
+        pattern, self._array = with_array(pattern)
+        self._fields = _fields(pattern)
+        self._plain = pattern
+        self._columns = {
+            field: catalogue.arrays[find(catalogue, field, "--images")] for field in self._fields if field != BAND
+        }
+        for field, column in self._columns.items():
+            if column.shape != (rows,):
+                raise UsageError(f"--images {pattern}: {field} is no column of {rows:,} values")
+        self.absent, first = self._look_for_all()
+        example = self._open(first)
+        self.unit, self.pixel_scale = example.unit, example.pixel_scale
+        self.notes = [f"bands {', '.join(example.bands)} by {example.source}", *example.notes]
+        self.described = f"{self._pattern} ({rows - len(self.absent):,} galaxies with files)"
+        if self.absent:
+            path = printable(self._path(self._values(self.absent[0]), self._bands[0]))
+            self.notes.append(f"{len(self.absent):,} of {rows:,} galaxies will be flagged, as {path} is not there")
+        self.row_bytes = 4 * len(self._bands) * example.pixels
+
+    def _look_for_all(self) -> tuple[list[int], int]:
+        """The rows without a file, and the first one with a file."""
+        absent, first = [], None
+        for start in range(0, self.rows, CHECKED_AT_A_TIME):
+            for row, values in enumerate(self._values_of(start, min(start + CHECKED_AT_A_TIME, self.rows)), start):
+                if self._files(values) is None:
+                    absent.append(row)
+                elif first is None:
+                    first = row
+        if first is None:
+            path = printable(self._path(self._values(0), self._bands[0]))
+            raise UsageError(f"--images {self._pattern}: there is no file of any galaxy; the first would be {path}")
+        return absent, first
+
+    def _values_of(self, start: int, stop: int) -> list[dict[str, object]]:
+        read = {field: _scalars(column, start, stop) for field, column in self._columns.items()}
+        return [{field: values[n] for field, values in read.items()} for n in range(stop - start)]
+
+    def _values(self, row: int) -> dict[str, object]:
+        return self._values_of(row, row + 1)[0]
+
+    def _path(self, values: Mapping[str, object], band: str) -> Path:
+        try:
+            path = Path(self._plain.format(**values, **({BAND: band} if BAND in self._fields else {})))
+        except (ValueError, KeyError, IndexError) as error:
+            raise UsageError(f"--images {self._pattern}: {error}") from error
+        return path if path.is_absolute() or path.exists() else self._folder / path
+
+    def _files(self, values: Mapping[str, object]) -> list[Path] | None:
+        """The file of a galaxy, or of each of its bands; None if one is missing."""
+        bands = self._bands if BAND in self._fields else self._bands[:1]
+        paths = []
+        for band in bands:
+            found = [path for path in (self._path(values, band), self._path(values, band.upper())) if path.is_file()]
+            if not found:
+                return None
+            paths.append(found[0])
+        return paths
+
+    def _open(self, row: int) -> "_Cutout":
+        paths = self._files(self._values(row))
+        assert paths is not None
+        return _Cutout(paths, self._array, self._flags)
+
+    def read(self, start: int, stop: int) -> Array:
+        images = np.full((stop - start, *self._flags.wanted.image), np.nan, np.float32)
+        for place, values in enumerate(self._values_of(start, stop)):
+            if (paths := self._files(values)) is not None:
+                images[place] = _Cutout(paths, self._array, self._flags).image()
+        return images
+
+
+class _Cutout:
+    """The image of one galaxy, in one file or in one for each band."""
+
+    def __init__(self, paths: Sequence[Path], array: str | None, flags: PixelFlags) -> None:
+        self._wanted = flags.wanted
+        self._parts = [_Part(path, array, flags, 2 if len(paths) > 1 else 3) for path in paths]
+        first = self._parts[0]
+        self.bands: Sequence[str] = self._wanted.bands if len(paths) > 1 else first.bands
+        self.source = "the files' names" if len(paths) > 1 else first.source
+        self.notes = [*check_side(first.shape, str(paths[0]), self._wanted.side), *first.notes]
+        self.unit, self.pixel_scale = first.unit, first.pixel_scale
+        self.pixels = int(np.prod(first.shape[-2:]))
+        self._places = None if len(paths) > 1 else places_of(self.bands, str(paths[0]), self._wanted)
+
+    def image(self) -> Array:
+        """Float32 [5, 32, 32] with NaN where a pixel is missing."""
+        if self._places is None:
+            return np.concatenate(
+                [part.stamp([band], [0]) for part, band in zip(self._parts, self._wanted.bands, strict=True)]
+            )
+        return self._parts[0].stamp(self._wanted.bands, self._places)
+
+
+class _Part:
+    """A file with the image of a galaxy in some bands, or in one."""
+
+    def __init__(self, path: Path, array: str | None, flags: PixelFlags, dimensions: int) -> None:
+        self._contents, self._good, self._side = open_file(path), flags.good_mask or 0, flags.wanted.side
+        name = find(self._contents, array, "--images") if array else self._only(dimensions)
+        column = self._contents.arrays[name]
+        self._column, self.shape = column, column.shape
+        self.unit = self._contents.units.get(name)
+        self.pixel_scale = self._contents.pixel_scales.get(name)
+        self.bands, self.source = self._contents.bands.get(name, ()), "the file"
+        if flags.bands is not None and dimensions == 3:
+            self.bands, self.source = flags.bands, "--bands"
+        if dimensions == 3 and not self.bands:
+            raise UsageError(
+                f"{path} does not name the bands of {self._contents.listed([name])}: give them in their order, as in "
+                f"{flags.wanted.bands_flag}"
+            )
+        if dimensions == 3 and column.shape[0] != len(self.bands):
+            raise UsageError(f"{path}: {self._contents.listed([name])} has other bands than {', '.join(self.bands)}")
+        self._ivar = self._beside(name, flags.ivar, ("ivar", "invvar"))
+        self._mask = self._beside(name, flags.mask, ("mask",))
+        self.notes = [f"missing where {self._ivar[0]} is 0"] if self._ivar else []
+        if self._mask and self._mask[0].upper().startswith("MASKBITS"):
+            self.notes.append(f"missing where {self._mask[0]} says saturated or masked in the band")
+        elif self._mask:
+            self.notes.append(f"missing where {self._mask[0]} is not {self._good}")
+
+    def _only(self, dimensions: int) -> str:
+        usable = [
+            name
+            for name, column in self._contents.arrays.items()
+            if len(column.shape) == dimensions and not _BESIDE.search(name)
+        ]
+        if len(usable) == 1:
+            return usable[0]
+        name, found = self._contents.name, self._contents.listed(usable or None)
+        shape = "[rows, columns]" if dimensions == 2 else "[bands, rows, columns]"
+        raise UsageError(f"{name} has no single image {shape}: name it behind the pattern, as [NAME]; found: {found}")
+
+    def _beside(self, name: str, given: str | None, words: Sequence[str]) -> tuple[str, Column] | None:
+        if given == "none":
+            return None
+        shape = self._column.shape
+        found = [
+            (label, column)
+            for label, column in self._contents.arrays.items()
+            if label != name
+            and column.shape in (shape, shape[-2:])
+            and (label.lower() == given.lower() if given else any(word in label.lower() for word in words))
+        ]
+        return found[0] if len(found) == 1 else None
+
+    def stamp(self, bands: Sequence[str], places: Sequence[int]) -> Array:
+        """Float32 [len(bands), 32, 32]."""
+        missing = np.zeros((len(bands), self._side, self._side), np.bool_)
+        if self._ivar:
+            missing |= ~(np.ma.getdata(self._crop(self._ivar[1], places)) > 0)
+        if self._mask:
+            mask = np.ma.getdata(self._crop(self._mask[1], places))
+            if self._mask[0].upper().startswith("MASKBITS"):
+                bits = np.array([LEGACY_BITS.get(band, 0) for band in bands])
+                missing |= (mask.astype(np.int64) & bits[:, None, None]) != 0
+            else:
+                missing |= mask.astype(bool) != bool(self._good)
+        return stamps(self._crop(self._column, places), missing)
+
+    def _crop(self, column: Column, places: Sequence[int]) -> Array:
+        whole = column.read(0, column.shape[0])
+        planes = whole[None] if whole.ndim == 2 else whole[list(places)]
+        check_side(planes.shape, self._contents.name, self._side)
+        return centred(planes, 1, self._side)
+
+
+def is_pattern(given: str) -> bool:
+    """Whether --images names files by columns, and not an array."""
+    return "{" in given and (
+        "/" in given or "." in given.rpartition("}")[2] or given.count("{") > given.count("{band}")
+    )
+
+
+def with_array(pattern: str) -> tuple[str, str | None]:
+    """A path, and the name of an array that stands in brackets behind it."""
+    found = re.fullmatch(r"(.+)\[([^\[\]]+)\]", pattern)
+    return (found[1], found[2]) if found else (pattern, None)
+
+
+def _fields(pattern: str) -> list[str]:
+    try:
+        parts = [
+            (field, conversion) for _, field, _, conversion in string.Formatter().parse(pattern) if field is not None
+        ]
+    except ValueError as error:
+        raise UsageError(f"--images {pattern}: {error}") from error
+    for field, conversion in parts:
+        if not re.fullmatch(r"[A-Za-z_]\w*", field) or conversion:  # no attributes or items of a value
+            raise UsageError(f"--images {pattern}: {{{field}}} is no name of a column")
+    return [field for field, _ in parts]
+
+
+def _scalars(column: Column, start: int, stop: int) -> Sequence[object]:
+    values = column.read(start, stop)
+    return as_texts(values) if column.dtype == TEXT else np.ma.getdata(values).tolist()

@@ -1,0 +1,295 @@
+"""Galaxies of a user's files: which arrays they are made of, in words, and their rows as partitions have them."""
+
+import textwrap
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from lambda_image.data.columns import MAX_TEXT_BYTES
+from lambda_image.data.file_content import Column
+from lambda_image.data.partition import Partition
+from lambda_image.data.quality import Quality, judge_inputs
+from lambda_image.errors import PartitionMalformed, UsageError
+from scripts.galaxies import PIXEL_SCALE
+from scripts.importing.bands import PLACE
+from scripts.importing.choosing import Choice, choose_columns, choose_id, choose_images, choose_redshifts
+from scripts.importing.contents import TEXT, Array, Contents, as_numbers
+from scripts.importing.cutouts import CutoutImages, is_pattern, with_array
+from scripts.importing.images import ArrayImages, Images, PixelFlags, checked_length
+from scripts.importing.magnitudes import Photometry, PhotometryFlags, chosen_unit
+from scripts.importing.opening import open_file, open_sources
+from scripts.importing.photometry import nanomaggies_per
+from scripts.importing.wanted import PUBLISHED, Wanted
+
+BATCH_BYTES = 32 << 20  # of a source's images that are in memory at a time
+SCALE_TOLERANCE = 0.01  # of the model's pixel scale, up to which another one is the same
+WIDTH = 110  # of what is shown
+SAMPLE_ROWS = 64  # whose images are compared with their magnitudes
+MOST_LIKELY_Z = 10.0  # a guess of redshifts with a larger median is none
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line says.
+
+    Attributes:
+        sources: Files or folders with the galaxies.
+        images: Arrays, a file or a pattern of files, as --images has it.
+        pixels: What is said of images.
+        photometry: What is said of magnitudes.
+        unit: The unit of the pixels.
+        redshifts: The column of true redshifts, or "none".
+        id: The column of ids.
+        columns: Columns that travel, "all" or "none".
+        pixel_scale: Arcseconds per pixel.
+    """
+
+    sources: tuple[Path, ...]
+    images: str | None = None
+    pixels: PixelFlags = field(default_factory=PixelFlags)
+    photometry: PhotometryFlags = field(default_factory=PhotometryFlags)
+    unit: str | None = None
+    redshifts: str | None = None
+    id: str | None = None
+    columns: str | None = None
+    pixel_scale: float | None = None
+
+
+class Galaxies:
+    """Galaxies whose arrays have been chosen; `len()` gives their number.
+
+    Attributes:
+        lines: What was chosen, as lines for the user.
+        warnings: What the user should look at before trusting the result.
+        wanted: What the images and magnitudes are brought to.
+    """
+
+    def __init__(self, request: Request) -> None:
+        """Opens the files and chooses among their arrays. No image is read, except for few that are checked.
+
+        Raises:
+            UsageError: a flag names nothing, or nothing or too much can be guessed.
+            PartitionMissing: there is no file.
+            PartitionMalformed: a file cannot be read, or holds no galaxies.
+        """
+        contents, told = open_sources(request.sources)
+        self._contents, self.wanted = contents, request.pixels.wanted
+        self.warnings: list[str] = []
+        self._images, names = _images(request, contents)
+        image_bands = getattr(self._images, "bands", None)
+        self._photometry = Photometry(contents, request.photometry, image_bands)
+        self._rows = self._photometry.rows
+        if not self._rows:
+            raise PartitionMalformed(f"{contents.name}: it holds no galaxies", object=contents.name)
+        checked_length(self._images, self._rows, contents.name)
+        unit, unit_in_words = chosen_unit(request.unit, self._images.unit, "the array of images", "--unit")
+        self._factor = np.float32(nanomaggies_per(unit))
+        taken = [*names, *self._photometry.used]
+        self._redshifts = choose_redshifts(contents, request.redshifts, taken)
+        taken += self._redshifts.names if self._redshifts else ()
+        self._check_redshifts()
+        chosen_id = choose_id(contents, request.id, self._rows)
+        self._columns, left = choose_columns(contents, request.columns, chosen_id, taken, self._rows)
+        left += self._leave_long_texts(request.columns)
+        scale = self._check_scale(request.pixel_scale)
+        self.missing_integers: dict[str, int] = {}
+        self.lines = [
+            f"{contents.name}: {contents.kind}, {self._rows:,} galaxies",
+            _line("images", self._images.described, [*self._images.notes, unit_in_words]),
+            _line(
+                "fluxes" if request.photometry.fluxes else "magnitudes",
+                self._photometry.described,
+                self._photometry.notes,
+            ),
+            _line("redshifts", *self._redshifts_in_words(request.redshifts)),
+            _line(
+                "columns", self._columns_in_words(), [f"{chosen_id} is the id"] if chosen_id else ["no id was found"]
+            ),
+            _line("pixels", scale, []),
+            *(_line("", sentence, []) for sentence in [*told, *left]),
+        ]
+        self._compare_light()
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def read(self, start: int, stop: int) -> Partition:
+        """Reads galaxies.
+
+        Args:
+            start: The first row.
+            stop: The row behind the last.
+
+        Returns:
+            The galaxies as a partition has them. Their `rows` count from the beginning of the first file.
+
+        Raises:
+            PartitionMalformed: the files cannot be read so far.
+        """
+        step = max(1, BATCH_BYTES // self._images.row_bytes)
+        pieces = [self._images.read(first, min(first + step, stop)) for first in range(start, stop, step)]
+        images = np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
+        images *= self._factor
+        columns = {label: self._column(label, name, start, stop) for label, name in self._columns.items()}
+        rows = columns.pop("row", None)
+        return Partition(
+            images,
+            self._photometry.read(start, stop),
+            self._redshifts_of(start, stop),
+            self._contents.name,
+            columns,
+            np.arange(start, stop) if rows is None else rows,
+        )
+
+    def _redshifts_of(self, start: int, stop: int) -> Array | None:
+        if self._redshifts is None:
+            return None
+        values = as_numbers(self._contents.arrays[self._redshifts.names[0]].read(start, stop))
+        with np.errstate(over="ignore", invalid="ignore"):
+            return values.reshape(stop - start).astype(np.float32)
+
+    def _column(self, label: str, name: str, start: int, stop: int) -> Array:
+        """Values with the type that they have. A missing number becomes NaN, or the least integer of its type."""
+        values = self._contents.arrays[name].read(start, stop)
+        data, mask = np.ma.getdata(values), np.ma.getmaskarray(values)
+        if mask.any():
+            data = data.copy()
+            if data.dtype.kind == "f":
+                data[mask] = np.nan
+            elif data.dtype.kind in "iu":
+                info = np.iinfo(data.dtype)
+                data[mask] = info.min if data.dtype.kind == "i" else info.max
+                self.missing_integers[label] = self.missing_integers.get(label, 0) + int(mask.sum())
+            else:
+                row = start + int(np.argmax(mask))
+                raise PartitionMalformed(
+                    f"{self._contents.name}: {name} has no value in row {row}: leave it out with --columns",
+                    object=self._contents.name,
+                )
+        return np.ascontiguousarray(data)
+
+    def _check_redshifts(self) -> None:
+        """Refuses a guess of redshifts that are none, as the magnitude in z would be."""
+        if self._redshifts is None or not self._redshifts.guessed:
+            return
+        values = self._redshifts_of(0, min(self._rows, SAMPLE_ROWS))
+        finite = values[np.isfinite(values) & (values > -1)] if values is not None else np.empty(0)
+        if finite.size and np.median(finite) > MOST_LIKELY_Z:
+            name, median = self._redshifts.label, float(np.median(finite))
+            raise UsageError(
+                f"{name} of {self._contents.name} holds no redshifts, as their median is {median:.4g}: name others "
+                "with --redshifts, or none"
+            )
+
+    def _leave_long_texts(self, given: str | None) -> list[str]:
+        told = []
+        for label, name in list(self._columns.items()):
+            if self._contents.arrays[name].dtype == TEXT:
+                width = self._contents.arrays[name].read(0, min(self._rows, SAMPLE_ROWS)).dtype.itemsize
+                if width > MAX_TEXT_BYTES and given in (None, "all"):
+                    del self._columns[label]
+                    told.append(f"{name} stays behind, since its texts have {width:,} bytes and {MAX_TEXT_BYTES} can")
+        return told
+
+    def _check_scale(self, given: float | None) -> str:
+        told = self._images.pixel_scale
+        scale = given if given is not None else told
+        if given is not None and told is not None and abs(told / given - 1) > SCALE_TOLERANCE:
+            self.warnings.append(
+                f'the file says {told:.3f}" per pixel, and --pixel-scale says {given:.3f}", which counts'
+            )
+        if scale is None:
+            return f'the file does not say how large they are; the shipped weights expect {PIXEL_SCALE}"'
+        if abs(scale / PIXEL_SCALE - 1) > SCALE_TOLERANCE:
+            self.warnings.append(
+                f'the pixels are {scale:.3f}" wide, and the shipped weights were trained on {PIXEL_SCALE}": resample '
+                "the images, or use weights that were trained on such ones"
+            )
+        return f'{scale:.3f}" wide'
+
+    def _redshifts_in_words(self, given: str | None) -> tuple[str, list[str]]:
+        if self._redshifts is None:
+            return "none", [] if given else ["no column has a name of true redshifts"]
+        return self._contents.listed(list(self._redshifts.names)), []
+
+    def _columns_in_words(self) -> str:
+        return (
+            ", ".join(f"{label} {self._contents.arrays[name].dtype}" for label, name in self._columns.items()) or "none"
+        )
+
+    def _compare_light(self) -> None:
+        """Warns if the first images hold other amounts of light than their magnitudes say: a unit is likely wrong."""
+        if self.wanted.bands != PUBLISHED.bands:
+            return  # whose noise is known
+        first = self.read(0, min(self._rows, SAMPLE_ROWS))
+        self.missing_integers.clear()
+        flags = judge_inputs(first.images, first.magnitudes)
+        judged = (flags & ~np.int32(Quality.FLUX_CONTRADICTS)) == 0
+        contradicting = int(np.count_nonzero(flags & Quality.FLUX_CONTRADICTS))
+        if judged.any() and contradicting > judged.sum() / 2:
+            self.warnings.append(
+                f"the images of {contradicting} of the first {len(first)} galaxies hold several times more or less "
+                "light than their magnitudes say: is the unit right (--unit)?"
+            )
+        elif not judged.any():
+            self.warnings.append(
+                f"none of the first {len(first)} galaxies can be judged, because pixels or magnitudes are missing or "
+                "implausible: look at what was chosen above"
+            )
+
+
+def _line(label: str, what: str, notes: list[str]) -> str:
+    text = f"  {label:<11}{'; '.join([what, *notes])}"
+    return textwrap.fill(text, WIDTH, subsequent_indent=" " * 13, break_long_words=False, break_on_hyphens=False)
+
+
+def _images(request: Request, contents: Contents) -> tuple[Images, tuple[str, ...]]:
+    """The source of images, and the arrays of the catalogue that it uses."""
+    given = request.images
+    if given is not None:
+        path, array = with_array(given) if not Path(given).is_file() else (given, None)
+        if Path(path).is_file():
+            other = open_file(Path(path))
+            return ArrayImages(other, _single(other, array, request.pixels.wanted), request.pixels), ()
+        if is_pattern(given):
+            if given.replace(PLACE, "").count("{") == 0:
+                return _cubes(given, request.pixels), ()
+            folder = request.sources[0] if request.sources[0].is_dir() else request.sources[0].parent
+            rows = max((column.shape[0] for column in contents.arrays.values() if len(column.shape) == 1), default=0)
+            return CutoutImages(contents, given, folder, rows, request.pixels), ()
+        if "/" in path or Path(path).suffix.lower() in (".fits", ".npy", ".npz", ".h5", ".hdf5", ".fz", ".gz"):
+            raise UsageError(f"--images {given}: there is no such file")
+    choice = choose_images(contents, given, request.pixels.wanted)
+    return ArrayImages(contents, choice, request.pixels), choice.names
+
+
+def _single(contents: Contents, array: str | None, wanted: Wanted) -> Choice:
+    """The images of a file that was named for them."""
+    if array is None and len(contents.arrays) == 1:
+        array = next(iter(contents.arrays))
+    return choose_images(contents, array, wanted)
+
+
+def _cubes(pattern: str, flags: PixelFlags) -> Images:
+    """Images in a file for each band, each with an array [N, rows, columns]."""
+    arrays: dict[str, Column] = {}
+    units: dict[str, str] = {}
+    scales: dict[str, float] = {}
+    for band in flags.wanted.bands:
+        paths = [Path(pattern.replace(PLACE, letter)) for letter in (band, band.upper())]
+        found = [path for path in paths if path.is_file()]
+        if not found:
+            raise UsageError(f"--images {pattern}: there is no file {paths[0]}")
+        contents = open_file(found[0])
+        cubes = [name for name, column in contents.arrays.items() if len(column.shape) == 3]
+        if len(cubes) != 1:
+            raise UsageError(f"{found[0]} has no single array [N, rows, columns]; found: {contents.listed()}")
+        name = pattern.replace(PLACE, band)
+        arrays[name] = contents.arrays[cubes[0]]
+        if cubes[0] in contents.units:
+            units[name] = contents.units[cubes[0]]
+        if cubes[0] in contents.pixel_scales:
+            scales[name] = contents.pixel_scales[cubes[0]]
+    whole = Contents(pattern, "files", arrays, {}, units, scales)
+    return ArrayImages(whole, Choice(pattern, tuple(arrays), guessed=False), flags)

@@ -1,0 +1,244 @@
+"""Parquet by pyarrow. Rows are read in order, and going back begins again.
+
+Columns of lists are arrays of more dimensions, if all lists are equally long. Those within a structure are named with a
+dot, as `image.flux` is where the Multimodal Universe keeps `image` as a structure of lists or a list of structures.
+"""
+
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lambda_image.data.file_content import Column
+from lambda_image.errors import PartitionMalformed
+from scripts.importing.contents import TEXT, Array, Contents, concatenated
+
+BATCH_BYTES = 8 << 20  # of a column, decoded at a time
+MAX_BATCH_ROWS = 1 << 16
+BUFFER_BYTES = 1 << 20
+
+
+def open_parquet(path: Path) -> Contents:
+    """Opens a Parquet file.
+
+    Raises:
+        PartitionMalformed: it cannot be read. The message names it.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path, pre_buffer=False)
+        found = Contents(str(path), "Parquet", {})
+        leaf = 0  # columns of Parquet are the leaves of the schema, in the order in which they are met
+        for field in file.schema_arrow:
+            leaf = _add_field(found, field.name, field, file, leaf)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        problem = str(error).splitlines()[0]
+        raise PartitionMalformed(f"{path} cannot be read as Parquet: {problem}", object=str(path)) from error
+    return found
+
+
+def _batches(path: str, leaf: str, rows: int) -> Iterator[Any]:
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES, page_checksum_verification=True)
+    for batch in file.iter_batches(rows, columns=[leaf], use_threads=False):
+        yield batch.column(0)
+
+
+def _batch_rows(metadata: Any, leaf: int) -> int:
+    """How many rows of a column are decoded at a time."""
+    groups = [metadata.row_group(group) for group in range(min(metadata.num_row_groups, 1))]
+    size = sum(group.column(leaf).total_uncompressed_size / max(group.num_rows, 1) for group in groups)
+    return int(min(max(BATCH_BYTES // max(size, 1), 1), MAX_BATCH_ROWS))
+
+
+class Cursor:
+    """Gives rows of a column that can only be read from its beginning on."""
+
+    def __init__(self, name: str, batches: Callable[[], Iterator[Any]]) -> None:
+        self._name, self.fresh = name, batches
+        self._restart()
+
+    def _restart(self) -> None:
+        self._batches, self._held, self._first = self.fresh(), list[Any](), 0  # rows from `_first` on are held
+
+    def rows(self, start: int, stop: int) -> list[Any]:
+        """Pieces of Arrow arrays that are together the rows [start, stop)."""
+        import pyarrow as pa
+
+        if start < self._first:
+            self._restart()
+        try:
+            while self._first + sum(map(len, self._held)) < stop:
+                while self._held and self._first + len(self._held[0]) <= start:
+                    self._first += len(self._held.pop(0))
+                self._held.append(next(self._batches))
+        except (StopIteration, pa.ArrowException, OSError) as error:
+            problem = str(error).splitlines()[0] if str(error) else "it ends too early"
+            raise PartitionMalformed(
+                f"{self._name}: rows behind {self._first:,}: {problem}", object=self._name
+            ) from error
+        while self._held and self._first + len(self._held[0]) <= start:
+            self._first += len(self._held.pop(0))
+        pieces, begin = [], self._first
+        for held in self._held:
+            low, high = max(start - begin, 0), min(stop - begin, len(held))
+            if low < high:
+                pieces.append(held.slice(low, high - low))
+            begin += len(held)
+        return pieces
+
+
+def _add_field(found: Contents, name: str, field: Any, file: Any, leaf: int, path: tuple[str, ...] = ()) -> int:
+    """Adds what a field holds. `path` names the structures and lists that lead to it; the next leaf is returned."""
+    import pyarrow as pa
+
+    kind = field.type
+    while _is_list(kind):
+        kind, path = kind.value_type, (*path, "[]")
+    if pa.types.is_struct(kind):
+        for inner in kind:
+            leaf = _add_field(found, f"{name}.{inner.name}", inner, file, leaf, (*path, inner.name))
+        return leaf
+    if pa.types.is_map(kind):
+        return leaf + _leaves(kind)
+    rows = int(file.metadata.num_rows)
+    batches = functools.partial(_batches, found.name, file.schema.column(leaf).path, _batch_rows(file.metadata, leaf))
+    found.arrays[name] = _leaf_column(name, kind, path, rows, Cursor(found.name, batches))
+    metadata = field.metadata or {}
+    if unit := next((metadata[key].decode() for key in (b"unit", b"units") if key in metadata), None):
+        found.units[name] = unit
+    return leaf + 1
+
+
+def _leaves(kind: Any) -> int:
+    """How many columns of Parquet a type takes."""
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        return sum(_leaves(inner.type) for inner in kind)
+    if pa.types.is_map(kind):
+        return _leaves(kind.key_type) + _leaves(kind.item_type)
+    return _leaves(kind.value_type) if _is_list(kind) else 1
+
+
+def _leaf_column(name: str, kind: Any, path: tuple[str, ...], rows: int, cursor: "Cursor") -> Column:
+    shape: tuple[int, ...] = ()
+    if "[]" in path and rows:
+        try:
+            shape = _values(cursor.rows(0, 1)[0], path).shape[1:]
+        except ValueError:
+            return Column("lists of several lengths", (rows,), _never)
+
+    def read(start: int, stop: int) -> Array:
+        pieces = [_values(piece, path, shape, name) for piece in cursor.rows(start, stop)]
+        return concatenated(pieces) if pieces else np.empty((0, *shape))
+
+    return Column(_dtype_of(kind), (rows, *shape), read)
+
+
+def _is_list(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _dtype_of(kind: Any) -> str:
+    import pyarrow as pa
+
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return TEXT
+    if pa.types.is_dictionary(kind):
+        return _dtype_of(kind.value_type)
+    if pa.types.is_boolean(kind):
+        return "bool"
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return str(np.dtype(kind.to_pandas_dtype()).name)
+    return str(kind)
+
+
+def _values(array: Any, path: tuple[str, ...], shape: tuple[int, ...] | None = None, name: str = "") -> Array:
+    """Numpy's array of what lies behind `path`, masked where something is null.
+
+    Raises ValueError for lists of several lengths, or PartitionMalformed where they were of one length before.
+    """
+    import pyarrow as pa
+
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    lengths, absent = [len(array)], None
+    for step in path:
+        if isinstance(array, pa.ExtensionArray):
+            array = array.storage
+        if step != "[]":
+            array = array.field(step) if array.null_count == 0 else pa.compute.struct_field(array, step)
+            continue
+        if array.null_count and len(lengths) == 1:
+            absent = np.asarray(array.is_null())  # a galaxy without images
+            array = array.drop_null()
+        rows = len(array)
+        flat = array.flatten()
+        if rows and len(flat) % rows == 0 and _equally_long(array):
+            lengths.append(len(flat) // rows)
+        elif rows:
+            raise _ragged(name) if shape is not None else ValueError
+        array = flat
+    values = _leaf(array)
+    if len(path) == 0 or not len(values):
+        return values if shape is None or len(values) else _all_absent(absent, shape, values)
+    kept = lengths[0] if absent is None else int((~absent).sum())
+    values = values.reshape(kept, *lengths[1:])
+    if shape is not None and values.shape[1:] != shape:
+        raise _ragged(name)
+    return values if absent is None else _with_absent(values, absent)
+
+
+def _equally_long(lists: Any) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_fixed_size_list(lists.type):
+        return True
+    lengths = np.asarray(lists.value_lengths())
+    return bool(len(lengths) == 0 or (lengths == lengths[0]).all())
+
+
+def _ragged(name: str) -> PartitionMalformed:
+    return PartitionMalformed(f"{name}: its lists have several lengths, so that they are no array", object=name)
+
+
+def _all_absent(absent: Array | None, shape: tuple[int, ...], values: Array) -> Array:
+    if absent is None:
+        return values
+    return _with_absent(np.empty((0, *shape), values.dtype), absent)
+
+
+def _with_absent(values: Array, absent: Array) -> Array:
+    whole = np.zeros((len(absent), *values.shape[1:]), values.dtype)
+    mask = np.zeros(whole.shape, np.bool_)
+    whole[~absent], mask[~absent] = np.ma.getdata(values), np.ma.getmaskarray(values)
+    mask[absent] = True
+    return np.ma.MaskedArray(whole, mask)
+
+
+def _leaf(array: Any) -> Array:
+    """A flat Arrow array of plain values."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
+        texts = [text.encode() if text is not None else b"" for text in array.to_pylist()]
+        return np.array(texts or [b""], np.bytes_)[: len(texts)]
+    if not array.null_count:
+        return np.asarray(array.to_numpy(zero_copy_only=False))
+    missing = np.asarray(array.is_null())
+    zero = pa.scalar(False if pa.types.is_boolean(array.type) else 0, array.type)
+    return np.ma.MaskedArray(array.fill_null(zero).to_numpy(zero_copy_only=False), missing)
+
+
+def _never(_start: int, _stop: int) -> Array:
+    raise AssertionError("what is no array is listed only")

@@ -1,0 +1,106 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from lambda_image.data.dataset import read_dataset
+from lambda_image.data.quality import Quality, judge_inputs
+from scripts.cli import main
+
+N = 12
+
+
+@pytest.fixture
+def fits_file(tmp_path, sample) -> Path:
+    image = fits.PrimaryHDU(sample.images)
+    image.header.update({"BANDS": "ugriz", "BUNIT": "nanomaggy", "PIXSCALE": 0.396})
+    columns = {"objid": sample.ids, "z_spec": sample.redshifts}
+    columns |= {f"mag_{band}": sample.magnitudes[:, place] for place, band in enumerate("ugriz")}
+    path = tmp_path / "galaxies.fits"
+    fits.HDUList([image, fits.BinTableHDU(Table(columns), name="CATALOG")]).writeto(path)
+    return path
+
+
+def cosmicai(*words: object) -> int:
+    return main(["import", *map(str, words)])
+
+
+@pytest.mark.parametrize("file_format", ["safetensors", "pt"])
+def test_partitions_hold_the_galaxies_in_order(tmp_path, sample, fits_file, capsys, file_format):
+    out = tmp_path / "parts"
+    assert cosmicai(fits_file, "--out", out, "--rows", 5, "--format", file_format) == 0
+    assert sorted(path.name for path in out.iterdir()) == [f"{number}.{file_format}" for number in (1, 2, 3)]
+    read = read_dataset(out)
+    np.testing.assert_array_equal(read.images, sample.images)
+    np.testing.assert_array_equal(read.magnitudes, sample.magnitudes)
+    np.testing.assert_array_equal(read.redshifts, sample.redshifts)
+    np.testing.assert_array_equal(read.columns["objid"], sample.ids)
+    assert read.columns["objid"].dtype == np.int64
+    assert read.rows.tolist() == list(range(N))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{fits_file}: FITS, 12 galaxies"
+    assert lines[-1] == f"12 galaxies in 3 files in {out}"
+    assert [line[:13].strip() for line in lines[1:-1]] == ["images", "magnitudes", "redshifts", "columns", "pixels"]
+
+
+def test_show_writes_nothing(tmp_path, fits_file, capsys):
+    assert cosmicai(fits_file, "--show") == 0
+    assert "columns    objid int64; objid is the id" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["galaxies.fits"]
+
+
+def test_what_a_run_will_flag_is_counted(tmp_path, sample, fits_file, capsys):
+    with fits.open(fits_file, mode="update") as hdus:
+        hdus[0].data[3, 0, 5, 5] = np.nan
+        hdus[1].data["mag_u"][4:6] = 99
+        hdus[1].data["mag_g"][7] = -99
+    assert cosmicai(fits_file, "--out", tmp_path / "parts") == 0
+    told = capsys.readouterr().out
+    assert "1 of 12 galaxies: a pixel of the image is not finite" in told
+    assert "2 of 12 galaxies: a magnitude is 99, which says that the galaxy was not detected in that band" in told
+    assert "1 of 12 galaxies: a magnitude is -99, which says that the galaxy was not observed in that band" in told
+    read = read_dataset(tmp_path / "parts")
+    flags = judge_inputs(read.images, read.magnitudes)
+    assert flags.nonzero()[0].tolist() == [3, 4, 5, 7]
+    assert flags[4] & Quality.NOT_DETECTED
+    assert flags[7] & Quality.NOT_OBSERVED
+
+
+def test_a_refusal_is_one_line_and_leaves_nothing_behind(tmp_path, fits_file, capsys):
+    assert cosmicai(fits_file, "--out", tmp_path / "parts", "--images", "SCI") == 2
+    assert capsys.readouterr().err == (
+        f"cosmicai: --images SCI: {fits_file} has no such array; found: PRIMARY float32 [12, 5, 32, 32], "
+        "objid int64 [12], z_spec float32 [12], mag_u float32 [12], mag_g float32 [12], mag_r float32 [12], "
+        "mag_i float32 [12], mag_z float32 [12]\n"
+    )
+    fits_file.write_bytes(fits_file.read_bytes()[:-2880])
+    assert cosmicai(fits_file, "--out", tmp_path / "parts") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("cosmicai: PartitionMalformed: ")
+    assert "galaxies.fits" in error
+    assert error.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["galaxies.fits"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "package"),
+    [("a.fits", b"SIMPLE  =", "astropy"), ("a.h5", b"\x89HDF\r\n\x1a\n", "h5py"), ("a.parquet", b"PAR1", "pyarrow")],
+)
+def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch, capsys, name, content, package):
+    class Blocked:
+        def find_spec(self, module: str, path: object = None, target: object = None) -> None:
+            if module.partition(".")[0] == package:
+                raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    for module in [module for module in sys.modules if module.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setattr(sys, "meta_path", [Blocked(), *sys.meta_path])
+    (tmp_path / name).write_bytes(content)
+    assert cosmicai(tmp_path / name, "--out", tmp_path / "out") == 1
+    assert capsys.readouterr().err == (
+        f'cosmicai: this command needs the extra "formats" ({package} is not installed): '
+        "pip install -e '.[formats]'\n"
+    )

@@ -1,0 +1,162 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from lambda_image.data.file_content import Column
+from lambda_image.errors import PartitionMalformed, UsageError
+from scripts.importing.contents import TEXT, Contents
+from scripts.importing.cutouts import CutoutImages, is_pattern
+from scripts.importing.images import PixelFlags
+
+N = 12
+NO_FLAGS = PixelFlags()
+
+
+def catalogue(sample, **more: np.ndarray) -> Contents:
+    arrays = {"objid": sample.ids, "ra": sample.ra, **more}
+    columns = {
+        name: Column(
+            TEXT if array.dtype.kind == "S" else array.dtype.name,
+            array.shape,
+            lambda start, stop, array=array: array[start:stop],
+        )
+        for name, array in arrays.items()
+    }
+    return Contents("cat.fits", "test", columns)
+
+
+def opened(sample, pattern: Path | str, flags: PixelFlags = NO_FLAGS, folder: Path = Path()) -> CutoutImages:
+    return CutoutImages(catalogue(sample), str(pattern), folder, N, flags)
+
+
+def legacy(image: np.ndarray, bands: str = "ugriz", ivar: np.ndarray | None = None, bits: np.ndarray | None = None):
+    """As the Legacy Surveys' viewer writes cut-outs: BANDS, BAND0, ... and IMAGETYP in each HDU."""
+    hdus = fits.HDUList([fits.PrimaryHDU(image)])
+    if ivar is not None:
+        hdus.append(fits.ImageHDU(ivar))
+    if bits is not None:
+        hdus.append(fits.ImageHDU(bits))
+    for hdu, kind in zip(
+        hdus, ["IMAGE"] + ["INVVAR"] * (ivar is not None) + ["MASKBITS"] * (bits is not None), strict=True
+    ):
+        hdu.header["IMAGETYP"], hdu.header["BANDS"] = kind, bands
+        for place, band in enumerate(bands):
+            hdu.header[f"BAND{place}"] = band
+        hdu.header["CTYPE1"], hdu.header["CTYPE2"] = "RA---TAN", "DEC--TAN"
+        hdu.header["CD1_1"], hdu.header["CD2_2"] = -0.262 / 3600, 0.262 / 3600
+    return hdus
+
+
+def test_a_file_of_the_legacy_surveys_for_each_galaxy(tmp_path, sample):
+    for row in range(N):
+        order = "zirgu" if row % 2 else "ugriz"
+        image = sample.wide[row, ::-1] if row % 2 else sample.wide[row]
+        legacy(image, order).writeto(tmp_path / f"cutout_{sample.ra[row]:.4f}.fits")
+    source = opened(sample, tmp_path / "cutout_{ra:.4f}.fits")
+    np.testing.assert_array_equal(source.read(2, 9), sample.images[2:9])
+    assert source.pixel_scale == pytest.approx(0.262)
+    assert "the centre 32 x 32 of 40 x 40 pixels" in source.notes
+
+
+def test_pixels_without_weight_and_saturated_ones_are_missing_in_their_band(tmp_path, sample):
+    ivar, bits = np.ones((5, 40, 40), "f4"), np.zeros((40, 40), "i2")
+    ivar[2, 20, 21] = 0
+    bits[10, 11] = 1 << 2  # saturated in g
+    bits[12, 13] = 1 << 7  # bad in all exposures in z
+    bits[14, 15] = 1 << 14  # saturated in i
+    bits[16, 17] = 1 << 12 | 1  # on a large galaxy, and outside of the brick: good pixels
+    for row in range(N):
+        legacy(sample.wide[row], ivar=ivar, bits=bits).writeto(tmp_path / f"{sample.ids[row]}.fits")
+    source = opened(sample, tmp_path / "{objid}.fits")
+    missing = np.argwhere(np.isnan(source.read(5, 6)[0])).tolist()
+    assert missing == [[1, 6, 7], [2, 16, 17], [3, 10, 11], [4, 8, 9]]
+
+
+def test_a_file_for_each_band(tmp_path, sample):
+    for row in range(N):
+        for place, band in enumerate("ugriz"):
+            np.save(tmp_path / f"{sample.ids[row]}-{band.upper()}.npy", sample.images[row, place])
+    np.testing.assert_array_equal(opened(sample, tmp_path / "{objid}-{band}.npy").read(0, N), sample.images)
+
+
+def test_bands_that_a_file_does_not_name_are_asked_for(tmp_path, sample):
+    for row in range(N):
+        np.save(tmp_path / f"{sample.ids[row]}.npy", sample.images[row, ::-1])
+    with pytest.raises(UsageError, match=r"does not name the bands of \d+ float32 \[5, 32, 32\].*--bands"):
+        opened(sample, tmp_path / "{objid}.npy")
+    source = opened(sample, tmp_path / "{objid}.npy", PixelFlags(bands=tuple("zirgu")))
+    np.testing.assert_array_equal(source.read(0, N), sample.images)
+
+
+def test_a_galaxy_without_a_file_has_no_image_and_is_told_before(tmp_path, sample):
+    for row in range(N):
+        if row not in (4, 7):
+            legacy(sample.images[row]).writeto(tmp_path / f"{sample.ids[row]}.fits")
+    source = opened(sample, tmp_path / "{objid}.fits")
+    read = source.read(0, N)
+    assert np.isnan(read).all(axis=(1, 2, 3)).nonzero()[0].tolist() == [4, 7]
+    assert any(f"2 of 12 galaxies will be flagged, as {tmp_path}" in note for note in source.notes)
+
+
+def test_files_lie_beside_the_catalogue_or_where_a_column_says(tmp_path, sample):
+    names = [f"stamp {row}.fits" for row in range(N)]
+    for row, name in enumerate(names):
+        legacy(sample.images[row]).writeto(tmp_path / name)
+    found = catalogue(sample, path=np.array(names, "S"))
+    source = CutoutImages(found, "{path}", tmp_path, N, NO_FLAGS)
+    np.testing.assert_array_equal(source.read(0, N), sample.images)
+
+
+def test_one_of_several_images_of_a_file_is_named_behind_the_pattern(tmp_path, sample):
+    for row in range(N):
+        hdus = [
+            fits.PrimaryHDU(),
+            fits.ImageHDU(sample.images[row], name="SCI"),
+            fits.ImageHDU(sample.images[0], name="X"),
+        ]
+        hdus[1].header["BANDS"] = "ugriz"
+        fits.HDUList(hdus).writeto(tmp_path / f"{sample.ids[row]}.fits")
+    with pytest.raises(
+        UsageError, match=r"has no single image \[bands, rows, columns\].*found: SCI float32.*X float32"
+    ):
+        opened(sample, tmp_path / "{objid}.fits")
+    source = opened(sample, f"{tmp_path}/{{objid}}.fits[SCI]")
+    np.testing.assert_array_equal(source.read(0, N), sample.images)
+
+
+def test_what_leads_nowhere_is_refused(tmp_path, sample):
+    with pytest.raises(UsageError, match=r"there is no file of any galaxy; the first would be .*nowhere"):
+        opened(sample, tmp_path / "nowhere/{objid}.fits")
+    with pytest.raises(UsageError, match=r"--images objname: cat\.fits has no such array"):
+        opened(sample, tmp_path / "{objname}.fits")
+    for pattern in ("{objid.__class__}.fits", "{objid[0]}.fits", "{0}.fits", "{objid!r}.fits"):
+        with pytest.raises(UsageError, match="is no name of a column"):
+            opened(sample, tmp_path / pattern)
+    with pytest.raises(UsageError, match="--images"):
+        opened(sample, tmp_path / "{objid.fits")
+
+
+def test_a_cutout_that_is_damaged_or_too_small_is_named(tmp_path, sample):
+    for row in range(N):
+        legacy(sample.images[row]).writeto(tmp_path / f"{sample.ids[row]}.fits")
+    damaged = tmp_path / f"{sample.ids[5]}.fits"
+    damaged.write_bytes(damaged.read_bytes()[:-9000])
+    source = opened(sample, tmp_path / "{objid}.fits")
+    with pytest.raises(PartitionMalformed, match=damaged.name):
+        source.read(0, N)
+    legacy(sample.images[5, :, :31]).writeto(damaged, overwrite=True)
+    with pytest.raises(UsageError, match=f"{damaged.name}.* has images of 31 x 32 pixels"):
+        source.read(0, N)
+
+
+@pytest.mark.parametrize(
+    ("given", "pattern"),
+    [
+        *(("images", False), ("image_{band}", False), ("{band}", False), ("{objid}.fits", True), ("{path}", True)),
+        *(("a/{objid}", True), ("stamps/{band}.npy", True), ("{objid}-{band}.fits", True)),
+    ],
+)
+def test_patterns_of_files_are_told_from_names_of_arrays(given, pattern):
+    assert is_pattern(given) == pattern

@@ -1,0 +1,148 @@
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lambda_image.errors import PartitionMalformed
+from scripts.importing.contents import as_numbers
+from scripts.importing.opening import open_file
+from scripts.importing.parquet_files import open_parquet
+
+N = 12
+ROWS = [(0, N), (3, 7), (7, 9), (1, 2), (N - 1, N)]  # also back
+STAMPS = np.random.default_rng(0).random((N, 4, 6, 6), np.float32)
+BANDS = ["des-g", "des-r", "des-i", "des-z"]
+
+
+def test_rows_of_plain_columns(tmp_path):
+    columns = {
+        "objid": 10**17 + np.arange(N),
+        "unsigned": np.arange(N).astype("u8") + np.uint64(2**63),
+        "ra": np.linspace(0, 360, N),
+        "half": np.arange(N).astype("f2"),
+        "flag": np.arange(N) % 3 == 0,
+        "word": [f"gälaxy {row}" for row in range(N)],
+    }
+    table = pa.table(columns).append_column("kind", pa.array(["a", "b"] * (N // 2)).dictionary_encode())
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=5)
+    contents = open_parquet(tmp_path / "a.parquet")
+    types = ["int64", "uint64", "float64", "float16", "bool", "text", "text"]
+    assert [column.dtype for column in contents.arrays.values()] == types
+    for start, stop in ROWS:
+        for name, column in contents.arrays.items():
+            expected = table[name].to_pylist()[start:stop]
+            got = column.read(start, stop).tolist()
+            assert [value.decode() if isinstance(value, bytes) else value for value in got] == expected
+
+
+def test_nulls_are_masked(tmp_path):
+    columns = {"objid": [1, None, 3], "ra": [1.0, None, np.nan], "word": ["a", None, "c"], "flag": [True, None, False]}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    arrays = open_parquet(tmp_path / "a.parquet").arrays
+    for name in ("objid", "ra", "flag"):
+        assert np.ma.getmaskarray(arrays[name].read(0, 3)).tolist() == [False, True, False]
+    assert arrays["objid"].read(0, 3).dtype == np.int64
+    np.testing.assert_array_equal(as_numbers(arrays["ra"].read(0, 3)), [1, np.nan, np.nan])
+    assert arrays["word"].read(0, 3).tolist() == [b"a", b"", b"c"]
+
+
+def struct_of_lists() -> pa.Array:
+    """As the `datasets` library stores a Sequence of features, and so the Multimodal Universe on Hugging Face."""
+    rows = [
+        {"band": BANDS, "flux": STAMPS[n].tolist(), "scale": [0.262] * 4, "mask": (STAMPS[n] > 0).tolist()}
+        for n in range(N)
+    ]
+    return pa.array(rows)
+
+
+def list_of_structs() -> pa.Array:
+    rows = [[{"band": band, "flux": STAMPS[n, b].tolist(), "scale": 0.262, "mask": (STAMPS[n, b] > 0).tolist()}
+             for b, band in enumerate(BANDS)] for n in range(N)]  # fmt: skip
+    return pa.array(rows)
+
+
+def fixed_lists() -> pa.Array:
+    kind = pa.float32()
+    for size in (6, 6, 4):
+        kind = pa.list_(kind, size)
+    return pa.array(STAMPS.tolist(), kind)
+
+
+@pytest.mark.parametrize("images", [struct_of_lists, list_of_structs])
+def test_images_within_structures_are_arrays(tmp_path, images):
+    pq.write_table(pa.table({"image": images()}), tmp_path / "a.parquet", row_group_size=5)
+    arrays = open_parquet(tmp_path / "a.parquet").arrays
+    assert {name: column.shape for name, column in arrays.items()} == {
+        "image.band": (N, 4),
+        "image.flux": (N, 4, 6, 6),
+        "image.scale": (N, 4),
+        "image.mask": (N, 4, 6, 6),
+    }
+    for start, stop in ROWS:
+        np.testing.assert_allclose(arrays["image.flux"].read(start, stop), STAMPS[start:stop])
+    assert arrays["image.band"].read(0, 1).tolist() == [[band.encode() for band in BANDS]]
+
+
+def test_lists_of_a_fixed_size_are_arrays(tmp_path):
+    pq.write_table(pa.table({"stamps": fixed_lists()}), tmp_path / "a.parquet")
+    column = open_parquet(tmp_path / "a.parquet").arrays["stamps"]
+    np.testing.assert_array_equal(column.read(2, 9), STAMPS[2:9])
+
+
+def test_a_galaxy_without_images_is_masked(tmp_path):
+    rows = struct_of_lists().to_pylist()
+    rows[3]["flux"] = None
+    pq.write_table(pa.table({"image": pa.array(rows)}), tmp_path / "a.parquet")
+    read = open_parquet(tmp_path / "a.parquet").arrays["image.flux"].read(2, 5)
+    mask = np.ma.getmaskarray(read)
+    assert mask[1].all()
+    assert not mask[[0, 2]].any()
+    np.testing.assert_allclose(read[0], STAMPS[2])
+    np.testing.assert_allclose(read[2], STAMPS[4])
+
+
+def test_null_pixels_are_masked(tmp_path):
+    rows = struct_of_lists().to_pylist()
+    rows[3]["flux"][1][2][3] = None
+    pq.write_table(pa.table({"image": pa.array(rows)}), tmp_path / "a.parquet")
+    mask = np.ma.getmaskarray(open_parquet(tmp_path / "a.parquet").arrays["image.flux"].read(2, 5))
+    assert mask.sum() == 1
+    assert mask[1, 1, 2, 3]
+
+
+def test_lists_of_several_lengths_are_no_arrays(tmp_path):
+    first = pa.table({"mags": [[1.0, 2.0], [3.0, 4.0], [5.0]]})
+    pq.write_table(first, tmp_path / "a.parquet")
+    column = open_parquet(tmp_path / "a.parquet").arrays["mags"]
+    assert column.shape == (3, 2)
+    assert column.read(0, 2).tolist() == [[1, 2], [3, 4]]
+    with pytest.raises(PartitionMalformed, match="mags: its lists have several lengths"):
+        column.read(0, 3)
+
+
+def test_a_unit_in_the_metadata_of_a_field_is_read(tmp_path):
+    field = pa.field("flux", pa.float64(), metadata={"unit": "nJy"})
+    pq.write_table(pa.table([pa.array([1.0])], schema=pa.schema([field])), tmp_path / "a.parquet")
+    assert open_parquet(tmp_path / "a.parquet").units == {"flux": "nJy"}
+
+
+def test_columns_behind_a_map_are_themselves(tmp_path):
+    kind = pa.map_(pa.string(), pa.struct([("a", pa.int64()), ("b", pa.list_(pa.int64()))]))
+    table = pa.table({"notes": pa.array([[("x", {"a": 1, "b": [2]})]] * 2, kind), "objid": [7, 8]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    arrays = open_parquet(tmp_path / "a.parquet").arrays
+    assert list(arrays) == ["objid"]
+    assert arrays["objid"].read(0, 2).tolist() == [7, 8]
+
+
+def test_a_damaged_file_is_refused(tmp_path):
+    pq.write_table(pa.table({"stamps": fixed_lists()}), tmp_path / "a.parquet", write_page_checksum=True)
+    whole = (tmp_path / "a.parquet").read_bytes()
+    (tmp_path / "cut.parquet").write_bytes(whole[:-100])
+    with pytest.raises(PartitionMalformed, match=r"cut\.parquet cannot be read as Parquet"):
+        open_parquet(tmp_path / "cut.parquet")
+    broken = bytearray(whole)
+    broken[100:400] = bytes(300)
+    (tmp_path / "broken.parquet").write_bytes(broken)
+    with pytest.raises(PartitionMalformed, match=r"broken\.parquet"):
+        open_file(tmp_path / "broken.parquet").arrays["stamps"].read(0, N)
