@@ -128,8 +128,22 @@ class Galaxies:
             PartitionMalformed: the files cannot be read so far.
         """
         step = max(1, BATCH_BYTES // self._images.row_bytes)
-        pieces = [self._images.read(first, min(first + step, stop)) for first in range(start, stop, step)]
-        images = np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
+        # All of a galaxy at a time, since a table that has images in a column is read by whole rows.
+        pieces = [self._piece(first, min(first + step, stop)) for first in range(start, stop, step)]
+        if len(pieces) == 1:
+            return pieces[0]
+        redshifts = [piece.redshifts for piece in pieces if piece.redshifts is not None]
+        return Partition(
+            np.concatenate([piece.images for piece in pieces]),
+            np.concatenate([piece.magnitudes for piece in pieces]),
+            np.concatenate(redshifts) if redshifts else None,
+            self._contents.name,
+            {label: np.concatenate([piece.columns[label] for piece in pieces]) for label in pieces[0].columns},
+            np.concatenate([piece.rows for piece in pieces]),
+        )
+
+    def _piece(self, start: int, stop: int) -> Partition:
+        images = self._images.read(start, stop)
         images *= self._factor
         columns = {label: self._column(label, name, start, stop) for label, name in self._columns.items()}
         rows = columns.pop("row", None)

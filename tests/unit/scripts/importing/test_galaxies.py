@@ -66,6 +66,19 @@ def test_a_table_of_fits_with_images_in_a_column(tmp_path, sample):
     check(Galaxies(Request((tmp_path / "a.fits",))), sample)
 
 
+def test_pieces_of_any_size_give_the_same(tmp_path, sample, monkeypatch):
+    words = np.array(["a", *["longer"] * (N - 1)])
+    np.savez(tmp_path / "a.npz", images=sample.images, bands=list("ugriz"), word=words, **catalogue(sample))
+    whole = Galaxies(Request((tmp_path / "a.npz",))).read(0, N)
+    monkeypatch.setattr("scripts.importing.galaxies.BATCH_BYTES", 5 * 32 * 32 * 4)
+    pieces = Galaxies(Request((tmp_path / "a.npz",))).read(0, N)
+    for name in ("images", "magnitudes", "redshifts", "rows"):
+        np.testing.assert_array_equal(getattr(pieces, name), getattr(whole, name))
+    assert {name: values.tolist() for name, values in pieces.columns.items()} == {
+        name: values.tolist() for name, values in whole.columns.items()
+    }
+
+
 def test_npz_with_the_bands_in_an_array(tmp_path, sample):
     arrays = {"images": sample.images[:, ::-1], "mags": sample.magnitudes[:, ::-1], "redshift": sample.redshifts}
     np.savez(tmp_path / "a.npz", **arrays, bands=list("zirgu"), objid=sample.ids, ra=sample.ra)
