@@ -76,14 +76,15 @@ def engine() -> Any:
     return client
 
 
-def build(client: Any, recipe: Recipe, architecture: str, say: Callable[[str], None]) -> str:
-    """Builds an image from this checkout.
+def build(client: Any, recipe: Recipe, architecture: str, say: Callable[[str], None], folder: Path = ROOT) -> str:
+    """Builds an image, from this checkout unless another folder is given.
 
     Args:
         client: of the Docker engine.
         recipe: which one.
         architecture: x86_64 or arm64.
         say: shows a line.
+        folder: what is sent to the engine.
 
     Returns:
         The image's id, sha256:...
@@ -92,7 +93,7 @@ def build(client: Any, recipe: Recipe, architecture: str, say: Callable[[str], N
         ImageError: a step of the build failed.
     """
     answers = client.api.build(
-        path=str(ROOT),
+        path=str(folder),
         dockerfile=recipe.dockerfile,
         target=recipe.target or "",
         platform=PLATFORMS[architecture],

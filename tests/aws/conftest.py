@@ -51,7 +51,7 @@ class AwsAccount:
         return f"{self.number}.dkr.ecr.{REGION}.amazonaws.com/mine/{name}:{tag}"
 
     def put_image(self, name: str, media_type: str = MANIFEST, tag: str = "v1") -> str:
-        """Puts an image into ECR, and returns its digest."""
+        """Puts an image into a repository of ECR, and returns its digest."""
         entry = {"size": 2, "digest": f"sha256:{'1' * 64}"}
         if media_type == INDEX:
             content: dict[str, Any] = {"manifests": [{"mediaType": MANIFEST, **entry}]}
@@ -60,7 +60,7 @@ class AwsAccount:
             content = {"config": config, "layers": []}
         manifest = json.dumps({"schemaVersion": 2, "mediaType": media_type, **content})
         put = self.client("ecr").put_image(
-            repositoryName=f"mine/{name}", imageManifest=manifest, imageManifestMediaType=media_type, imageTag=tag
+            repositoryName=name, imageManifest=manifest, imageManifestMediaType=media_type, imageTag=tag
         )
         return str(put["image"]["imageId"]["imageDigest"])
 
@@ -77,5 +77,5 @@ def account(
         monkeypatch.delenv(name, raising=False)
     for name in ("lambda", "rendezvous"):
         made.client("ecr").create_repository(repositoryName=f"mine/{name}")
-        made.put_image(name)
+        made.put_image(f"mine/{name}")
     return made

@@ -91,7 +91,7 @@ def test_from_nothing_to_nothing(account: AwsAccount):
 
 def test_the_images_are_named_by_digest_and_the_key_is_in_no_template(account: AwsAccount):
     account.deploy("--yes")
-    lambda_digest = account.put_image("lambda")  # the same again
+    lambda_digest = account.put_image("mine/lambda")  # the same again
     code = account.client("lambda").get_function(FunctionName="cosmicai-rank")["Code"]
     assert code["ImageUri"].endswith(f"/mine/lambda@{lambda_digest}")
     task = account.client("ecs").describe_task_definition(taskDefinition="cosmicai-rendezvous")["taskDefinition"]
@@ -250,7 +250,7 @@ def test_a_wrong_value_is_one_line_and_makes_nothing(account: AwsAccount, given:
 
 
 def test_images_that_lambda_refuses_are_refused_at_once(account: AwsAccount):
-    account.put_image("lambda", INDEX, "index")
+    account.put_image("mine/lambda", INDEX, "index")
     status, _, told = account.cosmicai(
         "deploy", "--yes", *account.images[2:], "--image", account.image("lambda", "index")
     )
