@@ -113,7 +113,6 @@ class Deployment:
         before = self.stack.parameters() if exists else {}
         kept = before.keys() & specs.keys() - values.keys()
         effective = {**_defaults(specs), **before, **values}
-        template.check_together(effective)
         self._check_quota(int(effective["ReservedConcurrency"]))
         s3 = self.account.client("s3")
         if bucket := effective["ExistingBucket"]:

@@ -12,8 +12,6 @@ from statemachine.definition import DEFINITION
 FOLDER = DEFINITION.parent / "stack"
 PLACE = "Definition: redshift.asl.json # `cosmicai deploy` puts the file's content here"
 MAX_BODY_BYTES = 51_200  # of a template that is no object on S3
-# Parameters that need another one. The template's own rules cannot tell it of lists.
-NEEDS = {"VpcId": "RendezvousSubnets", "FunctionSubnets": "FunctionSecurityGroups"}
 FILLED_IN = ("LambdaImage", "RendezvousImage", "Version")  # by `cosmicai deploy`
 
 
@@ -97,20 +95,6 @@ def check_parameters(given: Mapping[str, str], specs: Mapping[str, ParameterSpec
             raise UsageError(f"--parameter {name}: the stack has no such parameter; there are {known}")
         if name in FILLED_IN:
             raise UsageError(f"--parameter {name} is filled in by the command: give --image or --rendezvous-image")
-
-
-def check_together(effective: Mapping[str, str]) -> None:
-    """Checks that no parameter lacks the one that it needs.
-
-    Args:
-        effective: all parameters, with those that keep their values.
-
-    Raises:
-        UsageError: one does.
-    """
-    for name, needed in NEEDS.items():
-        if effective[name] and not effective[needed]:
-            raise UsageError(f"--parameter {name} needs {needed}, which is not given")
 
 
 @cache

@@ -230,6 +230,8 @@ def test_an_update_that_fails_leaves_the_stack_as_it_was(account: AwsAccount):
 REFUSED = [
     (["--parameter", "RankMemory=100000"], "RankMemory"),
     (["--parameter", "HostedZoneId=Z1"], "it needs WithLoadBalancer=true"),
+    (["--parameter", "VpcId=vpc-1"], "VpcId needs RendezvousSubnets"),
+    (["--parameter", "FunctionSubnets=subnet-1"], "FunctionSubnets need FunctionSecurityGroups"),
     (["--parameter", "RolePath=x"], "a path that begins and ends with /"),
     (
         ["--parameter", "ExistingBucket=none-here"],

@@ -4,7 +4,6 @@ from lambda_image.errors import UsageError
 from scripts.stack.template import (
     FILLED_IN,
     check_parameters,
-    check_together,
     images_template,
     parameters,
     parsed,
@@ -58,10 +57,3 @@ def test_a_parameter_that_the_stack_lacks_is_told_with_those_that_it_has():
         check_parameters({"RankMemoryMb": "1"}, SPECS)
     with pytest.raises(UsageError, match="give --image"):
         check_parameters({"LambdaImage": "1"}, SPECS)
-
-
-def test_a_parameter_that_lacks_the_one_it_needs_is_told():
-    effective = {name: spec.default or "" for name, spec in SPECS.items()}
-    check_together(effective)
-    with pytest.raises(UsageError, match="--parameter VpcId needs RendezvousSubnets"):
-        check_together({**effective, "VpcId": "vpc-1"})
