@@ -126,7 +126,7 @@ class Deployment:
     def _check_quota(self, reserved: int) -> None:
         limits = self.account.client("lambda").get_account_settings()["AccountLimit"]
         concurrent = int(limits["ConcurrentExecutions"])
-        self.say(f"the account runs {concurrent:,} functions at a time, so runs of more ranks go in waves")
+        self.say(f"the account runs {concurrent:,} functions at a time; ranks beyond that wait")
         if reserved > max(0, concurrent - UNRESERVED):
             raise AccountError(
                 f"ReservedConcurrency is {reserved}, and the account has {concurrent} concurrent executions, of which "

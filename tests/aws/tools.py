@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +46,8 @@ class Emulator:
         return {"AWS_ENDPOINT_URL": self.url, **keys, **NO_PLACE, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 
     def client(self, account: str, service: str) -> Any:
+        import boto3  # late: every session of tests reads this file
+
         make_client: Any = boto3.client
         return make_client(
             service,

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import pytest
 
 from lambda_image.cost import PRICE_LIST, PRICES, PRICES_FROM, rendezvous_hour
 from scripts.stack.costs import BALANCER_ADDRESSES, HOURS_PER_MONTH, Speed, cost_lines, run_cost, standing
 
+ROOT = Path(__file__).resolve().parents[4]
 DEFAULTS = {"RankMemory": "3008", "SummarizeMemory": "1024", "Architecture": "x86_64", "WithLoadBalancer": "false"}
 
 
@@ -47,3 +50,23 @@ def test_the_lines_say_what_is_free_and_in_all():
     assert lines[0] == f"cost while nobody runs, in USD a month (prices: {PRICES_FROM})"
     assert lines[-2] == "    3.72  in all, or 0.42 where the free ones are"
     assert lines[-1].startswith("cost of a run of 4,096 galaxies by 4 ranks: about 0.000")
+
+
+def test_the_documents_figures_are_what_is_computed():
+    text = (ROOT / "docs" / "aws.md").read_text()
+    for line in cost_lines(DEFAULTS, 0.2):
+        assert line in text.splitlines(), line
+    kept = standing(DEFAULTS, 0.2)
+    total, free = sum(line.usd for line in kept), sum(line.usd for line in kept if line.unless)
+    balanced = sum(line.usd for line in standing({**DEFAULTS, "WithLoadBalancer": "true"}, 0.2))
+    largest = run_cost(1000, 10**7, 3008, partitions=8000)
+    rows = {
+        "keep it for a month in which nobody runs": f"{total:.2f}, or {total - free:.2f} where",
+        "keep it for a month with a load balancer": f"{balanced:.2f} |",
+        "keep 100 GB of data for a month": f"{100 * PRICES['s3_gb_month']:.2f} |",
+        "a run of 4,096 galaxies by 4 ranks": f"{run_cost(4, 4096, 3008).total_usd:.4f} |",
+        "a run of 1,000,000 galaxies by 100 ranks": f"{run_cost(100, 10**6, 3008, partitions=800).total_usd:.3f} |",
+        "a run of 10,000,000 galaxies by 1,000 ranks": f"{largest.total_usd:.2f} |",
+    }
+    for step, cost in rows.items():
+        assert f"| {step} | {cost}" in text
