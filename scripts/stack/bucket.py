@@ -5,16 +5,21 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from scripts.stack.account import AccountError, code_of
+from scripts.stack.account import DENIED, AccountError, code_of
 
 TAG = "cosmicai-stack"  # of the bucket, with the stack's name: set in stack.yaml
 BATCH = 1000  # objects that S3 removes in one request
 
 
 def kept_buckets(s3: Any, stack: str) -> list[str]:
-    """Finds the buckets that stacks of this name have made."""
+    """Finds the buckets that stacks of this name have made; none where the caller may not list buckets."""
     pages = s3.get_paginator("list_buckets").paginate(Prefix=f"{stack}-")
-    names = [bucket["Name"] for page in pages for bucket in page.get("Buckets", ())]
+    try:
+        names = [bucket["Name"] for page in pages for bucket in page.get("Buckets", ())]
+    except ClientError as error:
+        if code_of(error) not in DENIED:
+            raise
+        return []
     return [name for name in names if name.startswith(f"{stack}-") and _stack_of(s3, name) == stack]
 
 

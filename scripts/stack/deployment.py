@@ -5,8 +5,10 @@ from dataclasses import dataclass, field, replace
 from importlib import metadata
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from scripts.stack import images, template
-from scripts.stack.account import Account, AccountError
+from scripts.stack.account import DENIED, Account, AccountError, code_of
 from scripts.stack.bucket import check_bucket, kept_buckets
 from scripts.stack.change_set import STILLBORN, ChangeSet, Sleep, Stack
 from scripts.stack.changes import described, losses
@@ -124,7 +126,13 @@ class Deployment:
         return _Plan(values, set(kept), effective, there, waiting)
 
     def _check_quota(self, reserved: int) -> None:
-        limits = self.account.client("lambda").get_account_settings()["AccountLimit"]
+        try:
+            limits = self.account.client("lambda").get_account_settings()["AccountLimit"]
+        except ClientError as error:
+            if code_of(error) not in DENIED:
+                raise
+            self.say("how many functions the account runs at a time is unknown: lambda:GetAccountSettings is denied")
+            return
         concurrent = int(limits["ConcurrentExecutions"])
         self.say(f"the account runs {concurrent:,} functions at a time; ranks beyond that wait")
         if reserved > max(0, concurrent - UNRESERVED):

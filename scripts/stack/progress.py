@@ -26,6 +26,7 @@ NEXT_STEPS = {
     ("source image", "image manifest", "imageuri", "image uri"): "check that the image is in this region's ECR and "
     "was built for --parameter Architecture",
     ("not empty", "bucketnotempty"): "empty it, or run cosmicai destroy --with-data",
+    ("service linked role", "service-linked role"): "run the command again, since AWS makes that role at first use",
     ("kms",): "check that the key's policy lets the services use it, as the description of KmsKeyArn says",
 }
 OTHERWISE = "mend that and run the command again, which clears what was left"
@@ -73,7 +74,11 @@ class StackEvents:
                     failures.append(event)
             if not status.endswith("_IN_PROGRESS"):
                 break
-            self.sleep(pause)
+            try:
+                self.sleep(pause)
+            except KeyboardInterrupt:
+                say("AWS goes on by itself; cosmicai deploy --status shows how it stands")
+                raise
             pause = min(pause * GROWTH, LONGEST_PAUSE_S)
         if status not in GOOD_ENDS:
             raise AccountError(_failure(self.stack_id, status, failures))

@@ -32,7 +32,7 @@ def show_status(stack: Stack, region: str, say: Callable[[str], None]) -> bool:
     if not lines:
         say("no drift: everything is as the template has it")
         return True
-    say("what differs from the template; cosmicai deploy changes it back where a property of it is deployed again:")
+    say("what differs from the template, and is changed back only when that part of the template changes:")
     for line in lines:
         say(f"  {line}")
     return False

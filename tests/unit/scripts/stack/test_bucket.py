@@ -70,3 +70,8 @@ def test_a_bucket_with_old_versions_only_is_not_empty(s3: Any):
     assert holds_anything(s3, "b")
     s3.stubber.add_response("list_object_versions", {})
     assert not holds_anything(s3, "b")
+
+
+def test_who_may_not_list_buckets_finds_none(s3: Any):
+    refuse(s3, "list_buckets", "AccessDenied", 403)
+    assert kept_buckets(s3, "cosmicai") == []

@@ -26,7 +26,7 @@ IMAGE_ID = f"sha256:{'ab' * 32}"
 DIGEST = f"sha256:{'cd' * 32}"
 
 
-class Engine:
+class AnsweringDocker:
     """A Docker engine that answers as it was told, and keeps what it was asked."""
 
     def __init__(self, answers: Iterable[dict[str, Any]], media_type: str = PLAIN[0]) -> None:
@@ -49,7 +49,7 @@ class Engine:
 
 
 def test_an_image_is_built_for_one_platform_from_this_checkout():
-    engine = Engine([{"stream": "Step 1/2 : FROM x\n"}, {"stream": " ---> 1\n"}, {"aux": {"ID": IMAGE_ID}}])
+    engine = AnsweringDocker([{"stream": "Step 1/2 : FROM x\n"}, {"stream": " ---> 1\n"}, {"aux": {"ID": IMAGE_ID}}])
     said: list[str] = []
     assert build(engine, SLIM, "arm64", said.append) == IMAGE_ID
     assert said == ["  Step 1/2 : FROM x"]
@@ -65,13 +65,13 @@ def test_the_dockerfiles_are_there_and_have_the_targets(recipe: Any):
 
 def test_a_step_that_fails_is_told_in_one_line():
     with pytest.raises(ImageError, match="the image lambda cannot be built: The command returned 1"):
-        build(Engine([{"error": "The command\nreturned 1"}]), LAMBDA, "x86_64", lambda _: None)
+        build(AnsweringDocker([{"error": "The command\nreturned 1"}]), LAMBDA, "x86_64", lambda _: None)
     with pytest.raises(ImageError, match="did not say"):
-        build(Engine([]), LAMBDA, "x86_64", lambda _: None)
+        build(AnsweringDocker([]), LAMBDA, "x86_64", lambda _: None)
 
 
 def test_a_pushed_image_is_named_by_its_digest():
-    engine = Engine([{"status": "Pushed"}, {"aux": {"Tag": "t", "Digest": DIGEST, "Size": 1}}])
+    engine = AnsweringDocker([{"status": "Pushed"}, {"aux": {"Tag": "t", "Digest": DIGEST, "Size": 1}}])
     assert push(engine, IMAGE_ID, "registry/name", "t", None) == f"registry/name@{DIGEST}"
     assert engine.asked[0] == ("tag", (IMAGE_ID, "registry/name", "t"))
 
@@ -80,11 +80,11 @@ def test_what_lambda_refuses_is_refused_before_it_is_deployed():
     answers = [{"aux": {"Digest": DIGEST}}]
     for index in INDEXES:
         with pytest.raises(ImageError, match="--provenance=false"):
-            push(Engine(answers, index), IMAGE_ID, "registry/name", "t", None)
+            push(AnsweringDocker(answers, index), IMAGE_ID, "registry/name", "t", None)
     with pytest.raises(ImageError, match="text/html"):
         check_plain("text/html", "x")
     with pytest.raises(ImageError, match="does not take the image: denied"):
-        push(Engine([{"error": "denied"}]), IMAGE_ID, "registry/name", "t", None)
+        push(AnsweringDocker([{"error": "denied"}]), IMAGE_ID, "registry/name", "t", None)
 
 
 def test_an_image_that_was_not_changed_has_the_same_tag():

@@ -92,3 +92,14 @@ def test_an_end_without_a_failure_names_where_to_look():
 )
 def test_aws_reasons_have_next_steps(reason: str, words: str):
     assert words in next_step(reason)
+
+
+def test_who_interrupts_is_told_that_aws_goes_on():
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    said: list[str] = []
+    events = StackEvents.begin(CloudFormation([("CREATE_IN_PROGRESS", [])]), STACK, sleep=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        events.follow(said.append)
+    assert said == ["AWS goes on by itself; cosmicai deploy --status shows how it stands"]
