@@ -5,6 +5,7 @@
 #   make test       the tests alone
 #   make coverage   the branch coverage of the server's files that decide
 #   make format     format the sources, and mend what the linter can mend
+#   make aws        the tests of the stack on AWS, without AWS
 #   make compose    a whole run in containers (needs Docker Compose v2)
 #   make images     build the images
 #   make sbom       list what the images hold
@@ -20,15 +21,23 @@ BIN := .venv/bin
 WEIGHTS := lambda_image/model/redshift
 ENGINE := $(WEIGHTS).compiled/engine.json
 DECIDING := admission counts deadlines effects groups limits membership probes protocol proxy_protocol registry relays settings waiting
+# What tests/aws judges the stack with. Each has an environment of its own: checkov pins an old boto3, and none of them is
+# needed for anything else. ministack executes CloudFormation, parliament and iam-simulate judge policies, and
+# asl-validator judges state machines.
+AWS_PYTHON_TOOLS := ministack==1.5.33 checkov==3.3.30 parliament==1.6.4
+AWS_NODE_TOOLS := asl-validator@4.0.0 @cloud-copilot/iam-simulate@0.1.173
 SOURCES := architecture bfloat16 cxx eager fast folding inputs
 
-.PHONY: demo test check coverage format lint types clean compose images lock sbom
+.PHONY: demo aws test check coverage format lint types clean compose images lock sbom
 
 demo: .venv/demo $(ENGINE)
 	@$(BIN)/cosmicai demo
 
-test: .venv/dev
+test: .venv/dev .venv/aws/ready
 	$(BIN)/python -m pytest
+
+aws: .venv/dev .venv/aws/ready
+	$(BIN)/python -m pytest tests/aws
 
 check: .venv/dev lint types coverage test
 
@@ -86,6 +95,15 @@ clean:
 .venv/dev: .venv/torch
 	@$(BIN)/pip install --quiet --editable '.[dev]'
 	@touch $@ .venv/demo
+
+.venv/aws/ready: Makefile | .venv/torch
+	@echo 'installing what tests/aws needs into .venv/aws (about two minutes, 480 MB)'
+	@for tool in $(AWS_PYTHON_TOOLS); do \
+		$(BIN)/python -m venv .venv/aws/$${tool%%=*} && .venv/aws/$${tool%%=*}/bin/pip install --quiet $$tool || exit 1; \
+	done
+	@if command -v npm >/dev/null; then npm install --silent --no-fund --no-audit --prefix .venv/aws/node $(AWS_NODE_TOOLS); \
+	else echo 'npm is not here: the tests that need Node.js will be skipped'; fi
+	@touch $@
 
 # The native engine for the shipped weights, where there is a compiler; PyTorch infers elsewhere, and says so.
 $(ENGINE): .venv/demo $(WEIGHTS).safetensors $(patsubst %,lambda_image/model/%.py,$(SOURCES)) $(wildcard lambda_image/model/native/*)

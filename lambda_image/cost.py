@@ -1,17 +1,16 @@
-"""The cost of a run on AWS: what is billed, times the price list. No I/O."""
+"""The cost of a run on AWS: what is billed, times the price list in prices.json."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-# From https://aws.amazon.com/{lambda,step-functions,s3,fargate,vpc}/pricing.
-PRICES_FROM = "us-east-1, 2026-01"
-LAMBDA_GB_SECOND = {"x86_64": 0.0000166667, "arm64": 0.0000133334}
-LAMBDA_REQUEST = 0.20 / 1e6
-STEP_FUNCTIONS_TRANSITION = 0.025 / 1e3
-S3_PUT = 0.005 / 1e3  # also LIST
-S3_GET = 0.0004 / 1e3  # also HEAD
-FARGATE_VCPU_HOUR, FARGATE_GB_HOUR = 0.04048, 0.004445
-PUBLIC_IPV4_HOUR = 0.005
+PRICE_LIST = json.loads(Path(__file__).with_name("prices.json").read_text(encoding="utf-8"))
+PRICES_FROM = f"{PRICE_LIST['region']}, {PRICE_LIST['date']}"
+PRICES: Mapping[str, float] = {name: usd for name, usd in PRICE_LIST["usd"].items() if isinstance(usd, float)}
+LAMBDA_GB_SECOND: Mapping[str, float] = PRICE_LIST["usd"]["lambda_gb_second"]  # by the processor's architecture
+FARGATE_VCPU_HOUR: Mapping[str, float] = PRICE_LIST["usd"]["fargate_vcpu_hour"]
+FARGATE_GB_HOUR: Mapping[str, float] = PRICE_LIST["usd"]["fargate_gb_hour"]
 RENDEZVOUS_VCPU, RENDEZVOUS_GB = 0.25, 0.5  # the smallest Fargate task
 TRANSITIONS_PER_RUN, TRANSITIONS_PER_RANK = 5, 2  # Start, Init, Ranks, Summarize, End; start and task of each child
 
@@ -52,9 +51,18 @@ def cost(
     """
     every = list(invocations)
     gb_seconds = sum(one.seconds * one.memory_mb / 1024 for one in every)
-    compute = gb_seconds * LAMBDA_GB_SECOND[architecture] + len(every) * LAMBDA_REQUEST
-    steps = (TRANSITIONS_PER_RUN + TRANSITIONS_PER_RANK * ranks) * STEP_FUNCTIONS_TRANSITION
-    storage = sum(one.puts * S3_PUT + one.gets * S3_GET for one in every)
-    hourly = RENDEZVOUS_VCPU * FARGATE_VCPU_HOUR + RENDEZVOUS_GB * FARGATE_GB_HOUR + PUBLIC_IPV4_HOUR
-    server = hourly * wall_s / 3600 if with_rendezvous else 0.0
+    compute = gb_seconds * LAMBDA_GB_SECOND[architecture] + len(every) * PRICES["lambda_request"]
+    steps = (TRANSITIONS_PER_RUN + TRANSITIONS_PER_RANK * ranks) * PRICES["step_functions_transition"]
+    storage = sum(one.puts * PRICES["s3_put"] + one.gets * PRICES["s3_get"] for one in every)
+    server = rendezvous_hour(architecture) * wall_s / 3600 if with_rendezvous else 0.0
     return Cost(compute, steps, storage, server, compute + steps + storage + server)
+
+
+def rendezvous_hour(architecture: str = "x86_64") -> float:
+    """Computes what a rendezvous server costs in an hour, with its public address, in US dollars.
+
+    Args:
+        architecture: of its processor, x86_64 or arm64.
+    """
+    task = RENDEZVOUS_VCPU * FARGATE_VCPU_HOUR[architecture] + RENDEZVOUS_GB * FARGATE_GB_HOUR[architecture]
+    return task + PRICES["public_ipv4_hour"]

@@ -16,7 +16,10 @@ from lambda_image.errors import RunError, UsageError
 from scripts.extras import remedy
 from scripts.parser import CommandParser
 
-COMMANDS = ("demo", "infer", "invoke", "results", "sample", "import", "split", "convert", "compile", "tune", "bench")
+COMMANDS = (
+    *("demo", "infer", "invoke", "results", "sample", "import", "split", "convert", "compile", "tune", "bench"),
+    *("deploy", "destroy"),
+)
 MODULES = {"import": "importing.command"}  # of commands that are not modules by their own name, as a keyword cannot be
 ENDING = (signal.SIGTERM, signal.SIGHUP)  # beside SIGINT, which Python makes a KeyboardInterrupt
 

@@ -5,12 +5,19 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+from tests.aws.tools import TOOLS
 from tests.docker.images import engine_missing
 from tests.network.namespace import unavailable
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 ENGINE_LIMIT_S = 1.0  # for an engine of Docker to answer, which takes milliseconds
-MINUTES = {"tests/unit": 1, "tests/integration": 5, "tests/network": 1, "tests/docker": 2}  # on two cores
+MINUTES = {
+    "tests/unit": 1,
+    "tests/integration": 5,
+    "tests/network": 1,
+    "tests/aws": 2,
+    "tests/docker": 3,
+}  # on two cores
 
 
 def lines() -> Iterator[str]:
@@ -29,6 +36,10 @@ def skipped() -> Iterator[tuple[str, str]]:
     """Yield what will be skipped, and why, as far as that can be known in a second."""
     if reason := engine_missing(ENGINE_LIMIT_S):
         yield "tests/docker", reason
+    if not TOOLS.is_dir():
+        yield "most of tests/aws", "its tools are not installed: make .venv/aws/ready"
+    elif not (TOOLS / "node").is_dir():
+        yield "tests of the state machine and of policies by tools of Node.js", "npm was not there to install them"
     if reason := unavailable():
         yield "tests/network", reason
     if not SHARED.is_dir():

@@ -12,7 +12,7 @@ from scripts.extras import remedy, require
 ROOT = Path(__file__).resolve().parents[3]
 OPTIONAL = (
     *("rich", "aiohttp", "moto", "prometheus_client", "uvloop", "sklearn", "matplotlib", "onnx", "onnxruntime"),
-    *("astropy", "h5py", "pyarrow"),
+    *("astropy", "h5py", "pyarrow", "yaml", "docker"),
 )
 
 WITHOUT = """

@@ -1,0 +1,1 @@
+"""The stack on AWS: `cosmicai deploy` and `cosmicai destroy`. The templates lie in statemachine/stack/."""
