@@ -8,6 +8,7 @@
 #   make compose    a whole run in containers (needs Docker Compose v2)
 #   make images     build the images
 #   make sbom       list what the images hold
+#   make reference  write docs/reference.md anew from the docstrings
 #   make lock       resolve the exact versions that the images install
 #   make clean      remove .venv and everything else that was made here
 
@@ -22,7 +23,7 @@ ENGINE := $(WEIGHTS).compiled/engine.json
 DECIDING := admission counts deadlines effects groups limits membership probes protocol proxy_protocol registry relays settings waiting
 SOURCES := architecture bfloat16 cxx eager fast folding inputs
 
-.PHONY: demo test check coverage format lint types clean compose images lock sbom
+.PHONY: demo test check coverage format lint types clean compose images lock reference sbom
 
 demo: .venv/demo $(ENGINE)
 	@$(BIN)/cosmicai demo
@@ -59,6 +60,9 @@ images:
 # What the images install, exactly; versions stay where they fit (remove a file of requirements/ to take the newest).
 lock: .venv/dev
 	$(BIN)/python -m scripts.lock
+
+reference: .venv/dev
+	$(BIN)/python -m scripts.reference
 
 # What the images hold, as CycloneDX lists.
 sbom: images
