@@ -3,7 +3,7 @@
 #   make demo       a whole run on this machine
 #   make check      everything that must pass before a commit: lint, types, coverage, test
 #   make test       the tests alone
-#   make coverage   the branch coverage of the server's files that decide
+#   make coverage   the branch coverage of the files that decide
 #   make format     format the sources, and mend what the linter can mend
 #   make compose    a whole run in containers (needs Docker Compose v2)
 #   make images     build the images
@@ -20,7 +20,13 @@ TORCH := $(shell sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 BIN := .venv/bin
 WEIGHTS := lambda_image/model/redshift
 ENGINE := $(WEIGHTS).compiled/engine.json
-DECIDING := admission counts deadlines effects groups limits membership probes protocol proxy_protocol registry relays settings waiting
+DECIDING := $(addprefix rendezvous_server., admission counts deadlines effects groups limits membership probes protocol \
+		proxy_protocol registry relays settings waiting) \
+	$(addprefix lambda_image., address cost errors partition_names request_times results settings) \
+	$(addprefix lambda_image.comm., channel.frames channel.handshake channel.signals connecting.backoff \
+		connecting.candidates connecting.membership connecting.nat operations.cost_model operations.operation \
+		operations.reduction operations.transfer operations.trees peer_facts) \
+	$(addprefix lambda_image.data., dataset file_content formats quality safetensors_format torch_format)
 SOURCES := architecture bfloat16 cxx eager fast folding inputs
 
 .PHONY: demo test check coverage format lint types clean compose images lock reference sbom
@@ -33,10 +39,11 @@ test: .venv/dev
 
 check: .venv/dev lint types coverage test
 
-# Every branch of the server's files that decide is taken by an example; properties come on top of that.
+# Every branch of the files that decide is taken by an example; properties come on top of that.
 coverage: .venv/dev
-	$(BIN)/python -m pytest --quiet tests/unit/rendezvous_server -m 'not hypothesis' -p no:cacheprovider \
-		$(patsubst %,--cov=rendezvous_server.%,$(DECIDING)) --cov-branch --cov-fail-under=100 --cov-report=term:skip-covered
+	$(BIN)/python -m pytest --quiet tests/unit/rendezvous_server tests/unit/lambda_image \
+		--ignore=tests/unit/lambda_image/model -m 'not hypothesis' -p no:cacheprovider $(DECIDING:%=--cov=%) \
+		--cov-branch --cov-fail-under=100 --cov-report=term:skip-covered
 
 lint: .venv/dev
 	$(BIN)/ruff format --check .
