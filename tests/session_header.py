@@ -10,7 +10,7 @@ from tests.network.namespace import unavailable
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 ENGINE_LIMIT_S = 1.0  # for an engine of Docker to answer, which takes milliseconds
-MINUTES = {"tests/unit": 1, "tests/integration": 5, "tests/network": 1, "tests/docker": 2}  # on two cores
+MINUTES = {"tests/unit": 1, "tests/integration": 6, "tests/network": 1, "tests/docker": 2}  # on two cores
 
 
 def lines() -> Iterator[str]:
