@@ -213,11 +213,11 @@ def _field(field: ast.AnnAssign) -> str:
 
 
 def _commented(thing: type) -> dict[str, str]:
-    """The members of an enumeration, each with the comment behind it."""
+    """The members of an enumeration, each with the comment behind it, or else its value."""
     if not issubclass(thing, Enum):
         return {}
     words = dict(re.findall(r"^    (\w+) = [^\n]*?  # (.+)$", inspect.getsource(thing), re.MULTILINE))
-    return {member.name: words[member.name] for member in thing}
+    return {member.name or "": words.get(member.name or "", str(member.value)) for member in thing}
 
 
 @cache

@@ -109,6 +109,10 @@ TESTED_AS_A_WHOLE = {
     "scripts/bench/inference/flops.py": "test_bench_inference.py",
     "scripts/bench/inference/processes.py": "test_bench_inference.py",
     "scripts/bench/inference/worker.py": "test_bench_inference.py",
+    "scripts/bench/input/command.py": "test_bench_input.py",
+    "scripts/bench/input/originals.py": "test_bench_input.py",
+    "scripts/bench/input/readers.py": "test_bench_input.py",
+    "scripts/bench/input/worker.py": "test_bench_input.py",
     "scripts/bench/processes.py": "test_bench_processes.py",
 }
 

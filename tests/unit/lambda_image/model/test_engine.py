@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -24,24 +25,6 @@ def test_the_front_door_warns_once_where_pytorch_takes_the_compiled_engines_plac
     assert torch.get_num_threads() == 1
     assert [record.name for record in caplog.records] == ["lambda_image"]
     assert "make it with `cosmicai compile" in caplog.text
-
-
-@pytest.mark.parametrize("name", ["fast", "eager"])
-@pytest.mark.filterwarnings("error")
-def test_the_front_door_gives_no_redshift_that_means_nothing(name, compiled_checkpoint, seeded_model):
-    images, magnitudes = seeded_model.images[:16].astype(np.float64), seeded_model.magnitudes[:16].astype(np.float64)
-    made = engine.load_engine(compiled_checkpoint, threads=1, engine=name)
-    clean = made.predict(images, magnitudes)
-    np.testing.assert_array_equal(clean, engine.load(compiled_checkpoint, 1, name).predict(images, magnitudes))
-    images[1, 0, 0, 0], images[3, 4, 31, 31], magnitudes[5, 2], magnitudes[7, 0] = np.nan, 1e300, -9999, 99
-    bad = np.isin(np.arange(16), [1, 3, 5, 7])
-    given = images.copy(), magnitudes.copy()
-    redshifts = made.predict(images, magnitudes)
-    assert redshifts.dtype == np.float32
-    assert np.isnan(redshifts[bad]).all()
-    np.testing.assert_array_equal(redshifts[~bad], clean[~bad])
-    np.testing.assert_array_equal(given[0], images)  # what was given is as it was
-    np.testing.assert_array_equal(given[1], magnitudes)
 
 
 @pytest.mark.filterwarnings("error")
