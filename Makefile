@@ -3,12 +3,13 @@
 #   make demo       a whole run on this machine
 #   make check      everything that must pass before a commit: lint, types, coverage, test
 #   make test       the tests alone
-#   make coverage   the branch coverage of the server's files that decide
+#   make coverage   the branch coverage of the files that decide
 #   make format     format the sources, and mend what the linter can mend
 #   make aws        the tests of the stack on AWS, without AWS
 #   make compose    a whole run in containers (needs Docker Compose v2)
 #   make images     build the images
 #   make sbom       list what the images hold
+#   make reference  write docs/reference.md anew from the docstrings
 #   make lock       resolve the exact versions that the images install
 #   make clean      remove .venv and everything else that was made here
 
@@ -20,7 +21,13 @@ TORCH := $(shell sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 BIN := .venv/bin
 WEIGHTS := lambda_image/model/redshift
 ENGINE := $(WEIGHTS).compiled/engine.json
-DECIDING := admission counts deadlines effects groups limits membership probes protocol proxy_protocol registry relays settings waiting
+DECIDING := $(addprefix rendezvous_server., admission counts deadlines effects groups limits membership probes protocol \
+		proxy_protocol registry relays settings waiting) \
+	$(addprefix lambda_image., address cost errors partition_names request_times results settings) \
+	$(addprefix lambda_image.comm., channel.frames channel.handshake channel.signals connecting.backoff \
+		connecting.candidates connecting.membership connecting.nat operations.cost_model operations.operation \
+		operations.reduction operations.transfer operations.trees peer_facts) \
+	$(addprefix lambda_image.data., dataset file_content formats quality safetensors_format torch_format)
 # What tests/aws judges the stack with. Each has an environment of its own: checkov pins an old boto3, and none of them is
 # needed for anything else. ministack executes CloudFormation, parliament and iam-simulate judge policies, and
 # asl-validator judges state machines.
@@ -28,7 +35,7 @@ AWS_PYTHON_TOOLS := ministack==1.5.33 checkov==3.3.30 parliament==1.6.4
 AWS_NODE_TOOLS := asl-validator@4.0.0 @cloud-copilot/iam-simulate@0.1.173
 SOURCES := architecture bfloat16 cxx eager fast folding inputs
 
-.PHONY: demo aws test check coverage format lint types clean compose images lock sbom
+.PHONY: demo aws test check coverage format lint types clean compose images lock reference sbom
 
 demo: .venv/demo $(ENGINE)
 	@$(BIN)/cosmicai demo
@@ -41,10 +48,11 @@ aws: .venv/dev .venv/aws/ready
 
 check: .venv/dev lint types coverage test
 
-# Every branch of the server's files that decide is taken by an example; properties come on top of that.
+# Every branch of the files that decide is taken by an example; properties come on top of that.
 coverage: .venv/dev
-	$(BIN)/python -m pytest --quiet tests/unit/rendezvous_server -m 'not hypothesis' -p no:cacheprovider \
-		$(patsubst %,--cov=rendezvous_server.%,$(DECIDING)) --cov-branch --cov-fail-under=100 --cov-report=term:skip-covered
+	$(BIN)/python -m pytest --quiet tests/unit/rendezvous_server tests/unit/lambda_image \
+		--ignore=tests/unit/lambda_image/model -m 'not hypothesis' -p no:cacheprovider $(DECIDING:%=--cov=%) \
+		--cov-branch --cov-fail-under=100 --cov-report=term:skip-covered
 
 lint: .venv/dev
 	$(BIN)/ruff format --check .
@@ -68,6 +76,9 @@ images:
 # What the images install, exactly; versions stay where they fit (remove a file of requirements/ to take the newest).
 lock: .venv/dev
 	$(BIN)/python -m scripts.lock
+
+reference: .venv/dev
+	$(BIN)/python -m scripts.reference
 
 # What the images hold, as CycloneDX lists.
 sbom: images

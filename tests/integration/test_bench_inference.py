@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from lambda_image.model import checkpoint
 from scripts.bench import inference
 from scripts.bench.inference import command
 from scripts.bench.inference.plan import InferencePlan
+from scripts.bench.inference.processes import run_python
 from scripts.cli import main
+from tests.small_checkpoints import small_model
 
 SHORT = InferencePlan(rounds=1, batch_sizes=(4,), seconds=0.01, galaxies=8, cold_starts=1)
 
@@ -38,6 +41,19 @@ def test_measures_an_engine_beside_the_processors_limit(compiled_checkpoint: Pat
     assert set(report["ratios"]) == {"fast to the GEMM limit", "cold start of fast to import torch"}
     assert picture.stat().st_size > 0
     assert "fast to the GEMM limit" in capsys.readouterr().out
+
+
+def test_what_is_exported_for_the_rivals_answers_as_the_model_does(tmp_path: Path):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="the extra bench is not installed")
+    pytest.importorskip("onnxscript", reason="the extra bench is not installed")
+    model, onnx = tmp_path / "model.safetensors", tmp_path / "model.onnx"
+    checkpoint.save(model, small_model())
+    run_python(["-m", "scripts.bench.inference.export", str(model), str(onnx)])
+    session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+    images, magnitudes = torch.randn(7, 5, 32, 32), torch.randn(7, 5)  # another number than it was traced with
+    answers = session.run(None, {"images": images.numpy(), "magnitudes": magnitudes.numpy()})[0]
+    expected = checkpoint.load(model)(images, magnitudes)
+    torch.testing.assert_close(torch.from_numpy(answers), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,11 @@
 """The rules that keep the parts apart, and an invocation's start short."""
 
 import ast
-import io
 import statistics
-import subprocess
 import sys
-import tokenize
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("rendezvous_server", "lambda_image", "statemachine", "scripts")
@@ -84,16 +79,14 @@ def test_no_imports_form_a_circle_late_ones_and_those_for_type_hints_included():
 
 def lines_of_code(text: str) -> int:
     """Lines that hold code: neither empty ones, nor those of comments and docstrings alone."""
-    kinds = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
-    tokens = [token for token in tokenize.generate_tokens(io.StringIO(text).readline) if token.type not in kinds]
     documents = {
         line
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
     }
-    code = {line for token in tokens for line in range(token.start[0], token.end[0] + 1)}
-    return len(code - documents)
+    lines = (line.strip() for number, line in enumerate(text.splitlines(), 1) if number not in documents)
+    return sum(bool(line) and not line.startswith("#") for line in lines)
 
 
 def test_lines_of_code_are_counted():
@@ -105,6 +98,31 @@ def test_no_file_is_long():
     assert {file: count for file, count in lines.items() if count > 500} == {}
     for package in PACKAGES:
         assert statistics.median(count for file, count in lines.items() if file.startswith(f"{package}/")) <= 110
+
+
+# Files without a unit test of their own name, and the integration test that runs each. All of them are about processes
+# or compilers, and what they decide shows only there.
+TESTED_AS_A_WHOLE = {
+    "scripts/bench/commit/rank_start.py": "test_bench_commit.py",
+    "scripts/bench/errors.py": "test_bench_processes.py",
+    "scripts/bench/inference/export.py": "test_bench_inference.py",
+    "scripts/bench/inference/flops.py": "test_bench_inference.py",
+    "scripts/bench/inference/processes.py": "test_bench_inference.py",
+    "scripts/bench/inference/worker.py": "test_bench_inference.py",
+    "scripts/bench/input/command.py": "test_bench_input.py",
+    "scripts/bench/input/originals.py": "test_bench_input.py",
+    "scripts/bench/input/readers.py": "test_bench_input.py",
+    "scripts/bench/input/worker.py": "test_bench_input.py",
+    "scripts/bench/processes.py": "test_bench_processes.py",
+}
+
+
+def test_every_file_has_a_unit_test_of_its_name_or_a_reason():
+    tests = {file.relative_to(ROOT / "tests/unit").as_posix() for file in (ROOT / "tests/unit").rglob("test_*.py")}
+    places = [Path(file) for file in SOURCES if not file.endswith(("__init__.py", "__main__.py"))]
+    alone = {str(place) for place in places if str(place.with_name(f"test_{place.name}")) not in tests}
+    assert alone == TESTED_AS_A_WHOLE.keys()
+    assert all((ROOT / "tests/integration" / name).is_file() for name in TESTED_AS_A_WHOLE.values())
 
 
 def test_asyncio_stays_in_the_background_thread_and_the_servers():
@@ -180,18 +198,3 @@ def test_the_protocol_needs_the_standard_library_only():
         if file.startswith("rendezvous_server/protocol/"):
             foreign = {name for name in names if name.partition(".")[0] not in sys.stdlib_module_names}
             assert all(name.startswith("rendezvous_server.protocol.") for name in foreign), file
-
-
-@pytest.mark.parametrize(
-    ("handler", "heavy"),
-    [
-        ("init", {"torch", "boto3", "arro3.io", "rich", "sklearn"}),
-        ("summarize", {"torch", "boto3", "arro3.io", "rich", "sklearn"}),
-        ("rank", {"torch", "rich", "sklearn"}),
-    ],
-)
-def test_functions_start_without_heavy_imports(handler: str, heavy: set[str]):
-    code = f"import sys, lambda_image.handlers.{handler}; print(*sys.modules)"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    loaded = set(answer.stdout.split())
-    assert not loaded & heavy

@@ -45,12 +45,14 @@ def run(args: argparse.Namespace, plan: InferencePlan | None = None) -> int:
     return run_benchmark(benchmark, args.json, args.picture)
 
 
-def _able(names: Sequence[str], say: Callable[[str], None]) -> list[str]:
-    """Contenders that can run here. Those that cannot are named to people."""
+def _able(
+    names: Sequence[str], say: Callable[[str], None], find: Callable[[str], object] = importlib.util.find_spec
+) -> list[str]:
+    """Contenders whose modules `find` finds. Those that cannot run are named to people."""
     able = []
     for name in names:
         needed = [module for peer, module in NEEDED.items() if name.startswith(peer)]
-        missing = [m for m in (*needed, *(("onnx", "onnxscript") if needed else ())) if not importlib.util.find_spec(m)]
+        missing = [m for m in (*needed, *(("onnx", "onnxscript") if needed else ())) if not find(m)]
         if missing:
             say(f"{name} is left out: pip install -e '.[bench]' installs {missing[0]}")
         else:

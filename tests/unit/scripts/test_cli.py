@@ -1,8 +1,5 @@
-import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,39 +144,6 @@ def test_sample_writes_a_dataset(tmp_path, capsys: pytest.CaptureFixture[str], s
     assert "5 galaxies" in capsys.readouterr().out
     partition = read_partition(tmp_path / f"x.{suffix}")
     assert (len(partition), partition.redshifts is not None) == (5, True)
-
-
-def test_the_module_is_the_command():
-    answer = subprocess.run([sys.executable, "-m", "scripts", "--help"], capture_output=True, text=True, check=True)
-    assert "demo" in answer.stdout
-
-
-SHOW = """
-import sys
-from rich.console import Console
-from scripts import cli, sample
-from scripts.execution import show
-from scripts.progress import RunProgress
-
-def run(args):
-    show("R² of Δz … ━")
-    print("µ")
-    RunProgress(sys.stdout, []).print("Ωmega")
-    print("é", file=sys.stderr)
-    return 0
-
-sample.run = run
-sys.exit(cli.main(["sample", "x.pt"]))
-"""
-
-
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
-def test_a_terminal_whose_encoding_lacks_a_sign_gets_a_replacement(encoding: str):
-    environ = {**os.environ, "PYTHONIOENCODING": encoding}
-    answer = subprocess.run([sys.executable, "-c", SHOW], capture_output=True, env=environ, cwd=ROOT)
-    assert (answer.returncode, answer.stdout.count(b"\n")) == (0, 3), answer.stderr.decode()
-    assert ("R²" if encoding != "ascii" else "R?").encode(encoding) in answer.stdout
-    assert "Traceback" not in answer.stderr.decode(encoding)
 
 
 @pytest.mark.parametrize("out", [".", "galaxies.npz", "galaxies"])

@@ -9,6 +9,7 @@ from lambda_image.model import SHIPPED_MODEL, checkpoint
 from scripts.cli import main
 from scripts.demo import advice, usable_model
 from scripts.execution import MAX_RANKS
+from tests.small_checkpoints import small_model
 
 
 @pytest.mark.parametrize("size", [0, -1, 10**9])
@@ -31,7 +32,7 @@ def test_more_ranks_than_a_machine_has_room_for_are_refused_before_anything_star
 
 @pytest.fixture(scope="module")
 def weights() -> dict[str, torch.Tensor]:
-    return checkpoint.load(SHIPPED_MODEL).state_dict()
+    return small_model().state_dict()
 
 
 @pytest.mark.parametrize("form", ["safetensors", "bfloat16", "pt", "legacy"])

@@ -1,10 +1,8 @@
-"""The state machine against AWS's rules, the project's own, and the errors that the functions raise."""
+"""The state machine against the project's own rules, and the errors that the functions raise."""
 
 import json
 from collections.abc import Iterator
 from typing import Any
-
-from cfnlint import lint
 
 from lambda_image import errors
 from statemachine.definition import DEFINITION
@@ -32,18 +30,6 @@ def tasks() -> dict[str, dict[str, Any]]:
     return {name: state for name, state in states() if state["Type"] == "Task"}
 
 
-def linted(definition: dict[str, Any]) -> list[str]:
-    """What CloudFormation's linter has against this definition."""
-    properties = {
-        "RoleArn": "arn:aws:iam::123456789012:role/machine",
-        "Definition": definition,
-        "DefinitionSubstitutions": {f"{name.capitalize()}FunctionArn": f"arn:{name}" for name in FUNCTIONS},
-    }
-    machine = {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties}
-    template = {"AWSTemplateFormatVersion": "2010-09-09", "Resources": {"Machine": machine}}
-    return [f"{match.rule.id} {match.message}" for match in lint(json.dumps(template), regions=["us-east-1"])]
-
-
 def run_errors() -> set[str]:
     """The class names of everything that a function raises for a run that fails."""
     named = vars(errors).items()
@@ -53,17 +39,6 @@ def run_errors() -> set[str]:
 def matched(matchers: list[dict[str, Any]]) -> set[str]:
     """The errors that retriers or catchers name."""
     return {error for matcher in matchers for error in matcher["ErrorEquals"]}
-
-
-def test_cloudformations_linter_accepts_it() -> None:
-    assert linted(MACHINE) == []
-
-
-def test_the_linter_reads_definitions() -> None:
-    """It would pass anything if it did not know where the definition is."""
-    mistyped = json.loads(json.dumps(MACHINE))
-    mistyped["States"]["Init"]["TimeoutSecond"] = mistyped["States"]["Init"].pop("TimeoutSeconds")
-    assert any(problem.startswith("E3601") and "TimeoutSecond" in problem for problem in linted(mistyped))
 
 
 def test_every_next_exists_and_every_state_is_reached() -> None:

@@ -36,10 +36,12 @@ def test_the_kept_tensors_and_redshifts_are_what_the_network_has_and_answers(see
 
 
 def test_answers_do_not_depend_on_the_batch(model, reference_model):
-    images, magnitudes = torch.from_numpy(reference_model.images), torch.from_numpy(reference_model.magnitudes)
+    images, magnitudes = (
+        torch.from_numpy(array[:12]) for array in (reference_model.images, reference_model.magnitudes)
+    )
     with torch.inference_mode():
         whole = model(images, magnitudes)
-        parts = torch.cat([model(images[i : i + 5], magnitudes[i : i + 5]) for i in range(0, 32, 5)])
+        parts = torch.cat([model(images[i : i + 5], magnitudes[i : i + 5]) for i in range(0, 12, 5)])
     torch.testing.assert_close(parts, whole, rtol=3e-5, atol=0)  # float32's rounding depends on the matrices' shapes
 
 

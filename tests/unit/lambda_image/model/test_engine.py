@@ -4,68 +4,13 @@ import torch
 
 from lambda_image.errors import CheckpointError, InvalidEvent
 from lambda_image.model import SHIPPED_MODEL, engine, engine_files
-from lambda_image.model.eager import Eager
 from lambda_image.model.engine_files import Compiled
-from lambda_image.model.fast import Fast
 from lambda_image.process import usable_cpus
-
-
-def test_auto_is_the_compiled_engine_where_there_is_one(compiled_checkpoint):
-    said = []
-    made = engine.load(compiled_checkpoint, 1, on_fallback=said.append)
-    assert isinstance(made, Fast)
-    assert made.parameters_mb == pytest.approx(60.6647, abs=1e-4)
-    assert not said
-
-
-def test_auto_is_pytorch_elsewhere_and_says_why(compiled_checkpoint, tmp_path):
-    alone = tmp_path / "alone.safetensors"
-    alone.symlink_to(compiled_checkpoint)
-    said = []
-    assert isinstance(engine.load(alone, 1, on_fallback=said.append), Eager)
-    assert "there is none in" in said[0]
 
 
 def test_fast_is_no_other(tmp_path):
     with pytest.raises(CheckpointError, match="no float32 engine"):
         engine.load(tmp_path / "model.safetensors", 1, "fast")
-
-
-def test_both_answer_the_same(compiled_checkpoint, seeded_model):
-    fast, eager = (
-        engine.load(compiled_checkpoint, 1, name).predict(seeded_model.images, seeded_model.magnitudes)
-        for name in ("fast", "eager")
-    )
-    assert fast.dtype == eager.dtype == np.float32
-    assert fast.shape == eager.shape == (32,)
-    assert np.abs(fast - eager).max() <= 2 * seeded_model.tolerance  # either may be off by this much
-
-
-@pytest.fixture(params=["fast", "eager"])
-def either(request, compiled_checkpoint):
-    return engine.load(compiled_checkpoint, 1, request.param)
-
-
-@pytest.mark.filterwarnings("error")
-def test_both_take_arrays_as_they_come(either, seeded_model):
-    images, magnitudes = seeded_model.images[:8], seeded_model.magnitudes[:8]
-    expected = either.predict(images, magnitudes)
-    read_only = images.copy()
-    read_only.flags.writeable = False
-    for given in (images.astype(np.float64), images.astype(">f4"), np.repeat(images, 2, axis=0)[::2], read_only):
-        np.testing.assert_array_equal(either.predict(given, magnitudes.astype(np.float64)), expected)
-    np.testing.assert_allclose(either.predict(images[::-1], magnitudes[::-1])[::-1], expected, atol=1e-5)
-
-
-def test_both_take_no_galaxies(either):
-    answers = either.predict(np.empty((0, 5, 32, 32)), np.empty((0, 5)))
-    assert (answers.shape, answers.dtype) == ((0,), np.float32)
-
-
-@pytest.mark.parametrize(("images", "magnitudes"), [((2, 64, 64, 5), (2, 5)), ((2, 5, 32, 32), (3, 5))])
-def test_both_refuse_other_shapes_alike(either, images, magnitudes):
-    with pytest.raises(ValueError, match=r"^images have the shape .*; \[N, 5, 32, 32\] and \[N, 5\] are needed$"):
-        either.predict(np.zeros(images), np.zeros(magnitudes))
 
 
 def test_the_front_door_takes_the_shipped_weights_and_all_cpus(caplog):
@@ -80,24 +25,6 @@ def test_the_front_door_warns_once_where_pytorch_takes_the_compiled_engines_plac
     assert torch.get_num_threads() == 1
     assert [record.name for record in caplog.records] == ["lambda_image"]
     assert "make it with `cosmicai compile" in caplog.text
-
-
-@pytest.mark.parametrize("name", ["fast", "eager"])
-@pytest.mark.filterwarnings("error")
-def test_the_front_door_gives_no_redshift_that_means_nothing(name, compiled_checkpoint, seeded_model):
-    images, magnitudes = seeded_model.images[:16].astype(np.float64), seeded_model.magnitudes[:16].astype(np.float64)
-    made = engine.load_engine(compiled_checkpoint, threads=1, engine=name)
-    clean = made.predict(images, magnitudes)
-    np.testing.assert_array_equal(clean, engine.load(compiled_checkpoint, 1, name).predict(images, magnitudes))
-    images[1, 0, 0, 0], images[3, 4, 31, 31], magnitudes[5, 2], magnitudes[7, 0] = np.nan, 1e300, -9999, 99
-    bad = np.isin(np.arange(16), [1, 3, 5, 7])
-    given = images.copy(), magnitudes.copy()
-    redshifts = made.predict(images, magnitudes)
-    assert redshifts.dtype == np.float32
-    assert np.isnan(redshifts[bad]).all()
-    np.testing.assert_array_equal(redshifts[~bad], clean[~bad])
-    np.testing.assert_array_equal(given[0], images)  # what was given is as it was
-    np.testing.assert_array_equal(given[1], magnitudes)
 
 
 @pytest.mark.filterwarnings("error")

@@ -1,0 +1,38 @@
+"""Which format a file has is told by how it begins, and by nothing else."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lambda_image.data.byte_source import MemorySource
+from lambda_image.data.file_content import FormatError
+from lambda_image.data.formats import OLD_TORCH_MAGIC, read_columns
+from lambda_image.data.safetensors_format import write_safetensors
+from lambda_image.data.torch_format import write_tensor_dataset
+
+ARRAYS = {"magnitudes": np.ones((2, 5), np.float32), "images": np.zeros((2, 5, 32, 32), np.float32)}
+
+
+@pytest.mark.parametrize("write", [write_safetensors, write_tensor_dataset])
+def test_both_formats_are_told_apart_whatever_the_file_is_called(tmp_path: Path, write) -> None:
+    write(tmp_path / "file", ARRAYS)
+    columns = read_columns(MemorySource((tmp_path / "file").read_bytes()))
+    assert columns.keys() == ARRAYS.keys()
+    for name, column in columns.items():
+        assert (column.dtype, column.shape) == ("float32", ARRAYS[name].shape)
+        np.testing.assert_array_equal(column.read(1, 2), ARRAYS[name][1:2])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "it is empty"),
+        (OLD_TORCH_MAGIC + b"...", "PyTorch before 1.6"),
+        (b"\x89HDF\r\n\x1a\n", "neither a PyTorch archive"),
+        (b"PK", "neither a PyTorch archive"),
+    ],
+)
+def test_other_contents_are_refused_by_what_they_are(content: bytes, message: str) -> None:
+    with pytest.raises(FormatError, match=message):
+        read_columns(MemorySource(content))

@@ -1,0 +1,68 @@
+"""What a monitoring system is told, over loopback. Slow and broken clients are in tests/integration."""
+
+import asyncio
+import http.client
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from rendezvous_server.counts import Counts
+from rendezvous_server.health import MAX_REQUESTS, HealthServer
+from rendezvous_server.metrics import Snapshot
+
+ALIVE = Snapshot(False, Counts(), 3, {"member": 3}, {}, 1, 0)
+
+
+def asked(path: str, snapshot: Callable[[], Snapshot] = lambda: ALIVE) -> tuple[int, str]:
+    """Status and body of a request for this path."""
+
+    def ask(port: int) -> tuple[int, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        found = answer.status, answer.read().decode()
+        connection.close()
+        return found
+
+    async def main() -> tuple[int, str]:
+        listening = socket.create_server(("127.0.0.1", 0))
+        server = HealthServer(listening, snapshot)
+        try:
+            return await asyncio.to_thread(ask, listening.getsockname()[1])
+        finally:
+            await asyncio.to_thread(server.close)
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("path", "draining", "status", "body"),
+    [
+        ("/livez", False, 200, "ok\n"),
+        ("/livez?verbose", True, 200, "ok\n"),
+        ("/readyz", False, 200, "ok\n"),
+        ("/readyz", True, 503, "shutting down\n"),
+        ("/", False, 404, "there are /livez, /readyz and /metrics\n"),
+    ],
+)
+def test_a_server_that_shuts_down_is_alive_and_not_ready(path: str, draining: bool, status: int, body: str) -> None:
+    assert asked(path, lambda: replace(ALIVE, draining=draining)) == (status, body)
+
+
+def test_metrics_are_those_of_the_moment_and_of_the_process() -> None:
+    status, body = asked("/metrics")
+    assert status == 200
+    assert "rendezvous_connections_open 3.0\n" in body
+    assert "process_cpu_seconds_total" in body
+
+
+def test_there_are_slots_for_several_monitors_and_no_more() -> None:
+    async def main() -> list[bool]:
+        server = HealthServer(socket.create_server(("127.0.0.1", 0)), lambda: ALIVE)
+        taken = [server._request_slots.acquire(blocking=False) for _ in range(MAX_REQUESTS + 1)]
+        await asyncio.to_thread(server.close)
+        return taken
+
+    assert asyncio.run(main()) == [True] * MAX_REQUESTS + [False]

@@ -1,0 +1,126 @@
+"""Waiting for an endpoint, and a client of it, without one. Where time would pass there is none to wait."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from scripts.aws_endpoint import AwsEndpoint, EndpointError
+from statemachine.definition import DEFINITION
+
+
+@contextmanager
+def answering(health: dict[str, Any]) -> Iterator[AwsEndpoint]:
+    """An endpoint that has this health."""
+
+    class Health(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            assert self.path == "/_local/health"
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(health).encode())
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Health) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield AwsEndpoint(f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+        thread.join()
+
+
+def functions(idle: int, *errors: dict[str, str]) -> dict[str, Any]:
+    return {"rank": {"idle": idle, "start_errors": list(errors)}}
+
+
+def test_an_endpoint_with_idle_workers_is_ready() -> None:
+    with answering({"ready": True, "functions": functions(2)}) as endpoint:
+        endpoint.wait_until_ready(2, timeout_s=5)
+
+
+def test_one_that_answers_is_listening_though_no_worker_is_ready() -> None:
+    with answering({"ready": False, "functions": functions(0)}) as endpoint:
+        endpoint.wait_until_listening(timeout_s=5)
+        with pytest.raises(EndpointError, match=r"all workers, 3 for ranks, was not ready within 0\.05 s: {'ready': F"):
+            endpoint.wait_until_ready(3, timeout_s=0.05)
+
+
+def test_a_worker_that_cannot_start_ends_the_wait_by_name() -> None:
+    broken = {"errorType": "Runtime.ImportModuleError", "errorMessage": "no torch"}
+    with (
+        answering({"ready": False, "functions": functions(0, broken)}) as endpoint,
+        pytest.raises(EndpointError, match=r"^the rank function cannot start: Runtime.ImportModuleError: no torch$"),
+    ):
+        endpoint.wait_until_ready(timeout_s=5)
+
+
+def test_no_answer_is_said() -> None:
+    with pytest.raises(EndpointError, match="it was not ready within 0 s: there was no answer"):
+        AwsEndpoint("http://127.0.0.1:1").wait_until_listening(timeout_s=0)
+
+
+def test_a_client_asks_this_endpoint_whatever_the_user_has_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("AWS_PROFILE", "no such profile"), ("HTTPS_PROXY", "http://proxy:1"), ("AWS_REGION", "x")):
+        monkeypatch.setenv(name, value)
+    client = AwsEndpoint("http://127.0.0.1:1").client("s3")
+    assert client.meta.endpoint_url == "http://127.0.0.1:1"
+    assert client.meta.region_name == "us-east-1"
+    assert client.meta.config.proxies == {}
+    assert client.meta.config.s3 == {"addressing_style": "path"}
+
+
+@dataclass
+class StepFunctions:
+    """What Step Functions would answer."""
+
+    names: list[str] = field(default_factory=list)
+    statuses: list[str] = field(default_factory=list)
+    made: dict[str, str] = field(default_factory=dict)
+
+    def list_state_machines(self) -> dict[str, Any]:
+        return {"stateMachines": [{"name": name, "stateMachineArn": f"arn:{name}"} for name in self.names]}
+
+    def create_state_machine(self, **given: str) -> dict[str, str]:
+        self.made = given
+        return {"stateMachineArn": f"arn:{given['name']}"}
+
+    def describe_execution(self, executionArn: str) -> dict[str, str]:  # noqa: N803 - AWS's name
+        return {"status": self.statuses.pop(0), "arn": executionArn}
+
+
+@dataclass(frozen=True)
+class FakeEndpoint(AwsEndpoint):
+    services: StepFunctions
+
+    def client(self, service: str) -> Any:
+        assert service == "stepfunctions"
+        return self.services
+
+
+def test_a_state_machine_is_made_once_with_the_functions_of_this_account() -> None:
+    services = StepFunctions(["other"])
+    assert FakeEndpoint("", services).state_machine("redshift") == "arn:redshift"
+    assert services.made["name"] == "redshift"
+    assert "${" not in services.made["definition"]
+    assert "${" in DEFINITION.read_text()
+    assert services.made["definition"].count(":123456789012:function:rank") == 1
+    again = StepFunctions(["redshift"])
+    assert FakeEndpoint("", again).state_machine("redshift") == "arn:redshift"
+    assert not again.made
+
+
+def test_an_execution_is_looked_at_until_it_has_ended() -> None:
+    looked: list[int] = []
+    services = StepFunctions(statuses=["RUNNING", "FAILED"])
+    assert FakeEndpoint("", services).wait_for("arn:1", lambda: looked.append(1)) == {
+        "status": "FAILED",
+        "arn": "arn:1",
+    }
+    assert len(looked) == 1
