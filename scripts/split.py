@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from lambda_image.data.partition import ROW_BYTES, FileFormat, open_partition, read_partition, write_partition
+from lambda_image.data.partition import FileFormat, open_partition, read_partition, write_partition
 from lambda_image.errors import PartitionMalformed, UsageError
 from lambda_image.manifest import deal
 from scripts.words import counted
@@ -66,10 +66,11 @@ def split(dataset: Path, out: Path, size_mb: float, file_format: FileFormat) -> 
         raise UsageError(f"--out {out} exists and is not an empty directory: other partitions would mix with these")
     if not out.parent.is_dir():
         raise UsageError(f"--out {out} would be in a folder that does not exist: make it, or name another")
-    rows = len(open_partition(dataset))
+    stream = open_partition(dataset)
+    rows = len(stream)
     if not rows:
         raise PartitionMalformed(f"{dataset}: it holds no galaxies", object=str(dataset))
-    rows_per_file = max(1, int(size_mb * MIB) // ROW_BYTES)
+    rows_per_file = max(1, int(size_mb * MIB) // stream.sizes.row_bytes)
     shares = deal(range(rows), math.ceil(rows / rows_per_file))
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:

@@ -1,4 +1,4 @@
-"""Our format of a partition: `magnitudes`, `redshifts` (optional), columns of the user and `images`, in this order.
+"""Our format of a partition: `magnitudes` and `redshifts` (if any), columns of the user and `images`, in this order.
 
 Images come last so that inference can begin while they arrive. The safetensors library orders tensors by element size,
 then by name, which would put images first, and it reads whole files only. So the small header is written and read here,
@@ -54,8 +54,8 @@ def safetensors_columns(source: ByteSource) -> dict[str, Column]:
         }
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError(f"its safetensors header is malformed ({_fault(error)}): fetch or write it again") from error
-    if missing := {"images", "magnitudes"} - entries.keys():
-        raise FormatError(f"it holds no {' and no '.join(sorted(missing))}, which are needed")
+    if "images" not in entries:
+        raise FormatError("it holds no images, which are needed")
 
     begin = end = 8 + length
     entries = dict(sorted(entries.items(), key=lambda entry: entry[1][2]))

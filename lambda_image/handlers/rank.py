@@ -211,7 +211,7 @@ class _Invocation:
         """Called ahead of the inference, in a thread of its own."""
         self._phase("download", object=part.key)
         with self.data.open(part.key, part.etag) as source:
-            yield open_partition(source, self.data.url(part.key), part.rows)
+            yield open_partition(source, self.data.url(part.key), part.rows, self.engine.sizes)
 
     def _keep_what_is_done(self, error: Exception) -> None:
         """One bad partition costs no other its predictions; an S3 that does not answer must not hide the error."""

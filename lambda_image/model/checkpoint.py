@@ -9,6 +9,7 @@ import json
 import math
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields
@@ -30,6 +31,7 @@ FORMAT = "cosmicai.redshift.1"
 MAX_SIZE = 65_536  # of any number in a config: far above any model of this kind, and building one stays quick
 MAX_LAYERS = 1_000
 DATASET_INSTEAD = "it is a dataset of galaxies and not a checkpoint. Give it to --data, and a file of weights here"
+MAGNITUDES = "inception_model.magnitude_block.0.weight"  # is missing where the network takes no magnitudes
 SHOWN = 3  # tensors of each kind that a message names
 
 Tensors = Mapping[str, np.ndarray]
@@ -242,7 +244,7 @@ def _derive_config(shapes: Mapping[str, tuple[int, ...]], found: published.Publi
             size(f"inception_model.vis_inception.{index}.branch1.conv.weight", 0) for index in inception_blocks
         ),
         image_features=size("vit_block.0.weight", 0),
-        magnitude_features=size("inception_model.magnitude_block.0.weight", 0),
+        magnitude_features=size(MAGNITUDES, 0) if MAGNITUDES in shapes else 0,
         head_features=size("concat_block.0.weight", 0),
     )
 
@@ -255,7 +257,9 @@ def _parse_config(text: str) -> ModelConfig:
         for field in fields(config):
             value = getattr(config, field.name)
             for item in value if field.name == "inception_features" else (value,):
-                if type(item) is not (float if field.name.endswith("eps") else int) or not 0 < item <= MAX_SIZE:
+                lowest = 0 if field.name == "magnitude_features" else sys.float_info.min
+                number = float if field.name.endswith("eps") else int
+                if type(item) is not number or not lowest <= item <= MAX_SIZE:
                     raise ValueError(f"{field.name} is {item!r:.30}")
         if max(config.depth, len(config.inception_features)) > MAX_LAYERS:
             raise ValueError(f"more than {MAX_LAYERS:,} layers")

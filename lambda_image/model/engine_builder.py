@@ -46,8 +46,8 @@ def build(
     model = checkpoint.load(path)
     if model.config != ModelConfig():
         raise CheckpointError(
-            f"checkpoint {path} has other sizes than the published network, which alone is compiled: "
-            "use INFERENCE_ENGINE=eager"
+            f"checkpoint {path} has other sizes than the published network, which alone is compiled: PyTorch "
+            "(INFERENCE_ENGINE=eager, or auto) runs it as it is"
         )
     target = folder_of(path, device)
     folder = target.with_name(f".{target.name}.{os.getpid()}.partial")

@@ -183,7 +183,7 @@ def differences(published: Published, model: RedshiftModel) -> Iterator[str]:
         return
     ours = dict(model.named_modules())
     for path, module in ours.items():
-        if type(module) not in ATTRIBUTES:
+        if type(module) not in ATTRIBUTES or (isinstance(module, nn.Sequential) and not len(module)):
             continue
         name = f"{type(module).__module__}.{type(module).__qualname__}"
         if path not in published.modules:
@@ -207,7 +207,14 @@ def differences(published: Published, model: RedshiftModel) -> Iterator[str]:
 def _published_attributes(model: RedshiftModel) -> Iterator[tuple[str, dict[str, object]]]:
     """Attributes of the published classes that decide what they compute, and the values that `model` stands for."""
     config = model.config
-    yield "inception_model", {"Inception_only": False, "magnitude": True, "uk_paper": False}
+    yield (
+        "inception_model",
+        {
+            "Inception_only": False,
+            "magnitude": config.magnitude_features > 0,
+            "uk_paper": False,
+        },
+    )
     for index in range(config.depth):
         yield f"blocks.{index}", {"class_token": True}
         yield f"blocks.{index}.attn", {"num_heads": config.heads, "scale": (config.embed_dim / config.heads) ** -0.5}

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from lambda_image.data.sizes import Sizes
 from lambda_image.errors import CheckpointError, InvalidEvent
 from lambda_image.model import SHIPPED_MODEL, engine, engine_files
 from lambda_image.model.eager import Eager
@@ -103,7 +104,7 @@ def test_the_front_door_gives_no_redshift_that_means_nothing(name, compiled_chec
 @pytest.mark.filterwarnings("error")
 def test_the_front_door_takes_networks_of_other_sizes():
     class Small:
-        name, device, parameters_mb, image = "eager", "cpu", 0.0, (3, 16, 16)
+        name, device, parameters_mb, sizes = "eager", "cpu", 0.0, Sizes(3, 16, 3)
 
         def predict(self, images, magnitudes):
             return magnitudes[:, 0] / 100
