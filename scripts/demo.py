@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         type=Path,
-        help="a checkpoint in the published format (.pt, .safetensors), or one that `cosmicai convert` wrote; "
-        "without it, the shipped one",
+        help="a checkpoint in the published format (.pt, .safetensors), one that `cosmicai convert` wrote, or any "
+        "network as an ONNX file (.onnx); without it, the shipped one",
     )
 
 

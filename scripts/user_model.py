@@ -6,6 +6,7 @@ from pathlib import Path
 from lambda_image.data.sizes import PUBLISHED, Sizes
 from lambda_image.errors import UsageError
 from lambda_image.model import SHIPPED_MODEL
+from lambda_image.model.engine_files import is_onnx
 from lambda_image.partition_names import printable
 
 
@@ -27,7 +28,7 @@ def usable_model(model: Path | None, scratch: Path) -> UserModel:
     """Judges a model.
 
     Args:
-        model: a checkpoint in either format, or None for the shipped one.
+        model: a checkpoint in either format, an ONNX file, or None for the shipped checkpoint.
         scratch: a folder for what it has to be converted to.
 
     Returns:
@@ -38,6 +39,10 @@ def usable_model(model: Path | None, scratch: Path) -> UserModel:
     """
     if model is None:
         return UserModel(SHIPPED_MODEL)
+    if is_onnx(model):
+        from scripts.confined import check_confined
+
+        return UserModel(model, check_confined(model))
     from lambda_image.model import checkpoint  # here: PyTorch is wanted for a user's own checkpoint only
 
     if checkpoint.is_converted(model):

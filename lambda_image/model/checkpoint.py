@@ -22,7 +22,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from lambda_image.atomic_file import atomic_file
-from lambda_image.data.inert_pickle import ArchiveError
+from lambda_image.data.inert_pickle import ArchiveError, ProgramError
 from lambda_image.errors import CheckpointError
 from lambda_image.model import published
 from lambda_image.model.architecture import ModelConfig, RedshiftModel
@@ -88,7 +88,7 @@ def convert(path: str | os.PathLike[str]) -> tuple[ModelConfig, dict[str, np.nda
         model = _meta_model(config)
         _check_shapes(shapes, model)
         if different := list(published.differences(found, model)):
-            raise _UnfitError(f"the architecture here cannot express it: {_some(different)}")
+            raise _OtherNetworkError(f"the architecture here cannot express it: {_some(different)}")
     return config, found.tensors
 
 
@@ -123,6 +123,10 @@ class _UnfitError(Exception):
     """What is wrong with a checkpoint, before its file is named."""
 
 
+class _OtherNetworkError(_UnfitError):
+    """It is a checkpoint of a network that the architecture here is not."""
+
+
 @contextmanager
 def _named(
     path: str | os.PathLike[str],
@@ -131,7 +135,8 @@ def _named(
     try:
         yield
     except (_UnfitError, ArchiveError) as error:
-        said = DATASET_INSTEAD if _is_dataset(path) else str(error)
+        other = f"; {published.EXPORT}" if isinstance(error, (_OtherNetworkError, ProgramError)) else ""
+        said = DATASET_INSTEAD if _is_dataset(path) else f"{error}{other}"
         raise CheckpointError(f"checkpoint {os.fspath(path)}: {said}", path=os.fspath(path)) from error
     except FileNotFoundError as error:
         message = f"there is no checkpoint {os.fspath(path)}: correct the path (MODEL_PATH or --model)"
@@ -206,7 +211,7 @@ def _derive_config(shapes: Mapping[str, tuple[int, ...]], found: published.Publi
         shape = shapes.get(name, ())
         if axis >= len(shape) or not 1 <= shape[axis] <= MAX_SIZE:
             state = f"is {list(shape)}" if name in shapes else "is missing"
-            raise _UnfitError(f"it is not the published network, as the shape of {name} {state}")
+            raise _OtherNetworkError(f"it is not the published network, as the shape of {name} {state}")
         return shape[axis]
 
     def attribute(path: str, name: str, default: Any) -> Any:

@@ -18,7 +18,7 @@ from lambda_image.data.quality import UNPREDICTABLE, Flags, Quality, judge_input
 from lambda_image.data.sizes import Sizes
 from lambda_image.errors import CheckpointError
 from lambda_image.model import SHIPPED_MODEL, engine_files
-from lambda_image.model.engine_files import ENGINE_NAMES, Device, EngineName, Precision
+from lambda_image.model.engine_files import ENGINE_NAMES, Device, EngineName, Precision, is_onnx
 from lambda_image.model.fast import Fast
 from lambda_image.model.inputs import as_inputs
 
@@ -27,7 +27,7 @@ class Engine(Protocol):
     """Predicts redshifts from images and magnitudes.
 
     Attributes:
-        name: Which engine it is: fast, int8, eager or bf16.
+        name: Which engine it is: fast, int8, eager, bf16 or onnx.
         device: Where it computes: cpu or cuda.
         parameters_mb: Size of the weights in MB of 2**20 bytes.
         sizes: Bands and side of the images, and how many magnitudes.
@@ -171,10 +171,12 @@ def load_engine(
     A warning of the logger `lambda_image` tells why `auto` is not `fast`.
 
     Args:
-        path: The weights, a checkpoint in this project's format. The default is the weights that ship with it.
+        path: The weights, a checkpoint in this project's format, or any network as an ONNX file. The default is the
+            weights that ship with the project.
         threads: How many threads compute. The default is one for each CPU that this process may use.
         engine: `fast` is the compiled engine and `int8` its variant of low precision. `eager` is PyTorch and `bf16` its
-            variant of low precision. `auto` is `fast` where that is compiled for these weights, and else `eager`.
+            variant of low precision. `onnx` is ONNX Runtime. `auto` is `onnx` for an ONNX file, `fast` where that is
+            compiled for these weights, and else `eager`.
         device: `cpu`, or `cuda` for PyTorch on a GPU.
 
     Returns:
@@ -205,7 +207,7 @@ def load(
     """Loads weights into an engine, as `load_engine` does, with every setting given and no judgement of galaxies.
 
     Args:
-        path: The weights, a checkpoint in this project's format.
+        path: The weights, a checkpoint in this project's format, or an ONNX file.
         threads: How many threads compute.
         name: Which engine.
         on_fallback: Is called with the reason where `auto` is `eager` and not `fast`.
@@ -219,21 +221,33 @@ def load(
         InvalidEvent: There is no GPU that PyTorch can use.
     """
     assert name in ENGINE_NAMES[device]
+    if name == "onnx":
+        return _onnx(path, threads)
     if name == "bf16":
         engine_files.find(path, name, device)
     if name in ("eager", "bf16") or device == "cuda":
+        if is_onnx(path):
+            raise CheckpointError(f"{path} is an ONNX file: use INFERENCE_ENGINE=onnx, or auto, on the processor")
         return _pytorch(path, threads, device, bf16=name == "bf16")
     precision: Precision = "int8" if name == "int8" else "float32"
     try:
         folder, record = engine_files.find(path, precision)
         return Fast(folder, threads, record.parameters_mb, precision)
     except CheckpointError as error:
+        if name == "auto" and is_onnx(path):
+            return _onnx(path, threads)
         if name != "auto":
             raise
         reason = str(error)
     engine = _pytorch(path, threads, reason=f"{reason}; ")
     on_fallback(f"eager PyTorch predicts: {reason}")
     return engine
+
+
+def _onnx(path: Path, threads: int) -> Engine:
+    from lambda_image.model.onnx import load_onnx  # no other engine needs to know of such files
+
+    return load_onnx(path, threads)
 
 
 def _pytorch(path: Path, threads: int, device: Device = "cpu", bf16: bool = False, reason: str = "") -> Engine:

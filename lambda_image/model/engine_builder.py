@@ -21,6 +21,7 @@ from lambda_image.model.engine_files import (
     LowPrecision,
     Precision,
     folder_of,
+    is_onnx,
     weights_of,
 )
 from lambda_image.model.fast import Fast
@@ -43,6 +44,8 @@ def build(
     """
     if device == "cuda":
         say(f"on {gpu_name()}")
+    if is_onnx(path):
+        raise CheckpointError(f"{path} is an ONNX file: ONNX Runtime (INFERENCE_ENGINE=onnx, or auto) runs it as it is")
     model = checkpoint.load(path)
     if model.config != ModelConfig():
         raise CheckpointError(

@@ -42,7 +42,12 @@ COUNTERS = ("num_batches_tracked", "n_averaged")  # tensors that only training a
 REPLACED = ("forward", "_forward_hooks", "_forward_pre_hooks")  # attributes of one module that change what it computes
 ALIASES = {"inception_model.conv2d_init": "inception_model.vis_inception.0"}  # the same module under a second name
 PARTS = ("_parameters", "_buffers", "_modules")
-REMEDY = "save the state dict of the published network, model.state_dict()"
+EXPORT = (
+    'export another network to ONNX: torch.onnx.export(network.eval(), (image, magnitude), "mine.onnx", '
+    'input_names=["image", "magnitude"], output_names=["redshift"], dynamic_shapes=({0: "batch"}, {0: "batch"}), '
+    "external_data=False), as docs/models.md says"
+)
+REMEDY = f"save the state dict of the published network, model.state_dict(), or {EXPORT}"
 
 # Bounds on what a hostile pickle can make of few bytes by naming the same object again and again.
 MAX_MODULES = 10_000  # the published network has 380

@@ -1,6 +1,8 @@
 """Models of the user's own, from the file that a user has to the table of predictions."""
 
+import contextlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,17 @@ from arro3.io import read_parquet
 
 from lambda_image import load_engine, read_dataset
 from lambda_image.data.partition import write_partition
-from lambda_image.data.sizes import Sizes
+from lambda_image.data.sizes import PUBLISHED, Sizes
+from lambda_image.errors import CheckpointError
+from lambda_image.model import SHIPPED_MODEL, checkpoint
 from lambda_image.model.architecture import ModelConfig, RedshiftModel
 from scripts.cli import main
+from scripts.confined import check_confined
+from scripts.galaxies import Mixture, render
+from scripts.local_cloud import local_cloud
+from tests.data import networks
 
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "models.md"
 pytestmark = pytest.mark.timeout(240)
 SIX = Sizes(bands=6, side=64, magnitudes=6)
 
@@ -66,3 +75,125 @@ def test_the_published_architecture_with_six_bands_and_64_pixels(tmp_path: Path,
     assert "five.safetensors: images have the shape [30, 5, 32, 32]; [N, 6, 64, 64] or" in capfd.readouterr().err
     assert main(["compile", "--model", str(model)]) == 1
     assert "PyTorch (INFERENCE_ENGINE=eager, or auto) runs it as it is" in capfd.readouterr().err
+
+
+class Uncertain(torch.nn.Module):
+    """A network that is nothing like the published one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maps = torch.nn.Sequential(
+            torch.nn.Conv2d(SIX.bands, 8, 5, stride=4), torch.nn.BatchNorm2d(8), torch.nn.GELU(), torch.nn.Flatten()
+        )
+        self.head = torch.nn.Linear(8 * 15 * 15 + SIX.magnitudes, 1)
+
+    def forward(self, image: torch.Tensor, magnitude: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(self.head(torch.cat((self.maps(torch.asinh(image)), magnitude / 100), dim=1)))
+
+
+@pytest.fixture(scope="module")
+def network() -> torch.nn.Module:
+    torch.manual_seed(1)
+    made = Uncertain()
+    for _ in range(3):  # batch norms that have seen something
+        made(torch.rand(16, *SIX.image), torch.rand(16, SIX.magnitudes))
+    return made
+
+
+def export(network: torch.nn.Module, folder: Path, patch: dict[str, str] | None = None) -> Path:
+    """Runs the lines of docs/models.md in the folder."""
+    (block,) = re.findall(r"^```python\n(import torch\n.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
+    assert len([line for line in block.splitlines() if line.strip()]) <= 10
+    for given, wanted in (patch or {}).items():
+        assert given in block
+        block = block.replace(given, wanted)
+    with contextlib.chdir(folder):
+        exec(block, {"network": network})
+    return folder / "mine.onnx"
+
+
+@pytest.fixture(scope="module")
+def exported(network: torch.nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export(network, tmp_path_factory.mktemp("exported"))
+
+
+def expected(network: torch.nn.Module, path: Path) -> np.ndarray:
+    part = read_dataset(path, sizes=SIX)
+    with torch.inference_mode():
+        answers = network.eval()(torch.from_numpy(part.images), torch.from_numpy(part.magnitudes))
+    return answers.numpy()[:, 0]
+
+
+def test_a_network_that_the_document_exports_runs_in_a_demo(
+    network: torch.nn.Module, exported: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    data = galaxies(tmp_path / "data.safetensors", SIX)
+    demo = ["demo", "--world-size", "2", "--batch-size", "4", "--data", str(data), "--model", str(exported)]
+    assert main([*demo, "--out", str(tmp_path / "out")]) == 0
+    assert "succeeded" in capfd.readouterr().out
+    found = table(tmp_path / "out")
+    np.testing.assert_allclose(found["redshift"], expected(network, data), atol=1e-5)
+    assert "redshift_err" not in found
+    records = json.loads((tmp_path / "out" / "combined_data.json").read_text())
+    assert [record["engine"] for record in records] == ["onnx", "onnx"]
+
+
+def test_a_network_runs_on_an_endpoint_that_has_it_and_its_uncertainties_come_back(tmp_path: Path):
+    """As it does in containers, where MODEL mounts a file without an ending."""
+    model = tmp_path / "model"
+    model.write_bytes(networks.with_magnitudes().SerializeToString())
+    data = galaxies(tmp_path / "data.safetensors", Sizes(3, 8, 2))
+    with local_cloud(2, lambda event: None, {"MODEL_PATH": str(model), "INFERENCE_ENGINE": "auto"}) as cloud:
+        cloud.wait_until_ready()
+        invoke = ["invoke", "--endpoint-url", cloud.endpoint_url, "--world-size", "2", "--data", str(data)]
+        assert main([*invoke, "--out", str(tmp_path / "out")]) == 0
+    found, part = table(tmp_path / "out"), read_dataset(data)
+    np.testing.assert_allclose(found["redshift_err"], part.magnitudes.mean(axis=1), rtol=1e-5)
+    assert [name for name in found if name.startswith("mag_")] == ["mag_1", "mag_2"]
+
+
+def test_a_network_in_train_mode_is_refused_before_anything_starts(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    (tmp_path / "mine.onnx").write_bytes(networks.mixing().SerializeToString())
+    assert main(["demo", "--model", str(tmp_path / "mine.onnx"), "--out", str(tmp_path / "out")]) == 1
+    told = capfd.readouterr()
+    assert "export it in eval mode (network.eval())" in told.err
+    assert told.err.count("\n") == 1
+    assert not told.out
+
+
+def test_a_network_exported_for_one_batch_size_is_refused(network: torch.nn.Module, tmp_path: Path):
+    path = export(network, tmp_path, {'dynamic_shapes=({0: "batch"}, {0: "batch"}),': ""})
+    with pytest.raises(CheckpointError, match=r"its batch dimension is fixed to 2 in image .*: export it free"):
+        load_engine(path)
+
+
+def test_a_network_exported_into_several_files_is_refused(network: torch.nn.Module, tmp_path: Path):
+    path = export(network, tmp_path, {"external_data=False": "external_data=True"})
+    with pytest.raises(CheckpointError, match=r"lie in another file, .*external_data=False"):
+        load_engine(path)
+
+
+def test_a_network_of_a_tensor_of_a_terabyte_is_ended_within_its_memory(tmp_path: Path):
+    """The file claims nothing: its operators make the tensor when they compute."""
+    path = tmp_path / "mine.onnx"
+    path.write_bytes(networks.of_a_huge_tensor().SerializeToString())
+    with pytest.raises(CheckpointError, match=r"mine\.onnx: ") as refused:
+        check_confined(path)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_shipped_network_as_onnx_answers_as_it_does(tmp_path: Path):
+    """Through all checks: a transformer with everything that PyTorch's exporter makes of it."""
+    shipped = checkpoint.load(SHIPPED_MODEL)
+    image, magnitude = torch.zeros(3, 5, 32, 32), torch.zeros(3, 5)
+    batch = {0: torch.export.Dim("batch", min=2, max=65_536)}
+    program = torch.export.export(shipped, (image, magnitude), dynamic_shapes=(batch, batch), strict=True)
+    names = {"input_names": ["image", "magnitude"], "output_names": ["redshift"]}
+    torch.onnx.export(program, (), tmp_path / "mine.onnx", external_data=False, verbose=False, **names)
+    assert check_confined(tmp_path / "mine.onnx") == PUBLISHED
+    sample = Mixture.shipped().draw(32, np.random.default_rng(0))[0]
+    images = render(sample, np.random.default_rng(0))
+    ours, theirs = (
+        load_engine(path, engine=name) for path, name in ((tmp_path / "mine.onnx", "onnx"), (SHIPPED_MODEL, "eager"))
+    )
+    np.testing.assert_allclose(ours.predict(images, sample), theirs.predict(images, sample), atol=1e-5)

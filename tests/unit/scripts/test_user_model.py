@@ -10,6 +10,7 @@ from lambda_image.errors import CheckpointError, UsageError
 from lambda_image.model import SHIPPED_MODEL, checkpoint
 from lambda_image.model.architecture import ModelConfig, RedshiftModel
 from scripts.user_model import UserModel, advice, usable_model
+from tests.data import networks
 
 SMALL = {"depth": 1, "image_features": 24, "magnitude_features": 16, "head_features": 8}
 
@@ -92,3 +93,11 @@ def test_advice_names_the_users_file(given: str, name: str):
     said = advice(Path(given), Path("/tmp/scratch/model.safetensors"), "why")
     assert f"`cosmicai convert {given} {name}.safetensors`" in said
     assert f"`cosmicai compile --model {name}.safetensors`" in said
+
+
+def test_a_network_in_onnx_is_used_as_it_is(tmp_path: Path):
+    (tmp_path / "mine.onnx").write_bytes(networks.linear().SerializeToString())
+    assert usable_model(tmp_path / "mine.onnx", tmp_path) == UserModel(tmp_path / "mine.onnx", Sizes(3, 8, 0))
+    (tmp_path / "mine.onnx").write_bytes(networks.mixing().SerializeToString())
+    with pytest.raises(CheckpointError, match="depends on the others"):
+        usable_model(tmp_path / "mine.onnx", tmp_path)
