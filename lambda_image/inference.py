@@ -109,6 +109,20 @@ def _table(
     return predictions.where((flags & UNPREDICTABLE) == 0) if on_bad_row == "skip" else predictions
 
 
+def no_predictions(engine: Engine) -> Predictions:
+    """Makes the table of a rank without galaxies.
+
+    Args:
+        engine: what would have predicted.
+
+    Returns:
+        A table of no rows, with the columns that the engine's tables have.
+    """
+    none = np.empty(0, np.float32)
+    errors = none if isinstance(engine, UncertainEngine) else None
+    return Predictions.of_partition("", 0, np.empty((0, engine.sizes.magnitudes)), none, None, redshift_err=errors)
+
+
 def _bad_row(stream: PartitionStream, index: int, flags: Flags) -> PartitionMalformed:
     reasons = describe(Quality(int(next(flag for flag in flags if flag & UNPREDICTABLE) & UNPREDICTABLE)))
     where = f"{stream.name}: row {stream.rows[index]} cannot be judged"

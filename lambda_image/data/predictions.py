@@ -115,7 +115,8 @@ class Predictions:
         Returns:
             A table of all their rows.
         """
-        count = next((part.magnitudes.shape[1] for part in parts if len(part)), len(BANDS))
+        # What an empty table was read from does not say how many magnitudes it has. One with rows does.
+        count = next((part.magnitudes.shape[1] for part in (*filter(len, parts), *parts)), len(BANDS))
         none = cls.of_partition("", 0, np.empty((0, count)), np.empty(0), None)
         every = [none, *(part for part in parts if len(part))]
         joined = {name: np.concatenate([getattr(part, name) for part in every]) for name in cls._arrays()}

@@ -1,15 +1,18 @@
+import io
 import threading
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from arro3.io import read_parquet
 
 from lambda_image.data.partition import open_partition, read_partition, write_partition
+from lambda_image.data.predictions import Predictions
 from lambda_image.data.quality import Quality
 from lambda_image.data.safetensors_format import write_safetensors
 from lambda_image.data.sizes import PUBLISHED, Sizes
 from lambda_image.errors import PartitionMalformed, PartitionMissing
-from lambda_image.inference import infer
+from lambda_image.inference import infer, no_predictions
 from lambda_image.results import Work
 from scripts.galaxies import Mixture, render
 
@@ -93,6 +96,20 @@ def test_uncertainties_of_the_engine_reach_the_table(dataset):
     (table,) = infer([("d/1", opening(path))], Uncertain(), 4, Work(), lambda w: None)
     np.testing.assert_allclose(table.redshift, expected, rtol=1e-6)
     np.testing.assert_allclose(table.redshift_err, np.where(np.arange(7) % 4 == 2, np.nan, expected / 10), rtol=1e-6)
+
+
+def test_a_rank_without_galaxies_has_the_columns_of_the_others():
+    class Other(Uncertain):
+        sizes = Sizes(2, 4, 3)
+
+    for engine, columns in (
+        (SumOfMagnitudes(), ["mag_z", "redshift"]),
+        (Other(), ["mag_3", "redshift", "redshift_err"]),
+    ):
+        table = Predictions.concatenate([no_predictions(engine)]).to_parquet()
+        names = read_parquet(io.BytesIO(table)).read_all().column_names
+        first = names.index(columns[0])
+        assert names[first:] == [*columns, "redshift_true", "quality"]
 
 
 def test_a_row_without_a_prediction_has_no_uncertainty(dataset, tmp_path):
