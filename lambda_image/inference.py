@@ -11,7 +11,7 @@ from lambda_image.data.partition import PartitionStream
 from lambda_image.data.predictions import Predictions
 from lambda_image.data.quality import UNPREDICTABLE, Flags, OnBadRow, Quality, describe, known_redshifts
 from lambda_image.errors import PartitionMalformed
-from lambda_image.model.engine import Answers, Engine, predict_judged
+from lambda_image.model.engine import Answers, Engine, UncertainEngine, predict_judged
 from lambda_image.read_ahead import read_ahead
 from lambda_image.results import Work
 

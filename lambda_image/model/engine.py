@@ -87,8 +87,7 @@ class Answers(NamedTuple):
     Attributes:
         redshifts: Float32 [N], NaN where a row cannot be judged.
         flags: Int32 [N], what is wrong with each row.
-        errors: Float32 [N], uncertainties of the redshifts, NaN where one is not known. It is None where the engine gives
-            none.
+        errors: Float32 [N], uncertainties of the redshifts, NaN where one is unknown. None where the engine gives none.
     """
 
     redshifts: NDArray[np.float32]

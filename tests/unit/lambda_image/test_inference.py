@@ -79,7 +79,7 @@ def test_galaxies_of_other_sizes_reach_the_engine_and_the_table(tmp_path):
     write_partition(tmp_path / "1", images, np.empty((5, 0), np.float32))
     partitions = [("d/1", opening(tmp_path / "1")), ("d/2", opening(tmp_path / "1", (2, 2)))]
     table, nothing = infer(partitions, SumOfMagnitudes(), 2, Work(), lambda w: None)
-    np.testing.assert_array_equal(table.redshift, images[:, 0, 0, 0])
+    np.testing.assert_array_equal(table.redshift, answers(images, np.empty((5, 0), np.float32)))
     assert (table.magnitudes.shape, nothing.magnitudes.shape) == ((5, 0), (0, 0))
 
 

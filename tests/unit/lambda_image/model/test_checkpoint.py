@@ -446,7 +446,7 @@ def state_dict(path: Path) -> None:
     [
         (scripted, "it is a TorchScript program"),
         (exported, r"it is a program of torch\.export \(\.pt2\), which is never loaded"),
-        (pickled, r"it names .*Other, which is not allowed here: nothing of it was executed"),
+        (pickled, r"it names .*Other, which is not allowed here and was not executed"),
         (state_dict, "it is not the published network"),
     ],
 )
