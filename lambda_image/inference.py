@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lambda_image.data.partition import IMAGE, PartitionStream
+from lambda_image.data.partition import PartitionStream
 from lambda_image.data.predictions import Predictions
 from lambda_image.data.quality import UNPREDICTABLE, Flags, OnBadRow, Quality, describe, known_redshifts
 from lambda_image.errors import PartitionMalformed
-from lambda_image.model.engine import Engine, predict_judged
+from lambda_image.model.engine import Answers, Engine, UncertainEngine, predict_judged
 from lambda_image.read_ahead import read_ahead
 from lambda_image.results import Work
 
@@ -27,7 +27,7 @@ class Batch:
 
     source: str
     stream: PartitionStream
-    images: np.ndarray  # [n, 5, 32, 32]
+    images: np.ndarray  # [n, bands, side, side]
 
 
 def infer(
@@ -58,8 +58,7 @@ def infer(
         PartitionMalformed: a row cannot be judged, and `on_bad_row` is `fail`.
         Exception: whatever opening, reading or inferring raises, after the predictions of the partitions before.
     """
-    redshifts: list[np.ndarray] = []
-    flags: list[Flags] = []
+    answers: list[Answers] = []
     done = 0
     with read_ahead(_batches(partitions, batch_size), BATCHES_AHEAD) as batches:
         for batch in _timed(batches, work):
@@ -67,9 +66,8 @@ def infer(
             magnitudes = stream.magnitudes[done : done + len(images)]
             if len(images):
                 started, cpu_started = time.perf_counter(), time.process_time()
-                predicted, judged = predict_judged(engine, images, magnitudes)
-                redshifts.append(predicted)
-                flags.append(judged)
+                answers.append(predict_judged(engine, images, magnitudes))
+                judged = answers[-1].flags
                 work.inference_s += time.perf_counter() - started
                 work.first_batch_s = work.first_batch_s or work.inference_s
                 work.inference_cpu_s += time.process_time() - cpu_started
@@ -83,21 +81,17 @@ def infer(
             if done == len(stream):
                 if not stream.total_rows:
                     work.empty_partitions.append(batch.source)
-                yield _table(batch.source, stream, redshifts, flags, work, on_bad_row)
-                redshifts, flags, done = [], [], 0
+                yield _table(batch.source, stream, answers, work, on_bad_row)
+                answers, done = [], 0
 
 
 def _table(
-    source: str,
-    stream: PartitionStream,
-    redshifts: list[np.ndarray],
-    judged: list[Flags],
-    work: Work,
-    on_bad_row: OnBadRow,
+    source: str, stream: PartitionStream, answers: list[Answers], work: Work, on_bad_row: OnBadRow
 ) -> Predictions:
     """The predictions of a partition that is done. Its rows are counted in `work`."""
-    predicted = np.concatenate([np.empty(0, np.float32), *redshifts])
-    flags = np.concatenate([np.empty(0, np.int32), *judged])
+    predicted = np.concatenate([np.empty(0, np.float32), *(answer.redshifts for answer in answers)])
+    flags = np.concatenate([np.empty(0, np.int32), *(answer.flags for answer in answers)])
+    errors = [answer.errors for answer in answers if answer.errors is not None]
     true = np.full(len(stream), np.nan, np.float32) if stream.redshifts is None else stream.redshifts
     known = known_redshifts(true)
     flags[~known] |= Quality.REDSHIFT_UNKNOWN
@@ -110,8 +104,23 @@ def _table(
         np.where(known, true, np.float32(np.nan)),
         quality=flags,
         columns=stream.columns,
+        redshift_err=np.concatenate(errors) if errors else None,
     )
     return predictions.where((flags & UNPREDICTABLE) == 0) if on_bad_row == "skip" else predictions
+
+
+def no_predictions(engine: Engine) -> Predictions:
+    """Makes the table of a rank without galaxies.
+
+    Args:
+        engine: what would have predicted.
+
+    Returns:
+        A table of no rows, with the columns that the engine's tables have.
+    """
+    none = np.empty(0, np.float32)
+    errors = none if isinstance(engine, UncertainEngine) else None
+    return Predictions.of_partition("", 0, np.empty((0, engine.sizes.magnitudes)), none, None, redshift_err=errors)
 
 
 def _bad_row(stream: PartitionStream, index: int, flags: Flags) -> PartitionMalformed:
@@ -123,8 +132,12 @@ def _bad_row(stream: PartitionStream, index: int, flags: Flags) -> PartitionMalf
 def _batches(partitions: Iterable[tuple[str, Callable[[], Opened]]], batch_size: int) -> Generator[Batch, None, None]:
     for source, opened in partitions:
         with opened() as stream:
-            for images in stream.images(batch_size) if len(stream) else [np.empty((0, *IMAGE), np.float32)]:
+            for images in stream.images(batch_size) if len(stream) else [_no_images(stream)]:
                 yield Batch(source, stream, images)
+
+
+def _no_images(stream: PartitionStream) -> np.ndarray:
+    return np.empty((0, *stream.sizes.image), np.float32)
 
 
 def _timed(batches: Iterator[Batch], work: Work) -> Iterator[Batch]:

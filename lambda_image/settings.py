@@ -49,7 +49,7 @@ class HandlerSettings:
         return cls(
             rendezvous_endpoint=parsed,
             rendezvous_key=_rendezvous_key(environ),
-            model_path=Path(environ.get("MODEL_PATH") or SHIPPED_MODEL),
+            model_path=Path(environ.get("MODEL_PATH") or environ.get("IMAGE_MODEL") or SHIPPED_MODEL),
             memory_mb=memory_mb,
             threads=_integer(environ, "OMP_NUM_THREADS", min(cpus, max(1, round(memory_mb / MB_PER_VCPU)))),
             max_segment=_max_segment(environ),

@@ -7,15 +7,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lambda_image.data.partition import count_rows
+from lambda_image.data.sizes import Sizes
 from lambda_image.errors import PartitionMalformed
 from lambda_image.manifest import deal
-from lambda_image.model import SHIPPED_MODEL
 from lambda_image.partition_names import printable
 from scripts import execution
 from scripts.execution import SAMPLE_GALAXIES, SAMPLE_PARTITIONS
 from scripts.local_cloud import Event, local_cloud
 from scripts.progress import RunProgress
 from scripts.result_folder import result_folder
+from scripts.user_model import advice, usable_model
 
 HELP = "run everything on this machine: ranks find each other and predict redshifts"
 EXAMPLE = "cosmicai demo --world-size 8 --data my_galaxies.pt --model my_checkpoint.pt"
@@ -28,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         type=Path,
-        help="a checkpoint in the published format (.pt, .safetensors), or one that `cosmicai convert` wrote; "
-        "without it, the shipped one",
+        help="a checkpoint in the published format (.pt, .safetensors), one that `cosmicai convert` wrote, or any "
+        "network as an ONNX file (.onnx); without it, the shipped one",
     )
 
 
@@ -38,14 +39,16 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="cosmicai-") as scratch:
         model = usable_model(args.model, Path(scratch))
         files, warnings = execution.partition_files(args.data) if args.data else ([], [])
-        progress = RunProgress(sys.stdout, _totals(args, files))
+        if not files:
+            model.check_sample()
+        progress = RunProgress(sys.stdout, _totals(args, files, model.sizes))
 
         def show(event: Event) -> None:
             if event.get("event") == "engine":
-                event = {**event, "message": advice(args.model, model, event["message"])}
+                event = {**event, "message": advice(args.model, model.path, event["message"])}
             progress.show(event)
 
-        environ = {"MODEL_PATH": str(model.absolute())}
+        environ = {"MODEL_PATH": str(model.path.absolute())}
         with result_folder(args.out) as out:
             with local_cloud(args.world_size, show, environ) as cloud:
                 progress.print(
@@ -65,44 +68,13 @@ def run(args: argparse.Namespace) -> int:
             return ended.report(out, progress.print)
 
 
-def usable_model(model: Path | None, scratch: Path) -> Path:
-    """A checkpoint that ranks can load: `model` itself, or what it was converted to in `scratch`."""
-    if model is None:
-        return SHIPPED_MODEL
-    from lambda_image.model import checkpoint  # here: PyTorch is wanted for a user's own checkpoint only
-
-    if checkpoint.is_converted(model):
-        checkpoint.load(model)  # what is wrong with it shows before every worker meets it
-        return model
-    config, tensors = checkpoint.convert(model)
-    converted = scratch / "model.safetensors"
-    checkpoint.save(converted, tensors, config)
-    return converted
-
-
-def advice(model: Path | None, used: Path, reason: str) -> str:
-    """What to do so that the compiled engine predicts.
-
-    Args:
-        model: what the user gave.
-        used: what `usable_model` made of it, which nobody has after the run.
-        reason: why PyTorch predicts, and what to do about the file `used`.
-    """
-    if model is None or model == used:
-        return reason
-    ending = "-converted.safetensors" if model.suffix == ".safetensors" else ".safetensors"
-    ours = printable(model.stem) + ending
-    convert = f"`cosmicai convert {printable(model)} {ours}`"
-    return f"eager PyTorch predicts. {convert} and `cosmicai compile --model {ours}` make an engine that is faster"
-
-
-def _totals(args: argparse.Namespace, files: list[Path]) -> list[int]:
+def _totals(args: argparse.Namespace, files: list[Path], sizes: Sizes) -> list[int]:
     """How many galaxies each rank will have."""
     if args.data is None:
         counts = [SAMPLE_GALAXIES // SAMPLE_PARTITIONS] * SAMPLE_PARTITIONS
     else:
         # A run leaves empty files of a folder out. One that was named itself is no dataset, and says so here.
-        counts = [count_rows(file) for file in files if args.data.is_file() or file.stat().st_size]
+        counts = [count_rows(file, sizes=sizes) for file in files if args.data.is_file() or file.stat().st_size]
         if not sum(counts):
             raise PartitionMalformed(f"{printable(args.data)}: it holds no galaxies", object=str(args.data))
         if args.data.is_file():

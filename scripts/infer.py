@@ -19,6 +19,7 @@ from lambda_image.atomic_file import atomic_file
 from lambda_image.data.partition import PartitionStream, open_partition
 from lambda_image.data.predictions import Predictions
 from lambda_image.data.quality import OnBadRow
+from lambda_image.data.sizes import Sizes
 from lambda_image.errors import PartitionMalformed, UsageError
 from lambda_image.inference import infer
 from lambda_image.metrics import accuracy
@@ -33,10 +34,10 @@ from scripts.bench.files import check_file, check_picture
 from scripts.bench.flags import check_at_least_one
 from scripts.bench.machine import describe_machine
 from scripts.bench.progress import BenchProgress
-from scripts.demo import advice, usable_model
 from scripts.local_results import results_json
 from scripts.shard import Shard, Stretch, parse_shard, stretches
 from scripts.tables import accuracy_rows
+from scripts.user_model import advice, usable_model
 from scripts.words import counted
 
 HELP = "predict the redshifts of a dataset in this process, without a run"
@@ -103,10 +104,10 @@ def run(args: argparse.Namespace, load: Callable[..., engines.Engine] = engines.
             progress.say(f"warning: {warning}")
         model = usable_model(args.model, Path(scratch))
         engine = load(
-            model,
+            model.path,
             args.threads,
             args.engine,
-            lambda reason: progress.say(advice(args.model, model, reason)),
+            lambda reason: progress.say(advice(args.model, model.path, reason)),
             args.device,
         )
         inferred = predict(share, engine, args.batch_size, args.on_bad_row, progress, rows)
@@ -140,14 +141,14 @@ def predict(
     def show(done: Work) -> None:
         progress.step(f"{done.samples:,} of {rows:,} galaxies, {done.samples / done.inference_s:,.0f}/s")
 
-    partitions = [(str(stretch.file), partial(_opened, stretch)) for stretch in share]
+    partitions = [(str(stretch.file), partial(_opened, stretch, engine.sizes)) for stretch in share]
     parts = list(infer(partitions, engine, batch_size, work, show, on_bad_row))
     return Inferred(Predictions.concatenate(parts), work, engine.name)
 
 
 @contextmanager
-def _opened(stretch: Stretch) -> Iterator[PartitionStream]:
-    yield open_partition(stretch.file, rows=(stretch.start, stretch.stop))
+def _opened(stretch: Stretch, sizes: Sizes) -> Iterator[PartitionStream]:
+    yield open_partition(stretch.file, rows=(stretch.start, stretch.stop), sizes=sizes)
 
 
 def _report(args: argparse.Namespace, shard: Shard, out: Path, inferred: Inferred) -> None:

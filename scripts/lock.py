@@ -14,13 +14,14 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "requirements"
 PYTHON = "3.11"  # Debian bookworm's
 PLATFORM = "x86_64-manylinux_2_28"  # chooses versions; the hashes are those of all platforms' files
+ALONE = ("onnx",)  # ONNX Runtime needs numpy, which ranks have, and its tools need more, which no rank calls
 HEADER = "# Made by `make lock` from pyproject.toml.\n"
 
 
 def main() -> int:
     for name, needs in requirements(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))).items():
         file = FOLDER / f"{name}.txt"
-        resolve(needs, file)
+        resolve(needs, file, alone=name in ALONE)
         locked = file.read_text(encoding="utf-8")
         file.write_text(HEADER + locked, encoding="utf-8")
         print(f"requirements/{name}.txt: {locked.count('==')} packages")
@@ -33,15 +34,20 @@ def requirements(project: dict[str, dict[str, dict[str, list[str]]]]) -> dict[st
     extras = project["project"]["optional-dependencies"]
     return {
         "lambda": _without(ranks, "torch"),
+        "onnx": extras["onnx"],
         "rendezvous": extras["server"],
         "local": _without([*ranks, *extras["local"]], "torch", "awslambdaric", "cosmicai"),
     }
 
 
-def resolve(needs: list[str], file: Path) -> None:
-    """Resolves `needs` into `file`. Versions that it has stay as long as they fit; delete it to take the newest."""
+def resolve(needs: list[str], file: Path, alone: bool = False) -> None:
+    """Resolves `needs` into `file`, with or without what they need in turn.
+
+    Versions that it has stay as long as they fit. Delete it to take the newest.
+    """
     command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-header", "--generate-hashes"]
     command += ["--python-version", PYTHON, "--python-platform", PLATFORM, "--output-file", str(file), "-"]
+    command += ["--no-deps"] if alone else []
     subprocess.run(command, input="\n".join(needs), text=True, stdout=subprocess.DEVNULL, check=True)
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from lambda_image.data.foreign import import_of_files
 from lambda_image.data.partition import (
-    ROW_BYTES,
     FileFormat,
     Partition,
     open_partition,
     read_partition,
     write_partition,
 )
+from lambda_image.data.sizes import PUBLISHED, Sizes
 from lambda_image.errors import PartitionMalformed, UsageError
 from lambda_image.manifest import deal
 from lambda_image.partition_names import printable
@@ -73,17 +73,22 @@ def split(dataset: Path, out: Path, size_mb: float, file_format: FileFormat) -> 
         PartitionMalformed: the dataset cannot be read.
     """
     check_out(out)
-    rows = len(open_partition(dataset))
+    stream = open_partition(dataset)
+    rows = len(stream)
     if not rows:
         raise PartitionMalformed(f"{dataset}: it holds no galaxies", object=str(dataset))
     return write_partitions(
-        out, rows, rows_of(size_mb), file_format, lambda start, stop: read_partition(dataset, rows=(start, stop))
+        out,
+        rows,
+        rows_of(size_mb, stream.sizes),
+        file_format,
+        lambda start, stop: read_partition(dataset, rows=(start, stop)),
     ), rows
 
 
-def rows_of(size_mb: float) -> int:
+def rows_of(size_mb: float, sizes: Sizes = PUBLISHED) -> int:
     """How many galaxies a file of this size has, in 2^20 bytes of images, magnitudes and redshifts."""
-    return max(1, int(size_mb * MIB) // ROW_BYTES)
+    return max(1, int(size_mb * MIB) // sizes.row_bytes)
 
 
 def check_out(out: Path) -> None:

@@ -5,6 +5,7 @@ integers, floating-point numbers or truth values, or a uint8 tensor [N, W] of UT
 memory text has numpy's type `S<W>`.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,13 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lambda_image.data.file_content import Column, FormatError
+from lambda_image.data.sizes import BANDS, magnitude_columns
 
 Columns = dict[str, NDArray[Any]]  # by name, each [N]; a numpy.ma.MaskedArray where values are missing
 
 MAX_COLUMNS = 64  # what a file says must not make a rank hold any number of arrays
 MAX_NAME_LENGTH = 100
 MAX_TEXT_BYTES = 256  # of one value; ids and names are shorter, and every value takes this much in memory
-TABLE_COLUMNS = ("source", "row", "mag_u", "mag_g", "mag_r", "mag_i", "mag_z", "redshift", "redshift_true", "quality")
+TABLE_COLUMNS = (
+    "source",
+    "row",
+    *magnitude_columns(len(BANDS)),
+    "redshift",
+    "redshift_err",
+    "redshift_true",
+    "quality",
+)
+NUMBERED_MAGNITUDE = re.compile(r"mag_\d{1,4}")  # where the magnitudes are not the published bands', see sizes
 # `row` is not among them, because a partition may say which rows of the original dataset it has.
 RESERVED = frozenset({*TABLE_COLUMNS, "images", "magnitudes", "redshifts"} - {"row"})
 ROW_DTYPES = {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"}  # all fit int64
@@ -26,12 +37,13 @@ DTYPES = ROW_DTYPES | {"uint64", "float16", "bfloat16", "float32", "float64", "b
 MIXED = np.dtype("S32")  # text of any number, where no type of numbers holds what several partitions have
 
 
-def check_columns(columns: Mapping[str, Column], rows: int) -> None:
+def check_columns(columns: Mapping[str, Column], rows: int, magnitudes: int = len(BANDS)) -> None:
     """Checks what a file says of its further columns, before their values are read.
 
     Args:
         columns: The columns by name, `row` among them where the file has it.
         rows: Galaxies in the file.
+        magnitudes: How many magnitudes the table of predictions will have.
 
     Raises:
         FormatError: A column cannot travel. The message names it.
@@ -43,7 +55,7 @@ def check_columns(columns: Mapping[str, Column], rows: int) -> None:
     for name, column in columns.items():
         if not name or len(name) > MAX_NAME_LENGTH or not name.isprintable():
             raise FormatError(f"its column {name[:MAX_NAME_LENGTH]!r} needs a printable name of at most 100 characters")
-        if name in RESERVED:
+        if name in RESERVED or (magnitudes != len(BANDS) and NUMBERED_MAGNITUDE.fullmatch(name)):
             raise FormatError(f"its column {name!r} has a name that the table of predictions uses itself: rename it")
         text = column.dtype == "uint8" and len(column.shape) == 2
         if column.dtype not in (ROW_DTYPES if name == "row" else DTYPES):

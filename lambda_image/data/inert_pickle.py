@@ -34,6 +34,10 @@ class ArchiveError(FormatError):
     """The file is no archive of the kind that is read here; the message says what is wrong, not in which file."""
 
 
+class ProgramError(ArchiveError):
+    """The archive is a program and no data: loading it would execute what it says."""
+
+
 class Inert:
     """Stands for what the pickle calls `name`: a class, a function, or an object that one of them made."""
 

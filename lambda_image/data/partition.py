@@ -1,14 +1,16 @@
 """Partitions are files of galaxies. They are read safely: whole, by rows or in batches, from a path, bytes or a file.
 
-A file holds images [N, 5, 32, 32] (bands u, g, r, i, z; nanomaggies per pixel) or [N, 64, 64, 5], whose centre is
-taken. Its magnitudes are [N, 5], and its redshifts are [N] or [N, 1] or absent. Any floating-point type is read. What
-comes out is float32. Values that are not finite come out as they are, and one beyond float32 becomes infinite.
+A file holds images [N, bands, side, side] in nanomaggies per pixel, or [N, side, side, bands]. Its magnitudes are
+[N, M] or absent, and its redshifts are [N] or [N, 1] or absent. A reader says which sizes it needs, or takes those of
+the file. The published network takes 5 bands u, g, r, i, z, a side of 32 and as many magnitudes. Images with the bands
+last that are wider than needed are cut to their centre. Where nothing is asked for, that is done with [N, 64, 64, 5] of
+the published documents only. Any floating-point type is read. What comes out is float32. Values that are not finite
+come out as they are, and one beyond float32 becomes infinite.
 
 Further tensors are columns of the user, see columns. One that is called `row` says which row of the original dataset
 each galaxy was.
 """
 
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,22 +22,14 @@ import numpy as np
 from lambda_image.atomic_file import atomic_file
 from lambda_image.data.byte_source import ByteSource, Readable, TruncatedError, byte_source
 from lambda_image.data.columns import Columns, check_columns, read_column, stored_column
-from lambda_image.data.file_content import Column, ForeignFormat, FormatError
+from lambda_image.data.file_content import BANDS_FLAG, Column, ForeignFormat, FormatError
 from lambda_image.data.formats import read_columns
 from lambda_image.data.safetensors_format import write_safetensors
+from lambda_image.data.sizes import MAX_MAGNITUDES, PUBLISHED, WIDE_IMAGE, Sizes, image_layout
 from lambda_image.errors import PartitionMalformed, PartitionMissing
 
-BANDS = ("u", "g", "r", "i", "z")
-IMAGE = (len(BANDS), 32, 32)
-WIDE_IMAGE = (64, 64, len(BANDS))  # bands last, as the published documents describe the full cutouts
-CENTRE = slice(16, 48)  # of a wide image's rows and columns
-ROW_BYTES = 4 * (math.prod(IMAGE) + len(BANDS) + 1)  # of one galaxy in a file, without columns of the user
-
-ROW_SHAPES: dict[str, list[tuple[int, ...]]] = {
-    "images": [IMAGE, WIDE_IMAGE],
-    "magnitudes": [(len(BANDS),)],
-    "redshifts": [(), (1,)],
-}
+ROW_BYTES = PUBLISHED.row_bytes
+PARTS = ("images", "magnitudes", "redshifts")  # what a file holds beside columns of the user
 FLOAT_DTYPES = {"float16", "bfloat16", "float32", "float64"}
 
 FileFormat = Literal["safetensors", "pt"]
@@ -47,8 +41,9 @@ class Partition:
     """Holds N galaxies; `len()` gives N.
 
     Attributes:
-        images: Float32 [N, 5, 32, 32] in nanomaggies per pixel, bands u, g, r, i, z.
-        magnitudes: Float32 [N, 5], in the same bands.
+        images: Float32 [N, bands, side, side] in nanomaggies per pixel, of the published sizes [N, 5, 32, 32] in the
+            bands u, g, r, i, z.
+        magnitudes: Float32 [N, M], in the same bands. M is 0 where there are none.
         redshifts: Float32 [N], or None where none are known.
         name: Where the galaxies come from, as messages call it.
         columns: The user's columns by name, each [N]. Text has numpy's type `S`. In a column that only some files of a
@@ -80,7 +75,8 @@ class PartitionStream:
         total_rows: Galaxies in the whole partition.
         start: First of the rows that were asked for.
         stop: Row behind the last of them.
-        magnitudes: Float32 [stop - start, 5].
+        sizes: Bands and side of the images as they are read, and the number of magnitudes.
+        magnitudes: Float32 [stop - start, M].
         redshifts: Float32 [stop - start], or None where the partition has none.
         columns: The user's columns by name, each [stop - start], with the types that they have in the file. Text has
             numpy's type `S`.
@@ -88,21 +84,24 @@ class PartitionStream:
             else rows of the partition.
     """
 
-    def __init__(self, columns: Mapping[str, Column], name: str, rows: Sequence[int] | None) -> None:
+    def __init__(
+        self, columns: Mapping[str, Column], name: str, rows: Sequence[int] | None, wanted: Sizes | None = None
+    ) -> None:
         self.name = name
-        self.total_rows = _total_rows(columns)
+        self.total_rows, self.sizes = _check(columns, wanted)
         self.start, self.stop = (0, self.total_rows) if rows is None else rows
         if not 0 <= self.start <= self.stop <= self.total_rows:
             raise FormatError(
                 f"rows {self.start} to {self.stop} were asked for; it has {self.total_rows} that can be read"
             )
         self._images = columns["images"]
-        self.magnitudes: np.ndarray
+        self.magnitudes: np.ndarray = np.empty((len(self), 0), np.float32)
         self.redshifts: np.ndarray | None = None
         self.columns: Columns = {}
         for label, column in columns.items():  # in the order of the file, whose bytes may be on their way
             if label == "magnitudes":
-                self.magnitudes = _read(column, self.start, self.stop)
+                if self.sizes.magnitudes:
+                    self.magnitudes = _read(column, self.start, self.stop)
             elif label == "redshifts":
                 self.redshifts = _read(column, self.start, self.stop).reshape(-1)
             elif label != "images":
@@ -120,24 +119,28 @@ class PartitionStream:
             batch_size: Galaxies in a batch. The last batch may have fewer.
 
         Yields:
-            Float32 [n, 5, 32, 32] in nanomaggies per pixel, with values that are not finite where the file has them.
+            Float32 [n, bands, side, side] in nanomaggies per pixel, with values that are not finite where the file has
+            them.
 
         Raises:
             PartitionMalformed: A batch cannot be read.
         """
         for first in range(self.start, self.stop, batch_size):
             with _faults_named(self.name):
-                batch = _read(self._images, first, min(first + batch_size, self.stop))
+                batch = _read_images(self._images, first, min(first + batch_size, self.stop), self.sizes)
             yield batch
 
 
-def open_partition(readable: Readable, name: str | None = None, rows: Sequence[int] | None = None) -> PartitionStream:
+def open_partition(
+    readable: Readable, name: str | None = None, rows: Sequence[int] | None = None, sizes: Sizes | None = None
+) -> PartitionStream:
     """Opens a partition and reads all but its images.
 
     Args:
         readable: A path, bytes, or a binary file object that can seek.
         name: What messages call the partition. The default is its path.
         rows: Start and stop of the rows that are wanted. None means all.
+        sizes: What a network takes. None means what the file has.
 
     Returns:
         The rows, whose images are read batch by batch.
@@ -148,16 +151,19 @@ def open_partition(readable: Readable, name: str | None = None, rows: Sequence[i
     """
     name = name or _name_of(readable)
     with _faults_named(name):
-        return PartitionStream(read_columns(_open(readable, name)), name, rows)
+        return PartitionStream(read_columns(_open(readable, name)), name, rows, sizes)
 
 
-def read_partition(readable: Readable, name: str | None = None, rows: Sequence[int] | None = None) -> Partition:
+def read_partition(
+    readable: Readable, name: str | None = None, rows: Sequence[int] | None = None, sizes: Sizes | None = None
+) -> Partition:
     """Reads a partition with its images.
 
     Args:
         readable: A path, bytes, or a binary file object that can seek.
         name: What messages call the partition. The default is its path.
         rows: Start and stop of the rows that are wanted. None means all.
+        sizes: What a network takes. None means what the file has.
 
     Returns:
         The galaxies, N of them. Arrays may view the file's or the caller's memory.
@@ -166,18 +172,19 @@ def read_partition(readable: Readable, name: str | None = None, rows: Sequence[i
         PartitionMissing: There is no file at the path.
         PartitionMalformed: Anything else is wrong with the partition.
     """
-    stream = open_partition(readable, name, rows)
+    stream = open_partition(readable, name, rows, sizes)
     batches = list(stream.images(max(1, len(stream))))
-    images = batches[0] if batches else np.empty((0, *IMAGE), np.float32)
+    images = batches[0] if batches else np.empty((0, *stream.sizes.image), np.float32)
     return Partition(images, stream.magnitudes, stream.redshifts, stream.name, stream.columns, stream.rows)
 
 
-def count_rows(readable: Readable, name: str | None = None) -> int:
+def count_rows(readable: Readable, name: str | None = None, sizes: Sizes | None = None) -> int:
     """Counts a partition's galaxies. Only its headers are read.
 
     Args:
         readable: A path, bytes, or a binary file object that can seek.
         name: What messages call the partition. The default is its path.
+        sizes: What a network takes. None means what the file has.
 
     Returns:
         N.
@@ -188,7 +195,7 @@ def count_rows(readable: Readable, name: str | None = None) -> int:
     """
     name = name or _name_of(readable)
     with _faults_named(name):
-        return _total_rows(read_columns(_open(readable, name)))
+        return _check(read_columns(_open(readable, name)), sizes)[0]
 
 
 def write_partition(
@@ -205,8 +212,8 @@ def write_partition(
 
     Args:
         path: The file to write or to replace.
-        images: [N, 5, 32, 32], or [N, 64, 64, 5] as they are, in nanomaggies per pixel.
-        magnitudes: [N, 5].
+        images: [N, bands, side, side], or with the bands last as they are, in nanomaggies per pixel.
+        magnitudes: [N, M], where M may be 0.
         redshifts: [N], or None where none are known.
         file_format: `safetensors`, or `pt` for the published format.
         columns: Columns of the user by name, each [N]: integers, floating-point numbers, bool or text.
@@ -225,7 +232,8 @@ def write_partition(
                 raise FormatError(f"its column {name!r} has the name of another part of the partition: rename it")
             arrays[name] = stored_column(name, values)
         arrays["images"] = arrays.pop("images")  # last
-        if not _total_rows({name: Column(array.dtype.name, array.shape, _never) for name, array in arrays.items()}):
+        stored = {name: Column(array.dtype.name, array.shape, _never) for name, array in arrays.items()}
+        if not _check(stored, None)[0]:
             raise FormatError("it holds no galaxies")
     with atomic_file(path) as partial:
         if file_format == "pt":
@@ -271,33 +279,65 @@ def _open(readable: Readable, name: str) -> ByteSource:
         raise PartitionMissing(f"{name}: there is no such file", object=name) from error
 
 
-def _total_rows(columns: Mapping[str, Column]) -> int:
-    """The common number of rows, once every tensor has a type and shape that can be read."""
-    further = {name: column for name, column in columns.items() if name not in ROW_SHAPES}
-    columns = {name: columns[name] for name in ROW_SHAPES if name in columns}
+def _check(columns: Mapping[str, Column], wanted: Sizes | None) -> tuple[int, Sizes]:
+    """The common number of rows and their sizes, once every tensor has a type and shape that can be read."""
+    further = {name: column for name, column in columns.items() if name not in PARTS}
+    columns = {name: columns[name] for name in PARTS if name in columns}
+    if "magnitudes" not in columns and wanted is not None and wanted.magnitudes:
+        problem = f"it holds no magnitudes; [N, {wanted.magnitudes}] are needed"
+        raise ForeignFormat(problem, f"--magnitudes NAME {BANDS_FLAG}")
     for name, column in columns.items():
-        allowed = ROW_SHAPES[name]
         if column.dtype not in FLOAT_DTYPES:
             raise FormatError(f"{name} are {column.dtype}; floating-point numbers are needed")
-        if not column.shape or column.shape[1:] not in allowed:
-            shapes = " or ".join("[" + ", ".join(["N", *map(str, shape)]) + "]" for shape in allowed)
-            problem = f"{name} have the shape {list(column.shape)}; {shapes} is needed"
-            if name == "images" and len(column.shape) == 4:  # of other bands, or larger
-                raise ForeignFormat(problem, "--bands BANDS")
-            raise FormatError(problem)
+    sizes = _sizes({name: column.shape for name, column in columns.items()}, wanted)
     lengths = {name: column.shape[0] for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"{length} {name}" for name, length in lengths.items())
         raise FormatError(f"lengths differ: {found}; one of each is needed for each galaxy")
-    check_columns(further, lengths["images"])
-    return lengths["images"]
+    check_columns(further, lengths["images"], sizes.magnitudes)
+    return lengths["images"], sizes
+
+
+def _sizes(shapes: Mapping[str, tuple[int, ...]], wanted: Sizes | None) -> Sizes:
+    """The sizes as read, once images, magnitudes and redshifts have shapes that can be read."""
+
+    def wrong(name: str, needed: str) -> FormatError:
+        problem = f"{name} have the shape {list(shapes[name])}; {needed} is needed"
+        if name == "images" and len(shapes[name]) == 4:  # of other bands, or larger
+            return ForeignFormat(problem, "--bands BANDS")
+        return FormatError(problem)
+
+    layout = image_layout(shapes["images"][1:], wanted)
+    if layout is None:
+        bands, side = ("bands", "side") if wanted is None else (wanted.bands, wanted.side)
+        wide = (WIDE_IMAGE[0], WIDE_IMAGE[0]) if wanted == PUBLISHED else (side, side)
+        raise wrong("images", f"[N, {bands}, {side}, {side}] or [N, {wide[0]}, {wide[1]}, {bands}]")
+    magnitudes = shapes.get("magnitudes", (0, 0))
+    count = magnitudes[1] if len(magnitudes) == 2 else -1
+    if wanted is not None and wanted.magnitudes and count != wanted.magnitudes:
+        raise wrong("magnitudes", f"[N, {wanted.magnitudes}]")
+    if not 0 <= count <= MAX_MAGNITUDES:
+        raise wrong("magnitudes", "[N, M]")
+    if shapes.get("redshifts", (0,))[1:] not in ((), (1,)) or shapes.get("redshifts") == ():
+        raise wrong("redshifts", "[N] or [N, 1]")
+    return Sizes(*layout, count if wanted is None else wanted.magnitudes)
+
+
+def _read_images(column: Column, start: int, stop: int, sizes: Sizes) -> np.ndarray:
+    """Rows of images as float32 [n, bands, side, side]."""
+    if column.shape[1:] == sizes.image:
+        return _read(column, start, stop)
+    margin = (column.shape[1] - sizes.side) // 2
+    centre = slice(margin, margin + sizes.side)
+    return _float32(column.read(start, stop)[:, centre, centre].transpose(0, 3, 1, 2))
 
 
 def _read(column: Column, start: int, stop: int) -> np.ndarray:
-    """Rows of images, magnitudes or redshifts as float32, where they lie if they can be used there."""
-    raw = column.read(start, stop)
-    if column.shape[1:] == WIDE_IMAGE:
-        raw = raw[:, CENTRE, CENTRE].transpose(0, 3, 1, 2)
+    """Rows as float32, where they lie if they can be used there."""
+    return _float32(column.read(start, stop))
+
+
+def _float32(raw: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore", invalid="ignore"):
         return np.require(raw, np.float32, ["C", "A"])  # a column of bytes before may shift what follows
 

@@ -5,8 +5,9 @@
 | `source` | string | key of the partition |
 | `row` | int64 | row in the dataset that the partition was cut from, or in the partition itself |
 | columns of the user | as in the partition | ids, positions and whatever else travels along |
-| `mag_u` … `mag_z` | float32 | the magnitudes as given |
+| `mag_u` … `mag_z` | float32 | the magnitudes as given; `mag_1`, `mag_2`, … where they are not five |
 | `redshift` | float32 | predicted, null where there is no prediction |
+| `redshift_err` | float32 | the model's uncertainty of it; only where the model gives one |
 | `redshift_true` | float32 | as the partition says, null where it says nothing |
 | `quality` | int32 | flags of what is wrong with the row, see quality |
 
@@ -23,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lambda_image.data.arrow import decode_values, encode_values, pandas_metadata, repeated_texts
-from lambda_image.data.columns import TABLE_COLUMNS, Columns, join_columns
-from lambda_image.data.partition import BANDS
+from lambda_image.data.columns import NUMBERED_MAGNITUDE, TABLE_COLUMNS, Columns, join_columns
+from lambda_image.data.sizes import BANDS, magnitude_columns
 
 if TYPE_CHECKING:
     from arro3.core import Table
@@ -39,12 +40,14 @@ class Predictions:
     Attributes:
         source: Text [N], the key of the partition.
         row: Int64 [N], the row in the dataset that the partition was cut from, or in the partition itself.
-        magnitudes: Float32 [N, 5], as the partition gives them.
+        magnitudes: Float32 [N, M], as the partition gives them.
         redshift: Float32 [N], predicted, NaN where there is no prediction.
         redshift_true: Float32 [N], NaN where the partition has none.
         quality: Int32 [N], flags of what is wrong with the row.
         columns: The user's columns by name, each [N]. Text has numpy's type `S`, in UTF-8. A column that lacks values
             is a `numpy.ma.MaskedArray`.
+        redshift_err: Float32 [N], the model's uncertainty of `redshift`, NaN where there is none. It is None where the
+            model gives none at all.
     """
 
     source: NDArray[Any]
@@ -54,6 +57,7 @@ class Predictions:
     redshift_true: NDArray[np.float32]
     quality: NDArray[np.int32]
     columns: Columns
+    redshift_err: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.redshift)
@@ -68,17 +72,19 @@ class Predictions:
         true: NDArray[Any] | None,
         quality: NDArray[Any] | None = None,
         columns: Mapping[str, NDArray[Any]] | None = None,
+        redshift_err: NDArray[Any] | None = None,
     ) -> "Predictions":
         """Puts together the predictions for rows of one partition.
 
         Args:
             source: The partition's key.
             rows: The number of each row [N], or of the first of consecutive rows.
-            magnitudes: [N, 5].
+            magnitudes: [N, M].
             redshift: Predicted redshifts [N], NaN where there is no prediction.
             true: Redshifts [N] of the partition, or None where it has none.
             quality: Flags [N], or None where no row has any.
             columns: The user's columns by name, each [N].
+            redshift_err: The model's uncertainties [N], or None where it gives none.
 
         Returns:
             A table of N rows.
@@ -92,6 +98,7 @@ class Predictions:
             redshift_true=np.full(count, np.nan, np.float32) if true is None else np.asarray(true, np.float32),
             quality=np.zeros(count, np.int32) if quality is None else np.asarray(quality, np.int32),
             columns=dict(columns or {}),
+            redshift_err=None if redshift_err is None else np.asarray(redshift_err, np.float32),
         )
 
     @classmethod
@@ -108,11 +115,13 @@ class Predictions:
         Returns:
             A table of all their rows.
         """
-        none = cls.of_partition("", 0, np.empty((0, len(BANDS))), np.empty(0), None)
-        every = [none, *parts]
-        names = [name for name in cls.__dataclass_fields__ if name != "columns"]
-        joined = {name: np.concatenate([getattr(part, name) for part in every]) for name in names}
-        return cls(**joined, columns=join_columns([(len(part), part.columns) for part in parts]))
+        # What an empty table was read from does not say how many magnitudes it has. One with rows does.
+        count = next((part.magnitudes.shape[1] for part in (*filter(len, parts), *parts)), len(BANDS))
+        none = cls.of_partition("", 0, np.empty((0, count)), np.empty(0), None)
+        every = [none, *(part for part in parts if len(part))]
+        joined = {name: np.concatenate([getattr(part, name) for part in every]) for name in cls._arrays()}
+        columns = join_columns([(len(part), part.columns) for part in parts])
+        return cls(**joined, columns=columns, redshift_err=_joined_errors(parts))
 
     def where(self, kept: NDArray[np.bool_]) -> "Predictions":
         """Chooses rows.
@@ -123,8 +132,15 @@ class Predictions:
         Returns:
             A table of these rows, in their order.
         """
-        fields = {name: getattr(self, name)[kept] for name in self.__dataclass_fields__ if name != "columns"}
-        return Predictions(**fields, columns={name: values[kept] for name, values in self.columns.items()})
+        fields = {name: getattr(self, name)[kept] for name in self._arrays()}
+        columns = {name: values[kept] for name, values in self.columns.items()}
+        errors = None if self.redshift_err is None else self.redshift_err[kept]
+        return Predictions(**fields, columns=columns, redshift_err=errors)
+
+    @classmethod
+    def _arrays(cls) -> list[str]:
+        """Names of the fields that every table has as one array [N, ...]."""
+        return [name for name in cls.__dataclass_fields__ if name not in ("columns", "redshift_err")]
 
     def to_parquet(self) -> bytes:
         """Encodes the table.
@@ -144,10 +160,11 @@ class Predictions:
         }
         for name, values in self.columns.items():
             columns[name] = encode_values(np.ma.getdata(values), np.ma.getmaskarray(values))
-        for index, band in enumerate(BANDS):
-            columns[f"mag_{band}"] = Array.from_numpy(np.ascontiguousarray(self.magnitudes[:, index]))
-        for name, redshifts in (("redshift", self.redshift), ("redshift_true", self.redshift_true)):
-            columns[name] = encode_values(redshifts, np.isnan(redshifts))
+        for index, name in enumerate(magnitude_columns(self.magnitudes.shape[1])):
+            columns[name] = Array.from_numpy(np.ascontiguousarray(self.magnitudes[:, index]))
+        for name in ("redshift", "redshift_err", "redshift_true"):
+            if (redshifts := getattr(self, name)) is not None:
+                columns[name] = encode_values(redshifts, np.isnan(redshifts))
         columns["quality"] = Array.from_numpy(self.quality)
         nullable = {name: values.dtype for name, values in self.columns.items() if np.ma.is_masked(values)}
         buffer = io.BytesIO()
@@ -174,17 +191,35 @@ class Predictions:
             if not table.num_rows:
                 return cls.concatenate([])
             column = {name: table[name].combine_chunks() for name in table.column_names}
+            magnitudes = magnitude_columns(len(BANDS))
+            if magnitudes[0] not in column:
+                magnitudes = magnitude_columns(sum(bool(NUMBERED_MAGNITUDE.fullmatch(name)) for name in column))
+            ours = {*TABLE_COLUMNS, *magnitudes}
+            errors = column.get("redshift_err")
             return cls(
                 source=np.array(column["source"].to_pylist(), dtype=np.str_),
                 row=np.asarray(column["row"]),
-                magnitudes=np.column_stack([np.asarray(column[f"mag_{band}"]) for band in BANDS]),
+                magnitudes=np.column_stack(
+                    [np.empty((table.num_rows, 0), np.float32), *(np.asarray(column[name]) for name in magnitudes)]
+                ),
                 redshift=np.ma.filled(decode_values(column["redshift"]), np.nan),
                 redshift_true=np.ma.filled(decode_values(column["redshift_true"]), np.nan),
                 quality=np.asarray(column["quality"]) if "quality" in column else np.zeros(table.num_rows, np.int32),
-                columns={name: decode_values(values) for name, values in column.items() if name not in TABLE_COLUMNS},
+                columns={name: decode_values(values) for name, values in column.items() if name not in ours},
+                redshift_err=None if errors is None else np.ma.filled(decode_values(errors), np.nan),
             )
         except BaseException as error:
             # The library panics (a BaseException of its own) over a file that it cannot read.
             if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
                 raise
             raise ValueError(f"not a table of predictions: {error}") from error
+
+
+def _joined_errors(parts: Sequence[Predictions]) -> NDArray[np.float32] | None:
+    """The uncertainties of all rows; None where no table has any."""
+    if all(part.redshift_err is None for part in parts):
+        return None
+    unknown = (np.full(len(part), np.nan, np.float32) for part in parts)
+    return np.concatenate(
+        [n if part.redshift_err is None else part.redshift_err for part, n in zip(parts, unknown, strict=True)]
+    )

@@ -22,6 +22,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lambda_image.data.sizes import PUBLISHED, Sizes
 from lambda_image.model.inputs import as_inputs
 
 # Nanomaggies in one pixel. The noisiest band has 0.14 of noise, so a pixel of -10 is no measurement; 1e5 in one pixel
@@ -32,7 +33,8 @@ MAGNITUDES = (0.0, 40.0)  # of anything that a survey measures
 # that some catalogues append (99.99) belong to the code.
 NOT_DETECTED, NOT_OBSERVED = 99, -99
 REDSHIFTS = (-0.1, 20.0)  # no galaxy comes nearer at a tenth of the speed of light, and none is known beyond 15
-# Standard deviation of the sky's noise in SDSS stamps, in nanomaggies per pixel: u, g, r, i, z.
+# Standard deviation of the sky's noise in SDSS stamps, in nanomaggies per pixel: u, g, r, i, z. Other bands are taken
+# for as noisy as the noisiest of these, so that fewer of their galaxies are compared.
 SKY_NOISE = np.array([0.041, 0.018, 0.026, 0.038, 0.135])
 # A band is compared where its magnitude promises so many times the noise of the whole stamp.
 COMPARED_ABOVE_NOISE = 10.0
@@ -69,13 +71,17 @@ Flags = NDArray[np.int32]
 OnBadRow = Literal["flag", "skip", "fail"]  # what becomes of a row that cannot be judged
 
 
-def quality(images: ArrayLike, magnitudes: ArrayLike, redshifts: ArrayLike | None = None) -> Flags:
+def quality(
+    images: ArrayLike, magnitudes: ArrayLike, redshifts: ArrayLike | None = None, *, sizes: Sizes = PUBLISHED
+) -> Flags:
     """Say what is wrong with each galaxy, by the flags that a run writes into the column `quality`.
 
     Args:
-        images: [N, 5, 32, 32] in nanomaggies per pixel, bands u, g, r, i, z.
-        magnitudes: [N, 5], in the same bands.
+        images: [N, bands, side, side] in nanomaggies per pixel.
+        magnitudes: [N, M].
         redshifts: True redshifts [N] where there are any. Without them none is flagged as unknown.
+        sizes: Bands, side and M, as `Engine.sizes` says. The default is the published network's,
+            which are 5 bands u, g, r, i, z with as many magnitudes, and a side of 32.
 
     Returns:
         Sums of `Quality`, int32 [N], 0 where nothing is wrong. Those about predictions are never among them.
@@ -84,7 +90,7 @@ def quality(images: ArrayLike, magnitudes: ArrayLike, redshifts: ArrayLike | Non
         ValueError: The shapes are not these, or the values are not real numbers.
     """
     with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and judged so
-        flags = judge_inputs(*as_inputs(images, magnitudes))
+        flags = judge_inputs(*as_inputs(images, magnitudes, sizes))
     if redshifts is not None:
         true = np.asarray(redshifts)
         if true.shape != flags.shape:
@@ -97,8 +103,8 @@ def judge_inputs(images: NDArray[Any], magnitudes: NDArray[Any]) -> Flags:
     """Judge what goes into the network.
 
     Args:
-        images: float32 [N, 5, 32, 32], nanomaggies per pixel.
-        magnitudes: float32 [N, 5], AB.
+        images: float32 [N, bands, side, side], nanomaggies per pixel.
+        magnitudes: float32 [N, M], AB. They are compared with the images where there is one for each band.
 
     Returns:
         int32 [N], the flags of each row that its image and magnitudes give.
@@ -117,7 +123,7 @@ def judge_inputs(images: NDArray[Any], magnitudes: NDArray[Any]) -> Flags:
         flags[bad[(whole == NOT_DETECTED).any(axis=1)]] |= Quality.NOT_DETECTED
         flags[bad[(whole == NOT_OBSERVED).any(axis=1)]] |= Quality.NOT_OBSERVED
     judged = flags == 0
-    if judged.any() and images.shape[1] == len(SKY_NOISE):  # a network of other sizes may know other bands
+    if judged.any() and images.shape[1] == magnitudes.shape[1]:
         rows = np.flatnonzero(judged)
         flags[rows[_contradict(images[rows] if len(rows) < len(images) else images, magnitudes[rows])]] |= (
             Quality.FLUX_CONTRADICTS
@@ -127,10 +133,10 @@ def judge_inputs(images: NDArray[Any], magnitudes: NDArray[Any]) -> Flags:
 
 def _contradict(images: NDArray[Any], magnitudes: NDArray[Any]) -> NDArray[np.bool_]:
     """Whether the light in each image is not what its magnitudes say; of rows that are sound otherwise."""
-    side = images.shape[-1]
-    measured = images.sum(axis=(2, 3), dtype=np.float64)  # [N, 5] nanomaggies
+    bands, side = images.shape[1:3]
+    measured = images.sum(axis=(2, 3), dtype=np.float64)  # [N, bands] nanomaggies
     expected = 10 ** ((22.5 - magnitudes.astype(np.float64)) / 2.5)
-    noise = SKY_NOISE * side
+    noise = (SKY_NOISE if bands == len(SKY_NOISE) else np.full(bands, SKY_NOISE.max())) * side
     compared = expected > COMPARED_ABOVE_NOISE * noise
     # Less than the noise counts as the noise: a stamp without light is far too faint, and has no logarithm.
     difference = 2.5 * np.log10(np.maximum(measured, noise) / expected)

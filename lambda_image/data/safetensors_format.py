@@ -1,4 +1,4 @@
-"""Our format of a partition: `magnitudes`, `redshifts` (optional), columns of the user and `images`, in this order.
+"""Our format of a partition: `magnitudes` and `redshifts` (if any), columns of the user and `images`, in this order.
 
 Images come last so that inference can begin while they arrive. The safetensors library orders tensors by element size,
 then by name, which would put images first, and it reads whole files only. So the small header is written and read here,

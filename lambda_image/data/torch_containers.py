@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 
 from lambda_image.data.byte_source import ByteSource, SourceFile, TruncatedError
-from lambda_image.data.inert_pickle import FETCH_AGAIN, ArchiveError, Interpreter, shown
+from lambda_image.data.inert_pickle import FETCH_AGAIN, ArchiveError, Interpreter, ProgramError, shown
 
 MAX_PICKLE_BYTES = 32 << 20  # the published checkpoint's is 134 KiB; arrays of numpy beside it lie in the pickle
 MAX_KEY = 100  # characters of a storage's key; PyTorch's are numbers
@@ -65,10 +65,12 @@ class ZipContainer(Container):
             raise ArchiveError(f"it is cut off, or torch.save has not written it: {FETCH_AGAIN}") from error
         root = next((name for name in self._entries if name.count("/") == 1 and name.endswith("/data.pkl")), None)
         if root is None:
+            if any(name.endswith("/archive_format") for name in self._entries):
+                raise ProgramError("it is a program of torch.export (.pt2), which is never loaded")
             raise ArchiveError(f"it is a zip without a data.pkl, so torch.save has not written it: {FETCH_AGAIN}")
         self._folder = root.removesuffix("data.pkl")
         if self._folder + "constants.pkl" in self._entries:
-            raise ArchiveError("it is a TorchScript program: save the state dict of its module with torch.save")
+            raise ProgramError("it is a TorchScript program: save the state dict of its module with torch.save")
         order = bytes(self._entry_bytes("byteorder")) if self._folder + "byteorder" in self._entries else b"little"
         if order not in (b"little", b"big"):
             raise ArchiveError(f"it has the unknown byte order {order[:20]!r}: {FETCH_AGAIN}")

@@ -19,7 +19,7 @@ from lambda_image.data.inert_pickle import ArchiveError, Inert, not_allowed, sho
 from lambda_image.data.torch_archive import STORAGE_TYPES, TENSOR_DATASET, UNTYPED_DTYPES, StoredTensor, TorchArchive
 from lambda_image.data.torch_containers import LOCAL_HEADER_BYTES
 
-DATASET_ORDER = ("images", "magnitudes", "redshifts")
+DATASET_ORDER: tuple[str, ...] = ("images", "magnitudes", "redshifts")
 DATASETS = {f"torch.utils.data.dataset.{name}" for name in ("Subset", "ConcatDataset", "StackDataset")}
 STORAGE_NAMES = {dtype: name for name, dtype in STORAGE_TYPES.items() if name != "UntypedStorage"}
 ALIGNMENT = 64  # of tensors in a .pt, as PyTorch aligns them
@@ -44,8 +44,8 @@ def torch_columns(source: ByteSource) -> dict[str, Column]:
     if not isinstance(tensors, tuple) or not all(isinstance(tensor, StoredTensor) for tensor in tensors):
         problem = "it is a PyTorch archive of something else than the TensorDataset that is needed"
         raise ForeignFormat(problem, BANDS_FLAG)
-    if len(tensors) < 2:
-        raise FormatError(f"its TensorDataset has {len(tensors)} tensors; images, magnitudes[, redshifts] are needed")
+    if not tensors:
+        raise FormatError("its TensorDataset has no tensors; images, magnitudes[, redshifts] are needed")
     named = state.get("columns")
     if not isinstance(named, dict) or not any(isinstance(tensor, StoredTensor) for tensor in named.values()):
         named = {}  # an attribute of another meaning, which a dataset may have
@@ -62,7 +62,10 @@ def torch_columns(source: ByteSource) -> dict[str, Column]:
 
         return Column(tensor.dtype, tensor.shape, read)
 
-    placed = dict(zip([*DATASET_ORDER, *_names_by_place(tensors[3:])], tensors, strict=False))
+    order = DATASET_ORDER
+    if len(tensors) == 2 and len(tensors[1].shape) == 1:  # of a network that takes no magnitudes
+        order = ("images", "redshifts")
+    placed = dict(zip([*order, *_names_by_place(tensors[3:])], tensors, strict=False))
     if twice := sorted(placed.keys() & named.keys()):
         raise FormatError(f"its column {twice[0]!r} is there twice: rename one")
     return {name: column(tensor) for name, tensor in {**placed, **named}.items()}

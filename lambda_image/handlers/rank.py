@@ -25,7 +25,7 @@ from lambda_image.data.partition import PartitionStream, open_partition
 from lambda_image.data.predictions import Predictions
 from lambda_image.errors import InvalidEvent, RunError
 from lambda_image.handlers import log
-from lambda_image.inference import infer
+from lambda_image.inference import infer, no_predictions
 from lambda_image.manifest import Assignment, Slice, predictions_key, result_key
 from lambda_image.model import engine as engines
 from lambda_image.model.engine import Engine
@@ -211,7 +211,7 @@ class _Invocation:
         """Called ahead of the inference, in a thread of its own."""
         self._phase("download", object=part.key)
         with self.data.open(part.key, part.etag) as source:
-            yield open_partition(source, self.data.url(part.key), part.rows)
+            yield open_partition(source, self.data.url(part.key), part.rows, self.engine.sizes)
 
     def _keep_what_is_done(self, error: Exception) -> None:
         """One bad partition costs no other its predictions; an S3 that does not answer must not hide the error."""
@@ -220,7 +220,7 @@ class _Invocation:
                 self._write_record(self._write_table(), STORAGE, error=f"{type(error).__name__}: {error}")
 
     def _write_table(self) -> bytes:
-        table = Predictions.concatenate(self.parts).to_parquet()
+        table = Predictions.concatenate([no_predictions(self.engine), *self.parts]).to_parquet()
         self.results.put(predictions_key(self.assignment.result_path, self.assignment.rank), table)
         return table
 

@@ -1,8 +1,8 @@
 """The published redshift network, top to bottom: images and magnitudes in, redshifts out.
 
 AstroMAE's Vision Transformer with a parallel convolution module in each block (ViTAE), an Inception branch on the same
-image, and a branch of linear layers on the five magnitudes; their features are concatenated and a small head turns them
-into one redshift. Attribute names are the tensor names of the published state dict, so its weights load as they are.
+image, and a branch of linear layers on the magnitudes, if any. Their features are concatenated, and a small head makes
+one redshift of them. Attribute names are the tensor names of the published state dict, so its weights load as they are.
 
 Shapes in comments: N galaxies, B bands, S image side, T tokens (patches and the class token), D embed_dim, H heads.
 """
@@ -13,6 +13,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from lambda_image.data.sizes import Sizes
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,12 @@ class ModelConfig:
     stem_features: int = 32
     inception_features: tuple[int, ...] = (16, 16, 8, 8, 4)  # of each branch, block by block
     image_features: int = 1096  # of the transformer branch and of the Inception branch
-    magnitude_features: int = 1024
+    magnitude_features: int = 1024  # 0: it takes no magnitudes
     head_features: int = 1024
+
+    @property
+    def sizes(self) -> Sizes:
+        return Sizes(self.bands, self.image_size, self.bands if self.magnitude_features else 0)
 
 
 class RedshiftModel(nn.Module):
@@ -56,7 +62,10 @@ class RedshiftModel(nn.Module):
         self.concat_block = mlp(joined, config.head_features, 1)
 
     def forward(self, images: Tensor, magnitudes: Tensor) -> Tensor:
-        """Redshifts [N, 1] of galaxies with `images` [N, B, S, S] and `magnitudes` [N, B], of the weights' dtype."""
+        """Redshifts [N, 1] of galaxies with `images` [N, B, S, S] and `magnitudes` [N, B], of the weights' dtype.
+
+        Where the network takes no magnitudes, they are [N, 0].
+        """
         return self.concat_block(torch.cat((self.vit(images), self.inception_model(images, magnitudes)), dim=1))
 
     def vit(self, images: Tensor) -> Tensor:
@@ -152,7 +161,8 @@ class InceptionAndMagnitudes(nn.Module):
                 side //= 2
         layers += [nn.Flatten(), *mlp(features * side**2, config.image_features, config.image_features)]
         self.vis_inception = nn.Sequential(*layers)
-        self.magnitude_block = mlp(config.bands, *[config.magnitude_features] * 5)
+        widths = [config.bands, *[config.magnitude_features] * 5] if config.magnitude_features else []
+        self.magnitude_block = mlp(*widths)  # without layers it gives back the magnitudes, of which there are none
 
     def forward(self, images: Tensor, magnitudes: Tensor) -> Tensor:
         return torch.cat((self.vis_inception(images), self.magnitude_block(magnitudes)), dim=1)

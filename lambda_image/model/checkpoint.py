@@ -9,6 +9,7 @@ import json
 import math
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields
@@ -21,7 +22,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from lambda_image.atomic_file import atomic_file
-from lambda_image.data.inert_pickle import ArchiveError
+from lambda_image.data.inert_pickle import ArchiveError, ProgramError
 from lambda_image.errors import CheckpointError
 from lambda_image.model import published
 from lambda_image.model.architecture import ModelConfig, RedshiftModel
@@ -30,6 +31,7 @@ FORMAT = "cosmicai.redshift.1"
 MAX_SIZE = 65_536  # of any number in a config: far above any model of this kind, and building one stays quick
 MAX_LAYERS = 1_000
 DATASET_INSTEAD = "it is a dataset of galaxies and not a checkpoint. Give it to --data, and a file of weights here"
+MAGNITUDES = "inception_model.magnitude_block.0.weight"  # is missing where the network takes no magnitudes
 SHOWN = 3  # tensors of each kind that a message names
 
 Tensors = Mapping[str, np.ndarray]
@@ -86,7 +88,7 @@ def convert(path: str | os.PathLike[str]) -> tuple[ModelConfig, dict[str, np.nda
         model = _meta_model(config)
         _check_shapes(shapes, model)
         if different := list(published.differences(found, model)):
-            raise _UnfitError(f"the architecture here cannot express it: {_some(different)}")
+            raise _OtherNetworkError(f"the architecture here cannot express it: {_some(different)}")
     return config, found.tensors
 
 
@@ -121,6 +123,10 @@ class _UnfitError(Exception):
     """What is wrong with a checkpoint, before its file is named."""
 
 
+class _OtherNetworkError(_UnfitError):
+    """It is a checkpoint of a network that the architecture here is not."""
+
+
 @contextmanager
 def _named(
     path: str | os.PathLike[str],
@@ -129,7 +135,8 @@ def _named(
     try:
         yield
     except (_UnfitError, ArchiveError) as error:
-        said = DATASET_INSTEAD if _is_dataset(path) else str(error)
+        other = f"; {published.EXPORT}" if isinstance(error, (_OtherNetworkError, ProgramError)) else ""
+        said = DATASET_INSTEAD if _is_dataset(path) else f"{error}{other}"
         raise CheckpointError(f"checkpoint {os.fspath(path)}: {said}", path=os.fspath(path)) from error
     except FileNotFoundError as error:
         message = f"there is no checkpoint {os.fspath(path)}: correct the path (MODEL_PATH or --model)"
@@ -204,7 +211,7 @@ def _derive_config(shapes: Mapping[str, tuple[int, ...]], found: published.Publi
         shape = shapes.get(name, ())
         if axis >= len(shape) or not 1 <= shape[axis] <= MAX_SIZE:
             state = f"is {list(shape)}" if name in shapes else "is missing"
-            raise _UnfitError(f"it is not the published network, as the shape of {name} {state}")
+            raise _OtherNetworkError(f"it is not the published network, as the shape of {name} {state}")
         return shape[axis]
 
     def attribute(path: str, name: str, default: Any) -> Any:
@@ -242,7 +249,7 @@ def _derive_config(shapes: Mapping[str, tuple[int, ...]], found: published.Publi
             size(f"inception_model.vis_inception.{index}.branch1.conv.weight", 0) for index in inception_blocks
         ),
         image_features=size("vit_block.0.weight", 0),
-        magnitude_features=size("inception_model.magnitude_block.0.weight", 0),
+        magnitude_features=size(MAGNITUDES, 0) if MAGNITUDES in shapes else 0,
         head_features=size("concat_block.0.weight", 0),
     )
 
@@ -255,7 +262,9 @@ def _parse_config(text: str) -> ModelConfig:
         for field in fields(config):
             value = getattr(config, field.name)
             for item in value if field.name == "inception_features" else (value,):
-                if type(item) is not (float if field.name.endswith("eps") else int) or not 0 < item <= MAX_SIZE:
+                lowest = 0 if field.name == "magnitude_features" else sys.float_info.min
+                number = float if field.name.endswith("eps") else int
+                if type(item) is not number or not lowest <= item <= MAX_SIZE:
                     raise ValueError(f"{field.name} is {item!r:.30}")
         if max(config.depth, len(config.inception_features)) > MAX_LAYERS:
             raise ValueError(f"more than {MAX_LAYERS:,} layers")

@@ -20,14 +20,13 @@ class Eager:
         if device == "cuda":
             gpu_name()
         self.name, self.device = "bf16" if bf16 else "eager", device
-        bands, side = model.config.bands, model.config.image_size
-        self.image = (bands, side, side)
+        self.sizes = model.config.sizes
         self._model = (lower(model) if bf16 else model).eval().to(device)
         self.parameters_mb = sum(p.numel() * p.element_size() for p in model.parameters()) / 2**20
 
     def predict(self, images: ArrayLike, magnitudes: ArrayLike) -> NDArray[np.float32]:
         """Predicts redshifts, as `Engine.predict` says."""
-        arrays = as_inputs(images, magnitudes, *self.image[:2])
+        arrays = as_inputs(images, magnitudes, self.sizes)
         if not len(arrays[0]):  # some layers refuse a batch of none
             return np.empty(0, np.float32)
         # Read-only arrays are copied, since PyTorch warns of them. Pinned memory would cost one more copy, and nothing

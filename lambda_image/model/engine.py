@@ -8,16 +8,17 @@ import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lambda_image import process
 from lambda_image.data.quality import UNPREDICTABLE, Flags, Quality, judge_inputs, known_redshifts
+from lambda_image.data.sizes import Sizes
 from lambda_image.errors import CheckpointError
 from lambda_image.model import SHIPPED_MODEL, engine_files
-from lambda_image.model.engine_files import ENGINE_NAMES, Device, EngineName, Precision
+from lambda_image.model.engine_files import ENGINE_NAMES, Device, EngineName, Precision, is_onnx
 from lambda_image.model.fast import Fast
 from lambda_image.model.inputs import as_inputs
 
@@ -26,16 +27,16 @@ class Engine(Protocol):
     """Predicts redshifts from images and magnitudes.
 
     Attributes:
-        name: Which engine it is: fast, int8, eager or bf16.
+        name: Which engine it is: fast, int8, eager, bf16 or onnx.
         device: Where it computes: cpu or cuda.
         parameters_mb: Size of the weights in MB of 2**20 bytes.
-        image: Shape of one image that it takes, which is (5, 32, 32) for the published network.
+        sizes: Bands and side of the images, and how many magnitudes.
     """
 
     name: str
     device: Device
     parameters_mb: float
-    image: tuple[int, int, int]
+    sizes: Sizes
 
     def predict(self, images: ArrayLike, magnitudes: ArrayLike) -> NDArray[np.float32]:
         """Predicts the redshifts of N galaxies, which may be none.
@@ -44,9 +45,10 @@ class Engine(Protocol):
         galaxies with a pixel or a magnitude that is not finite or a placeholder such as -9999. `quality` tells them.
 
         Args:
-            images: [N, 5, 32, 32] in nanomaggies per pixel, bands u, g, r, i, z. Any type of real numbers will do.
-                Images [N, 64, 64, 5], as files may hold them, are cut out and transposed by `read_dataset`.
-            magnitudes: [N, 5], in the same bands.
+            images: [N, bands, side, side] in nanomaggies per pixel, for the published network [N, 5, 32, 32] in the
+                bands u, g, r, i, z. Any type of real numbers will do. Images with the bands last, as files may hold
+                them, are cut out and transposed by `read_dataset`.
+            magnitudes: [N, M], in the same bands. A network without magnitudes does not look at them.
 
         Returns:
             Redshifts float32 [N], NaN where there is none.
@@ -57,52 +59,103 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
+class UncertainEngine(Protocol):
+    """Is an engine that also says how uncertain each redshift is."""
+
+    def predict_with_errors(
+        self, images: ArrayLike, magnitudes: ArrayLike
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Predicts as `predict` does.
+
+        Args:
+            images: As `predict` takes them.
+            magnitudes: As `predict` takes them.
+
+        Returns:
+            Redshifts and their uncertainties, float32 [N] each.
+
+        Raises:
+            ValueError: As `predict` says.
+        """
+        ...
+
+
+class Answers(NamedTuple):
+    """What an engine says of N galaxies.
+
+    Attributes:
+        redshifts: Float32 [N], NaN where a row cannot be judged.
+        flags: Int32 [N], what is wrong with each row.
+        errors: Float32 [N], uncertainties of the redshifts, NaN where one is unknown. None where the engine gives none.
+    """
+
+    redshifts: NDArray[np.float32]
+    flags: Flags
+    errors: NDArray[np.float32] | None
+
+
 class JudgingEngine:
     """Predicts as another engine does, and answers NaN for galaxies that cannot be judged."""
 
     def __init__(self, engine: Engine) -> None:
-        self.name, self.device, self.parameters_mb, self.image = (
-            engine.name,
-            engine.device,
-            engine.parameters_mb,
-            engine.image,
-        )
+        self.name, self.device, self.parameters_mb = engine.name, engine.device, engine.parameters_mb
+        self.sizes = engine.sizes
         self._engine = engine
 
     def predict(self, images: ArrayLike, magnitudes: ArrayLike) -> NDArray[np.float32]:
         """Predicts redshifts, as `Engine.predict` says."""
-        bands, side, _ = self.image
+        return self._judged(images, magnitudes).redshifts
+
+    def _judged(self, images: ArrayLike, magnitudes: ArrayLike) -> Answers:
         with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and judged so
-            arrays = as_inputs(images, magnitudes, bands, side)
-        return predict_judged(self._engine, *arrays)[0]
+            arrays = as_inputs(images, magnitudes, self.sizes)
+        return predict_judged(self._engine, *arrays)
 
 
-def predict_judged(
-    engine: Engine, images: NDArray[np.float32], magnitudes: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], Flags]:
+class UncertainJudgingEngine(JudgingEngine):
+    """Does so with an engine that says how uncertain each redshift is."""
+
+    def predict_with_errors(
+        self, images: ArrayLike, magnitudes: ArrayLike
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Predicts redshifts and their uncertainties, as `UncertainEngine` says."""
+        answers = self._judged(images, magnitudes)
+        assert answers.errors is not None
+        return answers.redshifts, answers.errors
+
+
+def predict_judged(engine: Engine, images: NDArray[np.float32], magnitudes: NDArray[np.float32]) -> Answers:
     """Predicts redshifts where they mean something.
 
     Args:
         engine: What predicts. It is given zeros in the place of rows that cannot be judged, so that no other row can
             depend on what they hold.
-        images: Float32 [N, 5, 32, 32], nanomaggies per pixel.
-        magnitudes: Float32 [N, 5].
+        images: Float32 [N, bands, side, side], nanomaggies per pixel.
+        magnitudes: Float32 [N, M].
 
     Returns:
-        Redshifts float32 [N], NaN where a row cannot be judged, and the rows' flags [N].
+        Redshifts, the rows' flags and, where the engine gives them, uncertainties.
     """
     flags = judge_inputs(images, magnitudes)
     bad = (flags & UNPREDICTABLE) != 0
     if bad.any():
         images, magnitudes = images.copy(), magnitudes.copy()
         images[bad], magnitudes[bad] = 0, 0
-    redshifts = engine.predict(images, magnitudes)
+    errors: NDArray[np.float32] | None = None
+    if isinstance(engine, UncertainEngine):
+        redshifts, errors = engine.predict_with_errors(images, magnitudes)
+    else:
+        redshifts = engine.predict(images, magnitudes)
     finite = np.isfinite(redshifts)
     flags[~bad & ~finite] |= Quality.PREDICTION_NOT_FINITE
     flags[~bad & finite & ~known_redshifts(redshifts)] |= Quality.PREDICTION_IMPLAUSIBLE
-    if (flags & UNPREDICTABLE).any():
-        redshifts = np.where(flags & UNPREDICTABLE, np.float32(np.nan), redshifts)
-    return redshifts, flags
+    unpredictable = (flags & UNPREDICTABLE) != 0
+    if unpredictable.any():
+        redshifts = np.where(unpredictable, np.float32(np.nan), redshifts)
+    if errors is not None:  # an uncertainty that is no number is not known; the redshift may stand all the same
+        errors = np.where(unpredictable | ~np.isfinite(errors), np.float32(np.nan), errors)
+    return Answers(redshifts, flags, errors)
 
 
 def load_engine(
@@ -117,10 +170,12 @@ def load_engine(
     A warning of the logger `lambda_image` tells why `auto` is not `fast`.
 
     Args:
-        path: The weights, a checkpoint in this project's format. The default is the weights that ship with it.
+        path: The weights, a checkpoint in this project's format, or any network as an ONNX file. The default is the
+            weights that ship with the project.
         threads: How many threads compute. The default is one for each CPU that this process may use.
         engine: `fast` is the compiled engine and `int8` its variant of low precision. `eager` is PyTorch and `bf16` its
-            variant of low precision. `auto` is `fast` where that is compiled for these weights, and else `eager`.
+            variant of low precision. `onnx` is ONNX Runtime. `auto` is `onnx` for an ONNX file, `fast` where that is
+            compiled for these weights, and else `eager`.
         device: `cpu`, or `cuda` for PyTorch on a GPU.
 
     Returns:
@@ -137,7 +192,8 @@ def load_engine(
     if threads is not None and threads < 1:
         raise ValueError(f"threads is {threads}; allowed: a whole number from 1")
     count = process.usable_cpus() if threads is None else threads
-    return JudgingEngine(load(Path(path), count, engine, logging.getLogger("lambda_image").warning, device))
+    made = load(Path(path), count, engine, logging.getLogger("lambda_image").warning, device)
+    return UncertainJudgingEngine(made) if isinstance(made, UncertainEngine) else JudgingEngine(made)
 
 
 def load(
@@ -150,7 +206,7 @@ def load(
     """Loads weights into an engine, as `load_engine` does, with every setting given and no judgement of galaxies.
 
     Args:
-        path: The weights, a checkpoint in this project's format.
+        path: The weights, a checkpoint in this project's format, or an ONNX file.
         threads: How many threads compute.
         name: Which engine.
         on_fallback: Is called with the reason where `auto` is `eager` and not `fast`.
@@ -164,21 +220,33 @@ def load(
         InvalidEvent: There is no GPU that PyTorch can use.
     """
     assert name in ENGINE_NAMES[device]
+    if name == "onnx":
+        return _onnx(path, threads)
     if name == "bf16":
         engine_files.find(path, name, device)
     if name in ("eager", "bf16") or device == "cuda":
+        if is_onnx(path):
+            raise CheckpointError(f"{path} is an ONNX file: use INFERENCE_ENGINE=onnx, or auto, on the processor")
         return _pytorch(path, threads, device, bf16=name == "bf16")
     precision: Precision = "int8" if name == "int8" else "float32"
     try:
         folder, record = engine_files.find(path, precision)
         return Fast(folder, threads, record.parameters_mb, precision)
     except CheckpointError as error:
+        if name == "auto" and is_onnx(path):
+            return _onnx(path, threads)
         if name != "auto":
             raise
         reason = str(error)
     engine = _pytorch(path, threads, reason=f"{reason}; ")
     on_fallback(f"eager PyTorch predicts: {reason}")
     return engine
+
+
+def _onnx(path: Path, threads: int) -> Engine:
+    from lambda_image.model.onnx import load_onnx  # no other engine needs to know of such files
+
+    return load_onnx(path, threads)
 
 
 def _pytorch(path: Path, threads: int, device: Device = "cpu", bf16: bool = False, reason: str = "") -> Engine:

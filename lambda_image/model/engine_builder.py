@@ -21,6 +21,7 @@ from lambda_image.model.engine_files import (
     LowPrecision,
     Precision,
     folder_of,
+    is_onnx,
     weights_of,
 )
 from lambda_image.model.fast import Fast
@@ -43,11 +44,13 @@ def build(
     """
     if device == "cuda":
         say(f"on {gpu_name()}")
+    if is_onnx(path):
+        raise CheckpointError(f"{path} is an ONNX file: ONNX Runtime (INFERENCE_ENGINE=onnx, or auto) runs it as it is")
     model = checkpoint.load(path)
     if model.config != ModelConfig():
         raise CheckpointError(
-            f"checkpoint {path} has other sizes than the published network, which alone is compiled: "
-            "use INFERENCE_ENGINE=eager"
+            f"checkpoint {path} has other sizes than the published network, which alone is compiled: PyTorch "
+            "(INFERENCE_ENGINE=eager, or auto) runs it as it is"
         )
     target = folder_of(path, device)
     folder = target.with_name(f".{target.name}.{os.getpid()}.partial")

@@ -21,13 +21,15 @@ Precision = Literal["float32", "int8"]  # of the compiled engine
 LowPrecision = Literal["int8", "bf16"]  # used only for weights for which their check is on record
 Device = Literal["cpu", "cuda"]
 # auto: `fast` where it is compiled, `eager` elsewhere; fast: the compiled engine; int8: it with low-precision products;
-# eager: PyTorch, the reference; bf16: PyTorch with low-precision products.
-EngineName = Literal["auto", "fast", "int8", "eager", "bf16"]
+# eager: PyTorch, the reference; bf16: PyTorch with low-precision products; onnx: ONNX Runtime, for an ONNX file, which
+# auto takes, too.
+EngineName = Literal["auto", "fast", "int8", "eager", "bf16", "onnx"]
 LOW_PRECISIONS: Sequence[LowPrecision] = get_args(LowPrecision)
 DEVICES: Sequence[Device] = get_args(Device)
 ENGINE_NAMES: Mapping[Device, Sequence[EngineName]] = {"cpu": get_args(EngineName), "cuda": ("auto", "eager", "bf16")}
 
 MAX_DIFFERENCE = 1e-5  # in redshift, of a float32 engine from the model in float64, unless compiled with another one
+IR_VERSION_TAG = b"\x08"  # of the field that every writer of ONNX puts first
 LIBRARY, RECORD = "engine.so", "engine.json"
 NATIVE = Path(__file__).parent / "native"
 SOURCES = ("architecture", "bfloat16", "cxx", "eager", "fast", "folding", "inputs")
@@ -103,6 +105,26 @@ def find(
     if precision not in compiled.checks:
         raise unfit(f"the one in {folder} was made without it")
     return folder, compiled
+
+
+def is_onnx(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a file is meant as ONNX, by its name or its first byte.
+
+    Args:
+        path: A file, which need not exist.
+
+    Returns:
+        True where it ends in .onnx, or begins as ONNX does and not as safetensors.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".onnx":
+        return True
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError:
+        return False
+    return start.startswith(IR_VERSION_TAG) and not (start[8:] == b"{" and start[5:8] == bytes(3))
 
 
 def file_hash(path: str | os.PathLike[str]) -> str:

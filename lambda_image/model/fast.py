@@ -6,17 +6,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lambda_image.data.sizes import PUBLISHED
 from lambda_image.errors import CheckpointError
 from lambda_image.model import engine_files
 from lambda_image.model.engine_files import LIBRARY, Device, Precision
-from lambda_image.model.inputs import IMAGE, as_inputs
+from lambda_image.model.inputs import as_inputs
 
 
 class Fast:
     """Answers by the widest instruction set that the processor has, or by the given one (`avx2`, `avx512`, `neon`)."""
 
     device: Device = "cpu"
-    image = IMAGE
+    sizes = PUBLISHED  # the only ones that are compiled
 
     def __init__(
         self,

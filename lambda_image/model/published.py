@@ -42,7 +42,12 @@ COUNTERS = ("num_batches_tracked", "n_averaged")  # tensors that only training a
 REPLACED = ("forward", "_forward_hooks", "_forward_pre_hooks")  # attributes of one module that change what it computes
 ALIASES = {"inception_model.conv2d_init": "inception_model.vis_inception.0"}  # the same module under a second name
 PARTS = ("_parameters", "_buffers", "_modules")
-REMEDY = "save the state dict of the published network, model.state_dict()"
+EXPORT = (
+    'export another network to ONNX: torch.onnx.export(network.eval(), (image, magnitude), "mine.onnx", '
+    'input_names=["image", "magnitude"], output_names=["redshift"], dynamic_shapes=({0: "batch"}, {0: "batch"}), '
+    "external_data=False), as docs/models.md says"
+)
+REMEDY = f"save the state dict of the published network, model.state_dict(), or {EXPORT}"
 
 # Bounds on what a hostile pickle can make of few bytes by naming the same object again and again.
 MAX_MODULES = 10_000  # the published network has 380
@@ -183,7 +188,7 @@ def differences(published: Published, model: RedshiftModel) -> Iterator[str]:
         return
     ours = dict(model.named_modules())
     for path, module in ours.items():
-        if type(module) not in ATTRIBUTES:
+        if type(module) not in ATTRIBUTES or (isinstance(module, nn.Sequential) and not len(module)):
             continue
         name = f"{type(module).__module__}.{type(module).__qualname__}"
         if path not in published.modules:
@@ -207,7 +212,14 @@ def differences(published: Published, model: RedshiftModel) -> Iterator[str]:
 def _published_attributes(model: RedshiftModel) -> Iterator[tuple[str, dict[str, object]]]:
     """Attributes of the published classes that decide what they compute, and the values that `model` stands for."""
     config = model.config
-    yield "inception_model", {"Inception_only": False, "magnitude": True, "uk_paper": False}
+    yield (
+        "inception_model",
+        {
+            "Inception_only": False,
+            "magnitude": config.magnitude_features > 0,
+            "uk_paper": False,
+        },
+    )
     for index in range(config.depth):
         yield f"blocks.{index}", {"class_token": True}
         yield f"blocks.{index}.attn", {"num_heads": config.heads, "scale": (config.embed_dim / config.heads) ** -0.5}

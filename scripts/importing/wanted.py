@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from lambda_image.data.partition import BANDS, IMAGE
+from lambda_image.data.sizes import BANDS, PUBLISHED_SIDE
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Wanted:
     """
 
     bands: tuple[str, ...] = BANDS
-    side: int = IMAGE[1]
+    side: int = PUBLISHED_SIDE
 
     @property
     def image(self) -> tuple[int, int, int]:

@@ -11,6 +11,7 @@ from lambda_image.data.partition import write_partition
 from lambda_image.data.predictions import Predictions
 from lambda_image.partition_names import natural_order
 from scripts import execution
+from tests.data import networks
 from tests.docker.composition import ROOT, TOLERANCE, Composition, in_process
 from tests.integration.system import BUCKET, write_galaxies
 
@@ -100,6 +101,24 @@ def test_up_runs_the_sample_leaves_its_results_and_ends_with_the_runs_status(tmp
     expected = in_process(execution.sample(tmp_path / "sample")[:1], rows=128)
     assert np.abs(predicted.redshift[:128] - expected).max() <= TOLERANCE
     assert (composition.out / "summary.json").stat().st_uid == Path(__file__).stat().st_uid
+
+
+def test_up_runs_a_network_in_onnx_on_galaxies_of_its_sizes(tmp_path: Path, images: None):
+    model, data = tmp_path / "mine.onnx", tmp_path / "data" / "1.safetensors"
+    model.write_bytes(networks.with_magnitudes().SerializeToString())
+    model.chmod(0o644)
+    rng = np.random.default_rng(0)
+    magnitudes = rng.uniform(18, 20, (30, 2)).astype(np.float32)
+    write_partition(data, rng.random((30, 3, 8, 8), np.float32), magnitudes)
+    variables = {"LAMBDA_TARGET": "onnx", "MODEL": str(model), "DATA": str(data.parent)}
+    composition = Composition(tmp_path, WORLD_SIZE="2", **variables)
+    try:
+        ended = composition.up()
+    finally:
+        composition.down()
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-2000:]
+    predicted = Predictions.from_parquet((composition.out / "predictions.parquet").read_bytes())
+    np.testing.assert_allclose(predicted.redshift_err, magnitudes.mean(axis=1), rtol=1e-5)
 
 
 def test_up_keeps_the_name_of_the_data_however_its_path_is_written(tmp_path: Path, images: None):

@@ -12,6 +12,7 @@ MB = 10**6
 SIZES = {  # at most
     "cosmicai-lambda:slim": 300 * MB,
     "cosmicai-lambda:pytorch": 700 * MB,
+    "cosmicai-lambda:onnx": 300 * MB,
     "cosmicai-rendezvous": 160 * MB,
     "cosmicai-local": 450 * MB,
 }
@@ -23,6 +24,7 @@ SECRETS = r"(.*/)?(\.git|\.env|\.aws|\.ssh|\.netrc|\.pypirc|\.docker|id_[a-z0-9]
 OWN = {
     "cosmicai-lambda:slim": {"lambda_image", "rendezvous_server"},
     "cosmicai-lambda:pytorch": {"lambda_image", "rendezvous_server"},
+    "cosmicai-lambda:onnx": {"lambda_image", "rendezvous_server"},
     "cosmicai-rendezvous": {"rendezvous_server"},
     "cosmicai-local": {"lambda_image", "rendezvous_server", "scripts", "statemachine"},
 }
@@ -110,9 +112,10 @@ def test_of_the_project_it_has_what_it_runs(content: Content):
             *(f"rendezvous_server/protocol/{name}.py" for name in ("__init__", "client", "codec", "messages")),
         }
         weights = content.named(rf"{home}/.*\.(safetensors|weights)")
-        assert [name.rpartition(".")[2] for name in weights] == (
-            ["safetensors"] if "pytorch" in content.image else ["weights"]
-        )
+        target = content.image.partition(":")[2]
+        expected = {"slim": ["weights"], "pytorch": ["safetensors"], "onnx": []}[target]  # what it has is the user's
+        assert [name.rpartition(".")[2] for name in weights] == expected
+        assert bool(content.named(r"opt/.*/onnxruntime/.*\.so")) is (target == "onnx")
 
 
 def test_what_a_start_imports_is_compiled(content: Content):

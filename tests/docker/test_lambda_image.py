@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lambda_image.model import SHIPPED_MODEL, engine
+from tests.data import networks
 from tests.docker.composition import TOLERANCE
 
 pytestmark = pytest.mark.usefixtures("images")
@@ -57,6 +58,30 @@ def test_without_pytorch_weights_that_are_not_compiled_are_refused_with_the_reas
         "PyTorch, which would predict, is not installed",
     ):
         assert words in said
+
+
+def test_the_image_for_networks_in_onnx_runs_one_and_has_none_of_its_own(tmp_path: Path):
+    (tmp_path / "model").write_bytes(networks.with_magnitudes().SerializeToString())
+    (tmp_path / "model").chmod(0o644)
+    code = """
+import json, numpy
+from lambda_image import load_engine
+images, magnitudes = numpy.ones((3, 3, 8, 8), "f"), numpy.arange(6, dtype="f").reshape(3, 2)
+print(json.dumps(load_engine("/mnt/model").predict_with_errors(images, magnitudes)[1].tolist()))
+"""
+    options = {"entrypoint": ["python"], "network_mode": "none", "read_only": True}
+    mounted = {str(tmp_path / "model"): {"bind": "/mnt/model", "mode": "ro"}}
+    status, said = run("cosmicai-lambda:onnx", "-c", code, volumes=mounted, **options)
+    assert status == 0, said
+    assert json.loads(said.splitlines()[-1]) == [0.5, 2.5, 4.5]
+    code = """
+import os
+from lambda_image.handlers.rank import RankFunction
+RankFunction.from_environ(os.environ)
+"""
+    status, said = run("cosmicai-lambda:onnx", "-c", code, **options)
+    assert status == 1
+    assert "there is no model /var/task/lambda_image/model/network.onnx" in said
 
 
 def test_started_by_hand_it_says_what_to_do():

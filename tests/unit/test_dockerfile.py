@@ -64,15 +64,15 @@ def needed(*starts: str) -> set[str]:
 
 def test_all_that_converting_and_compiling_import_is_copied():
     starts = ("scripts/__main__.py", "scripts/cli.py", "scripts/convert.py", "scripts/compile.py")
-    missing = needed(*starts) - copied("weights")
-    assert not missing, f"add to the COPY lines of the stage `weights` in lambda_image/Dockerfile: {sorted(missing)}"
+    missing = needed(*starts) - copied("sources")
+    assert not missing, f"add to the COPY lines of the stage `sources` in lambda_image/Dockerfile: {sorted(missing)}"
 
 
 def test_nothing_else_is_whose_change_would_compile_the_engine_anew():
     wanted = needed("scripts/__main__.py", "scripts/convert.py", "scripts/compile.py", "lambda_image/model/engine.py")
-    python = {file for file in copied("weights") if file.endswith(".py")}
+    python = {file for file in copied("sources") if file.endswith(".py")}
     unneeded = {file for file in python - wanted if not file.startswith("lambda_image/model/")}
-    assert not unneeded, f"leave out of the stage `weights` in lambda_image/Dockerfile: {sorted(unneeded)}"
+    assert not unneeded, f"leave out of the stage `sources` in lambda_image/Dockerfile: {sorted(unneeded)}"
 
 
 def test_the_versions_of_pytorch_agree():

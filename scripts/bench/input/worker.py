@@ -20,6 +20,7 @@ import numpy as np
 from lambda_image.data.partition import PartitionStream, open_partition, read_partition
 from lambda_image.data.predictions import Predictions
 from lambda_image.data.quality import OnBadRow
+from lambda_image.data.sizes import Sizes
 from lambda_image.errors import RunError
 from lambda_image.inference import infer
 from lambda_image.metrics import accuracy
@@ -53,7 +54,7 @@ def _answer(engine: Engine, file: str, rows: list[int] | None, on_bad_row: OnBad
 def _predict(engine: Engine, file: Path, rows: list[int] | None, on_bad_row: OnBadRow, table: Path) -> dict[str, Any]:
     """As a rank does it, which reads a stream and not a mapped file."""
     work = Work()
-    partitions = [(file.name, partial(_opened, file, rows))]
+    partitions = [(file.name, partial(_opened, file, rows, engine.sizes))]
     parts = list(infer(partitions, engine, BATCH_SIZE, work, lambda work: None, on_bad_row))
     table.write_bytes(Predictions.concatenate(parts).to_parquet())
     predictions = Predictions.from_parquet(table.read_bytes())
@@ -62,15 +63,15 @@ def _predict(engine: Engine, file: Path, rows: list[int] | None, on_bad_row: OnB
 
 
 @contextmanager
-def _opened(file: Path, rows: list[int] | None) -> Iterator[PartitionStream]:
+def _opened(file: Path, rows: list[int] | None, sizes: Sizes) -> Iterator[PartitionStream]:
     with file.open("rb") as stream:
-        yield open_partition(stream, str(file), rows)
+        yield open_partition(stream, str(file), rows, sizes)
 
 
 def _whole(engine: Engine, file: str, table: str) -> str:
     """What Python's front door makes of the same file: the `same` redshifts, `different` ones, or it was `refused`."""
     try:
-        galaxies = read_partition(file)
+        galaxies = read_partition(file, sizes=engine.sizes)
     except RunError:
         return "refused"
     judging = JudgingEngine(engine)

@@ -1,14 +1,18 @@
+import io
 import threading
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from arro3.io import read_parquet
 
-from lambda_image.data.partition import open_partition, write_partition
+from lambda_image.data.partition import open_partition, read_partition, write_partition
+from lambda_image.data.predictions import Predictions
 from lambda_image.data.quality import Quality
 from lambda_image.data.safetensors_format import write_safetensors
+from lambda_image.data.sizes import PUBLISHED, Sizes
 from lambda_image.errors import PartitionMalformed, PartitionMissing
-from lambda_image.inference import infer
+from lambda_image.inference import infer, no_predictions
 from lambda_image.results import Work
 from scripts.galaxies import Mixture, render
 
@@ -18,7 +22,7 @@ PATIENCE_S = 30.0
 class SumOfMagnitudes:
     """An engine whose answers tell which rows it was given. It answers once `may_answer` is set."""
 
-    device, parameters_mb = "cpu", 0.0
+    device, parameters_mb, sizes = "cpu", 0.0, PUBLISHED
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -67,6 +71,56 @@ def test_every_row_is_predicted_in_order_whatever_the_batch_size(dataset, batch_
     assert (work.samples, work.batches) == (7, len(batches))
     assert work.bits == 8 * 7 * (5 * 32 * 32 + 5) * 4
     assert (set(table.source), table.row.tolist()) == ({"d/1"}, list(range(7)))
+
+
+def test_galaxies_of_other_sizes_reach_the_engine_and_the_table(tmp_path):
+    sizes = Sizes(3, 8, 0)
+    images = np.random.default_rng(4).random((5, *sizes.image), np.float32)
+    write_partition(tmp_path / "1", images, np.empty((5, 0), np.float32))
+    partitions = [("d/1", opening(tmp_path / "1")), ("d/2", opening(tmp_path / "1", (2, 2)))]
+    table, nothing = infer(partitions, SumOfMagnitudes(), 2, Work(), lambda w: None)
+    np.testing.assert_array_equal(table.redshift, answers(images, np.empty((5, 0), np.float32)))
+    assert (table.magnitudes.shape, nothing.magnitudes.shape) == ((5, 0), (0, 0))
+
+
+class Uncertain(SumOfMagnitudes):
+    """Is as uncertain as its answer, and of the third row of a batch not a number."""
+
+    def predict_with_errors(self, images, magnitudes):
+        redshifts = self.predict(images, magnitudes)
+        return redshifts, np.where(np.arange(len(redshifts)) == 2, np.inf, redshifts / 10)
+
+
+def test_uncertainties_of_the_engine_reach_the_table(dataset):
+    path, expected, _ = dataset
+    (table,) = infer([("d/1", opening(path))], Uncertain(), 4, Work(), lambda w: None)
+    np.testing.assert_allclose(table.redshift, expected, rtol=1e-6)
+    np.testing.assert_allclose(table.redshift_err, np.where(np.arange(7) % 4 == 2, np.nan, expected / 10), rtol=1e-6)
+
+
+def test_a_rank_without_galaxies_has_the_columns_of_the_others():
+    class Other(Uncertain):
+        sizes = Sizes(2, 4, 3)
+
+    for engine, columns in (
+        (SumOfMagnitudes(), ["mag_z", "redshift"]),
+        (Other(), ["mag_3", "redshift", "redshift_err"]),
+    ):
+        table = Predictions.concatenate([no_predictions(engine)]).to_parquet()
+        names = read_parquet(io.BytesIO(table)).read_all().column_names
+        first = names.index(columns[0])
+        assert names[first:] == [*columns, "redshift_true", "quality"]
+
+
+def test_a_row_without_a_prediction_has_no_uncertainty(dataset, tmp_path):
+    part = read_partition(dataset[0])
+    part.images[1] = np.nan
+    write_partition(tmp_path / "bad", part.images, part.magnitudes)
+    (table,) = infer([("d/1", opening(tmp_path / "bad"))], Uncertain(), 7, Work(), lambda w: None)
+    assert np.isnan(table.redshift).nonzero()[0].tolist() == [1]
+    assert np.isnan(table.redshift_err).nonzero()[0].tolist() == [1, 2]
+    (skipped,) = infer([("d/1", opening(tmp_path / "bad"))], Uncertain(), 7, Work(), lambda w: None, "skip")
+    assert len(skipped.redshift_err) == 6
 
 
 def test_rows_keep_their_numbers_in_the_partition(dataset):

@@ -36,6 +36,12 @@ def test_what_is_set_counts():
     assert "secret" not in repr(settings)
 
 
+def test_an_image_may_have_a_model_of_its_own_that_the_user_replaces():
+    image = {"IMAGE_MODEL": "/var/task/network.onnx"}
+    assert HandlerSettings.from_environ({**image, "MODEL_PATH": ""}).model_path == Path("/var/task/network.onnx")
+    assert HandlerSettings.from_environ({**image, "MODEL_PATH": "/mnt/model"}).model_path == Path("/mnt/model")
+
+
 def test_the_engine_is_chosen_by_name():
     assert HandlerSettings.from_environ({}).engine == "auto"
     assert HandlerSettings.from_environ({"INFERENCE_ENGINE": "fast"}).engine == "fast"

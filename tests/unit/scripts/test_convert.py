@@ -11,6 +11,7 @@ from lambda_image.model import checkpoint
 from lambda_image.model.architecture import ModelConfig, RedshiftModel
 from lambda_image.model.engine_files import file_hash
 from scripts import convert
+from tests.data import networks
 
 SMALL = replace(
     ModelConfig(),
@@ -94,3 +95,23 @@ def test_what_is_no_archive_is_told_so(content, tmp_path):
     (tmp_path / "model.pt").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"cut off, or torch\.save has not written it"):
         run(tmp_path / "model.pt", tmp_path / "model.safetensors")
+
+
+def test_a_network_in_onnx_is_checked_and_copied(tmp_path, capsys):
+    given = tmp_path / "mine.onnx"
+    given.write_bytes(networks.with_magnitudes().SerializeToString())
+    assert run(given, tmp_path / "checked.onnx") == 0
+    assert (tmp_path / "checked.onnx").read_bytes() == given.read_bytes()
+    assert "an ONNX network for images [3, 8, 8] and 2 magnitudes in" in capsys.readouterr().out
+    with pytest.raises(UsageError, match=r"must end in \.onnx"):
+        run(given, tmp_path / "checked.safetensors")
+    with pytest.raises(UsageError, match="--float16 is for checkpoints"):
+        run(given, tmp_path / "half.onnx", "--float16")
+
+
+def test_a_network_that_no_rank_can_use_is_not_copied(tmp_path):
+    given = tmp_path / "mine.onnx"
+    given.write_bytes(networks.mixing().SerializeToString())
+    with pytest.raises(CheckpointError, match="depends on the others in its batch"):
+        run(given, tmp_path / "checked.onnx")
+    assert not (tmp_path / "checked.onnx").exists()

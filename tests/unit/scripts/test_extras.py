@@ -18,7 +18,7 @@ def test_a_mistake_of_ours_is_not_hidden():
         ("astropy.io.fits", "formats"),
         ("pyarrow.parquet", "formats"),
         ("sklearn", "train"),
-        ("onnxruntime.capi", "bench"),
+        ("onnxruntime.capi", "onnx"),
         ("mypy", "dev"),
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 
 from lambda_image.data.partition import write_partition
 from lambda_image.data.predictions import Predictions
+from lambda_image.data.sizes import PUBLISHED
 from lambda_image.errors import PartitionMalformed, UsageError
 from scripts import infer
 from scripts.infer import Inferred, predict
@@ -16,7 +17,7 @@ from scripts.shard import Stretch
 class Echo:
     """An engine that predicts a hundredth of the r magnitude."""
 
-    name, device, parameters_mb = "echo", "cpu", 0.0
+    name, device, parameters_mb, sizes = "echo", "cpu", 0.0, PUBLISHED
 
     def predict(self, images, magnitudes):
         return magnitudes[:, 2] / 100

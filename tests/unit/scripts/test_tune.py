@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from lambda_image.data.sizes import PUBLISHED
 from lambda_image.errors import InvalidEvent, UsageError
 from scripts.tune import Advice, Setting, add_arguments, advice_lines, advise, rate_of, run, usd_per_million
 
 
 class Counting:
-    device, parameters_mb = "cpu", 0.0
+    device, parameters_mb, sizes = "cpu", 0.0, PUBLISHED
 
     def __init__(self) -> None:
         self.sizes: list[int] = []

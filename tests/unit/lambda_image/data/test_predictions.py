@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lambda_image.data.columns import TABLE_COLUMNS
 from lambda_image.data.partition import ROW_BYTES, open_partition, write_partition
 from lambda_image.data.predictions import Predictions
+from lambda_image.data.sizes import magnitude_columns
 from scripts.split import split
 
 
@@ -25,8 +26,11 @@ def some(source: str, first_row: int, count: int, with_truth: bool = True, **col
 
 
 def same(one: Predictions, other: Predictions) -> bool:
-    arrays = [name for name in Predictions.__dataclass_fields__ if name != "columns"]
-    nullable = ("redshift", "redshift_true")
+    arrays = [name for name in Predictions.__dataclass_fields__ if name not in ("columns", "redshift_err")]
+    if (one.redshift_err is None) != (other.redshift_err is None):
+        return False
+    arrays += ["redshift_err"] if one.redshift_err is not None else []
+    nullable = ("redshift", "redshift_err", "redshift_true")
     return (
         all(
             getattr(one, name).dtype == getattr(other, name).dtype
@@ -99,7 +103,8 @@ def test_the_table_has_its_columns_in_order_and_with_their_types():
     table = arrow(
         some("a", 0, 2, objid=ids, name=names, flag=np.array([True, False]), plate=np.array([7, 8], np.uint8))
     )
-    assert table.column_names == [*TABLE_COLUMNS[:2], "objid", "name", "flag", "plate", *TABLE_COLUMNS[2:]]
+    ours = [name for name in TABLE_COLUMNS if name != "redshift_err"]  # which only some models give
+    assert table.column_names == [*ours[:2], "objid", "name", "flag", "plate", *ours[2:]]
     types = [DataType.int64(), DataType.string(), DataType.bool(), DataType.uint8()]
     assert [table[name].type for name in ("objid", "name", "flag", "plate")] == types
     assert table["quality"].type == DataType.int32()
@@ -115,6 +120,37 @@ def test_no_prediction_and_no_true_redshift_are_null():
     assert [value is None for value in stored["redshift_true"].to_pylist()] == [False, False, True, False]
     assert stored["redshift"].type == DataType.float32()
     assert same(Predictions.from_parquet(table.to_parquet()), table)
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 6, 11])
+def test_a_table_has_a_column_for_each_magnitude(count):
+    magnitudes = np.arange(2 * count, dtype=np.float32).reshape(2, count)
+    table = Predictions.of_partition("a", 0, magnitudes, np.ones(2), None, columns={"objid": np.array([1, 2])})
+    named = [name for name in arrow(table).column_names if name.startswith("mag_")]
+    assert named == list(magnitude_columns(count))
+    assert same(Predictions.from_parquet(table.to_parquet()), table)
+    none = Predictions.from_parquet(Predictions.concatenate([]).to_parquet())  # of a rank without galaxies
+    assert same(Predictions.concatenate([none, table, none]), table)
+
+
+def test_a_column_of_the_user_may_be_called_like_a_magnitude_by_number_where_those_have_names():
+    columns = {"mag_1": np.array([1.0, 2.0])}
+    table = Predictions.of_partition("a", 0, np.ones((2, 5)), np.ones(2), None, columns=columns)
+    assert same(Predictions.from_parquet(table.to_parquet()), table)
+
+
+def test_uncertainties_are_a_column_where_the_model_gives_them():
+    errors = np.array([0.1, np.nan], np.float32)
+    table = Predictions.of_partition("a", 0, np.ones((2, 5)), np.ones(2), None, redshift_err=errors)
+    stored = arrow(table)
+    assert stored.column_names[-4:] == ["redshift", "redshift_err", "redshift_true", "quality"]
+    assert [value is None for value in stored["redshift_err"].to_pylist()] == [False, True]
+    back = Predictions.from_parquet(table.to_parquet())
+    assert same(back, table)
+    without = Predictions.of_partition("b", 0, np.ones((1, 5)), np.ones(1), None)
+    joined = Predictions.concatenate([without, back, back.where(np.array([True, False]))])
+    np.testing.assert_array_equal(joined.redshift_err, np.array([np.nan, 0.1, np.nan, 0.1], np.float32))
+    assert Predictions.concatenate([without]).redshift_err is None
 
 
 def test_a_column_that_a_partition_lacks_is_null_and_keeps_its_type():

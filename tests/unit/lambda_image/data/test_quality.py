@@ -83,6 +83,26 @@ def test_another_galaxys_image_contradicts_if_that_is_much_brighter_or_fainter(g
     assert (judge_inputs(images[far[::-1]], magnitudes[far]) == Quality.FLUX_CONTRADICTS).all()
 
 
+def test_a_galaxy_with_another_band_is_judged_like_the_others(galaxies):
+    images, magnitudes = galaxies
+    six = np.concatenate((images, images[:, 2:3]), axis=1), np.concatenate((magnitudes, magnitudes[:, 2:3]), axis=1)
+    assert not judge_inputs(*six).any()
+    bright = magnitudes[:, 2] < 17  # where the promise is above the noise of the noisiest published band
+    assert bright.any()
+    flags = judge_inputs(six[0][bright] * np.float32(10), six[1][bright])
+    assert np.mean(flags == Quality.FLUX_CONTRADICTS) > 0.95
+
+
+@pytest.mark.parametrize("count", [0, 1, 4, 9])
+def test_magnitudes_that_are_not_one_for_each_band_are_not_compared_with_the_image(galaxies, count):
+    images, magnitudes = galaxies
+    some = np.resize(magnitudes, (len(images), count))
+    assert not judge_inputs(images * np.float32(0.1), some).any()
+    if count:
+        some[3, 0] = -9999
+        assert judge_inputs(images, some).nonzero()[0].tolist() == [3]
+
+
 def test_no_rows_are_no_rows():
     assert judge_inputs(np.empty((0, 5, 32, 32), np.float32), np.empty((0, 5), np.float32)).shape == (0,)
 

@@ -14,6 +14,7 @@ from lambda_image.comm.communicator import PeerFacts
 from lambda_image.comm.operations.collectives import Gathered
 from lambda_image.data.partition import write_partition
 from lambda_image.data.predictions import Predictions
+from lambda_image.data.sizes import PUBLISHED
 from lambda_image.errors import (
     InvalidEvent,
     PartitionMalformed,
@@ -59,7 +60,7 @@ class Bucket(FakeS3):
 class MeanMagnitude:
     """An engine whose answers tell which rows it was given."""
 
-    name, device, parameters_mb = "eager", "cpu", 1.0
+    name, device, parameters_mb, sizes = "eager", "cpu", 1.0, PUBLISHED
 
     def __init__(self) -> None:
         self.error: Exception | None = None

@@ -413,3 +413,45 @@ def test_a_config_that_does_not_fit_is_refused(saved, tmp_path, config, message)
     resaved(path, format=checkpoint.FORMAT, config=json.dumps({**values, **config}))
     with pytest.raises(CheckpointError, match=message):
         checkpoint.load(path)
+
+
+class Other(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(5, 1)
+
+    def forward(self, image: torch.Tensor, magnitude: torch.Tensor) -> torch.Tensor:
+        return self.linear(magnitude)
+
+
+def scripted(path: Path) -> None:
+    torch.jit.script(Other()).save(path)
+
+
+def exported(path: Path) -> None:
+    program = torch.export.export(Other(), (torch.zeros(2, 5, 4, 4), torch.zeros(2, 5)))
+    torch.export.save(program, path)
+
+
+def pickled(path: Path) -> None:
+    torch.save(Other(), path)
+
+
+def state_dict(path: Path) -> None:
+    torch.save(Other().state_dict(), path)
+
+
+@pytest.mark.parametrize(
+    ("save", "what"),
+    [
+        (scripted, "it is a TorchScript program"),
+        (exported, r"it is a program of torch\.export \(\.pt2\), which is never loaded"),
+        (pickled, r"it names .*Other, which is not allowed here and was not executed"),
+        (state_dict, "it is not the published network"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_another_network_is_refused_with_the_lines_that_export_it(save, what, tmp_path):
+    save(tmp_path / "mine.pt2")
+    with pytest.raises(CheckpointError, match=rf"{what}.*torch\.onnx\.export\(network\.eval\(\).*docs/models\.md"):
+        checkpoint.convert(tmp_path / "mine.pt2")

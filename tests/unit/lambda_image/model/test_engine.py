@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 import torch
 
+from lambda_image.data.sizes import Sizes
 from lambda_image.errors import CheckpointError, InvalidEvent
 from lambda_image.model import SHIPPED_MODEL, engine, engine_files
 from lambda_image.model.engine_files import Compiled
 from lambda_image.process import usable_cpus
+from tests.data import networks
 
 
 def test_fast_is_no_other(tmp_path):
@@ -30,7 +32,7 @@ def test_the_front_door_warns_once_where_pytorch_takes_the_compiled_engines_plac
 @pytest.mark.filterwarnings("error")
 def test_the_front_door_takes_networks_of_other_sizes():
     class Small:
-        name, device, parameters_mb, image = "eager", "cpu", 0.0, (3, 16, 16)
+        name, device, parameters_mb, sizes = "eager", "cpu", 0.0, Sizes(3, 16, 3)
 
         def predict(self, images, magnitudes):
             return magnitudes[:, 0] / 100
@@ -47,7 +49,7 @@ def test_the_front_door_takes_networks_of_other_sizes():
     [
         (
             {"engine": "quick"},
-            "no engine 'quick' on the device 'cpu'; allowed: cpu: auto, fast, int8, eager, bf16; cuda",
+            "no engine 'quick' on the device 'cpu'; allowed: cpu: auto, fast, int8, eager, bf16, onnx; cuda",
         ),
         ({"engine": "fast", "device": "cuda"}, "no engine 'fast' on the device 'cuda'"),
         ({"device": "tpu"}, "no engine 'auto' on the device 'tpu'"),
@@ -95,3 +97,36 @@ def test_on_a_gpu_pytorch_answers(weights):
         else:
             with pytest.raises(InvalidEvent, match="a GPU is asked for"):
                 engine.load(weights, 1, name, device="cuda")
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model"])  # as compose mounts it, without an ending
+def test_an_onnx_file_is_run_by_onnx_runtime(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(networks.linear().SerializeToString())
+    for choice in ("auto", "onnx"):
+        made = engine.load(path, 1, choice)
+        assert (made.name, made.device, made.sizes) == ("onnx", "cpu", Sizes(3, 8, 0))
+    with pytest.raises(CheckpointError, match="is an ONNX file: use INFERENCE_ENGINE=onnx"):
+        engine.load(path, 1, "eager")
+    with pytest.raises(CheckpointError, match="no float32 engine"):
+        engine.load(path, 1, "fast")
+
+
+def test_only_an_engine_that_says_how_uncertain_it_is_counts_as_one(tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(networks.linear().SerializeToString())
+    assert not isinstance(engine.load(path, 1), engine.UncertainEngine)
+    path.write_bytes(networks.with_magnitudes().SerializeToString())
+    assert isinstance(engine.load(path, 1), engine.UncertainEngine)
+
+
+def test_a_checkpoint_is_not_taken_for_onnx(weights):
+    assert not engine_files.is_onnx(weights)
+    assert not engine_files.is_onnx(weights.with_name("nowhere"))
+    with pytest.raises(CheckpointError, match=r"is not a protocol buffer|ONNX does not know"):
+        engine.load(weights, 1, "onnx")
+
+
+def test_a_header_whose_length_begins_like_onnx_is_safetensors(tmp_path):
+    (tmp_path / "model").write_bytes((0x108).to_bytes(8, "little") + b"{" + bytes(0x107))
+    assert not engine_files.is_onnx(tmp_path / "model")

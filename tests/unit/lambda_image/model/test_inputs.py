@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from lambda_image.data.sizes import Sizes
 from lambda_image.model.inputs import as_inputs
 
 IMAGES, MAGNITUDES = np.ones((3, 5, 32, 32), np.float32), np.ones((3, 5), np.float32)
@@ -57,5 +58,10 @@ def test_values_that_are_no_real_numbers_are_named(dtype):
 
 
 def test_a_network_of_other_sizes_takes_others():
-    images, _ = as_inputs(np.ones((2, 3, 16, 16)), np.ones((2, 3)), bands=3, side=16)
+    images, _ = as_inputs(np.ones((2, 3, 16, 16)), np.ones((2, 3)), Sizes(3, 16, 3))
     assert images.shape == (2, 3, 16, 16)
+
+
+def test_a_network_without_magnitudes_does_not_look_at_them():
+    images, magnitudes = as_inputs(np.ones((2, 3, 16, 16)), np.array([["none"]]), Sizes(3, 16, 0))
+    assert (images.shape, magnitudes.shape) == ((2, 3, 16, 16), (2, 0))

@@ -1,0 +1,69 @@
+"""The model that a user names on the command line, made ready for ranks before anything starts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lambda_image.data.sizes import PUBLISHED, Sizes
+from lambda_image.errors import UsageError
+from lambda_image.model import SHIPPED_MODEL
+from lambda_image.model.engine_files import is_onnx
+from lambda_image.partition_names import printable
+
+
+@dataclass(frozen=True)
+class UserModel:
+    """A model that ranks can load, and what it takes."""
+
+    path: Path
+    sizes: Sizes = PUBLISHED
+
+    def check_sample(self) -> None:
+        """Raises UsageError if the sample galaxies are not for this model."""
+        takes = self.sizes
+        if (takes.bands, takes.side) != (PUBLISHED.bands, PUBLISHED.side) or takes.magnitudes not in (0, takes.bands):
+            raise UsageError(f"--model takes {takes}, and the sample galaxies have {PUBLISHED}: give --data")
+
+
+def usable_model(model: Path | None, scratch: Path) -> UserModel:
+    """Judges a model.
+
+    Args:
+        model: a checkpoint in either format, an ONNX file, or None for the shipped checkpoint.
+        scratch: a folder for what it has to be converted to.
+
+    Returns:
+        The model, or what it was converted to.
+
+    Raises:
+        CheckpointError: it cannot be used.
+    """
+    if model is None:
+        return UserModel(SHIPPED_MODEL)
+    if is_onnx(model):
+        from scripts.confined import check_confined
+
+        return UserModel(model, check_confined(model))
+    from lambda_image.model import checkpoint  # here: PyTorch is wanted for a user's own checkpoint only
+
+    if checkpoint.is_converted(model):
+        return UserModel(model, checkpoint.load(model).config.sizes)
+    config, tensors = checkpoint.convert(model)
+    converted = scratch / "model.safetensors"
+    checkpoint.save(converted, tensors, config)
+    return UserModel(converted, config.sizes)
+
+
+def advice(model: Path | None, used: Path, reason: str) -> str:
+    """What to do so that the compiled engine predicts.
+
+    Args:
+        model: what the user gave.
+        used: what `usable_model` made of it, which nobody has after the run.
+        reason: why PyTorch predicts, and what to do about the file `used`.
+    """
+    if model is None or model == used:
+        return reason
+    ending = "-converted.safetensors" if model.suffix == ".safetensors" else ".safetensors"
+    ours = printable(model.stem) + ending
+    convert = f"`cosmicai convert {printable(model)} {ours}`"
+    return f"eager PyTorch predicts. {convert} and `cosmicai compile --model {ours}` make an engine that is faster"
