@@ -11,7 +11,7 @@ from lambda_image.errors import InvalidEvent
 from lambda_image.handlers.summarize import reported_failures, summarize
 from lambda_image.manifest import Assignment, Run, predictions_key, result_key
 from lambda_image.request_times import RequestTimes
-from lambda_image.results import Phases, Usage, Work, rank_record
+from lambda_image.results import Phases, Usage, Work, rank_record, table_facts
 from lambda_image.storage import ObjectStore
 from lambda_image.summary import Failure, Summary
 from tests.unit.lambda_image.handlers.fake_s3 import FakeS3
@@ -38,7 +38,8 @@ def table(item: Assignment, rows: int = 3) -> Predictions:
 def record(item: Assignment, transport: str = "direct", rows: int = 3) -> dict:
     usage = Usage(1.0, 1.0, 512, "eager", "cpu", 1, 1, 1, RequestTimes())
     work = Work(rows, 1 if rows else 0, 8 * rows, quality=RowTally(rows, rows))
-    return rank_record(item, 0, work, Phases(), usage, table(item, rows).to_parquet(), transport)
+    named = table_facts(predictions_key(PATH, item.rank), table(item, rows).to_parquet())
+    return rank_record(item, 0, work, Phases(), usage, named, transport)
 
 
 def written(*ranks: int, world_size: int = 3, idle: Sequence[int] = ()) -> FakeS3:
@@ -63,7 +64,7 @@ def gathered(s3: FakeS3, world_size: int = 3, idle: Sequence[int] = ()) -> None:
 
 def judge(s3: FakeS3, reported: dict[int, Failure] | None = None, run: Run = RUN) -> Summary:
     store = ObjectStore("b", client=s3, missing=InvalidEvent)  # type: ignore[arg-type]
-    return summarize(store, run, reported or {}, now=110.0, memory_mb=512)
+    return summarize(store, run, reported or {}, wall_s=10.0, memory_mb=512)
 
 
 def test_a_complete_gather_is_taken_as_it_is():
