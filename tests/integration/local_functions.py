@@ -35,9 +35,10 @@ def rank(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def summarize(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    if problem := event["run"]["summarize_error"]:
+    state = event["state"]
+    if problem := state["run"]["summarize_error"]:
         raise errors.TooManyFailures(problem)
-    return event
+    return state
 
 
 def task(event: dict[str, Any], context: Any) -> Any:

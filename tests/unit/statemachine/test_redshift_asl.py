@@ -13,7 +13,7 @@ from statemachine.local.settings import FUNCTIONS
 MACHINE = json.loads(DEFINITION.read_text())
 RANKS = MACHINE["States"]["Ranks"]
 RANK = RANKS["ItemProcessor"]["States"]["Rank"]
-REFUSALS = {  # with which Lambda starts nothing: too many at once, a function that wakes from being idle, or that changes
+REFUSALS = {  # with which Lambda starts nothing: too many at once, or a function that wakes or changes
     "Lambda.TooManyRequestsException",
     "Lambda.CodeArtifactUserPendingException",
     "Lambda.ResourceNotReadyException",
