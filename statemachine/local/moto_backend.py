@@ -88,12 +88,14 @@ def with_whole_conditions(app: Application) -> Application:
     moto looks whether the condition holds and then writes, in as many threads as there are requests. Two writers of the
     same version would both succeed, where S3 refuses one of them. The body is read before, as it may come slowly.
     """
+    from werkzeug.wsgi import get_input_stream
+
     one_at_a_time = threading.Lock()
 
     def answering(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] != "PUT" or not {"HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"} & environ.keys():
             return app(environ, start_response)
-        body = environ["wsgi.input"].read()
+        body = get_input_stream(environ).read()
         environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
         environ.pop("HTTP_TRANSFER_ENCODING", None)
         with one_at_a_time:

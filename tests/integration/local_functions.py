@@ -18,7 +18,10 @@ def init(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if problem := given.get("init_error"):
         raise errors.InvalidEvent(problem)
     key = f"results/{event['execution']}/manifest.json"
-    items = [{"rank": rank, **item} for rank, item in enumerate(given["items"])]
+    items = [
+        {"rank": rank, **item, **({"text": "x" * item["text_bytes"]} if "text_bytes" in item else {})}
+        for rank, item in enumerate(given["items"])
+    ]
     if not given.get("manifest_lost"):
         boto3.client("s3").put_object(Bucket=given["bucket"], Key=key, Body=json.dumps(items))
     run = {"run_id": event["execution"], "bucket": given["bucket"], "manifest_key": key, "world_size": len(items)}

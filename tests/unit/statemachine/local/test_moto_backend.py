@@ -67,7 +67,7 @@ def test_of_two_conditional_writes_of_one_version_one_succeeds():
 
     def write(body: bytes) -> None:
         app(
-            {"REQUEST_METHOD": "PUT", "HTTP_IF_MATCH": "1", "wsgi.input": io.BytesIO(body)},
+            {"REQUEST_METHOD": "PUT", "HTTP_IF_MATCH": "1", "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": "1"},
             lambda *_: None,
         )
 
