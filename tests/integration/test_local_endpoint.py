@@ -211,9 +211,9 @@ def test_what_does_not_fit_into_a_state_is_refused_as_step_functions_does(
 ) -> None:
     assert len(execute([{"text_bytes": 250_000}])["output"]["ranks"]) == 1
     end = execute([{}, {"text_bytes": 270_000}])
-    assert end["output"]["map_error"]["Error"] == "States.ItemReaderFailed"
+    assert "item 1 has 270,040 bytes, and a state may have 262,144" in end["output"]["map_error"]["Cause"]
     end = execute([{"text_bytes": 100_000}] * 3)
-    assert end["output"]["map_error"]["Error"] == "States.DataLimitExceeded"
+    assert (end["status"], end["error"]) == ("FAILED", "States.DataLimitExceeded")
     machines = endpoint.client("stepfunctions")
     machine = machines.list_state_machines()["stateMachines"][0]["stateMachineArn"]
     with pytest.raises(ClientError, match="Member must have length less than or equal to 262144"):
