@@ -131,8 +131,8 @@ def _claim(
     if started_at < free_at and not _has_ended(results, earlier):
         raise InvalidEvent(
             f"result_path {request.result_path} is in use by the run {earlier.run_id}, which has no summary yet: give "
-            "another result_path (or none, so that each run has its own), or wait for it. If it was stopped, remove what "
-            f"lies there; without that the path is free at {datetime.fromtimestamp(free_at, UTC):%H:%M} UTC"
+            "another result_path (or none, so that each run has its own), or wait for it. If it was stopped, remove "
+            f"what lies there; without that the path is free at {datetime.fromtimestamp(free_at, UTC):%H:%M} UTC"
         )
     if not results.put_json(key, manifest, if_match=there.etag, metadata=owner):
         raise InvalidEvent(
