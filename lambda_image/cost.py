@@ -27,25 +27,32 @@ class Billed:
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of a run by service, in US dollars."""
+    """The cost of a run by service, in US dollars.
+
+    The total lacks what is unknown. The rendezvous server's share is None where the run's wall time is unknown.
+    """
 
     lambda_usd: float
     step_functions_usd: float
     s3_usd: float
-    rendezvous_usd: float
+    rendezvous_usd: float | None
     total_usd: float
     prices: str = PRICES_FROM
 
 
 def cost(
-    invocations: Iterable[Billed], ranks: int, wall_s: float, with_rendezvous: bool, architecture: str = "x86_64"
+    invocations: Iterable[Billed],
+    ranks: int,
+    wall_s: float | None,
+    with_rendezvous: bool,
+    architecture: str = "x86_64",
 ) -> Cost:
     """Computes what a run costs.
 
     Args:
         invocations: every invocation of a function.
         ranks: how many ranks the run had.
-        wall_s: how long it took, in seconds.
+        wall_s: how long it took, in seconds; None where that is not known.
         with_rendezvous: whether it used a rendezvous server, whose hours it then pays for as long as it took.
         architecture: of the functions, x86_64 or arm64.
     """
@@ -54,8 +61,10 @@ def cost(
     compute = gb_seconds * LAMBDA_GB_SECOND[architecture] + len(every) * PRICES["lambda_request"]
     steps = (TRANSITIONS_PER_RUN + TRANSITIONS_PER_RANK * ranks) * PRICES["step_functions_transition"]
     storage = sum(one.puts * PRICES["s3_put"] + one.gets * PRICES["s3_get"] for one in every)
-    server = rendezvous_hour(architecture) * wall_s / 3600 if with_rendezvous else 0.0
-    return Cost(compute, steps, storage, server, compute + steps + storage + server)
+    server = None if wall_s is None else rendezvous_hour(architecture) * wall_s / 3600
+    if not with_rendezvous:
+        server = 0.0
+    return Cost(compute, steps, storage, server, compute + steps + storage + (server or 0.0))
 
 
 def rendezvous_hour(architecture: str = "x86_64") -> float:

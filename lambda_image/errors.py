@@ -4,6 +4,8 @@ RunError
 ├── InvalidEvent                 the execution input, or a file a user gave: mend it and start again
 ├── PartitionMissing             an object or prefix that the input names is not on S3
 ├── PartitionMalformed           an object is there but is not a partition
+├── DeadlineExceeded             a rank ends before its function's timeout would end it, so that it can say why
+├── RunSuperseded                another run has taken the result path: this one must write nothing more
 ├── StorageUnavailable           S3 did not answer, or only that it is too busy, after several tries
 ├── CheckpointError              a checkpoint cannot be read or does not fit the architecture
 ├── CommunicationError           what the communicator raises, in one of these forms:
@@ -62,6 +64,28 @@ class PartitionMalformed(RunError):
 
 class StorageUnavailable(RunError):
     transient = True
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class DeadlineExceeded(RunError):
+    """A rank's time is nearly over. What it has finished is kept, and its next attempt goes on from there.
+
+    Attributes:
+        phase: What it was doing, "download" or "inference".
+        object: The partition that it was working on.
+        rate: What it came to in that phase, in bytes or samples per second.
+    """
+
+    transient = True
+
+    phase: str | None = None
+    object: str | None = None
+    rate: float | None = None
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class RunSuperseded(RunError):
+    object: str | None = None  # what it was not to write
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

@@ -1,5 +1,6 @@
 """The way from partitions to predictions. Batches are read ahead of the engine, and every step is timed."""
 
+import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -37,6 +38,8 @@ def infer(
     work: Work,
     progress: Callable[[Work], None],
     on_bad_row: OnBadRow = "flag",
+    deadline: float = math.inf,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Predictions]:
     """Predicts the redshift of every row of `partitions`, and says of each what is wrong with it (data/quality.py).
 
@@ -50,17 +53,20 @@ def infer(
         progress: is called with `work` after each batch.
         on_bad_row: what becomes of a row that cannot be judged. `flag` keeps it, without a prediction, `skip` leaves it
             out, and `fail` ends the inference.
+        deadline: by when the last batch must have begun, in seconds of the clock.
+        clock: tells the time.
 
     Yields:
         The predictions of one partition after another, in the order given.
 
     Raises:
         PartitionMalformed: a row cannot be judged, and `on_bad_row` is `fail`.
+        OverdueError: the deadline has passed.
         Exception: whatever opening, reading or inferring raises, after the predictions of the partitions before.
     """
     answers: list[Answers] = []
     done = 0
-    with read_ahead(_batches(partitions, batch_size), BATCHES_AHEAD) as batches:
+    with read_ahead(_batches(partitions, batch_size), BATCHES_AHEAD, deadline, clock) as batches:
         for batch in _timed(batches, work):
             stream, images = batch.stream, batch.images
             magnitudes = stream.magnitudes[done : done + len(images)]

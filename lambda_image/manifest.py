@@ -144,6 +144,21 @@ _RUN_FIELDS: Mapping[str, Callable[[object], bool]] = {
 }
 
 
+def manifest_key(result_path: str) -> str:
+    """Names the manifest of the run that a result path belongs to."""
+    return f"{result_path}/manifest.json"
+
+
+def attempts_prefix(result_path: str, rank: int) -> str:
+    """Names the folder of what a rank's attempts have finished."""
+    return f"{result_path}/attempts/{rank}/"
+
+
+def stretch_key(result_path: str, rank: int, attempt: int, number: int) -> str:
+    """Names the object of partitions that one attempt of a rank has finished, the first of which has number 0."""
+    return f"{attempts_prefix(result_path, rank)}{attempt}/{number}.parquet"
+
+
 def result_key(result_path: str, rank: int) -> str:
     """Names the object that holds a rank's record."""
     return f"{result_path}/{rank}.json"

@@ -2,10 +2,12 @@
 
 Under a run's result path lie
     manifest.json               an array with one item for each rank (manifest.py), by Init
-    predictions/<rank>.parquet  the predictions of a rank, by the rank
-    <rank>.json                 the record of a rank, by the rank, after its predictions
-    gather_ended.json           {"execution", "reason"}, by rank 0 where it gathers no more; ranks that are done later
-                                read it and do not wait. A run whose parts all came has none
+    attempts/<rank>/<attempt>/<n>.parquet
+                                what an attempt of a rank has finished while it works on (stretches.py)
+    predictions/<rank>.parquet  the predictions of a rank, by the first of its attempts that is complete; of a rank
+                                that was never complete, what it had finished, by Summarize
+    <rank>.json                 the record of a rank, by the rank, after its predictions; until then, which attempt is
+                                at work (register.py)
     predictions.parquet         all predictions, by rank 0 after a complete gather, otherwise by Summarize
     combined_data.json          the records of the ranks that had galaxies, likewise; Summarize adds the times that a
                                 rank knows after the gather only
@@ -25,12 +27,13 @@ describes, so that a record that can be read is the proof that they are whole.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lambda_image.data.tally import RowTally
-from lambda_image.manifest import Assignment, predictions_key
+from lambda_image.manifest import Assignment
 from lambda_image.request_times import RequestTimes
 
 Record = dict[str, Any]
@@ -38,6 +41,11 @@ Record = dict[str, Any]
 MB = 2**20
 SELF, STORAGE = "self", "storage"  # transports beside those of the communicator: rank 0's own part; by way of S3
 DIGEST_BYTES = 16
+# What a run may write under its result path, beside its manifest.
+RESULT_NAME = re.compile(
+    r"(manifest|summary|combined_data|gather_ended|\d+)\.json|predictions\.parquet|predictions/\d+\.parquet"
+    r"|attempts/\d+/\d+/\d+\.parquet"
+)
 
 
 @dataclass
@@ -53,6 +61,36 @@ class Work:
     inference_cpu_s: float = 0.0  # the same, processor seconds of all threads
     quality: RowTally = field(default_factory=RowTally)
     empty_partitions: list[str] = field(default_factory=list)  # those that were read and hold no galaxies
+
+    def merge(self, other: "Work") -> None:
+        """Adds what was done on partitions that come behind these."""
+        for name in WORK_SUMS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.first_batch_s = self.first_batch_s or other.first_batch_s
+        self.quality.merge(other.quality)
+        self.empty_partitions = [*self.empty_partitions, *other.empty_partitions]
+
+    def since(self, earlier: "Work") -> "Work":
+        """Takes out what was done since this work was as `earlier` says."""
+        sums = {name: getattr(self, name) - getattr(earlier, name) for name in WORK_SUMS}
+        return Work(
+            **sums,
+            first_batch_s=0.0 if earlier.first_batch_s else self.first_batch_s,
+            quality=self.quality.since(earlier.quality),
+            empty_partitions=self.empty_partitions[len(earlier.empty_partitions) :],
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Gives the work as a stretch's metadata have it."""
+        return {**asdict(self), "quality": self.quality.to_json()}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Work":
+        """Reads what `to_json` gives."""
+        return cls(**{**content, "quality": RowTally.from_json(content["quality"])})
+
+
+WORK_SUMS = ("samples", "batches", "bits", "read_s", "inference_s", "inference_cpu_s")
 
 
 @dataclass
@@ -103,7 +141,7 @@ def rank_record(
     work: Work,
     phases: Phases,
     usage: Usage,
-    predictions: bytes,
+    predictions: dict[str, Any] | None,
     transport: str,
     *,
     error: str | None = None,
@@ -114,13 +152,13 @@ def rank_record(
 
     Args:
         assignment: the rank's item of the manifest.
-        attempt: how often the rank was invoked before.
+        attempt: how many attempts of the rank began before.
         work: what the rank did.
         phases: how long each step took, in seconds.
         usage: what it took of its environment.
-        predictions: the Parquet file that the rank has written.
+        predictions: what `table_facts` says of the table that the rank has written; None where it has written none.
         transport: how its part travelled to rank 0: SELF, STORAGE, or a transport of the communicator.
-        error: why the rank failed; `predictions` are then those of the partitions that it had finished.
+        error: why the rank failed. What it had finished lies in its stretches.
         gather_error: why its part travelled by way of storage although it was to be gathered.
         nat: what the NAT before the rank does (a value of comm.connecting.nat.Nat); None for a rank that did not join.
     """
@@ -167,11 +205,7 @@ def rank_record(
         "phases": asdict(phases),
         "memory_size_mb": usage.memory_size_mb,
         "s3": {"puts": usage.s3_puts, "gets": usage.s3_gets, "bytes_in": usage.s3_bytes_in},
-        "predictions": {
-            "key": predictions_key(assignment.result_path, assignment.rank),
-            "bytes": len(predictions),
-            "blake2b": digest(predictions),
-        },
+        "predictions": predictions,
     }
 
 
@@ -189,13 +223,31 @@ def combined(records: Iterable[Record]) -> list[Record]:
     return [record for record in records if record["samples"] > 0]
 
 
-def belongs(record: object, assignment: Assignment) -> bool:
-    """Tells whether `record` is that of this rank in this run, since an earlier run may have left one in its place."""
+def belongs(record: object, assignment: Assignment, rank: int | None = None) -> bool:
+    """Tells whether `record` is that of a rank in this run, since an earlier run may have left one in its place.
+
+    Args:
+        record: what was found.
+        assignment: the item of the manifest of any rank of the run.
+        rank: the rank; None for that of the assignment.
+    """
     return (
         isinstance(record, Mapping)
         and record.get("execution") == assignment.execution
-        and record.get("rank") == assignment.rank
+        and record.get("rank") == (assignment.rank if rank is None else rank)
     )
+
+
+def is_complete(record: object) -> bool:
+    """Tells whether `record` is that of an attempt that has finished all its partitions, and names their table."""
+    return (
+        isinstance(record, Mapping) and record.get("error") is None and isinstance(record.get("predictions"), Mapping)
+    )
+
+
+def table_facts(key: str, table: bytes) -> dict[str, Any]:
+    """Makes the part of a record that names its table, so that no other can be taken for it."""
+    return {"key": key, "bytes": len(table), "blake2b": digest(table)}
 
 
 def pack(record: Record, predictions: bytes) -> bytes:

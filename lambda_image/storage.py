@@ -12,12 +12,14 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lambda_image.data.byte_source import SeekableReader
+from lambda_image.download_rate import RateFloor, StalledError, make_prompt
 from lambda_image.errors import InvalidEvent, PartitionMissing, StorageUnavailable
 from lambda_image.request_times import RequestTimes
 
@@ -30,6 +32,7 @@ ATTEMPTS = 4  # of a request: three retries in botocore's standard mode, which b
 CONNECTIONS = 16  # kept open: a rank has one download and a few small requests in flight
 RESUMES = 3  # of one object's body without progress in between; a body that stops is continued where it stopped
 CONFLICT_ATTEMPTS = 3  # of a conditional write that met another one in flight (409); S3 asks to repeat it
+DELETED_AT_A_TIME = 1000  # S3's limit
 SKIP_BYTES = 1 << 16  # a short way forward is read and dropped: cheaper than a new request
 
 Outcome = Literal["absent", "changed", "conflict"]
@@ -44,11 +47,20 @@ DENIED = {"AccessDenied", "AllAccessDisabled", "403"}
 
 
 class ObjectInfo(NamedTuple):
-    """An object as S3 lists it."""
+    """An object as S3 lists it. A listing tells no metadata."""
 
     key: str
     size: int  # bytes
     etag: str
+    metadata: Mapping[str, str] = MappingProxyType({})
+
+
+class Version(NamedTuple):
+    """An object as it was found, with the metadata of whoever wrote it."""
+
+    data: bytes
+    etag: str
+    metadata: Mapping[str, str]
 
 
 @dataclass
@@ -190,7 +202,7 @@ class ObjectStore:
             answer = self.ask("head_object", key, Key=key)
         except RefusedError:
             return None
-        return ObjectInfo(key, answer["ContentLength"], answer["ETag"])
+        return ObjectInfo(key, answer["ContentLength"], answer["ETag"], answer.get("Metadata", {}))
 
     def open(self, key: str, etag: str | None = None) -> "ObjectReader":
         """Opens an object for reading.
@@ -223,12 +235,30 @@ class ObjectStore:
 
     def find(self, key: str) -> bytes | None:
         """Reads a whole object; None where there is no such object."""
+        version = self.look(key)
+        return version.data if version is not None else None
+
+    def look(self, key: str) -> Version | None:
+        """Reads a whole object, its ETag and its metadata; None where there is no such object."""
         try:
             reader = ObjectReader(self, key)
         except RefusedError:
             return None
         with reader:
-            return reader.read()
+            return Version(reader.read(), reader.etag or "", reader.metadata)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Removes objects. One that is not there is none to remove.
+
+        Raises:
+            InvalidEvent: one of them may not be removed.
+        """
+        left = list(keys)
+        while left:
+            batch, left = left[:DELETED_AT_A_TIME], left[DELETED_AT_A_TIME:]
+            wanted = {"Objects": [{"Key": key} for key in batch], "Quiet": True}
+            for failed in self.ask("delete_objects", batch[0], Delete=wanted).get("Errors", ()):
+                raise InvalidEvent(f"{self.url(failed['Key'])} could not be removed: S3 answered {failed['Code']}")
 
     def put(
         self,
@@ -238,6 +268,7 @@ class ObjectStore:
         content_type: str = "application/octet-stream",
         if_absent: bool = False,
         if_match: str | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> str | None:
         """Writes an object.
 
@@ -247,16 +278,19 @@ class ObjectStore:
             content_type: its media type.
             if_absent: write only where there is no such object.
             if_match: write only where the object has this ETag.
+            metadata: what `look` shall find beside the content, in ASCII.
 
         Returns:
             The object's new ETag, or None where the condition did not hold. A retried request may meet its own first
             try: None then means only that something is there, and reading it shows what.
         """
-        condition = {"IfNoneMatch": "*"} if if_absent else {"IfMatch": if_match} if if_match is not None else {}
+        given: dict[str, Any] = {"IfNoneMatch": "*"} if if_absent else {"IfMatch": if_match} if if_match else {}
+        if metadata:
+            given["Metadata"] = dict(metadata)
         for _ in range(CONFLICT_ATTEMPTS):
             self.requests.count(puts=1)
             try:
-                answer = self.ask("put_object", key, Key=key, Body=data, ContentType=content_type, **condition)
+                answer = self.ask("put_object", key, Key=key, Body=data, ContentType=content_type, **given)
             except RefusedError as refused:
                 if refused.outcome != "conflict":
                     return None
@@ -277,7 +311,15 @@ class ObjectStore:
         except ValueError as error:
             raise InvalidEvent(f"{self.url(key)} is not JSON: {error}") from error
 
-    def put_json(self, key: str, value: object, *, if_absent: bool = False, if_match: str | None = None) -> str | None:
+    def put_json(
+        self,
+        key: str,
+        value: object,
+        *,
+        if_absent: bool = False,
+        if_match: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> str | None:
         """Writes an object as JSON, by the conditions of `put`.
 
         Returns:
@@ -286,8 +328,14 @@ class ObjectStore:
         Raises:
             ValueError: a number in `value` is not finite.
         """
-        data = json.dumps(value, allow_nan=False).encode()
-        return self.put(key, data, content_type="application/json", if_absent=if_absent, if_match=if_match)
+        return self.put(
+            key,
+            json.dumps(value, allow_nan=False).encode(),
+            content_type="application/json",
+            if_absent=if_absent,
+            if_match=if_match,
+            metadata=metadata,
+        )
 
     def ask(self, operation: str, key: str, **parameters: object) -> Any:
         """Sends one request, whose time with all its retries is taken.
@@ -354,6 +402,8 @@ class ObjectReader(SeekableReader):
             InvalidEvent: it has another version than `etag`.
         """
         self._store, self.key = store, key
+        self._floor = RateFloor(store.requests.clock)
+        self._stalls = 0  # windows in a row that were too slow
         self.name = store.url(key)
         self._body_position = 0
         self.etag = etag
@@ -366,28 +416,57 @@ class ObjectReader(SeekableReader):
             raise
         self.size = answer["ContentLength"]
         self.etag = answer["ETag"]
+        self.metadata: Mapping[str, str] = answer.get("Metadata", {})
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")[: max(0, self.size - self._position)]
-        if not view:
-            return 0
+        done = 0
+        while done < len(view):  # piece by piece, so that the rate is seen; other bytes come again after a break
+            count = self._receive_on(view[done:])
+            done += count
+            self._position += count
+            self._body_position = self._position
+            self._store.requests.count(bytes_in=count)
+        return done
+
+    def readall(self) -> bytes:
+        content = bytearray(max(0, self.size - self._position))
+        self.readinto(content)
+        return bytes(content)
+
+    def _receive_on(self, view: memoryview) -> int:
+        """What has come of the body, which is asked for again where it breaks off or stalls."""
         from botocore.exceptions import BotoCoreError
 
-        for resumes in range(RESUMES + 1):
+        broken = 0
+        while True:
             try:
                 self._place_body()
-                count: int = self._body.readinto(view)
-                if count == 0:
-                    raise EOFError  # the body ended before the object's size was reached
-                break
+                return self._receive(view)
+            except StalledError as error:
+                self._drop_body()
+                self._stalls += 1
+                if self._stalls > RESUMES:
+                    why = f"came too slowly {self._stalls} times ({error})"
+                    raise StorageUnavailable(self._gave_up(why)) from error
             except (BotoCoreError, OSError, EOFError) as error:
                 self._drop_body()
-                if resumes == RESUMES:
-                    raise StorageUnavailable(f"{self.name}: the body broke off at byte {self._position:,}") from error
-        self._position += count
-        self._body_position = self._position
-        self._store.requests.count(bytes_in=count)
+                broken += 1
+                if broken > RESUMES:
+                    raise StorageUnavailable(self._gave_up("broke off")) from error
+
+    def _receive(self, view: memoryview) -> int:
+        """What has come, at least a byte. Raises EOFError where the body ended before the object's size was reached."""
+        self._floor.begin()
+        count: int = self._body.readinto(view)
+        if count == 0:
+            raise EOFError
+        if self._floor.end(count):
+            self._stalls = 0
         return count
+
+    def _gave_up(self, why: str) -> str:
+        return f"{self.name}: the body {why} at byte {self._position:,} of {self.size:,}"
 
     def close(self) -> None:
         self._drop_body()
@@ -396,10 +475,9 @@ class ObjectReader(SeekableReader):
     def _place_body(self) -> None:
         ahead = self._position - self._body_position
         if self._body is not None and 0 <= ahead <= SKIP_BYTES:
+            dropped = memoryview(bytearray(ahead))
             while ahead:
-                skipped = len(self._body.read(ahead))
-                if skipped == 0:
-                    raise EOFError
+                skipped = self._receive(dropped[:ahead])
                 ahead -= skipped
                 self._store.requests.count(bytes_in=skipped)
         else:
@@ -417,6 +495,7 @@ class ObjectReader(SeekableReader):
         self._store.requests.count(gets=1)
         answer = self._store.ask("get_object", self.key, Key=self.key, **wanted)
         self._body = answer["Body"]
+        make_prompt(self._body)
         self._body_position = start
         return answer
 

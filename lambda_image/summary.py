@@ -56,8 +56,8 @@ class Summary:
     samples: int  # rows of `predictions.parquet`
     rows: dict[str, Any]  # what became of all rows: see data/tally.py
     accuracy: Accuracy
-    wall_s: float  # from the execution's start until Summarize
-    samples_per_s: float | None  # None where a clock that was set meanwhile leaves no time
+    wall_s: float | None  # from the execution's start until Summarize; None where no single clock tells
+    samples_per_s: float | None  # None where the wall time is unknown or nothing
     bits_per_s: float | None
     cost: Cost
     warnings: list[str] = field(default_factory=list)
@@ -79,7 +79,7 @@ def summarise(
     failures: Iterable[Failure],
     *,
     tolerated_failures: int,
-    wall_s: float,
+    wall_s: float | None,
     memory_size_mb: int,
     warnings: Iterable[str] = (),
 ) -> Summary:
@@ -91,7 +91,7 @@ def summarise(
         predictions: the predictions of the same ranks.
         failures: the ranks that left none, or not all of theirs.
         tolerated_failures: how many of these leave the run a success.
-        wall_s: seconds since the execution began.
+        wall_s: seconds since the execution began; None where they are not known.
         memory_size_mb: memory of the functions beside the ranks, for the cost.
         warnings: what is to be told of the input.
 
@@ -129,8 +129,8 @@ def summarise(
         rows=rows.to_json(),
         accuracy=accuracy(predictions.redshift, predictions.redshift_true),
         wall_s=wall_s,
-        samples_per_s=len(predictions) / wall_s if wall_s > 0 else None,
-        bits_per_s=sum(record["bits"] for record in records) / wall_s if wall_s > 0 else None,
+        samples_per_s=len(predictions) / wall_s if wall_s else None,
+        bits_per_s=sum(record["bits"] for record in records) / wall_s if wall_s else None,
         cost=cost([*ranks, *others], len(manifest), wall_s, with_rendezvous=first.fmi_enabled),
         warnings=[*warnings, *_without_galaxies(empty), *found[:NAMED_WARNINGS]],
     )

@@ -172,9 +172,11 @@ def execute(endpoint: AwsEndpoint, machine: str, name: str, execution_input: Map
 
 
 def _objects(endpoint: AwsEndpoint, bucket: str, prefix: str) -> dict[str, bytes]:
+    """All but what ranks have kept for their next attempts, which nobody needs when the run has ended."""
     s3 = endpoint.client("s3")
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    keys = [found["Key"] for page in pages for found in page.get("Contents", ())]
+    listed = [found["Key"] for page in pages for found in page.get("Contents", ())]
+    keys = [key for key in listed if not key.startswith(f"{prefix}attempts/")]
     return {key.removeprefix(prefix): s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
 
 

@@ -73,7 +73,7 @@ def _totals(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) ->
     rows += [
         ("parts gathered", ", ".join(f"{count} {name}" for name, count in summary["transports"].items())),
         *accuracy_rows(summary),
-        ("wall time", f"{summary['wall_s']:.1f} s"),
+        ("wall time", "unknown" if summary["wall_s"] is None else f"{summary['wall_s']:.1f} s"),
         ("throughput", _throughput(summary)),
         ("cost of the run", f"{summary['cost_usd']:.6f} USD (prices: {summary['cost']['prices']})"),
     ]

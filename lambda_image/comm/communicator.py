@@ -373,6 +373,17 @@ class Communicator:
         """
         return self._group.wait_for_peer(self._peer(rank), _ends(deadline, timeout_s))
 
+    def excuse(self, rank: int, reason: str) -> None:
+        """Note that a rank will send nothing more, so that no operation waits until it comes or connects.
+
+        Another thread than the one that uses the communicator may call it. A rank that is connected is heard on.
+
+        Args:
+            rank: The rank.
+            reason: How that is known, as errors say it after "rank 3".
+        """
+        self._group.roster.excuse(self._peer(rank), reason)
+
     def peers(self) -> list[PeerFacts]:
         """List the peers that were announced or have connected.
 

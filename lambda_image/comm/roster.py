@@ -90,6 +90,7 @@ class Roster:
     changed: Callable[[], None] = lambda: None
     failure: RendezvousError | None = None  # why no more news come; peers that are known stay
     dismissed: RendezvousError | None = None  # this very rank is not part of the group any more
+    excused: dict[int, str] = field(default_factory=dict)  # ranks that will send nothing more, and how that is known
     _peers: dict[int, PeerState] = field(default_factory=dict)
     _former: list[Channel] = field(default_factory=list)  # of peers that were replaced, still to be closed
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -144,6 +145,12 @@ class Roster:
             known = self._peers.get(member.rank)
             if known is not None and known.member == member and known.channel is None:
                 known.unreachable = reason
+        self.changed()
+
+    def excuse(self, rank: int, reason: str) -> None:
+        """Note, from elsewhere than the group, that a rank will send nothing more. What it has sent still counts."""
+        with self._lock:
+            self.excused = {**self.excused, rank: reason}
         self.changed()
 
     def fail(self, error: RendezvousError, *, dismissed: bool = False) -> None:

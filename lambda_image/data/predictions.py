@@ -142,11 +142,14 @@ class Predictions:
         """Names of the fields that every table has as one array [N, ...]."""
         return [name for name in cls.__dataclass_fields__ if name not in ("columns", "redshift_err")]
 
-    def to_parquet(self) -> bytes:
+    def to_parquet(self, metadata: Mapping[str, str] | None = None) -> bytes:
         """Encodes the table.
 
         A text that looks like Python's notation of bytes, as `b'1237648720693755918'` does, is written without the `b`
         and the quotes. Tools that read FITS files leave such texts behind.
+
+        Args:
+            metadata: What `table_metadata` shall find in the file, beside what pandas reads there.
 
         Returns:
             A Parquet file with the columns that this module lists.
@@ -168,7 +171,8 @@ class Predictions:
         columns["quality"] = Array.from_numpy(self.quality)
         nullable = {name: values.dtype for name, values in self.columns.items() if np.ma.is_masked(values)}
         buffer = io.BytesIO()
-        write_parquet(Table.from_pydict(columns, metadata=pandas_metadata(nullable)), buffer)
+        told = {**pandas_metadata(nullable), **(metadata or {})}
+        write_parquet(Table.from_pydict(columns, metadata=told), buffer)
         return buffer.getvalue()
 
     @classmethod
@@ -223,3 +227,25 @@ def _joined_errors(parts: Sequence[Predictions]) -> NDArray[np.float32] | None:
     return np.concatenate(
         [n if part.redshift_err is None else part.redshift_err for part, n in zip(parts, unknown, strict=True)]
     )
+
+
+def table_metadata(data: bytes) -> dict[str, str]:
+    """Reads the metadata of a table's file, and no more of it.
+
+    Args:
+        data: What `to_parquet` gave.
+
+    Returns:
+        The metadata by key.
+
+    Raises:
+        ValueError: The bytes are anything else.
+    """
+    from arro3.io import read_parquet
+
+    try:
+        return read_parquet(io.BytesIO(data)).schema.metadata_str
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise ValueError(f"not a table of predictions: {error}") from error

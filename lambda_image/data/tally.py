@@ -81,6 +81,25 @@ class RowTally:
             told.append(f"{line}. The first is row {row} of {source}")
         return told
 
+    def since(self, earlier: "RowTally") -> "RowTally":
+        """Count what has been added since.
+
+        Args:
+            earlier: this tally as it was. Places of flags that it had already are not repeated.
+
+        Returns:
+            What `earlier` must be merged with to get this tally.
+        """
+        flags = {name: count - earlier.flags.get(name, 0) for name, count in self.flags.items()}
+        return RowTally(
+            self.given - earlier.given,
+            self.predicted - earlier.predicted,
+            self.flagged - earlier.flagged,
+            self.skipped - earlier.skipped,
+            {name: count for name, count in flags.items() if count},
+            {name: place for name, place in self.first.items() if name not in earlier.first},
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Give the counts as a record has them.
 

@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +10,18 @@ from lambda_image.data.partition import count_rows
 from lambda_image.errors import InvalidEvent, PartitionMalformed
 from lambda_image.events import RunRequest, parse
 from lambda_image.handlers import log
-from lambda_image.manifest import Assignment, Run, Slice, assignments, choose_partitions, deal, deal_rows
+from lambda_image.manifest import (
+    Assignment,
+    Run,
+    Slice,
+    assignments,
+    choose_partitions,
+    deal,
+    deal_rows,
+    manifest_key,
+)
+from lambda_image.ownership import RunObjects, first_item
+from lambda_image.results import RESULT_NAME
 from lambda_image.settings import HandlerSettings
 from lambda_image.storage import ObjectStore
 
@@ -42,18 +52,18 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         log("warning", message=warning)
     data = ObjectStore(request.data_bucket)
     results = ObjectStore(request.bucket, missing=InvalidEvent)
-    return init(request, data, results, started_at, time.time()).to_json()
+    return init(request, data, results, started_at).to_json()
 
 
-def init(request: RunRequest, data: ObjectStore, results: ObjectStore, started_at: float, now: float) -> Run:
+def init(request: RunRequest, data: ObjectStore, results: ObjectStore, started_at: float) -> Run:
     """Writes the manifest of `request`.
 
     Args:
         request: the execution input.
         data: the bucket of the partitions.
         results: the bucket of the manifest and of the ranks' results.
-        started_at: when the execution began, in seconds since the epoch.
-        now: the time at present, in seconds since the epoch.
+        started_at: when the execution began, in seconds since the epoch. It is compared with the start of an earlier
+            run, which the same clock gave, and never with this function's own time.
 
     Returns:
         What the next states must know of the run.
@@ -70,18 +80,19 @@ def init(request: RunRequest, data: ObjectStore, results: ObjectStore, started_a
         log("warning", message=warning)
     run_key = secrets.token_hex(RUN_KEY_BYTES)
     manifest = [item.to_json() for item in assignments(request, shares, run_key, started_at)]
-    key = f"{request.result_path}/manifest.json"
-    _claim(results, request, key, manifest, now)
-    log("manifest", ranks=len(shares), partitions=sum(map(len, shares)), object=results.url(key))
+    key = manifest_key(request.result_path)
+    written, left = _claim(results, request, key, manifest, started_at)
+    log("manifest", ranks=len(written), partitions=sum(map(len, shares)), object=results.url(key))
+    warnings = (*request.warnings, *found, *left)
     return Run(
         execution=request.execution,
         bucket=request.bucket,
         manifest_key=key,
         result_path=request.result_path,
-        world_size=len(shares),
+        world_size=len(written),
         tolerated_failures=request.tolerated_failures,
         started_at=started_at,
-        warnings=(*request.warnings, *found),
+        warnings=warnings,
     )
 
 
@@ -99,30 +110,49 @@ def _shares(request: RunRequest, data: ObjectStore) -> tuple[list[list[Slice]], 
     return deal(partitions, request.world_size or len(partitions)), warnings
 
 
-def _claim(results: ObjectStore, request: RunRequest, key: str, manifest: list[dict[str, Any]], now: float) -> None:
-    """Writes the manifest unless another run is at work under the same result path: two would mix their results."""
-    if results.put_json(key, manifest, if_absent=True):
-        return
-    there, found = results.head(key), results.find(key)
-    if there is None or found is None:
+def _claim(
+    results: ObjectStore, request: RunRequest, key: str, manifest: list[dict[str, Any]], started_at: float
+) -> tuple[list[Any], list[str]]:
+    """Writes the manifest unless another run is at work under the same result path: two would mix their results.
+
+    Returns the manifest that counts, and warnings. An Init that is tried again finds the one that it has written, with
+    whose key ranks may be at work by now.
+    """
+    owner = RunObjects(results, request.execution, request.result_path).metadata
+    if results.put_json(key, manifest, if_absent=True, metadata=owner):
+        return manifest, []
+    there = results.look(key)
+    if there is None:
         raise InvalidEvent(f"{results.url(key)} was removed while this run began: start it again")
-    try:
-        earlier = Assignment.from_json(json.loads(found)[0])
-    except (ValueError, LookupError, InvalidEvent) as error:
-        raise InvalidEvent(
-            f"{results.url(key)} is there and not a manifest: remove it, or give another result_path"
-        ) from error
+    earlier = first_item(there.data, results.url(key))
+    if earlier.execution == request.execution:
+        return list(json.loads(there.data)), []
     free_at = earlier.started_at + ABANDONED_AFTER_S
-    if earlier.execution != request.execution and now < free_at and not _has_ended(results, earlier):
+    if started_at < free_at and not _has_ended(results, earlier):
         raise InvalidEvent(
             f"result_path {request.result_path} is in use by the run {earlier.run_id}, which has no summary yet: give "
             "another result_path (or none, so that each run has its own), or wait for it. If it was stopped, remove "
-            f"{results.url(key)}; without that the path is free at {datetime.fromtimestamp(free_at, UTC):%H:%M} UTC"
+            f"what lies there; without that the path is free at {datetime.fromtimestamp(free_at, UTC):%H:%M} UTC"
         )
-    if not results.put_json(key, manifest, if_match=there.etag):
+    if not results.put_json(key, manifest, if_match=there.etag, metadata=owner):
         raise InvalidEvent(
             f"result_path {request.result_path} was taken by another run in this moment: give another result_path"
         )
+    return manifest, _clear(results, request.result_path, key)
+
+
+def _clear(results: ObjectStore, result_path: str, manifest: str) -> list[str]:
+    """Removes the results of the earlier run, and nothing else that lies there; a warning where that is not allowed.
+
+    What is left of that run can then replace nothing of this one, since it knows only versions that are gone.
+    """
+    prefix = f"{result_path}/"
+    try:
+        listed = [found.key for found in results.list(prefix)]
+        results.delete(key for key in listed if RESULT_NAME.fullmatch(key.removeprefix(prefix)) and key != manifest)
+    except InvalidEvent as error:
+        return [f"results of an earlier run are left in {results.url(prefix)}: {error}"]
+    return []
 
 
 def _has_ended(results: ObjectStore, run: Assignment) -> bool:

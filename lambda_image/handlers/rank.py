@@ -3,43 +3,51 @@
 The order of these steps keeps every prediction, whatever happens to the sockets. A gather that fails makes the run
 slower, since Summarize then reads the ranks' own objects, and never wrong.
 
-Rank 0 writes `gather_ended.json` when it gathers no more. Its first attempt does so where parts did not come, and a
-later attempt at once. The object is {"execution": the run's ARN, "reason": why}. A rank that is done later finds it,
-leaves its part on S3, and puts the reason into its record.
+An invocation is an attempt of its rank, whose number it claims when it begins (register.py). Partitions that it has
+finished are kept while it works on the next ones (stretches.py), and later attempts go on from there. Two attempts may
+be at work at once, since Lambda delivers at least once and Step Functions gives up waiting. The first that is complete
+counts, and the other one takes over its result.
 """
 
-import json
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from copy import deepcopy
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
-from lambda_image import process
+from lambda_image import process, stretches
 from lambda_image.comm.channel.channel import ChannelSettings
 from lambda_image.comm.communicator import Communicator
 from lambda_image.data.partition import PartitionStream, open_partition
 from lambda_image.data.predictions import Predictions
-from lambda_image.errors import InvalidEvent, RunError
+from lambda_image.errors import DeadlineExceeded, InvalidEvent, RunError, RunSuperseded, StorageUnavailable
 from lambda_image.handlers import log
+from lambda_image.handlers.gathering import Gathering
 from lambda_image.inference import infer, no_predictions
 from lambda_image.manifest import Assignment, Slice, predictions_key, result_key
 from lambda_image.model import engine as engines
 from lambda_image.model.engine import Engine
-from lambda_image.results import SELF, STORAGE, Phases, Record, Usage, Work, combined, pack, rank_record, unpack
+from lambda_image.ownership import RunObjects
+from lambda_image.read_ahead import OverdueError
+from lambda_image.register import Claim, RankRegister
+from lambda_image.results import STORAGE, Phases, Record, Usage, Work, digest, rank_record, table_facts
 from lambda_image.settings import HandlerSettings
 from lambda_image.storage import ObjectStore, Requests
+from lambda_image.stretches import Finished, StretchWriter
 from rendezvous_server.protocol import ROOT, Topology
 
 JOIN_TIMEOUT_S = 10.0  # for the rendezvous server to let this rank in, in the background of the first download
 WITHDRAWAL_S = 5.0  # for the root to hear that a rank failed for good; it may be connecting at that moment
-# Ranks join when they begin. A root that has not joined when another rank is done is late, or was lost before that
-# one joined; whoever waits for it for long may even keep the worker busy that it needs.
-ROOT_LATE_S = 10.0
-RECORD_TIME_S = 10.0  # of the invocation's time, kept for writing the record after a gather that came to nothing
+RECORD_TIME_S = 10.0  # of the invocation's time, kept for writing what is done; a quarter of what there is, at most
+LONGEST_INVOCATION_S = 900.0  # on Lambda; more or less than nothing is left only by a clock that was set
+DUPLICATE = "the invocation was delivered twice, and this delivery takes no part in the gather"
 PROGRESS_INTERVAL_S = 0.25  # between two progress lines
 
 
@@ -101,7 +109,8 @@ class RankFunction:
         """Does the work of one rank, and leaves its predictions and its record on S3.
 
         Args:
-            event: {"item": the manifest's item, "attempt": how often the rank was invoked before}.
+            event: {"item": the manifest's item, "attempt": how often the state machine has tried before}. A start that
+                Lambda refused is such a try, too, so this is not the number of the attempt.
             context: what Lambda tells of the invocation, of which the remaining time counts.
 
         Returns:
@@ -113,8 +122,7 @@ class RankFunction:
         if not isinstance(event, Mapping) or "item" not in event:
             raise InvalidEvent("a rank is invoked by the state machine, with an item of the manifest and the attempt")
         assignment = Assignment.from_json(event["item"])
-        time_left_s = context.get_remaining_time_in_millis() / 1000
-        deadline = self.collaborators.clock() + time_left_s - RECORD_TIME_S
+        deadline = self.collaborators.clock() + _working_time_s(context.get_remaining_time_in_millis() / 1000)
         invocation = _Invocation(self, assignment, int(event.get("attempt") or 0), deadline, self._cold_start)
         self._cold_start = Phases()
         try:
@@ -125,56 +133,78 @@ class RankFunction:
         return {"rank": assignment.rank}  # no more: 10,000 ranks' answers must fit into one state's 256 KiB
 
 
+@dataclass(frozen=True)
+class Download:
+    """A partition that is being read since `started`, seconds of the clock, when `bytes_before` had come in all."""
+
+    url: str
+    bytes_before: int
+    started: float
+
+    def rate(self, bytes_in: int, now: float) -> tuple[float, str]:
+        """In bytes per second, and in words."""
+        count, seconds = bytes_in - self.bytes_before, now - self.started
+        rate = count / seconds if seconds > 0 else 0.0
+        return rate, f"{count:,} bytes in {seconds:.1f} s, which are {rate:,.1f} B/s"
+
+
 class _Invocation:
-    """What one invocation knows and does. The gather ends by `deadline`, seconds of the clock."""
+    """What one invocation knows and does. Inference and gather end by `deadline`, seconds of the clock."""
 
     def __init__(
-        self, function: RankFunction, assignment: Assignment, attempt: int, deadline: float, cold_start: Phases
+        self, function: RankFunction, assignment: Assignment, tries: int, deadline: float, cold_start: Phases
     ) -> None:
-        self.assignment, self.attempt, self.deadline = assignment, attempt, deadline
+        self.assignment, self.tries, self.deadline = assignment, tries, deadline
         self.settings, self.engine = function.settings, function.engine
         outside = function.collaborators
         self.join, self.clock, self.log = outside.join, outside.clock, outside.log
         self.phases = replace(cold_start)
         self.work = Work()
-        self.parts: list[Predictions] = []
+        self.finished: dict[int, Finished] = {}  # by the partition's place in the assignment
         self.requests = Requests()
         self.data = outside.open_store(assignment.data_bucket, self.requests)
-        self.results = outside.open_store(assignment.bucket, self.requests)
+        results = outside.open_store(assignment.bucket, self.requests)
+        self.objects = RunObjects(results, assignment.execution, assignment.result_path)
+        self.register = RankRegister(self.objects, assignment)
+        self.begun: Future[Claim] = Future()
+        self.stretches = StretchWriter(self.objects, assignment, lambda: self._claim().attempt, self._facts, self.log)
+        self.download: Download | None = None  # the one that began last
         self.communicator: Communicator | None = None
         self.started = self.clock()
 
     def perform(self) -> None:
-        self.log("phase", rank=self.assignment.rank, phase="start", attempt=self.attempt)
-        self.communicator = communicator = self._join()
+        self._phase("start", tries=self.tries)
+        # In the background of the first download and the first batch, since a rank need not know its number to infer.
+        threading.Thread(target=self._begin, name="begin", daemon=True).start()
         try:
             try:
-                self._infer()
+                record, table = self._result()
             except Exception as error:
                 self._keep_what_is_done(error)
-                if communicator is not None and not getattr(error, "transient", False):
-                    with suppress(RunError):
-                        communicator.withdraw(error, ROOT, deadline=self.clock() + WITHDRAWAL_S)
                 raise
-            self._phase("write")
-            table = self._write_table()
-            record = self._write_record(table, STORAGE)
-            if communicator is not None:
-                transport, reason = self._timed("gather_s", lambda: self._gather(communicator, record, table))
-                record = self._write_record(table, transport, gather_error=reason)
+            if self.communicator is not None:
+                record = self._gather(self.communicator, record, table)
         finally:
-            if communicator is not None:
-                communicator.close()
-        self._phase("done", transport=record["transport"], samples=self.work.samples)
+            self.stretches.end()
+            self.begun.add_done_callback(lambda _: self._leave())
+        self._phase("done", transport=record["transport"], samples=record["samples"])
 
-    def _join(self) -> Communicator | None:
+    def _begin(self) -> None:
+        try:
+            claim = self.register.claim(self.tries)
+            self.communicator = self._join(claim)
+        except BaseException as error:
+            self.begun.set_exception(error)
+        else:
+            self.begun.set_result(claim)
+
+    def _join(self, claim: Claim) -> Communicator | None:
         """At once: connections are made in the background, while this rank works."""
         a = self.assignment
-        if not a.fmi_enabled or a.rendezvous_endpoint is None:
+        # Where rank 0 began before, the gather of the others has ended, or is another's; see RankRegister.
+        if claim.duplicate or (a.rank == ROOT and claim.attempt > 0) or not a.fmi_enabled:
             return None
-        if a.rank == ROOT and self.attempt > 0:
-            # The other ranks' gathers ended with the root that was lost: those that have gone would not come back.
-            self._end_gather("rank 0 was lost and tried again")
+        if a.rendezvous_endpoint is None:
             return None
         return self.join(
             a.rendezvous_endpoint,
@@ -182,58 +212,207 @@ class _Invocation:
             run_key=bytes.fromhex(a.run_key),
             rank=a.rank,
             world_size=a.world_size,
-            attempt=self.attempt,
+            attempt=claim.attempt,
             rendezvous_key=self.settings.rendezvous_key,
             deadline=self.clock() + JOIN_TIMEOUT_S,
             topology=Topology.STAR,
             settings=ChannelSettings(max_segment=self.settings.max_segment),
         )
 
+    def _leave(self) -> None:
+        if self.communicator is not None:
+            self.communicator.close()
+
+    def _result(self) -> tuple[Record, bytes]:
+        """The record of the attempt that counts, and its table; both are on S3."""
+        if self.tries > 0 and self._claim().finished is None:
+            self._resume()
+        if not (self.begun.done() and self._claim().finished is not None):
+            self._infer()
+        claim = self._claim()
+        self._phase("write")
+        if claim.finished is not None:
+            return self._adopt(claim.finished)
+        key, table = self._write_table()
+        reason = DUPLICATE if claim.duplicate and self.assignment.rank != ROOT else None
+        record = self._record(table_facts(key, table), STORAGE, gather_error=reason)
+        try:
+            standing = self._timed("write_s", lambda: self.register.write(record))
+        except RunSuperseded:
+            self.objects.remove_stray(key, self.assignment.rank)
+            raise
+        return (record, table) if standing is record else self._adopt(standing)
+
+    def _claim(self) -> Claim:
+        """Waits until this attempt has begun, but not beyond the deadline."""
+        try:
+            return self.begun.result(max(0.0, self.deadline - self.clock()))
+        except FutureTimeoutError:
+            key = result_key(self.assignment.result_path, self.assignment.rank)
+            raise self._out_of_time("claim", self.objects.store.url(key), 0.0, "no answer from S3") from None
+
+    def _resume(self) -> None:
+        """Takes over what earlier attempts have finished."""
+        kept = stretches.read(self.objects.store, self.assignment)
+        self.finished = dict(kept.finished)
+        for part in self.finished.values():
+            self.work.merge(part.work)
+        if self.finished:
+            self._phase("resume", partitions=len(self.finished))
+
     def _infer(self) -> None:
-        """Fills `parts`, one for each partition that is done."""
+        """Fills `finished`, one partition after another."""
         last_reported = -math.inf
 
         def report(work: Work) -> None:
             nonlocal last_reported
             if (now := self.clock()) - last_reported >= PROGRESS_INTERVAL_S:
                 last_reported = now
-                rate = work.samples / work.inference_s if work.inference_s else 0.0
-                self._phase("inference", samples=work.samples, samples_per_s=round(rate, 1))
+                self._phase("inference", samples=work.samples, samples_per_s=round(_speed(work), 1))
+            if self.begun.done() and (error := self.begun.exception()) is not None:
+                raise error
+            if self.stretches.error is not None:
+                raise self.stretches.error
 
-        partitions = [(part.key, partial(self._open, part)) for part in self.assignment.partitions]
-        for predictions in infer(
-            partitions, self.engine, self.assignment.batch_size, self.work, report, self.assignment.on_bad_row
-        ):
-            self.parts.append(predictions)
+        left = [place for place in range(len(self.assignment.partitions)) if place not in self.finished]
+        slices = [self.assignment.partitions[place] for place in left]
+        partitions = [(part.key, partial(self._open, part)) for part in slices]
+        before, done = deepcopy(self.work), 0
+        inferred = infer(
+            partitions,
+            self.engine,
+            self.assignment.batch_size,
+            self.work,
+            report,
+            self.assignment.on_bad_row,
+            self.deadline,
+            self.clock,
+        )
+        try:
+            for predictions in inferred:
+                part = Finished(predictions, self.work.since(before))
+                before = deepcopy(self.work)
+                self.finished[left[done]] = part
+                done += 1
+                if done < len(left):
+                    self.stretches.add(left[done - 1], part)
+        except OverdueError as overdue:
+            url = self.data.url(slices[done].key)
+            if overdue.made:
+                what = f"{self.work.samples:,} samples inferred at {_speed(self.work):,.1f} samples/s"
+                raise self._out_of_time("inference", url, _speed(self.work), what) from overdue
+            download = self.download or Download(url, 0, self.started)
+            rate, what = download.rate(self.requests.bytes_in, self.clock())
+            raise self._out_of_time("download", download.url, rate, what) from overdue
+
+    def _out_of_time(self, phase: str, url: str, rate: float, what: str) -> DeadlineExceeded:
+        done, total = len(self.finished), len(self.assignment.partitions)
+        message = (
+            f"rank {self.assignment.rank} ran out of its function's time in the {phase} of {url}: {what}. "
+            f"{done} of {total} partitions are finished and kept. Its next attempt goes on from there"
+        )
+        return DeadlineExceeded(message, phase=phase, object=url, rate=rate)
 
     @contextmanager
     def _open(self, part: Slice) -> Iterator[PartitionStream]:
         """Called ahead of the inference, in a thread of its own."""
         self._phase("download", object=part.key)
+        self.download = Download(self.data.url(part.key), self.requests.bytes_in, self.clock())
         with self.data.open(part.key, part.etag) as source:
             yield open_partition(source, self.data.url(part.key), part.rows, self.engine.sizes)
 
     def _keep_what_is_done(self, error: Exception) -> None:
-        """One bad partition costs no other its predictions; an S3 that does not answer must not hide the error."""
-        if self.parts:
-            with suppress(RunError):
-                self._write_record(self._write_table(), STORAGE, error=f"{type(error).__name__}: {error}")
+        """One bad partition costs no other its predictions; an S3 that does not answer must not hide the error.
 
-    def _write_table(self) -> bytes:
-        table = Predictions.concatenate([no_predictions(self.engine), *self.parts]).to_parquet()
-        self.results.put(predictions_key(self.assignment.result_path, self.assignment.rank), table)
-        return table
+        Rank 0 hears at once of a failure for good, for which no attempt follows that could bring this rank's part.
+        """
+        if isinstance(error, RunSuperseded):
+            return
+        self.stretches.end()
+        for_good = not getattr(error, "transient", False)
+        what = f"{type(error).__name__}: {error}"
+        with suppress(Exception):
+            self.stretches.flush()
+        with suppress(Exception):
+            reason = f"failed: {what}" if for_good else None
+            self.register.write(self._record(None, STORAGE, error=what, gather_error=reason))
+        if for_good:
+            with suppress(Exception):
+                self._withdraw(error)
 
-    def _write_record(
-        self, table: bytes, transport: str, *, error: str | None = None, gather_error: str | None = None
+    def _withdraw(self, error: Exception) -> None:
+        if self.communicator is None and self.begun.done() and self.begun.exception() is not None:
+            self.communicator = self._join(Claim(self.tries))  # only S3 has refused it: rank 0 can still be told
+        if self.communicator is not None:
+            self.communicator.withdraw(error, ROOT, deadline=self.clock() + WITHDRAWAL_S)
+
+    def _write_table(self) -> tuple[str, bytes]:
+        """The key and the content of this attempt's table, which another attempt cannot replace."""
+        a = self.assignment
+        parts = dict(sorted(self.finished.items()))
+        tables = [no_predictions(self.engine), *(part.table for part in parts.values())]
+        table = Predictions.concatenate(tables).to_parquet()
+        key = predictions_key(a.result_path, a.rank)
+        if self.objects.put(key, table, within_run="keep") is not None:
+            return key, table
+        self.stretches.end()
+        return self.stretches.put(parts)
+
+    def _adopt(self, record: Record) -> tuple[Record, bytes]:
+        """The result of another attempt, which was complete before this one."""
+        facts = record["predictions"]
+        table = self.objects.store.find(facts["key"])
+        if table is None or digest(table) != facts["blake2b"]:
+            url = self.objects.store.url(facts["key"])
+            raise StorageUnavailable(f"{url} is not the table of attempt {record['attempt']}, whose record names it")
+        self._phase("adopt", attempt=record["attempt"])
+        return record, table
+
+    def _gather(self, communicator: Communicator, record: Record, table: bytes) -> Record:
+        self._phase("gather")
+        gathering = Gathering(communicator, self.objects, self.assignment, self.log)
+        deadline = min(self.clock() + self.assignment.gather_timeout_s, self.deadline)
+        transport, reason = self._timed("gather_s", lambda: gathering.gather(record, table, deadline))
+        if record["attempt"] == self._claim().attempt:
+            record = self._record(record["predictions"], transport, gather_error=reason)
+        else:
+            record = {**record, "transport": transport, "gather_error": reason}
+        self._timed("write_s", lambda: self.register.write(record))
+        return record
+
+    def _record(
+        self,
+        predictions: dict[str, Any] | None,
+        transport: str,
+        *,
+        error: str | None = None,
+        gather_error: str | None = None,
     ) -> Record:
+        communicator = self.communicator
+        return rank_record(
+            self.assignment,
+            self._claim().attempt,
+            self.work,
+            self._phases_so_far(),
+            self._usage(),
+            predictions,
+            transport,
+            error=error,
+            gather_error=gather_error,
+            nat=str(communicator.nat) if communicator is not None else None,
+        )
+
+    def _phases_so_far(self) -> Phases:
         self.phases.download_s = self.work.read_s
         self.phases.first_batch_s, self.phases.inference_s = self.work.first_batch_s, self.work.inference_s
         self.phases.total_s = self.clock() - self.started
         if (communicator := self.communicator) is not None:
             self.phases.join_s = communicator.join_s
             self.phases.connect_s = next((p.connect_s for p in communicator.peers() if p.rank == ROOT), None)
-        usage = Usage(
+        return self.phases
+
+    def _usage(self) -> Usage:
+        return Usage(
             peak_rss_mb=process.peak_rss_mb(),
             model_mb=self.engine.parameters_mb,
             memory_size_mb=self.settings.memory_mb,
@@ -244,80 +423,11 @@ class _Invocation:
             s3_bytes_in=self.requests.bytes_in,
             s3_times=self.requests.times,
         )
-        record = rank_record(
-            self.assignment,
-            self.attempt,
-            self.work,
-            self.phases,
-            usage,
-            table,
-            transport,
-            error=error,
-            gather_error=gather_error,
-            nat=str(communicator.nat) if communicator is not None else None,
-        )
-        key = result_key(self.assignment.result_path, self.assignment.rank)
-        self._timed("write_s", lambda: self.results.put_json(key, record))
-        return record
 
-    def _gather(self, communicator: Communicator, record: Record, table: bytes) -> tuple[str, str | None]:
-        """How the part travelled: by the communicator's transport or, with the reason, by way of storage."""
-        self._phase("gather")
-        rank = self.assignment.rank
-        if (reason := self._no_gather(communicator)) is not None:
-            self.log("gather_failed", rank=rank, error="NoGather", message=reason)
-            return STORAGE, reason
-        deadline = min(self.clock() + self.assignment.gather_timeout_s, self.deadline)
-        try:
-            gathered = communicator.gather(
-                pack(record, table), root=ROOT, deadline=deadline, allow_missing=True, await_retries=True
-            )
-        except RunError as error:
-            self.log("gather_failed", rank=rank, error=type(error).__name__, message=str(error))
-            return STORAGE, f"{type(error).__name__}: {error}"
-        if gathered is None:  # not the root: what was sent has been received
-            return _transports(communicator)[ROOT], None
-        if gathered.missing:
-            missing = {peer: str(error) for peer, error in gathered.missing.items()}
-            self.log("gather_incomplete", rank=rank, missing=missing)
-            reason = (
-                f"{len(missing)} of {self.assignment.world_size} parts did not come: {next(iter(missing.values()))}"
-            )
-            self._end_gather(reason)
-            return STORAGE, reason
-        self._combine(communicator, [cast(bytearray, part) for part in gathered.parts])
-        return SELF, None
-
-    def _end_gather(self, reason: str) -> None:
-        """Tells ranks that come later not to wait for a root that gathers no more."""
-        self.results.put_json(self._gather_ended_key(), {"execution": self.assignment.execution, "reason": reason})
-
-    def _no_gather(self, communicator: Communicator) -> str | None:
-        """Why rank 0 will not take this rank's part, if that is known."""
-        if self.assignment.rank == ROOT:
-            return None
-        found = self.results.find(self._gather_ended_key())
-        ended = json.loads(found) if found is not None else {}
-        if ended.get("execution") == self.assignment.execution:
-            return str(ended["reason"])
-        if communicator.wait_for_peer(ROOT, timeout_s=ROOT_LATE_S) or communicator.failure is not None:
-            return None
-        return f"rank 0 had not joined {ROOT_LATE_S:g} s after this rank's work was done"
-
-    def _gather_ended_key(self) -> str:
-        return f"{self.assignment.result_path}/gather_ended.json"
-
-    def _combine(self, communicator: Communicator, parts: list[bytearray]) -> None:
-        """Writes the combined result; the list of records last, since it vouches for the table."""
-        path = self.assignment.result_path
-        transports = {**_transports(communicator), self.assignment.rank: SELF}
-        records, tables = [], []
-        for rank, part in enumerate(parts):
-            record, table = unpack(part)
-            records.append({**record, "transport": transports[rank]})
-            tables.append(Predictions.from_parquet(table))
-        self.results.put(f"{path}/predictions.parquet", Predictions.concatenate(tables).to_parquet())
-        self.results.put_json(f"{path}/combined_data.json", combined(records))
+    def _facts(self) -> dict[str, Any]:
+        """What a stretch says of its attempt, for the case that no record will."""
+        usage = {name: value for name, value in vars(self._usage()).items() if name != "s3_times"}
+        return {"attempt": self._claim().attempt, "usage": usage, "phases": asdict(self._phases_so_far())}
 
     def _phase(self, phase: str, **fields: str | float) -> None:
         self.log("phase", rank=self.assignment.rank, phase=phase, **fields)
@@ -330,8 +440,16 @@ class _Invocation:
             setattr(self.phases, phase, getattr(self.phases, phase) + self.clock() - started)
 
 
-def _transports(communicator: Communicator) -> dict[int, str]:
-    return {peer.rank: peer.transport for peer in communicator.peers() if peer.transport is not None}
+def _working_time_s(left_s: float) -> float:
+    """How long an invocation may work that has `left_s`, which Lambda computes from the time of day."""
+    if not 0 < left_s <= LONGEST_INVOCATION_S:
+        left_s = LONGEST_INVOCATION_S
+    return left_s - min(RECORD_TIME_S, left_s / 4)
+
+
+def _speed(work: Work) -> float:
+    """In samples per second of inference."""
+    return work.samples / work.inference_s if work.inference_s else 0.0
 
 
 if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # in a Lambda: load the model in the init phase, once per environment

@@ -1,19 +1,38 @@
-"""The last state. It holds what came against the manifest, rebuilds what the gather lacks, and judges the run."""
+"""The last state. It holds what came against the manifest, rebuilds what the gather lacks, and judges the run.
+
+What a rank has left is the result of its first complete attempt, or else the partitions that its attempts have
+finished. Summarize copies either to `predictions/<rank>.parquet` where the rank itself has not written it there.
+"""
 
 import json
 import os
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any, cast
 
+from lambda_image import stretches
 from lambda_image.data.predictions import Predictions
 from lambda_image.errors import InvalidEvent, TooManyFailures
 from lambda_image.handlers import log
-from lambda_image.manifest import Assignment, Run, result_key
-from lambda_image.results import STORAGE, Record, belongs, combined, digest
+from lambda_image.manifest import Assignment, Run, predictions_key, result_key
+from lambda_image.ownership import JSON_TYPE, RunObjects
+from lambda_image.request_times import RequestTimes
+from lambda_image.results import (
+    STORAGE,
+    Phases,
+    Record,
+    Usage,
+    Work,
+    belongs,
+    combined,
+    digest,
+    is_complete,
+    rank_record,
+    table_facts,
+)
 from lambda_image.settings import HandlerSettings
-from lambda_image.storage import ObjectStore
+from lambda_image.storage import ObjectStore, Version
 from lambda_image.summary import Failure, Summary, message_of, summarise
 
 READERS = 16  # objects read at a time when the run is rebuilt: as many as the store keeps connections
@@ -24,7 +43,9 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answers the state machine.
 
     Args:
-        event: {"run": what Init returned, "ranks": what the Map gave, or "map_error": why it gave nothing}.
+        event: {"state": {"run": what Init returned, "ranks": what the Map gave, or "map_error": why it gave nothing},
+            "entered_at": when the state was entered, ISO 8601}. The clock of "entered_at" gave the run's start, too.
+            This function's own may be hours off.
         context: what Lambda tells of the invocation, of which nothing is used.
 
     Returns:
@@ -34,12 +55,14 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         TooManyFailures: more ranks failed than the input tolerates; the summary has been written.
         RunError: there was no summary to be made.
     """
-    if not isinstance(event, dict) or "run" not in event:
+    state = event.get("state") if isinstance(event, dict) else None
+    if not isinstance(state, dict) or "run" not in state:
         raise InvalidEvent("Summarize is invoked by the state machine, with run and ranks")
     settings = HandlerSettings.from_environ(os.environ)
-    run = Run.from_json(event["run"])
+    run = Run.from_json(state["run"])
     results = ObjectStore(run.bucket, missing=InvalidEvent)
-    summary = summarize(results, run, reported_failures(event), time.time(), settings.memory_mb)
+    wall_s = wall_time_s(run.started_at, event.get("entered_at"))
+    summary = summarize(results, run, reported_failures(state), wall_s, settings.memory_mb)
     content = summary.to_json()
     if summary.status == "failed":
         failed = tuple(failure.rank for failure in summary.failed_ranks)
@@ -49,7 +72,26 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     return content
 
 
-def summarize(results: ObjectStore, run: Run, reported: Mapping[int, Failure], now: float, memory_mb: int) -> Summary:
+def wall_time_s(started_at: float, entered_at: object) -> float | None:
+    """Computes how long a run took until Summarize, by one clock, which is that of the state machine.
+
+    Args:
+        started_at: when the execution began, in seconds since the epoch.
+        entered_at: when it came to Summarize, ISO 8601.
+
+    Returns:
+        Seconds, or None where they are not known, because the clock was set meanwhile or did not say.
+    """
+    try:
+        wall_s = datetime.fromisoformat(str(entered_at)).timestamp() - started_at
+    except ValueError:
+        return None
+    return wall_s if wall_s >= 0 else None
+
+
+def summarize(
+    results: ObjectStore, run: Run, reported: Mapping[int, Failure], wall_s: float | None, memory_mb: int
+) -> Summary:
     """Writes what a run ends with: `summary.json`, and `combined_data.json` with the ranks' last times.
 
     Ranks without galaxies count in the summary and are left out of `combined_data.json`.
@@ -60,57 +102,63 @@ def summarize(results: ObjectStore, run: Run, reported: Mapping[int, Failure], n
         results: the bucket of the results.
         run: what Init returned.
         reported: the failures that the Map caught, by rank.
-        now: the time at present, in seconds since the epoch.
+        wall_s: seconds since the execution began; None where they are not known.
         memory_mb: memory of this function, for the cost.
 
     Raises:
         InvalidEvent: there is no manifest, or it is another run's.
+        RunSuperseded: another run has taken the result path meanwhile.
     """
     manifest = [Assignment.from_json(item) for item in results.get_json(run.manifest_key)]
     if manifest[0].execution != run.execution:
         raise InvalidEvent(f"{run.manifest_key} is the manifest of the run {manifest[0].run_id}, not {run.run_id}")
-    path = run.result_path
-    gathered = _gathered(results, path, manifest)
+    path, objects = run.result_path, RunObjects(results, run.execution, run.result_path)
+    found, table = results.look(f"{path}/combined_data.json"), results.look(f"{path}/predictions.parquet")
+    gathered = _gathered(objects, found, table, manifest)
     if gathered is None:
-        records, predictions, broken = _rebuild(results, manifest)
+        records, predictions, broken = _rebuild(objects, manifest)
         failures = [reported.get(failure.rank, failure) for failure in broken]
-        results.put(f"{path}/predictions.parquet", predictions.to_parquet())
+        objects.put(f"{path}/predictions.parquet", predictions.to_parquet(), within_run="replace", known=table)
         log("rebuilt", ranks=len(records), missing=[failure.rank for failure in failures])
     else:
         (records, predictions), failures = gathered, []
-    results.put_json(f"{path}/combined_data.json", combined(records))
+    _put_json(objects, f"{path}/combined_data.json", combined(records), known=found)
     summary = summarise(
         manifest,
         records,
         predictions,
         failures,
         tolerated_failures=run.tolerated_failures,
-        wall_s=now - run.started_at,
+        wall_s=wall_s,
         memory_size_mb=memory_mb,
         warnings=run.warnings,
     )
-    results.put_json(f"{path}/summary.json", summary.to_json())
+    _put_json(objects, f"{path}/summary.json", summary.to_json())
     return summary
 
 
+def _put_json(objects: RunObjects, key: str, content: object, known: Version | None = None) -> None:
+    data = json.dumps(content, allow_nan=False).encode()
+    objects.put(key, data, within_run="replace", kind=JSON_TYPE, known=known)
+
+
 def _gathered(
-    results: ObjectStore, path: str, manifest: Sequence[Assignment]
+    objects: RunObjects, found: Version | None, table: Version | None, manifest: Sequence[Assignment]
 ) -> tuple[list[Record], Predictions] | None:
     """What rank 0 wrote after a complete gather of this run, with the records of ranks without galaxies; or None."""
-    found, table = results.find(f"{path}/combined_data.json"), results.find(f"{path}/predictions.parquet")
     if found is None or table is None:
         return None
     try:
-        content, predictions = json.loads(found), Predictions.from_parquet(table)
+        content, predictions = json.loads(found.data), Predictions.from_parquet(table.data)
     except ValueError:
         return None
-    records = _of_all_ranks(results, content, manifest)
+    records = _of_all_ranks(objects, content, manifest)
     if records is None or sum(_table_rows(record) for record in records) != len(predictions):
         return None
     return records, predictions
 
 
-def _of_all_ranks(results: ObjectStore, gathered: object, manifest: Sequence[Assignment]) -> list[Record] | None:
+def _of_all_ranks(objects: RunObjects, gathered: object, manifest: Sequence[Assignment]) -> list[Record] | None:
     """The gathered records and, of ranks that had no galaxies, their own; None where a rank has neither.
 
     A gathered record gets the phases that the rank's own has, since what was gathered cannot tell how long that took.
@@ -122,12 +170,17 @@ def _of_all_ranks(results: ObjectStore, gathered: object, manifest: Sequence[Ass
         return None
 
     def of(item: Assignment) -> Record | None:
-        record, own = by_rank.pop(item.rank, None), _record(results, item)
+        record, own = by_rank.pop(item.rank, None), _record(objects.store, item)
         if record is None:  # rank 0 leaves out who had nothing, and that rank itself must say so
-            return own if isinstance(own, dict) and own["samples"] == 0 and own["error"] is None else None
+            return own if isinstance(own, dict) and is_complete(own) and own["samples"] == 0 else None
         if not belongs(record, item):
             return None
-        return record if isinstance(own, str) else {**record, "phases": own["phases"]}
+        if isinstance(own, str) or not is_complete(own):
+            return record
+        if own["predictions"] != record["predictions"]:
+            return None  # rank 0 has another attempt's part than the one that counts
+        _publish(objects, item, own)
+        return {**record, "phases": own["phases"]}
 
     with ThreadPoolExecutor(READERS) as readers:
         records = list(readers.map(of, manifest))
@@ -136,10 +189,20 @@ def _of_all_ranks(results: ObjectStore, gathered: object, manifest: Sequence[Ass
     return None if None in records else cast(list[Record], records)
 
 
-def _rebuild(results: ObjectStore, manifest: Sequence[Assignment]) -> tuple[list[Record], Predictions, list[Failure]]:
+def _publish(objects: RunObjects, item: Assignment, record: Record, table: bytes | None = None) -> None:
+    """Copies a rank's table to where users look for it, if the attempt that counts found that place taken."""
+    key, named = predictions_key(item.result_path, item.rank), record["predictions"]["key"]
+    if named == key:
+        return
+    table = objects.store.find(named) if table is None else table
+    if table is not None:
+        objects.put(key, table, within_run="replace")
+
+
+def _rebuild(objects: RunObjects, manifest: Sequence[Assignment]) -> tuple[list[Record], Predictions, list[Failure]]:
     """The ranks' own objects put together, in order of rank; and the ranks that left none, or not all of theirs."""
     with ThreadPoolExecutor(READERS) as readers:
-        parts = list(readers.map(lambda item: _part(results, item), manifest))
+        parts = list(readers.map(lambda item: _part(objects, item), manifest))
     there = [part for part in parts if not isinstance(part, Failure)]
     records = [{**record, "transport": STORAGE} for record, _ in there]
     broken = [part for part in parts if isinstance(part, Failure)]
@@ -148,7 +211,7 @@ def _rebuild(results: ObjectStore, manifest: Sequence[Assignment]) -> tuple[list
 
 
 def _record(results: ObjectStore, item: Assignment) -> Record | str:
-    """What the rank itself wrote in this run, or why there is no such record."""
+    """What the rank itself wrote in this run, be it a claim only, or why there is no such record."""
     found = results.find(result_key(item.result_path, item.rank))
     try:
         record = json.loads(found) if found is not None else None
@@ -157,19 +220,50 @@ def _record(results: ObjectStore, item: Assignment) -> Record | str:
     return record if isinstance(record, dict) and belongs(record, item) else "was not written"
 
 
-def _part(results: ObjectStore, item: Assignment) -> tuple[Record, Predictions] | Failure:
+def _part(objects: RunObjects, item: Assignment) -> tuple[Record, Predictions] | Failure:
     """What a rank of this run has left on S3."""
-
-    def missing(key: str, what: str) -> Failure:
-        return Failure(item.rank, "PartMissing", f"{results.url(key)} {what}")
-
-    record = _record(results, item)
+    record, results = _record(objects.store, item), objects.store
     if isinstance(record, str):
-        return missing(result_key(item.result_path, item.rank), record)
-    table = results.find(record["predictions"]["key"])
-    if table is None or digest(table) != record["predictions"]["blake2b"]:
-        return missing(record["predictions"]["key"], "is not what was written")
-    return record, Predictions.from_parquet(table)
+        reason = f"{results.url(result_key(item.result_path, item.rank))} {record}"
+        record = {}
+    elif isinstance(record.get("predictions"), dict):
+        key = record["predictions"]["key"]
+        table = results.find(key)
+        if table is not None and digest(table) == record["predictions"]["blake2b"]:
+            _publish(objects, item, record, table)
+            return record, Predictions.from_parquet(table)
+        reason = f"{results.url(key)} is not what was written"
+    else:
+        reason = record.get("error") or f"{results.url(result_key(item.result_path, item.rank))} was not written"
+    return _unfinished(objects, item, record, reason) or Failure(item.rank, "PartMissing", reason)
+
+
+def _unfinished(
+    objects: RunObjects, item: Assignment, record: Record, reason: str
+) -> tuple[Record, Predictions] | None:
+    """What the attempts of a rank have finished that left no complete result, if it is anything."""
+    kept = stretches.read(objects.store, item)
+    if not kept.finished:
+        return None
+    predictions, work = Predictions.concatenate([part.table for part in kept.finished.values()]), Work()
+    for part in kept.finished.values():
+        work.merge(part.work)
+    total, table = len(item.partitions), predictions.to_parquet()
+    key = predictions_key(item.result_path, item.rank)
+    objects.put(key, table, within_run="replace")
+    missing = f"{len(kept.finished)} of {total} partitions are finished: {reason}"
+    facts = kept.facts
+    return rank_record(
+        item,
+        facts["attempt"],
+        work,
+        Phases(**facts["phases"]),
+        Usage(**facts["usage"], s3_times=RequestTimes()),
+        table_facts(key, table),
+        STORAGE,
+        error=missing if len(kept.finished) < total else None,
+        gather_error=record.get("gather_error"),
+    ), predictions
 
 
 def reported_failures(event: Mapping[str, Any]) -> dict[int, Failure]:

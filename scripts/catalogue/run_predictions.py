@@ -46,9 +46,9 @@ def read_predictions(source: ResultSource, choose: Choice | None = None) -> tupl
 
 
 def _finished(source: ResultSource, item: dict[str, Any]) -> bool:
-    """Whether a rank's record is there, which is written after its predictions, and of this run."""
+    """Whether a rank's record is there, which is of this run and names its predictions, and not only its attempt."""
     record = read_json(source, f"{item['rank']}.json")
-    return record is not None and record.get("execution") == item.get("execution")
+    return record is not None and record.get("execution") == item.get("execution") and bool(record.get("predictions"))
 
 
 def _table(source: ResultSource, name: str, choose: Choice | None) -> pa.Table | None:

@@ -8,9 +8,11 @@ status 2, an address that cannot be listened on is status 1, and either is one l
 import argparse
 import asyncio
 import json
+import math
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from statemachine.local.endpoint import serve
@@ -42,8 +44,22 @@ def main(argv: list[str] | None = None) -> int:
         help="rank workers; 0: all workers come from outside (default: %(default)s)",
     )
     parser.add_argument("--functions", type=Path, metavar="FILE", help="JSON that changes or adds functions")
+    parser.add_argument(
+        "--concurrency",
+        type=_concurrency,
+        metavar="N",
+        help="the account's quota of invocations at a time, beyond which 429 is answered (default: none)",
+    )
+    parser.add_argument(
+        "--waking",
+        type=_seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="functions are inactive at first, and answer 409 until so long after they were first invoked (default: 0)",
+    )
     args = parser.parse_args(argv)
     functions = with_workers(FUNCTIONS, args.workers)
+    functions = {name: replace(function, waking_s=args.waking) for name, function in functions.items()}
     if args.functions:
         try:
             functions = read_functions(args.functions.read_text(encoding="utf-8"), functions)
@@ -54,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.clear()
     os.environ.update(environ)
     try:
-        asyncio.run(until_signal(args.host, args.port, functions))
+        asyncio.run(until_signal(args.host, args.port, functions, args.concurrency))
     except OSError as error:
         print(f"cannot listen: {error}; choose another --port, or runtime_port in --functions", file=sys.stderr)
         return 1
@@ -75,18 +91,36 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _concurrency(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of invocations: 1 or more")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds: 0 or more")
+    return seconds
+
+
 def _workers(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of workers: 0 or more")
     return int(text)
 
 
-async def until_signal(host: str, port: int, functions: dict[str, FunctionSettings]) -> None:
+async def until_signal(
+    host: str, port: int, functions: dict[str, FunctionSettings], concurrency: int | None = None
+) -> None:
     """Serves until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve(host, port, functions, dict(os.environ), emit, stop)
+    await serve(host, port, functions, dict(os.environ), emit, stop, concurrency)
 
 
 def emit(event: dict[str, object]) -> None:

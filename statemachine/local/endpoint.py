@@ -14,6 +14,7 @@ from statemachine.local.invoke_api import InvokeApi
 from statemachine.local.moto_backend import Proxy, start_moto
 from statemachine.local.outcomes import PAYLOAD_LIMIT
 from statemachine.local.processes import WorkerSupervisor
+from statemachine.local.refusals import Refusals
 from statemachine.local.runtime_api import runtime_app
 from statemachine.local.serving import listen
 from statemachine.local.settings import FunctionSettings
@@ -28,6 +29,7 @@ async def serve(
     environ: Mapping[str, str],
     emit: Emit,
     stop: asyncio.Event,
+    concurrency: int | None = None,
 ) -> None:
     """Serves until `stop` is set, and then ends every worker.
 
@@ -38,6 +40,7 @@ async def serve(
         environ: What workers inherit.
         emit: Writes an event to the log.
         stop: Ends the endpoint once it is set.
+        concurrency: How many invocations the account may have at a time; None for as many as come.
 
     Raises:
         OSError: An address cannot be listened on.
@@ -54,7 +57,8 @@ async def serve(
             runtime_apis[name] = await listen(stack, runtime_app(dispatcher), host, dispatcher.settings.runtime_port)
         async with asyncio.TaskGroup() as tasks:
             moto = tasks.create_task(asyncio.to_thread(start_moto, port))
-            invokes, proxy = InvokeApi(dispatchers, emit), Proxy(moto)
+            waking_s = {name: function.waking_s for name, function in functions.items() if function.waking_s}
+            invokes, proxy = InvokeApi(dispatchers, emit, Refusals(concurrency, waking_s)), Proxy(moto)
             stack.push_async_callback(proxy.close)
             stack.push_async_callback(invokes.close)
             await listen(stack, public_app(dispatchers, moto, invokes, proxy), listener)

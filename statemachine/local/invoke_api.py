@@ -9,6 +9,7 @@ from aiohttp import web
 from statemachine.local.dispatcher import Dispatcher, Emit, new_request_id
 from statemachine.local.function_queue import TooManyRequestsError
 from statemachine.local.outcomes import EVENT_PAYLOAD_LIMIT, PAYLOAD_LIMIT, InvocationOutcome
+from statemachine.local.refusals import Refusals
 from statemachine.local.settings import function_arn, function_name
 
 PATH = "/2015-03-31/functions/{name}/invocations"
@@ -17,8 +18,9 @@ PATH = "/2015-03-31/functions/{name}/invocations"
 class InvokeApi:
     """Answers invocations, synchronous (RequestResponse) and asynchronous (Event) ones."""
 
-    def __init__(self, dispatchers: Mapping[str, Dispatcher], emit: Emit) -> None:
+    def __init__(self, dispatchers: Mapping[str, Dispatcher], emit: Emit, refusals: Refusals | None = None) -> None:
         self._dispatchers = dispatchers
+        self._refusals = refusals or Refusals()
         self._emit = emit
         self._unattended: set[asyncio.Task[None]] = set()  # asynchronous invocations, which nothing else refers to
 
@@ -49,10 +51,15 @@ class InvokeApi:
             self._unattended.add(task)
             task.add_done_callback(self._unattended.discard)
             return web.Response(status=202, headers={"x-amzn-RequestId": request_id})
+        if refusal := self._refusals.begin(name, request_id, asyncio.get_running_loop().time()):
+            self._emit({"event": "refused", "function": name, "request_id": request_id, "code": refusal.code})
+            return api_error(request_id, refusal.status, refusal.code, refusal.message)
         try:
             return outcome_response(request_id, await dispatcher.invoke(request_id, payload))
-        except TooManyRequestsError as refusal:
-            return api_error(request_id, 429, "TooManyRequestsException", str(refusal))
+        except TooManyRequestsError as error:
+            return api_error(request_id, 429, "TooManyRequestsException", str(error))
+        finally:
+            self._refusals.end(request_id)
 
     async def _unattended_invoke(self, dispatcher: Dispatcher, request_id: str, payload: bytes) -> None:
         """Invokes once, where Lambda would try a failed asynchronous invocation twice more. A failure is logged."""

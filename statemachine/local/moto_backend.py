@@ -5,6 +5,7 @@ port there, Lambda calls reach the Invoke API and everything else comes back her
 """
 
 import asyncio
+import io
 import json
 import logging
 import os
@@ -12,6 +13,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from http import HTTPStatus
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -25,6 +27,8 @@ from statemachine.local.settings import DEFAULT_REGION
 CONNECT_S = 5.0  # moto is in this process: longer means that it is gone
 SILENCE_S = 900.0  # between two pieces of a body; the longest synchronous call (an Express execution) takes 300
 CHUNK = 256 * 1024  # bytes
+STATE_LIMIT = 262_144  # bytes of JSON: 256 KiB, Step Functions' limit of what goes into a state or comes out of it
+OF_THE_STATE_MACHINE = "Credential=ak/"  # by which moto's interpreter signs what it asks of Lambda and S3
 # Headers of one connection, not of the request (RFC 9110, 7.6.1). Expect was answered where the request came in.
 HOP_BY_HOP = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect", "proxy-connection"}
 
@@ -47,7 +51,7 @@ def start_moto(public_port: int) -> URL:
     for service in ("lambda", "s3"):
         # Sets up boto3's default session: doing so in many threads at once, as ranks of a Map would, is a race.
         boto_client_for(region=DEFAULT_REGION, service=service)
-    app = with_system_errors_answered(DomainDispatcherApplication(create_backend_app))
+    app = with_whole_conditions(with_system_errors_answered(DomainDispatcherApplication(create_backend_app)))
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()  # ends with the process
     return URL.build(scheme="http", host="127.0.0.1", port=server.server_port)
@@ -78,6 +82,28 @@ def with_system_errors_answered(app: Application) -> Application:
     return answering
 
 
+def with_whole_conditions(app: Application) -> Application:
+    """Makes a WSGI application answer one conditional write after another.
+
+    moto looks whether the condition holds and then writes, in as many threads as there are requests. Two writers of the
+    same version would both succeed, where S3 refuses one of them. The body is read before, as it may come slowly.
+    """
+    from werkzeug.wsgi import get_input_stream
+
+    one_at_a_time = threading.Lock()
+
+    def answering(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] != "PUT" or not {"HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"} & environ.keys():
+            return app(environ, start_response)
+        body = get_input_stream(environ).read()
+        environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
+        environ.pop("HTTP_TRANSFER_ENCODING", None)
+        with one_at_a_time:
+            return app(environ, start_response)
+
+    return answering
+
+
 class Proxy:
     """Passes requests to moto, and its answers back.
 
@@ -97,9 +123,13 @@ class Proxy:
         """Handles every request that is not an invocation."""
         base = await asyncio.shield(self._backend)
         headers = end_to_end(request.headers)
+        if request.method == "GET" and OF_THE_STATE_MACHINE in headers.get("Authorization", ""):
+            return await self._read_items(request, base, headers)
         body: AsyncIterator[bytes] | bytes | None = request.content.iter_chunked(CHUNK) if request.body_exists else None
         if headers.get("X-Amz-Target") == "AWSStepFunctions.StartExecution":
             body = with_name(await request.read())
+            if too_large(body):
+                return refused_input()
             headers.pop("Content-Length", None)
         async with self._session.request(
             request.method,
@@ -121,9 +151,52 @@ class Proxy:
                 logging.getLogger(__name__).debug("%s %s: the client has gone", request.method, request.raw_path)
             return response
 
+    async def _read_items(self, request: web.Request, base: URL, headers: CIMultiDict[str]) -> web.StreamResponse:
+        """What the state machine reads from S3 are the items of a Map, each of which has to fit into a state."""
+        url = URL(f"{base.origin()}{request.raw_path}", encoded=True)
+        async with self._session.get(url, headers=headers, allow_redirects=False) as upstream:
+            body, answered = await upstream.read(), end_to_end(upstream.headers)
+        if upstream.status == HTTPStatus.OK and (problem := items_problem(body)) is not None:
+            error = f"<Error><Code>InvalidObjectState</Code><Message>{escape(problem)}</Message></Error>"
+            return web.Response(status=HTTPStatus.FORBIDDEN, text=error, content_type="application/xml")
+        answered.pop("Content-Length", None)
+        return web.Response(status=upstream.status, reason=upstream.reason, headers=answered, body=body)
+
     async def close(self) -> None:
         """Closes the connections to moto."""
         await self._session.close()
+
+
+def items_problem(content: bytes) -> str | None:
+    """Says which item of a Map's array is larger than a state may be, if any is."""
+    try:
+        items = json.loads(content)
+    except ValueError:
+        return None
+    for index, item in enumerate(items if isinstance(items, list) else ()):
+        size = len(json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode())
+        if size > STATE_LIMIT:
+            return f"item {index} has {size:,} bytes, and a state may have {STATE_LIMIT:,}"
+    return None
+
+
+def too_large(start_execution: bytes) -> bool:
+    """Says whether an execution's input is larger than a state may be."""
+    try:
+        given = json.loads(start_execution).get("input", "")
+    except (ValueError, AttributeError):
+        return False
+    return isinstance(given, str) and len(given.encode()) > STATE_LIMIT
+
+
+def refused_input() -> web.Response:
+    """Makes the answer to an execution's input that is too large."""
+    message = (
+        "1 validation error detected: Value at 'input' failed to satisfy constraint: Member must have length less than "
+        f"or equal to {STATE_LIMIT}"
+    )
+    body = json.dumps({"__type": "ValidationException", "message": message})
+    return web.Response(status=HTTPStatus.BAD_REQUEST, text=body, content_type="application/x-amz-json-1.0")
 
 
 def with_name(start_execution: bytes) -> bytes:

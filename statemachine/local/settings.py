@@ -31,6 +31,7 @@ class FunctionSettings:
     workers: int = 1  # processes that the endpoint keeps; 0 if all come from outside
     runtime_port: int = 0  # where workers from outside poll; 0 takes a free port
     waiting_limit: int = 1000  # invocations; Lambda's own limit of concurrent executions per account, unless raised
+    waking_s: float = 0.0  # seconds that it takes to wake, if it is inactive at first; 0 if it is active
 
 
 FUNCTIONS: Mapping[str, FunctionSettings] = {
@@ -91,6 +92,7 @@ ALLOWED: dict[str, tuple[str, Callable[[object], bool]]] = {
     "memory_mb": ("a whole number from 1 on", partial(_whole, first=1)),
     "workers": ("a whole number from 0 on", partial(_whole, first=0)),
     "runtime_port": (f"a whole number from 0 to {LAST_PORT}", partial(_whole, first=0, last=LAST_PORT)),
+    "waking_s": ("seconds from 0 on", lambda value: value == 0 or _positive(value)),
     "waiting_limit": ("a whole number from 0 on", partial(_whole, first=0)),
 }
 

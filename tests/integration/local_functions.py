@@ -18,7 +18,10 @@ def init(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if problem := given.get("init_error"):
         raise errors.InvalidEvent(problem)
     key = f"results/{event['execution']}/manifest.json"
-    items = [{"rank": rank, **item} for rank, item in enumerate(given["items"])]
+    items = [
+        {"rank": rank, **item, **({"text": "x" * item["text_bytes"]} if "text_bytes" in item else {})}
+        for rank, item in enumerate(given["items"])
+    ]
     if not given.get("manifest_lost"):
         boto3.client("s3").put_object(Bucket=given["bucket"], Key=key, Body=json.dumps(items))
     run = {"run_id": event["execution"], "bucket": given["bucket"], "manifest_key": key, "world_size": len(items)}
@@ -35,9 +38,10 @@ def rank(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def summarize(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    if problem := event["run"]["summarize_error"]:
+    state = event["state"]
+    if problem := state["run"]["summarize_error"]:
         raise errors.TooManyFailures(problem)
-    return event
+    return state
 
 
 def task(event: dict[str, Any], context: Any) -> Any:

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -38,16 +38,23 @@ FUNCTIONS: dict[str, dict[str, Any]] = {
 class Endpoint:
     """The endpoint as a process, its log, and clients for it."""
 
-    def __init__(self, folder: Path, functions: dict[str, dict[str, Any]], workers: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        functions: dict[str, dict[str, Any]],
+        workers: int,
+        flags: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
         (folder / "functions.json").write_text(json.dumps(functions))
         self.log = folder / "log"
         search = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
-        command = [sys.executable, "-m", "statemachine.local", "--port", "0", "--workers", str(workers)]
+        command = [sys.executable, "-m", "statemachine.local", "--port", "0", "--workers", str(workers), *flags]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [*command, "--functions", folder / "functions.json"],
                 stdout=log,
-                env={**os.environ, "PYTHONPATH": search},
+                env={**os.environ, "PYTHONPATH": search, **(environ or {})},
             )
         eventually(lambda: self.log.read_text().count("\n") > 0, self)
         self.listening = self.events()[0]
@@ -197,6 +204,20 @@ def test_a_map_that_fails_as_a_whole_leaves_the_verdict_to_summarize(execute: Ca
     assert end["status"] == "SUCCEEDED"
     assert end["output"].keys() == {"run", "map_error"}
     assert end["output"]["map_error"].keys() == {"Error", "Cause"}
+
+
+def test_what_does_not_fit_into_a_state_is_refused_as_step_functions_does(
+    endpoint: Endpoint, execute: Callable[..., Any]
+) -> None:
+    assert len(execute([{"text_bytes": 250_000}])["output"]["ranks"]) == 1
+    end = execute([{}, {"text_bytes": 270_000}])
+    assert "item 1 has 270,040 bytes, and a state may have 262,144" in end["output"]["map_error"]["Cause"]
+    end = execute([{"text_bytes": 100_000}] * 3)
+    assert (end["status"], end["error"]) == ("FAILED", "States.DataLimitExceeded")
+    machines = endpoint.client("stepfunctions")
+    machine = machines.list_state_machines()["stateMachines"][0]["stateMachineArn"]
+    with pytest.raises(ClientError, match="Member must have length less than or equal to 262144"):
+        machines.start_execution(stateMachineArn=machine, input=json.dumps({"text": "x" * 262_144}))
 
 
 def test_two_executions_at_once_do_not_meet(execute: Callable[..., Any]) -> None:

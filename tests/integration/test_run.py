@@ -39,7 +39,8 @@ def test_any_world_size_gives_the_same_predictions_in_the_same_order(system: Sys
 def test_results_lie_where_they_should_and_say_what_they_must(system: System, galaxies: str):
     expect_success(system.run(data_prefix=galaxies, world_size="3", batch_size="16", result_path="results/layout"))
     ranks = range(3)
-    assert system.keys("results/layout") == {
+    kept = {key for key in system.keys("results/layout") if key.startswith("attempts/")}  # on a machine that is slow
+    assert system.keys("results/layout") - kept == {
         "manifest.json",
         *(f"{rank}.json" for rank in ranks),
         *(f"predictions/{rank}.parquet" for rank in ranks),
@@ -259,7 +260,8 @@ def test_data_that_is_replaced_after_init_is_refused(system: System, tmp_path: P
     failure = system.invoke("rank", {"item": item, "attempt": 0})
     assert failure["errorType"] == "InvalidEvent"
     assert "s3://tests/replaced/1.safetensors was replaced or removed" in failure["errorMessage"]
-    assert system.keys("results/replaced") == {"manifest.json"}
+    assert system.keys("results/replaced") == {"manifest.json", "0.json"}
+    assert "was replaced or removed" in system.json("results/replaced/0.json")["error"]
 
 
 @pytest.mark.parametrize("function", ["init", "rank", "summarize"])

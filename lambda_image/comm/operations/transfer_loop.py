@@ -5,6 +5,7 @@ when its channel is there; from its first byte on it is bound to that attempt of
 looked at again only when there are news.
 """
 
+import math
 from typing import cast
 
 from lambda_image.comm.channel.channel import Channel
@@ -134,8 +135,11 @@ class TransferLoop:
         """Wait on for a peer with which something is the matter, or give it up."""
         now, deadline = self._operation.clock(), self._operation.deadline
         view = outlook(transfer.peer, self._roster.failure, now)
+        excuse = self._roster.excused.get(transfer.rank)
         self._turns.pop(transfer.rank, None)
-        if isinstance(view, Lost) and self._awaits_another(transfer) and view.kind is PeerClosed and now < deadline:
+        if excuse is not None and (not isinstance(view, Ready) or view.until < math.inf):  # no channel, or it has left
+            self._fail(transfer, self._operation.error(PeerClosed, transfer.rank, excuse))
+        elif isinstance(view, Lost) and self._awaits_another(transfer) and view.kind is PeerClosed and now < deadline:
             self._unwatch(transfer)
         elif isinstance(view, Lost):
             self._fail(transfer, self._operation.error(view.kind, transfer.rank, view.reason, view.cause))

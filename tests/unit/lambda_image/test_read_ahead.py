@@ -3,7 +3,7 @@ from collections.abc import Generator
 
 import pytest
 
-from lambda_image.read_ahead import read_ahead
+from lambda_image.read_ahead import OverdueError, read_ahead
 
 PATIENCE_S = 30.0
 
@@ -65,3 +65,35 @@ def test_who_leaves_early_leaves_nothing_open():
         next(items)
     assert source.closed.wait(PATIENCE_S)
     assert source.made <= 3
+
+
+def test_an_item_that_is_not_there_by_the_deadline_is_overdue():
+    never = threading.Event()
+
+    def items() -> Generator[int, None, None]:
+        yield 1
+        never.wait(PATIENCE_S)
+
+    with read_ahead(items(), 2, deadline=0.05, clock=iter([0.0, 0.0, 0.0]).__next__) as made:
+        assert next(made) == 1
+        with pytest.raises(OverdueError, match="had not been made") as overdue:
+            next(made)
+    never.set()
+    assert not overdue.value.made
+
+
+def test_after_the_deadline_an_item_is_overdue_and_an_end_is_an_end():
+    source = Source(length=1)
+    now = [0.0]
+    with read_ahead(source.items(), 2, deadline=5.0, clock=lambda: now[0]) as made:
+        assert source.closed.wait(PATIENCE_S)
+        now[0] = 5.0
+        with pytest.raises(OverdueError, match="was ready") as overdue:
+            next(made)
+    assert overdue.value.made
+    source, now[0] = Source(length=1), 0.0
+    with read_ahead(source.items(), 2, deadline=5.0, clock=lambda: now[0]) as made:
+        assert next(made) == 0
+        assert source.closed.wait(PATIENCE_S)
+        now[0] = 5.0
+        assert list(made) == []

@@ -1,4 +1,5 @@
 import json
+from copy import deepcopy
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
@@ -7,14 +8,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lambda_image.data.tally import RowTally
 from lambda_image.events import parse
 from lambda_image.manifest import Slice, assignments
 from lambda_image.request_times import RequestTimes
-from lambda_image.results import Phases, Usage, Work, belongs, combined, digest, pack, rank_record, unpack
+from lambda_image.results import (
+    Phases,
+    Usage,
+    Work,
+    belongs,
+    combined,
+    digest,
+    is_complete,
+    pack,
+    rank_record,
+    table_facts,
+    unpack,
+)
 
 TIMES = RequestTimes(4, 1.0, 0.1, 0.5, 1000.0, 1010.0)
 USAGE = Usage(500.0, 60.0, 3072, "eager", "cpu", s3_puts=2, s3_gets=3, s3_bytes_in=100, s3_times=TIMES)
 TABLE = b"the table"
+NAMED = table_facts("results/run-1/predictions/1.parquet", TABLE)
 
 
 def manifest(world_size: int = 2):
@@ -26,7 +41,7 @@ def record(rank: int, samples: int = 10, transport: str = "direct"):
     bits = 8 * samples * 5 * (32 * 32 + 1) * 4
     work = Work(samples, batches=3, bits=bits, inference_s=2.0, inference_cpu_s=3.5)
     phases = Phases(cold_start_s=1.0, inference_s=2.0, total_s=4.0)
-    return rank_record(manifest()[rank], 0, work, phases, USAGE, TABLE, transport)
+    return rank_record(manifest()[rank], 0, work, phases, USAGE, NAMED, transport)
 
 
 def test_a_record_says_what_was_measured():
@@ -75,7 +90,7 @@ def test_published_rates_times_the_published_time_are_bits_and_samples_whatever_
     item, records = manifest()[0], []
     for samples, batch_size, inference_s, cpu_s in ranks:
         work = Work(samples, ceil(samples / batch_size), 164_000 * samples, 0.1, 0.2, inference_s, cpu_s)
-        given = (replace(item, batch_size=batch_size), 0, work, Phases(), USAGE, TABLE, "self")
+        given = (replace(item, batch_size=batch_size), 0, work, Phases(), USAGE, NAMED, "self")
         records.append(json.loads(json.dumps(rank_record(*given))))
     for one in records:
         seconds = one["total_cpu_time (seconds)"]
@@ -104,11 +119,11 @@ def test_the_published_run_is_computed_from_one_clock_as_ours(shared: Path):
 )
 def test_several_data_paths_are_a_list_as_published(keys: list[str], path: str | list[str] | None):
     item = replace(manifest()[0], partitions=tuple(map(Slice, keys)))
-    assert rank_record(item, 0, Work(), Phases(), USAGE, TABLE, "self")["data_path"] == path
+    assert rank_record(item, 0, Work(), Phases(), USAGE, NAMED, "self")["data_path"] == path
 
 
 def idle(rank: int):
-    return rank_record(manifest(5)[rank], 0, Work(), Phases(), USAGE, TABLE, "self")
+    return rank_record(manifest(5)[rank], 0, Work(), Phases(), USAGE, NAMED, "self")
 
 
 def test_a_rank_without_galaxies_has_a_record_too():
@@ -129,6 +144,30 @@ def test_only_this_runs_record_belongs():
     assert not belongs({**record(1), "execution": "arn:of:another:machine:run-1"}, item)
     assert not belongs(record(0), item)
     assert not belongs([], item)
+
+
+def test_a_claim_and_a_failed_attempt_are_not_complete():
+    assert is_complete(record(0))
+    for other in ({}, None, [], {**record(0), "error": "it failed"}, {**record(0), "predictions": None}):
+        assert not is_complete(other)
+
+
+def test_the_work_of_partitions_is_taken_apart_and_put_together():
+    def work(seed: int) -> Work:
+        tally = RowTally(seed, seed - 1, 1, 0, {"magnitude_bad": 1}, {"magnitude_bad": (f"d/{seed}", seed)})
+        return Work(seed, 1, 8 * seed, 0.5 * seed, 0.25 * seed, 2.0 * seed, 3.0 * seed, tally, [f"d/{seed}"])
+
+    total, parts = Work(), []
+    for seed in (3, 5, 7):
+        before = deepcopy(total)
+        total.merge(work(seed))
+        parts.append(Work.from_json(json.loads(json.dumps(total.since(before).to_json()))))
+    assert [part.samples for part in parts] == [3, 5, 7]
+    again = Work()
+    for part in parts:
+        again.merge(part)
+    assert again == total
+    assert (total.samples, total.first_batch_s, total.quality.first) == (15, 0.75, {"magnitude_bad": ("d/3", 3)})
 
 
 def test_a_part_travels_whole_or_not_at_all():

@@ -47,9 +47,10 @@ def store(client) -> ObjectStore:
 
 
 def test_what_is_put_is_there(store):
-    etag = store.put("a/b.bin", DATA)
+    etag = store.put("a/b.bin", DATA, metadata={"run": "1"})
     assert store.get("a/b.bin") == DATA == store.find("a/b.bin")
-    assert store.head("a/b.bin") == ("a/b.bin", len(DATA), etag)
+    assert store.head("a/b.bin") == ("a/b.bin", len(DATA), etag, {"run": "1"})
+    assert store.look("a/b.bin") == (DATA, etag, {"run": "1"})
     assert store.put_json("a/b.json", {"rank": 1})
     assert store.get_json("a/b.json") == {"rank": 1}
 

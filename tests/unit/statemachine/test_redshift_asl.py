@@ -11,6 +11,11 @@ from statemachine.local.settings import FUNCTIONS
 MACHINE = json.loads(DEFINITION.read_text())
 RANKS = MACHINE["States"]["Ranks"]
 RANK = RANKS["ItemProcessor"]["States"]["Rank"]
+REFUSALS = {  # with which Lambda starts nothing: too many at once, or a function that wakes or changes
+    "Lambda.TooManyRequestsException",
+    "Lambda.CodeArtifactUserPendingException",
+    "Lambda.ResourceNotReadyException",
+}
 
 
 def machines(machine: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -71,9 +76,25 @@ def test_every_retry_backs_off_with_full_jitter_and_ends() -> None:
         assert retrier["JitterStrategy"] == "FULL"
         assert retrier["BackoffRate"] > 1
         assert 1 <= retrier["IntervalSeconds"] < retrier["MaxDelaySeconds"]
-        assert 1 <= retrier["MaxAttempts"] <= 5
+        assert retrier["MaxAttempts"] >= 1
+        assert retrier["MaxAttempts"] <= 5 or matched([retrier]) == REFUSALS
         assert "States.ALL" not in retrier["ErrorEquals"]
         assert "States.TaskFailed" not in retrier["ErrorEquals"]
+
+
+def test_refused_starts_are_retried_by_time() -> None:
+    """Full jitter waits half of the longest delay on average. An idle function wakes within a minute or so, and ranks
+    that exceed the account's quota get their turn when others are done."""
+    for name, task in tasks().items():
+        [refused] = [retrier for retrier in task["Retry"] if "Lambda.TooManyRequestsException" in matched([retrier])]
+        assert matched([refused]) == REFUSALS
+        average_s = refused["MaxDelaySeconds"] / 2 * refused["MaxAttempts"]
+        assert average_s >= (600 if name == "Rank" else 120), name
+
+
+def test_the_wall_time_is_taken_by_the_clock_that_started_the_run() -> None:
+    assert MACHINE["States"]["Summarize"]["Parameters"]["Payload"]["entered_at.$"] == "$$.State.EnteredTime"
+    assert MACHINE["States"]["Init"]["Parameters"]["Payload"]["started_at.$"] == "$$.Execution.StartTime"
 
 
 def test_every_task_catches_whatever_is_left() -> None:

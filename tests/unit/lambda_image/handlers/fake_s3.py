@@ -11,13 +11,16 @@ from botocore.response import StreamingBody
 class FakeS3:
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.metadata: dict[str, dict[str, str]] = {}
 
     def put_object(self, *, Key: str, Body: bytes, **given: Any) -> dict[str, str]:  # noqa: N803
         if given.get("IfNoneMatch") == "*" and Key in self.objects:
             raise self._refusal("PreconditionFailed", 412)
+        if "IfMatch" in given and Key not in self.objects:
+            raise self._refusal("NoSuchKey", 404)
         if "IfMatch" in given and self._etag(Key) != given["IfMatch"]:
             raise self._refusal("PreconditionFailed", 412)
-        self.objects[Key] = Body
+        self.objects[Key], self.metadata[Key] = Body, given.get("Metadata", {})
         return {"ETag": self._etag(Key)}
 
     def get_object(self, *, Key: str, **given: Any) -> dict[str, Any]:  # noqa: N803
@@ -25,12 +28,23 @@ class FakeS3:
             raise self._refusal("NoSuchKey", 404)
         start = int(given.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
         body = self.objects[Key][start:]
-        return {"Body": StreamingBody(io.BytesIO(body), len(body)), "ContentLength": len(body), "ETag": self._etag(Key)}
+        return {
+            "Body": StreamingBody(io.BytesIO(body), len(body)),
+            "ContentLength": len(body),
+            "ETag": self._etag(Key),
+            "Metadata": self.metadata.get(Key, {}),
+        }
 
     def head_object(self, *, Key: str, **_: Any) -> dict[str, Any]:  # noqa: N803
         if Key not in self.objects:
             raise self._refusal("404", 404)
-        return {"ContentLength": len(self.objects[Key]), "ETag": self._etag(Key)}
+        metadata = self.metadata.get(Key, {})
+        return {"ContentLength": len(self.objects[Key]), "ETag": self._etag(Key), "Metadata": metadata}
+
+    def delete_objects(self, *, Delete: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
+        for item in Delete["Objects"]:
+            self.objects.pop(item["Key"], None)
+        return {}
 
     def list_objects_v2(self, *, Prefix: str, Delimiter: str = "", **_: Any) -> dict[str, Any]:  # noqa: N803
         keys = sorted(key for key in self.objects if key.startswith(Prefix))

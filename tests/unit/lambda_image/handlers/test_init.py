@@ -1,4 +1,5 @@
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ def s3() -> FakeS3:
 def begin(s3: FakeS3, run_id: str = "run-1", now: float = NOW, **given: object) -> Run:
     request = parse({"bucket": "b", "data_prefix": "d", "result_path": "r", **given}, run_id)
     store = ObjectStore("b", client=s3, missing=PartitionMissing)  # type: ignore[arg-type]
-    return init(request, store, store, started_at=now, now=now)
+    return init(request, store, store, started_at=now)
 
 
 def manifest(s3: FakeS3) -> list[dict]:
@@ -112,10 +113,12 @@ def test_executions_of_the_same_name_are_two_runs(s3: FakeS3):
         begin(s3, "arn:machine-two:nightly")
 
 
-def test_the_same_run_may_begin_again(s3: FakeS3):
+def test_the_same_run_that_begins_again_keeps_the_manifest_that_ranks_may_have_by_now(s3: FakeS3):
     begin(s3)
-    begin(s3)
-    assert manifest(s3)[0]["run_id"] == "run-1"
+    before = s3.objects["r/manifest.json"]
+    s3.objects["d/11.pt"] = b"galaxies"
+    assert begin(s3).world_size == len(manifest(s3)) == 3
+    assert s3.objects["r/manifest.json"] == before
 
 
 def test_a_result_path_is_free_again_when_its_run_has_a_summary(s3: FakeS3):
@@ -133,6 +136,35 @@ def test_a_result_path_is_free_again_when_its_run_must_have_ended(s3: FakeS3):
     begin(s3)
     begin(s3, "run-2", NOW + ABANDONED_AFTER_S)
     assert manifest(s3)[0]["run_id"] == "run-2"
+
+
+def test_whether_a_run_must_have_ended_is_told_by_one_clock(s3: FakeS3):
+    """That of the machine where Init runs may be hours off. It is not even asked."""
+    begin(s3, now=time.time() - 10 * ABANDONED_AFTER_S)
+    with pytest.raises(InvalidEvent, match="in use"):
+        begin(s3, "run-2", time.time() - 10 * ABANDONED_AFTER_S + 60)
+
+
+def test_nothing_of_a_larger_earlier_run_stays_beside_a_smaller_one(s3: FakeS3):
+    begin(s3)
+    results = [f"r/{name}" for rank in range(3) for name in (f"{rank}.json", f"predictions/{rank}.parquet")]
+    results += ["r/attempts/2/0/0.parquet", "r/predictions.parquet", "r/combined_data.json"]
+    others = ["r/notes.txt", "r/2.json.bak", "r/sub/2.json", "r2/2.json"]
+    s3.objects |= dict.fromkeys([*results, *others], b"x")
+    s3.objects["r/summary.json"] = json.dumps({"execution": "run-1"}).encode()
+    begin(s3, "run-2", NOW + 10, world_size=2)
+    assert {key for key in s3.objects if key.startswith("r")} == {"r/manifest.json", *others}
+
+
+def test_results_that_may_not_be_removed_are_a_warning(s3: FakeS3):
+    def denied(**_: object) -> dict[str, object]:
+        return {"Errors": [{"Key": "r/2.json", "Code": "AccessDenied"}]}
+
+    begin(s3)
+    s3.objects |= {"r/2.json": b"{}", "r/summary.json": json.dumps({"execution": "run-1"}).encode()}
+    s3.delete_objects = denied  # type: ignore[method-assign]
+    (warning,) = begin(s3, "run-2", NOW + 10).warnings
+    assert warning.startswith("results of an earlier run are left in s3://b/r/: s3://b/r/2.json could not be removed")
 
 
 def test_something_else_in_the_manifests_place_is_not_overwritten(s3: FakeS3):

@@ -1,18 +1,20 @@
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from lambda_image.data.predictions import Predictions
 from lambda_image.data.tally import RowTally
-from lambda_image.errors import InvalidEvent
-from lambda_image.handlers.summarize import reported_failures, summarize
-from lambda_image.manifest import Assignment, Run, predictions_key, result_key
+from lambda_image.errors import InvalidEvent, RunSuperseded
+from lambda_image.handlers.summarize import reported_failures, summarize, wall_time_s
+from lambda_image.manifest import Assignment, Run, Slice, predictions_key, result_key, stretch_key
 from lambda_image.request_times import RequestTimes
-from lambda_image.results import Phases, Usage, Work, rank_record
+from lambda_image.results import Phases, Usage, Work, rank_record, table_facts
 from lambda_image.storage import ObjectStore
+from lambda_image.stretches import Finished, encode
 from lambda_image.summary import Failure, Summary
 from tests.unit.lambda_image.handlers.fake_s3 import FakeS3
 from tests.unit.lambda_image.test_results import manifest
@@ -38,7 +40,8 @@ def table(item: Assignment, rows: int = 3) -> Predictions:
 def record(item: Assignment, transport: str = "direct", rows: int = 3) -> dict:
     usage = Usage(1.0, 1.0, 512, "eager", "cpu", 1, 1, 1, RequestTimes())
     work = Work(rows, 1 if rows else 0, 8 * rows, quality=RowTally(rows, rows))
-    return rank_record(item, 0, work, Phases(), usage, table(item, rows).to_parquet(), transport)
+    named = table_facts(predictions_key(PATH, item.rank), table(item, rows).to_parquet())
+    return rank_record(item, 0, work, Phases(), usage, named, transport)
 
 
 def written(*ranks: int, world_size: int = 3, idle: Sequence[int] = ()) -> FakeS3:
@@ -63,7 +66,7 @@ def gathered(s3: FakeS3, world_size: int = 3, idle: Sequence[int] = ()) -> None:
 
 def judge(s3: FakeS3, reported: dict[int, Failure] | None = None, run: Run = RUN) -> Summary:
     store = ObjectStore("b", client=s3, missing=InvalidEvent)  # type: ignore[arg-type]
-    return summarize(store, run, reported or {}, now=110.0, memory_mb=512)
+    return summarize(store, run, reported or {}, wall_s=10.0, memory_mb=512)
 
 
 def test_a_complete_gather_is_taken_as_it_is():
@@ -213,3 +216,124 @@ def test_failures_are_read_from_the_maps_outcomes():
     outcomes = [{"rank": 0}, None, {"rank": 2, "error": {"Error": "PartitionMissing", "Cause": cause}}]
     assert reported_failures({"ranks": outcomes}) == {2: Failure(2, "PartitionMissing", "gone")}
     assert reported_failures({"map_error": {"Error": "States.DataLimitExceeded"}}) == {}
+
+
+# --- what the attempts of a rank have left
+
+
+def unfinished(item: Assignment, *places: int) -> bytes:
+    """A stretch with partitions of `item`, of three rows each."""
+    parts = {
+        place: Finished(table(replace(item, partitions=(item.partitions[place],))), Work(3, quality=RowTally(3, 3)))
+        for place in places
+    }
+    usage = dict(vars(Usage(1.0, 1.0, 512, "eager", "cpu", 1, 1, 1, RequestTimes())))
+    usage.pop("s3_times")
+    return encode(parts, item.execution, {"attempt": 2, "usage": usage, "phases": asdict(Phases())})
+
+
+def with_two_partitions(s3: FakeS3) -> list[Assignment]:
+    items = [replace(item, partitions=(*item.partitions, Slice(f"d/{item.rank}b.pt"))) for item in manifest(3)]
+    s3.objects[RUN.manifest_key] = json.dumps([item.to_json() for item in items]).encode()
+    return items
+
+
+def test_finished_partitions_of_a_rank_that_was_killed_are_kept_and_counted_once():
+    s3 = written(0, 2)
+    items = with_two_partitions(s3)
+    for attempt in range(3):
+        s3.objects[stretch_key(PATH, 1, attempt, 0)] = unfinished(items[1], 0)
+    s3.objects[result_key(PATH, 1)] = json.dumps({"execution": "run-1", "rank": 1, "attempt": 2}).encode()
+    summary = judge(s3, {1: Failure(1, "Sandbox.Timedout", "Task timed out")})
+    assert (summary.status, summary.samples, summary.rows["in"], summary.partitions_completed) == ("failed", 9, 9, 5)
+    assert summary.failed_ranks == [Failure(1, "Sandbox.Timedout", "Task timed out")]
+    assert len(Predictions.from_parquet(s3.objects[predictions_key(PATH, 1)])) == 3
+
+
+def test_a_failure_that_nobody_reported_says_how_much_is_finished():
+    s3 = written(0, 2)
+    s3.objects[stretch_key(PATH, 1, 0, 0)] = unfinished(with_two_partitions(s3)[1], 1)
+    (failure,) = judge(s3).failed_ranks
+    assert failure.cause == "1 of 2 partitions are finished: s3://b/results/run-1/1.json was not written"
+
+
+def test_a_rank_all_of_whose_partitions_are_finished_has_not_failed_though_no_attempt_could_say_so():
+    s3 = written(0, 2)
+    items = with_two_partitions(s3)
+    s3.objects[stretch_key(PATH, 1, 0, 0)] = unfinished(items[1], 0)
+    s3.objects[stretch_key(PATH, 1, 1, 0)] = unfinished(items[1], 0, 1)
+    summary = judge(s3, {1: Failure(1, "Runtime.ExitError", "killed")})
+    assert (summary.status, summary.samples, summary.failed_ranks) == ("succeeded", 12, [])
+
+
+def test_the_table_of_the_attempt_that_counts_gets_its_place_wherever_it_was_written():
+    for complete in (True, False):
+        s3 = written(0, 1, 2)
+        if complete:
+            gathered(s3)
+        own = record(manifest(3)[1])
+        own["predictions"]["key"] = stretch_key(PATH, 1, 1, 0)
+        s3.objects[result_key(PATH, 1)] = json.dumps(own).encode()
+        s3.objects[own["predictions"]["key"]] = s3.objects[predictions_key(PATH, 1)]
+        s3.objects[predictions_key(PATH, 1)] = table(manifest(3)[1], rows=1).to_parquet()
+        if complete:
+            combined = [record(manifest(3)[0]), own, record(manifest(3)[2])]
+            s3.objects[f"{PATH}/combined_data.json"] = json.dumps(combined).encode()
+        assert judge(s3).gathered is complete
+        assert s3.objects[predictions_key(PATH, 1)] == s3.objects[own["predictions"]["key"]]
+
+
+def test_a_gather_that_has_another_attempts_part_than_the_one_that_counts_is_not_taken():
+    s3 = written(0, 1, 2)
+    gathered(s3)
+    other = table(manifest(3)[1]).where(np.array([True, True, True]))
+    other = replace(other, redshift=other.redshift + np.float32(2**-20)).to_parquet()
+    s3.objects[predictions_key(PATH, 1)] = other
+    own = {**record(manifest(3)[1]), "predictions": table_facts(predictions_key(PATH, 1), other)}
+    s3.objects[result_key(PATH, 1)] = json.dumps(own).encode()
+    summary = judge(s3)
+    assert (summary.status, summary.gathered) == ("succeeded", False)
+    rebuilt = Predictions.from_parquet(s3.objects[f"{PATH}/predictions.parquet"]).redshift[3:6]
+    assert np.array_equal(rebuilt, Predictions.from_parquet(other).redshift)
+
+
+def test_a_summarize_that_was_left_behind_replaces_nothing():
+    s3 = written(0, 1, 2)
+    content = s3.objects[RUN.manifest_key]
+    later = json.dumps([{**item.to_json(), "execution": "run-2"} for item in manifest(3)]).encode()
+
+    class Overtaken(FakeS3):
+        def put_object(self, **given: Any) -> dict[str, str]:
+            self.objects[RUN.manifest_key] = later
+            self.objects[f"{PATH}/predictions.parquet"] = b"run-2"
+            return super().put_object(**given)
+
+    overtaken = Overtaken()
+    overtaken.objects = s3.objects | {RUN.manifest_key: content}
+    with pytest.raises(RunSuperseded, match="belongs to the run run-2"):
+        judge(overtaken)
+    assert overtaken.objects[f"{PATH}/predictions.parquet"] == b"run-2"
+    assert f"{PATH}/summary.json" not in overtaken.objects
+
+
+# --- clocks
+
+
+@pytest.mark.parametrize(
+    ("entered_at", "wall_s"),
+    [("1970-01-01T00:02:00Z", 20.0), ("1970-01-01T00:00:00Z", None), (None, None), ("soon", None)],
+)
+def test_the_wall_time_comes_from_one_clock_or_is_unknown(entered_at: object, wall_s: float | None):
+    assert wall_time_s(100.0, entered_at) == wall_s
+
+
+def test_nothing_is_computed_from_a_wall_time_that_is_unknown():
+    store = ObjectStore("b", client=written(0, 1, 2), missing=InvalidEvent)  # type: ignore[arg-type]
+    summary = summarize(store, RUN, {}, wall_s=None, memory_mb=512)
+    content = json.loads(store.get(f"{PATH}/summary.json"))
+    assert (content["wall_s"], content["samples_per_s"], content["bits_per_s"]) == (None, None, None)
+    assert content["cost"]["rendezvous_usd"] is None
+    assert summary.cost.total_usd == pytest.approx(
+        summary.cost.lambda_usd + summary.cost.s3_usd + summary.cost.step_functions_usd
+    )
+    assert summary.cost.total_usd > 0

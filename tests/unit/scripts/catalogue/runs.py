@@ -29,7 +29,8 @@ def run_folder(folder: Path, *parts: Predictions, together: bool = True, ranks: 
     (folder / "manifest.json").write_text(json.dumps(items))
     for rank, part in enumerate(parts):
         (folder / f"predictions/{rank}.parquet").write_bytes(part.to_parquet())
-        (folder / f"{rank}.json").write_text(json.dumps({"execution": "arn:1", "rank": rank}))
+        named = {"key": f"results/predictions/{rank}.parquet"}
+        (folder / f"{rank}.json").write_text(json.dumps({"execution": "arn:1", "rank": rank, "predictions": named}))
     if together:
         (folder / "predictions.parquet").write_bytes(Predictions.concatenate(parts).to_parquet())
     return folder

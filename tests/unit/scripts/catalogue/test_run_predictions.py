@@ -30,6 +30,9 @@ def test_a_rank_without_a_record_of_this_run_has_not_finished(tmp_path: Path):
     (out / "0.json").write_text(json.dumps({"execution": "another"}))
     table, _ = read_predictions(ResultFolderSource(out))
     assert len(table) == 3
+    (out / "1.json").write_text(json.dumps({"execution": "arn:1", "rank": 1, "attempt": 0}))  # an attempt is at work
+    with pytest.raises(InvalidEvent, match="no rank of the run has finished"):
+        read_predictions(ResultFolderSource(out))
     (out / "1.json").unlink()
     with pytest.raises(InvalidEvent, match="no rank of the run has finished"):
         read_predictions(ResultFolderSource(out))

@@ -16,6 +16,9 @@ from statemachine.local.__main__ import main
         (["--workers", "-1"], "argument --workers: '-1' is not a number of workers: 0 or more"),
         (["--workers", "two"], "argument --workers: 'two' is not a number of workers: 0 or more"),
         (["--host", "a..b"], "argument --host: 'a..b' is not an address or a host's name"),
+        (["--concurrency", "0"], "argument --concurrency: '0' is not a number of invocations: 1 or more"),
+        (["--waking", "inf"], "argument --waking: 'inf' is not a number of seconds: 0 or more"),
+        (["--waking", "soon"], "argument --waking: 'soon' is not a number of seconds: 0 or more"),
         (["--functions", "no such file"], "--functions no such file: "),
     ],
 )

@@ -1,0 +1,144 @@
+"""A proxy before S3 that answers chosen requests as a sick S3 or a sick network would; all others pass.
+
+with FaultyS3("127.0.0.1:4566") as s3:
+    s3.faults.append(Fault("GET", r"/galaxies/3\\.safetensors", rate=1.0))
+    ...                                                  # clients use s3.url
+"""
+
+import http.client
+import re
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Self
+
+DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+BUSY = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+ANSWERS = {403: DENIED, 503: BUSY}
+CHUNK = 1 << 16
+HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive"}
+
+
+@dataclass
+class Fault:
+    """What happens to requests of a method whose path matches.
+
+    Attributes:
+        method: As in HTTP.
+        path: A regular expression, searched in the path with its query.
+        status: What is answered instead of passing the request on, 403 or 503.
+        rate: Bytes per second at which the body comes.
+        cut: Bytes after which the connection ends by RST.
+        times: How often it happens.
+        met: How often it has happened.
+    """
+
+    method: str
+    path: str
+    status: int | None = None
+    rate: float | None = None
+    cut: int | None = None
+    times: float = float("inf")
+    met: int = field(default=0, init=False)
+
+    def takes(self, method: str, path: str) -> bool:
+        return self.met < self.times and method == self.method and re.search(self.path, path) is not None
+
+
+class FaultyS3:
+    """The proxy, on a port of its own, as a context manager."""
+
+    def __init__(self, upstream: str) -> None:
+        self.faults: list[Fault] = []
+        self.requests: list[tuple[float, str, str]] = []  # monotonic seconds, method and path of each
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        owner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_one_request(self) -> None:
+                self.raw_requestline = self.rfile.readline(65537)
+                if not self.raw_requestline or not self.parse_request():
+                    self.close_connection = True
+                    return
+                owner._answer(self, upstream)
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def of(self, method: str, path: str) -> list[float]:
+        """When such requests came."""
+        with self._lock:
+            return [at for at, verb, target in self.requests if verb == method and re.search(path, target)]
+
+    def _answer(self, handler: BaseHTTPRequestHandler, upstream: str) -> None:
+        method, path = handler.command, handler.path
+        if handler.headers.get("Expect", "").lower() == "100-continue":
+            handler.send_response_only(100)
+            handler.end_headers()
+        body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        with self._lock:
+            self.requests.append((time.monotonic(), method, path))
+            fault = next((one for one in self.faults if one.takes(method, path)), None)
+            if fault is not None:
+                fault.met += 1
+        if fault is not None and fault.status is not None:
+            self._send(handler, fault.status, {"Content-Type": "application/xml"}, ANSWERS[fault.status], None)
+            return
+        connection = http.client.HTTPConnection(upstream, timeout=600)
+        headers = {
+            name: value for name, value in handler.headers.items() if name.lower() not in {"expect", *HOP_BY_HOP}
+        }
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        content = answer.read()
+        given = {name: value for name, value in answer.getheaders() if name.lower() not in HOP_BY_HOP}
+        self._send(handler, answer.status, given, content, fault)
+        connection.close()
+
+    def _send(
+        self, handler: BaseHTTPRequestHandler, status: int, headers: dict[str, str], body: bytes, fault: Fault | None
+    ) -> None:
+        handler.send_response_only(status)
+        for name, value in headers.items():
+            if name.lower() != "content-length" or handler.command == "HEAD":
+                handler.send_header(name, value)
+        if handler.command != "HEAD":
+            handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        if handler.command == "HEAD":
+            return
+        try:
+            if fault is not None and fault.rate is not None:
+                for index in range(len(body)):
+                    handler.wfile.write(body[index : index + 1])
+                    if self._ended.wait(1 / fault.rate):
+                        return
+            elif fault is not None and fault.cut is not None:
+                handler.wfile.write(body[: fault.cut])
+                handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                handler.close_connection = True
+            else:
+                handler.wfile.write(body)
+        except OSError:
+            handler.close_connection = True  # the client has given up

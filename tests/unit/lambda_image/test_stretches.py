@@ -1,0 +1,159 @@
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lambda_image import stretches
+from lambda_image.data.predictions import Predictions, table_metadata
+from lambda_image.data.tally import RowTally
+from lambda_image.errors import RunSuperseded, StorageUnavailable
+from lambda_image.manifest import Slice, stretch_key
+from lambda_image.ownership import RunObjects
+from lambda_image.results import Work
+from lambda_image.storage import ObjectStore
+from lambda_image.stretches import Finished, StretchWriter, decode, encode
+from tests.unit.lambda_image.handlers.fake_s3 import FakeS3
+from tests.unit.lambda_image.test_results import manifest
+
+ITEM = manifest()[1]
+ITEM = type(ITEM)(**{**vars(ITEM), "partitions": tuple(Slice(f"d/{number}.pt") for number in range(5))})
+PATIENCE_S = 30.0
+
+
+def part(place: int, rows: int = 3, redshift: float = 0.5) -> Finished:
+    z = np.full(rows, redshift)
+    columns = {"objid": np.arange(rows, dtype=np.int64) + 10 * place}
+    table = Predictions.of_partition(f"d/{place}.pt", 0, np.zeros((rows, 5)), z, z, columns=columns)
+    return Finished(table, Work(rows, 1, 8 * rows, quality=RowTally(rows, rows)))
+
+
+def stretch(*places: int, execution: str = "run-1", attempt: int = 0, redshift: float = 0.5) -> bytes:
+    return encode({place: part(place, redshift=redshift) for place in places}, execution, {"attempt": attempt})
+
+
+def bucket(contents: Mapping[tuple[int, int], bytes]) -> ObjectStore:
+    s3 = FakeS3()
+    for (attempt, number), content in contents.items():
+        s3.objects[stretch_key(ITEM.result_path, 1, attempt, number)] = content
+    return ObjectStore("b", client=s3)  # type: ignore[arg-type]
+
+
+def test_a_stretch_tells_its_partitions_apart():
+    kept = decode(encode({1: part(1, 3), 4: part(4, 0), 0: part(0, 2)}, "run-1", {"attempt": 7}), "run-1")
+    assert kept is not None
+    assert {place: len(one.table) for place, one in kept.finished.items()} == {1: 3, 4: 0, 0: 2}
+    assert kept.finished[1].table.source.tolist() == ["d/1.pt"] * 3
+    assert kept.finished[0].table.columns["objid"].tolist() == [0, 1]
+    assert (kept.finished[1].work, kept.facts) == (part(1).work, {"attempt": 7})
+
+
+def test_a_stretch_is_a_table_like_any_other():
+    assert len(Predictions.from_parquet(stretch(0, 1))) == 6
+
+
+def test_what_is_another_runs_or_no_stretch_is_none():
+    assert decode(stretch(0), "run-2") is None
+    assert decode(part(0).table.to_parquet(), "run-1") is None
+    assert decode(b"PAR1 or not", "run-1") is None
+    with pytest.raises(ValueError, match="not a table"):
+        table_metadata(b"")
+
+
+def test_each_partition_is_taken_from_one_stretch():
+    contents = {(0, 0): stretch(0, 1), (0, 1): stretch(2), (1, 0): stretch(1, 2, 3, attempt=1, redshift=0.7)}
+    kept = stretches.read(bucket(contents), ITEM)
+    assert list(kept.finished) == [0, 1, 2, 3]
+    assert [one.table.redshift[0] for one in kept.finished.values()] == pytest.approx([0.5, 0.5, 0.5, 0.7])
+    assert kept.facts == {"attempt": 1}
+
+
+def test_what_an_earlier_run_left_does_not_count():
+    assert stretches.read(bucket({(0, 0): stretch(0, execution="run-0"), (0, 1): b"?"}), ITEM).finished == {}
+    assert stretches.read(bucket({}), ITEM).finished == {}
+
+
+def writer(s3: FakeS3, log: Any = print) -> StretchWriter:
+    objects = RunObjects(ObjectStore("b", client=s3), "run-1", ITEM.result_path)  # type: ignore[arg-type]
+    return StretchWriter(objects, ITEM, lambda: 2, lambda: {"attempt": 2}, log)
+
+
+class Telling(FakeS3):
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = threading.Event()
+
+    def put_object(self, **given: Any) -> dict[str, str]:
+        answer = super().put_object(**given)
+        self.written.set()
+        return answer
+
+
+def test_what_is_finished_is_written_while_the_rank_works_on(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(stretches, "SAVE_AFTER_S", 0.01)
+    s3 = Telling()
+    writing = writer(s3)
+    writing.add(0, part(0))
+    assert s3.written.wait(PATIENCE_S)
+    writing.end()
+    assert list(s3.objects) == [stretch_key(ITEM.result_path, 1, 2, 0)]
+
+
+def test_a_rank_that_ends_soon_writes_nothing():
+    s3 = FakeS3()
+    writing = writer(s3)
+    writing.add(0, part(0))
+    writing.end()
+    assert s3.objects == {}
+
+
+def test_what_waits_is_written_at_the_end_of_a_rank_that_fails():
+    s3 = FakeS3()
+    writing = writer(s3)
+    writing.add(0, part(0))
+    writing.add(1, part(1))
+    writing.flush()
+    writing.flush()
+    writing.add(2, part(2))
+    writing.flush()
+    writing.end()
+    kept = [decode(content, "run-1") for content in s3.objects.values()]
+    assert [list(one.finished) for one in kept if one] == [[0, 1], [2]]
+
+
+def test_what_could_not_be_written_waits_for_the_next_time():
+    class Failing(FakeS3):
+        fails = True
+
+        def put_object(self, **given: Any) -> dict[str, str]:
+            if self.fails:
+                raise self._refusal("SlowDown", 503)
+            return super().put_object(**given)
+
+    s3 = Failing()
+    writing = writer(s3)
+    writing.add(0, part(0))
+    with pytest.raises(StorageUnavailable):
+        writing.flush()
+    s3.fails = False
+    writing.flush()
+    writing.end()
+    assert len(s3.objects) == 1
+
+
+def test_a_run_that_was_superseded_is_told(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(stretches, "SAVE_AFTER_S", 0.01)
+    writing = writer(FakeS3())
+    asked = threading.Event()
+
+    def superseded(*_: object, **__: object) -> None:
+        asked.set()
+        raise RunSuperseded("it belongs to another run")
+
+    monkeypatch.setattr(writing._objects, "put", superseded)
+    writing.add(0, part(0))
+    assert asked.wait(PATIENCE_S)
+    assert writing._thread is not None
+    writing._thread.join(PATIENCE_S)
+    assert isinstance(writing.error, RunSuperseded)
