@@ -26,7 +26,6 @@ from scripts.tables import run_tables
 from scripts.words import counted
 
 TABLE_WIDTH = 110  # where the output is no terminal, which would know its own
-STATE_MACHINE = "redshift"
 SAMPLE_GALAXIES, SAMPLE_PARTITIONS, SAMPLE_SEED = 4096, 8, 0
 TOKEN_BYTES = 6  # at random: of two executions in one second, one in 10^14 meets another's name
 MAX_RANKS = 128  # each a process of one machine: 470 MB with PyTorch (measured), so 60 GB together
