@@ -60,10 +60,11 @@ async def serve(
             stack.callback(dispatcher.close)
             runtime_apis[name] = await listen(stack, runtime_app(dispatcher), host, dispatcher.settings.runtime_port)
         async with asyncio.TaskGroup() as tasks:
-            moto = tasks.create_task(asyncio.to_thread(_start_services, port, functions))
+            moto = tasks.create_task(asyncio.to_thread(start_moto, port))
+            prepared = tasks.create_task(_prepare(moto, functions))
             keeping = tasks.create_task(keep_log_groups(logs.values(), moto))
             waking_s = {name: function.waking_s for name, function in functions.items() if function.waking_s}
-            invokes, proxy = InvokeApi(dispatchers, emit, Refusals(concurrency, waking_s)), Proxy(moto)
+            invokes, proxy = InvokeApi(dispatchers, emit, Refusals(concurrency, waking_s)), Proxy(moto, prepared)
             stack.push_async_callback(proxy.close)
             stack.push_async_callback(invokes.close)
             await listen(stack, public_app(dispatchers, moto, invokes, proxy, host), listener)
@@ -75,16 +76,15 @@ async def serve(
             ]
             running = [tasks.create_task(supervisor.run()) for supervisor in supervisors]
             await stop.wait()
-            for task in (*running, keeping):
+            for task in (*running, keeping, prepared):
                 task.cancel()
 
 
-def _start_services(port: int, functions: Mapping[str, FunctionSettings]) -> URL:
-    """moto's address, once the state machine is there, as it is in a deployment."""
-    url = start_moto(port)
+async def _prepare(moto: asyncio.Task[URL], functions: Mapping[str, FunctionSettings]) -> None:
+    """Makes the state machine, where its functions are here. That takes a second, which S3 need not wait for."""
+    await asyncio.shield(moto)
     if functions.keys() >= FUNCTIONS.keys():
-        make_state_machine()
-    return url
+        await asyncio.to_thread(make_state_machine)
 
 
 def public_app(

@@ -117,11 +117,13 @@ def with_whole_conditions(app: Application) -> Application:
 class Proxy:
     """Passes requests to moto, and its answers back.
 
-    It must be made inside a running loop. Requests that come before moto is up wait for `backend`, its address.
+    It must be made inside a running loop. Requests that come before moto is up wait for `backend`, its address, and
+    those to Step Functions for `prepared`, too.
     """
 
-    def __init__(self, backend: asyncio.Task[URL]) -> None:
+    def __init__(self, backend: asyncio.Task[URL], prepared: asyncio.Task[None]) -> None:
         self._backend = backend
+        self._prepared = prepared
         self._session = aiohttp.ClientSession(
             auto_decompress=False,
             connector=aiohttp.TCPConnector(limit=0, force_close=True),  # no limit but the clients' own
@@ -135,6 +137,8 @@ class Proxy:
         headers = end_to_end(request.headers)
         if request.method == "GET" and OF_THE_STATE_MACHINE in headers.get("Authorization", ""):
             return await self._read_items(request, base, headers)
+        if headers.get("X-Amz-Target", "").startswith("AWSStepFunctions."):
+            await asyncio.shield(self._prepared)
         body: AsyncIterator[bytes] | bytes | None = request.content.iter_chunked(CHUNK) if request.body_exists else None
         if headers.get("X-Amz-Target") == "AWSStepFunctions.StartExecution":
             body = with_name(await request.read())
