@@ -33,6 +33,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lambda_image.data.tally import RowTally
+from lambda_image.errors import cut
 from lambda_image.manifest import Assignment
 from lambda_image.request_times import RequestTimes
 
@@ -199,8 +200,8 @@ def rank_record(
         "partitions": [asdict(part) for part in assignment.partitions],
         "empty_partitions": work.empty_partitions,
         "transport": transport,
-        "error": error,
-        "gather_error": gather_error,
+        "error": None if error is None else cut(error),
+        "gather_error": None if gather_error is None else cut(gather_error),
         "nat": nat,
         "phases": asdict(phases),
         "memory_size_mb": usage.memory_size_mb,

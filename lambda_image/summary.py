@@ -8,6 +8,7 @@ from typing import Any
 from lambda_image.cost import Billed, Cost, cost
 from lambda_image.data.predictions import Predictions
 from lambda_image.data.tally import RowTally
+from lambda_image.errors import cut
 from lambda_image.manifest import Assignment
 from lambda_image.metrics import Accuracy, accuracy
 from lambda_image.results import STORAGE, Record
@@ -33,9 +34,9 @@ def message_of(cause: str) -> str:
     Lambda puts {"errorMessage", "errorType", "stackTrace"} there, and other services put text.
     """
     try:
-        return str(json.loads(cause)["errorMessage"])
-    except (ValueError, KeyError, TypeError):
-        return cause
+        return cut(str(json.loads(cause)["errorMessage"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return cut(cause)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lambda_image.data.partition import count_rows
-from lambda_image.errors import InvalidEvent, PartitionMalformed
+from lambda_image.errors import InvalidEvent, PartitionMalformed, with_short_errors
 from lambda_image.events import RunRequest, parse
 from lambda_image.handlers import log
 from lambda_image.manifest import (
@@ -30,6 +30,7 @@ RUN_KEY_BYTES = 32
 ABANDONED_AFTER_S = 7200.0
 
 
+@with_short_errors
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answers the state machine.
 

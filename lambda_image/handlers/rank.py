@@ -27,7 +27,14 @@ from lambda_image.comm.channel.channel import ChannelSettings
 from lambda_image.comm.communicator import Communicator
 from lambda_image.data.partition import PartitionStream, open_partition
 from lambda_image.data.predictions import Predictions
-from lambda_image.errors import DeadlineExceeded, InvalidEvent, RunError, RunSuperseded, StorageUnavailable
+from lambda_image.errors import (
+    DeadlineExceeded,
+    InvalidEvent,
+    RunError,
+    RunSuperseded,
+    StorageUnavailable,
+    with_short_errors,
+)
 from lambda_image.handlers import log
 from lambda_image.handlers.gathering import Gathering
 from lambda_image.inference import infer
@@ -105,6 +112,7 @@ class RankFunction:
         )
         return cls(settings, engine, cold_start)
 
+    @with_short_errors
     def __call__(self, event: Mapping[str, Any], context: Any) -> dict[str, int]:
         """Does the work of one rank, and leaves its predictions and its record on S3.
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from lambda_image import stretches
 from lambda_image.data.predictions import Predictions
-from lambda_image.errors import InvalidEvent, TooManyFailures
+from lambda_image.errors import InvalidEvent, TooManyFailures, with_short_errors
 from lambda_image.handlers import log
 from lambda_image.manifest import Assignment, Run, predictions_key, result_key
 from lambda_image.ownership import JSON_TYPE, RunObjects
@@ -39,6 +39,7 @@ READERS = 16  # objects read at a time when the run is rebuilt: as many as the s
 NAMED_FAILURES = 10  # in the error's message; summary.json has all
 
 
+@with_short_errors
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answers the state machine.
 

@@ -66,7 +66,7 @@ def _description(meta: bytes) -> tuple[np.dtype, tuple[int, ...]]:
         name, shape = json.loads(meta)
         dtype = np.dtype(str(name))
         plain = all(type(extent) is int and extent >= 0 for extent in shape) and len(shape) <= _MAX_DIMENSIONS
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise FrameRefused(f"meta that describes no array: {error}") from error
     if not plain or dtype.kind not in _PLAIN_KINDS or dtype.hasobject or dtype.names:
         raise FrameRefused(f"meta that describes no array of plain items: {meta[:80]!r}")
