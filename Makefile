@@ -20,7 +20,7 @@ BIN := .venv/bin
 WEIGHTS := lambda_image/model/redshift
 ENGINE := $(WEIGHTS).compiled/engine.json
 DECIDING := admission counts deadlines effects groups limits membership probes protocol proxy_protocol registry relays settings waiting
-SOURCES := architecture bfloat16 cxx eager fast folding inputs
+SOURCES := architecture bfloat16 cxx eager engine_digests fast folding inputs
 
 .PHONY: demo test check coverage format lint types clean compose images lock sbom
 

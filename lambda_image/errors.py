@@ -136,6 +136,7 @@ class RunSuperseded(RunError):
 @dataclass(eq=False, repr=False, kw_only=True)
 class CheckpointError(RunError):
     path: str | None = None
+    damaged: bool = False  # whether a file is there and not what it was when it was made
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

@@ -129,6 +129,7 @@ class Usage:
     s3_gets: int
     s3_bytes_in: int
     s3_times: RequestTimes
+    engine_damage: str | None = None  # why another engine than the compiled one predicted, where that is damaged
 
 
 def digest(data: bytes) -> str:
@@ -176,6 +177,7 @@ def rank_record(
         "num_batches": work.batches,
         "batch_size": assignment.batch_size,
         "engine": usage.engine,
+        "engine_damage": usage.engine_damage,
         "device": usage.device,
         "throughput_bps": work.bits / seconds if seconds else 0.0,
         "sample_persec": work.samples / seconds if seconds else 0.0,

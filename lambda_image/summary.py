@@ -113,7 +113,7 @@ def summarise(
     rows = RowTally()
     for record in records:
         rows.merge(RowTally.from_json(record["rows"]))
-    found = [*rows.warnings(), *(f"no gather: {reason}" for reason in dict.fromkeys(reasons))]
+    found = [*_damaged(records), *rows.warnings(), *(f"no gather: {reason}" for reason in dict.fromkeys(reasons))]
     return Summary(
         run_id=first.run_id,
         execution=first.execution,
@@ -143,6 +143,14 @@ def _without_galaxies(empty: Sequence[str]) -> list[str]:
     more = f" and {len(empty) - NAMED_WARNINGS:,} more" if len(empty) > NAMED_WARNINGS else ""
     subject = "1 partition holds" if len(empty) == 1 else f"{len(empty):,} partitions hold"
     return [f"{subject} no galaxies: {', '.join(empty[:NAMED_WARNINGS])}{more}"]
+
+
+def _damaged(records: Sequence[Record]) -> list[str]:
+    damages = [(record["rank"], damage) for record in records if (damage := record.get("engine_damage"))]
+    if not damages:
+        return []
+    more = f" (and {len(damages) - 1:,} more)" if len(damages) > 1 else ""
+    return [f"rank {damages[0][0]}{more}: {damages[0][1]}"]
 
 
 def _billed(record: Record) -> Billed:

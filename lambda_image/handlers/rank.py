@@ -81,8 +81,9 @@ class RankFunction:
         engine: Engine,
         cold_start: Phases,
         collaborators: Collaborators | None = None,
+        engine_damage: str | None = None,
     ) -> None:
-        self.settings, self.engine = settings, engine
+        self.settings, self.engine, self.engine_damage = settings, engine, engine_damage
         self.collaborators = collaborators or Collaborators()
         self._cold_start = cold_start  # counts for the first invocation only
 
@@ -96,12 +97,14 @@ class RankFunction:
         """
         interpreter_s, imported_s = process.AGE_AT_IMPORT_S, process.age_s()
         settings = HandlerSettings.from_environ(environ)
+        damage: list[str] = []
         engine = engines.load(
             settings.model_path,
             settings.threads,
             settings.engine,
             lambda reason: log("engine", message=reason),
             settings.device,
+            damage.append,
         )
         loaded_s = process.age_s()
         cold_start = Phases(
@@ -110,7 +113,7 @@ class RankFunction:
             model_s=loaded_s - imported_s,
             cold_start_s=loaded_s,
         )
-        return cls(settings, engine, cold_start)
+        return cls(settings, engine, cold_start, engine_damage=damage[0] if damage else None)
 
     @with_short_errors
     def __call__(self, event: Mapping[str, Any], context: Any) -> dict[str, int]:
@@ -164,6 +167,7 @@ class _Invocation:
     ) -> None:
         self.assignment, self.tries, self.deadline = assignment, tries, deadline
         self.settings, self.engine = function.settings, function.engine
+        self.engine_damage = function.engine_damage
         outside = function.collaborators
         self.join, self.clock, self.log = outside.join, outside.clock, outside.log
         self.phases = replace(cold_start)
@@ -429,6 +433,7 @@ class _Invocation:
             s3_gets=self.requests.gets + self.requests.heads,
             s3_bytes_in=self.requests.bytes_in,
             s3_times=self.requests.times,
+            engine_damage=self.engine_damage,
         )
 
     def _facts(self) -> dict[str, Any]:
