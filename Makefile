@@ -4,6 +4,7 @@
 #   make check      everything that must pass before a commit: lint, types, coverage, test
 #   make test       the tests alone
 #   make coverage   the branch coverage of the server's files that decide
+#   make fuzz       search for bytes that a parser does not bear (SECONDS=60)
 #   make format     format the sources, and mend what the linter can mend
 #   make compose    a whole run in containers (needs Docker Compose v2)
 #   make images     build the images
@@ -22,13 +23,20 @@ ENGINE := $(WEIGHTS).compiled/engine.json
 DECIDING := admission counts deadlines effects groups limits membership probes protocol proxy_protocol registry relays settings waiting
 SOURCES := architecture bfloat16 cxx eager engine_digests fast folding inputs
 
-.PHONY: demo test check coverage format lint types clean compose images lock sbom
+SECONDS ?= 60
+
+.PHONY: demo test check fuzz coverage format lint types clean compose images lock sbom
 
 demo: .venv/demo $(ENGINE)
 	@$(BIN)/cosmicai demo
 
 test: .venv/dev
 	$(BIN)/python -m pytest
+
+# Coverage guides the search on Linux, where Atheris is installed.
+fuzz: .venv/dev
+	@$(BIN)/pip install --quiet --editable '.[fuzz]'
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 check: .venv/dev lint types coverage test
 

@@ -24,7 +24,7 @@ from scripts.progress import RunProgress
 from scripts.result_folder import result_folder
 from statemachine.definition import STATE_MACHINE
 
-HELP = "run on a local AWS endpoint that is up (docker compose --profile serve up serve)"
+HELP = "run on a local AWS endpoint that is up (SERVE=1 docker compose up serve)"
 EXAMPLE = "cosmicai invoke --endpoint-url http://127.0.0.1:4566 --data my_galaxies.pt"
 
 BUCKET = "cosmicai-invoke"
