@@ -2,6 +2,7 @@
 
 Under a run's result path lie
     manifest.json               an array with one item for each rank (manifest.py), by Init
+    shares/<random>.jsonl       the run's key and each rank's partitions (shares.py), by Init
     attempts/<rank>/<attempt>/<n>.parquet
                                 what an attempt of a rank has finished while it works on (stretches.py)
     predictions/<rank>.parquet  the predictions of a rank, by the first of its attempts that is complete; of a rank
@@ -45,7 +46,7 @@ DIGEST_BYTES = 16
 # What a run may write under its result path, beside its manifest.
 RESULT_NAME = re.compile(
     r"(manifest|summary|combined_data|gather_ended|\d+)\.json|predictions\.parquet|predictions/\d+\.parquet"
-    r"|attempts/\d+/\d+/\d+\.parquet"
+    r"|attempts/\d+/\d+/\d+\.parquet|shares/[0-9a-f]+\.jsonl"
 )
 
 

@@ -174,7 +174,7 @@ def _objects(endpoint: AwsEndpoint, bucket: str, prefix: str) -> dict[str, bytes
     s3 = endpoint.client("s3")
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     listed = [found["Key"] for page in pages for found in page.get("Contents", ())]
-    keys = [key for key in listed if not key.startswith(f"{prefix}attempts/")]
+    keys = [key for key in listed if not key.startswith((f"{prefix}attempts/", f"{prefix}shares/"))]
     return {key.removeprefix(prefix): s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
 
 

@@ -46,6 +46,7 @@ from lambda_image.read_ahead import OverdueError
 from lambda_image.register import Claim, RankRegister
 from lambda_image.results import STORAGE, Phases, Record, Usage, Work, digest, rank_record, table_facts
 from lambda_image.settings import HandlerSettings
+from lambda_image.shares import complete
 from lambda_image.storage import ObjectStore, Requests
 from lambda_image.stretches import Finished, StretchWriter
 from rendezvous_server.protocol import ROOT, Topology
@@ -134,9 +135,9 @@ class RankFunction:
             raise InvalidEvent("a rank is invoked by the state machine, with an item of the manifest and the attempt")
         assignment = Assignment.from_json(event["item"])
         deadline = self.collaborators.clock() + _working_time_s(context.get_remaining_time_in_millis() / 1000)
-        invocation = _Invocation(self, assignment, int(event.get("attempt") or 0), deadline, self._cold_start)
-        self._cold_start = Phases()
         try:
+            invocation = _Invocation(self, assignment, int(event.get("attempt") or 0), deadline, self._cold_start)
+            self._cold_start = Phases()
             invocation.perform()
         except RunError as error:
             self.collaborators.log("failed", rank=assignment.rank, error=type(error).__name__, message=str(error))
@@ -165,7 +166,7 @@ class _Invocation:
     def __init__(
         self, function: RankFunction, assignment: Assignment, tries: int, deadline: float, cold_start: Phases
     ) -> None:
-        self.assignment, self.tries, self.deadline = assignment, tries, deadline
+        self.tries, self.deadline = tries, deadline
         self.settings, self.engine = function.settings, function.engine
         self.engine_damage = function.engine_damage
         outside = function.collaborators
@@ -176,6 +177,7 @@ class _Invocation:
         self.requests = Requests()
         self.data = outside.open_store(assignment.data_bucket, self.requests)
         results = outside.open_store(assignment.bucket, self.requests)
+        self.assignment = assignment = complete(assignment, results)
         self.objects = RunObjects(results, assignment.execution, assignment.result_path)
         self.register = RankRegister(self.objects, assignment)
         self.begun: Future[Claim] = Future()

@@ -32,6 +32,7 @@ from lambda_image.results import (
     table_facts,
 )
 from lambda_image.settings import HandlerSettings
+from lambda_image.shares import complete_all
 from lambda_image.storage import ObjectStore, Version
 from lambda_image.summary import Failure, Summary, message_of, summarise
 
@@ -113,6 +114,7 @@ def summarize(
     manifest = [Assignment.from_json(item) for item in results.get_json(run.manifest_key)]
     if manifest[0].execution != run.execution:
         raise InvalidEvent(f"{run.manifest_key} is the manifest of the run {manifest[0].run_id}, not {run.run_id}")
+    manifest = complete_all(manifest, results)
     path, objects = run.result_path, RunObjects(results, run.execution, run.result_path)
     found, table = results.look(f"{path}/combined_data.json"), results.look(f"{path}/predictions.parquet")
     gathered = _gathered(objects, found, table, manifest)
