@@ -271,7 +271,10 @@ def unpack(part: bytes | bytearray) -> tuple[Record, bytes]:
     """
     view = memoryview(part)
     size = 4 + int.from_bytes(view[:4], "big")
-    record, predictions = json.loads(bytes(view[4:size])), bytes(view[size:])
+    try:
+        record, predictions = json.loads(bytes(view[4:size])), bytes(view[size:])
+    except RecursionError:
+        raise ValueError("a part whose record is nested too deeply") from None
     if not isinstance(record, dict) or record.get("predictions", {}).get("blake2b") != digest(predictions):
         raise ValueError("a part whose predictions are not those that its record describes")
     return record, predictions
