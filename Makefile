@@ -4,6 +4,7 @@
 #   make check      everything that must pass before a commit: lint, types, coverage, test
 #   make test       the tests alone
 #   make coverage   the branch coverage of the files that decide
+#   make fuzz       search for bytes that a parser does not bear (SECONDS=60)
 #   make format     format the sources, and mend what the linter can mend
 #   make aws        the tests of the stack on AWS, without AWS
 #   make compose    a whole run in containers (needs Docker Compose v2)
@@ -33,9 +34,11 @@ DECIDING := $(addprefix rendezvous_server., admission counts deadlines effects g
 # asl-validator judges state machines.
 AWS_PYTHON_TOOLS := ministack==1.5.33 checkov==3.3.30 parliament==1.6.4
 AWS_NODE_TOOLS := asl-validator@4.0.0 @cloud-copilot/iam-simulate@0.1.173
-SOURCES := architecture bfloat16 cxx eager fast folding inputs
+SOURCES := architecture bfloat16 cxx eager engine_digests fast folding inputs
 
-.PHONY: demo aws test check coverage format lint types clean compose images lock reference sbom
+SECONDS ?= 60
+
+.PHONY: demo aws test check coverage fuzz format lint types clean compose images lock reference sbom
 
 demo: .venv/demo $(ENGINE)
 	@$(BIN)/cosmicai demo
@@ -45,6 +48,11 @@ test: .venv/dev .venv/aws/ready
 
 aws: .venv/dev .venv/aws/ready
 	$(BIN)/python -m pytest tests/aws
+
+# Coverage guides the search on Linux, where Atheris is installed.
+fuzz: .venv/dev
+	@$(BIN)/pip install --quiet --editable '.[fuzz]'
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 check: .venv/dev lint types coverage test
 

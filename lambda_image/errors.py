@@ -24,8 +24,52 @@ Lambda reports a raised class by its bare name as the error type. Retrying helps
 A field holds as a value what the message says in words. It is None where whoever raised the error did not know it.
 """
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, cast
+
+# Characters of a message. What a file says may stand in it, and 10,000 ranks' messages have to fit into one summary.
+# Step Functions keeps 32,768 of a cause, which holds the traceback, too.
+MAX_MESSAGE = 4_000
+SHOWN_END = 500  # of a longer one: there stands what to do about it
+
+
+def cut(text: str, limit: int = MAX_MESSAGE) -> str:
+    """Shortens a message that is longer than a log, a record or Lambda takes.
+
+    Args:
+        text: The message.
+        limit: How many characters it may have.
+
+    Returns:
+        The message, or its beginning and end with the number of characters that are left out between them.
+    """
+    if len(text) <= limit:
+        return text
+    end = min(SHOWN_END, limit // 4)
+    note = f" ... ({len(text):,} characters in all) ... "
+    return f"{text[: max(0, limit - end - len(note))]}{note}{text[-end:]}"
+
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+
+def with_short_errors(function: Handler) -> Handler:
+    """Makes a function raise errors whose message can be posted and logged, whatever raised them."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            if not isinstance(error, RunError) and len(text := str(error)) > MAX_MESSAGE:
+                error.args = (cut(text),)
+                if len(str(error)) > MAX_MESSAGE:  # a class that makes its message of something else
+                    raise RunError(cut(f"{type(error).__name__}: {text}")) from None
+            raise
+
+    return cast(Handler, call)
 
 
 @dataclass(eq=False, repr=False)
@@ -42,6 +86,7 @@ class RunError(Exception):
     message: str
 
     def __post_init__(self) -> None:
+        self.message = cut(self.message)
         super().__init__(self.message)  # also where the message was given by its name
 
 
@@ -91,6 +136,7 @@ class RunSuperseded(RunError):
 @dataclass(eq=False, repr=False, kw_only=True)
 class CheckpointError(RunError):
     path: str | None = None
+    damaged: bool = False  # whether a file is there and not what it was when it was made
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -110,6 +156,10 @@ class CommunicationError(RunError):
     phase: str | None = None
     elapsed_s: float | None = None
     reason: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.reason = cut(self.reason) if self.reason is not None else None
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

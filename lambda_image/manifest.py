@@ -27,8 +27,17 @@ class Slice:
 
 
 @dataclass(frozen=True)
+class Share:
+    """Where the rest of an item lies, in the bucket of the results: see shares.py."""
+
+    key: str
+    start: int  # bytes
+    size: int
+
+
+@dataclass(frozen=True)
 class Assignment:
-    """One item of the manifest, which has everything that a rank must know."""
+    """One item of the manifest and, once its share has been read, everything that a rank must know."""
 
     execution: str  # the execution's ARN
     run_key: str  # hex; by it a rank proves to other ranks that it belongs to this run
@@ -44,6 +53,7 @@ class Assignment:
     gather_timeout_s: float
     started_at: float  # seconds since the epoch
     on_bad_row: OnBadRow = "flag"  # manifests of earlier versions have none
+    share: Share | None = None  # of an item of the manifest, which has neither key nor partitions without it
 
     @property
     def run_id(self) -> str:
@@ -65,9 +75,12 @@ class Assignment:
         try:
             slices = tuple(
                 Slice(part["key"], tuple(part["rows"]) if part["rows"] else None, part["etag"])
-                for part in item["partitions"]
+                for part in item.get("partitions", ())
             )
-            fields = {**item, "partitions": slices}
+            share = Share(**item["share"]) if item.get("share") else None
+            if share is None and not {"run_key", "partitions"} <= item.keys():
+                raise KeyError("share")
+            fields = {"run_key": "", **item, "partitions": slices, "share": share}
             fields.pop("run_id", None)
             return cls(**fields)
         except (KeyError, TypeError) as error:

@@ -2,6 +2,7 @@
 
 Under a run's result path lie
     manifest.json               an array with one item for each rank (manifest.py), by Init
+    shares/<random>.jsonl       the run's key and each rank's partitions (shares.py), by Init
     attempts/<rank>/<attempt>/<n>.parquet
                                 what an attempt of a rank has finished while it works on (stretches.py)
     predictions/<rank>.parquet  the predictions of a rank, by the first of its attempts that is complete; of a rank
@@ -33,6 +34,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lambda_image.data.tally import RowTally
+from lambda_image.errors import cut
 from lambda_image.manifest import Assignment
 from lambda_image.request_times import RequestTimes
 
@@ -44,7 +46,7 @@ DIGEST_BYTES = 16
 # What a run may write under its result path, beside its manifest.
 RESULT_NAME = re.compile(
     r"(manifest|summary|combined_data|gather_ended|\d+)\.json|predictions\.parquet|predictions/\d+\.parquet"
-    r"|attempts/\d+/\d+/\d+\.parquet"
+    r"|attempts/\d+/\d+/\d+\.parquet|shares/[0-9a-f]+\.jsonl"
 )
 
 
@@ -128,6 +130,7 @@ class Usage:
     s3_gets: int
     s3_bytes_in: int
     s3_times: RequestTimes
+    engine_damage: str | None = None  # why another engine than the compiled one predicted, where that is damaged
 
 
 def digest(data: bytes) -> str:
@@ -175,6 +178,7 @@ def rank_record(
         "num_batches": work.batches,
         "batch_size": assignment.batch_size,
         "engine": usage.engine,
+        "engine_damage": usage.engine_damage,
         "device": usage.device,
         "throughput_bps": work.bits / seconds if seconds else 0.0,
         "sample_persec": work.samples / seconds if seconds else 0.0,
@@ -199,8 +203,8 @@ def rank_record(
         "partitions": [asdict(part) for part in assignment.partitions],
         "empty_partitions": work.empty_partitions,
         "transport": transport,
-        "error": error,
-        "gather_error": gather_error,
+        "error": None if error is None else cut(error),
+        "gather_error": None if gather_error is None else cut(gather_error),
         "nat": nat,
         "phases": asdict(phases),
         "memory_size_mb": usage.memory_size_mb,
@@ -267,7 +271,10 @@ def unpack(part: bytes | bytearray) -> tuple[Record, bytes]:
     """
     view = memoryview(part)
     size = 4 + int.from_bytes(view[:4], "big")
-    record, predictions = json.loads(bytes(view[4:size])), bytes(view[size:])
+    try:
+        record, predictions = json.loads(bytes(view[4:size])), bytes(view[size:])
+    except RecursionError:
+        raise ValueError("a part whose record is nested too deeply") from None
     if not isinstance(record, dict) or record.get("predictions", {}).get("blake2b") != digest(predictions):
         raise ValueError("a part whose predictions are not those that its record describes")
     return record, predictions

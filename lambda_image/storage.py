@@ -308,7 +308,7 @@ class ObjectStore:
         data = self.get(key)
         try:
             return json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidEvent(f"{self.url(key)} is not JSON: {error}") from error
 
     def put_json(

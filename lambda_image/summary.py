@@ -8,6 +8,7 @@ from typing import Any
 from lambda_image.cost import Billed, Cost, cost
 from lambda_image.data.predictions import Predictions
 from lambda_image.data.tally import RowTally
+from lambda_image.errors import cut
 from lambda_image.manifest import Assignment
 from lambda_image.metrics import Accuracy, accuracy
 from lambda_image.results import STORAGE, Record
@@ -33,9 +34,9 @@ def message_of(cause: str) -> str:
     Lambda puts {"errorMessage", "errorType", "stackTrace"} there, and other services put text.
     """
     try:
-        return str(json.loads(cause)["errorMessage"])
-    except (ValueError, KeyError, TypeError):
-        return cause
+        return cut(str(json.loads(cause)["errorMessage"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return cut(cause)
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def summarise(
     rows = RowTally()
     for record in records:
         rows.merge(RowTally.from_json(record["rows"]))
-    found = [*rows.warnings(), *(f"no gather: {reason}" for reason in dict.fromkeys(reasons))]
+    found = [*_damaged(records), *rows.warnings(), *(f"no gather: {reason}" for reason in dict.fromkeys(reasons))]
     return Summary(
         run_id=first.run_id,
         execution=first.execution,
@@ -142,6 +143,14 @@ def _without_galaxies(empty: Sequence[str]) -> list[str]:
     more = f" and {len(empty) - NAMED_WARNINGS:,} more" if len(empty) > NAMED_WARNINGS else ""
     subject = "1 partition holds" if len(empty) == 1 else f"{len(empty):,} partitions hold"
     return [f"{subject} no galaxies: {', '.join(empty[:NAMED_WARNINGS])}{more}"]
+
+
+def _damaged(records: Sequence[Record]) -> list[str]:
+    damages = [(record["rank"], damage) for record in records if (damage := record.get("engine_damage"))]
+    if not damages:
+        return []
+    more = f" (and {len(damages) - 1:,} more)" if len(damages) > 1 else ""
+    return [f"rank {damages[0][0]}{more}: {damages[0][1]}"]
 
 
 def _billed(record: Record) -> Billed:

@@ -21,6 +21,10 @@ LOOP_LIMIT_S = 2.0  # for the loop to answer: it is never busy for a tenth of th
 REQUEST_LIMIT_S = 5.0  # for a client to send its request and to take the answer
 MAX_REQUESTS = 16  # at a time; a monitoring system and a load balancer have a few
 POLL_S = 0.1  # until the thread notices that it is to end
+WITHOUT_KEY = (
+    "this server has no key, so that everybody who reaches it may join groups and use relays; give it, and the ranks, "
+    "RENDEZVOUS_KEY or RENDEZVOUS_KEY_FILE"
+)
 
 
 class HealthServer(ThreadingHTTPServer):
@@ -94,6 +98,8 @@ class _Request(MetricsHandler):
             super().do_GET()
         elif path == "/readyz" and snapshot.draining:
             self._answer(503, "shutting down")
+        elif path == "/readyz" and not snapshot.authenticated:
+            self._answer(200, f"ok, but {WITHOUT_KEY}")
         else:
             self._answer(200, "ok")
 

@@ -16,6 +16,7 @@ class Snapshot:
     """Holds what the server is and has done at one moment."""
 
     draining: bool
+    authenticated: bool  # whether joins and relays must prove a key
     counts: Counts
     connections: int
     phases: dict[str, int]  # connections by phase
@@ -58,6 +59,7 @@ class SnapshotCollector(Collector):
         for state, count in now.groups.items():
             groups.add_metric((state,), count)
         yield groups
+        yield _gauge("authenticated", "1 if joins and relays must prove a key, 0 if everybody may", now.authenticated)
         yield _gauge("tasks", "Tasks of the event loop", now.tasks)
 
 

@@ -9,7 +9,7 @@ from math import ceil, inf
 
 from rendezvous_server.connection import Connection
 from rendezvous_server.effects import Accept, Close, Confirm, Effect, Outcome, Reject, Send, Splice
-from rendezvous_server.health import HealthServer
+from rendezvous_server.health import WITHOUT_KEY, HealthServer
 from rendezvous_server.listening import listening_socket
 from rendezvous_server.log import Log
 from rendezvous_server.metrics import Snapshot
@@ -65,6 +65,8 @@ class RendezvousServer:
             authenticated=settings.key is not None,
             proxy_protocol=settings.proxy_protocol,
         )
+        if settings.key is None:
+            self.log.event("warning", message=WITHOUT_KEY)
         self.log.flush()
 
     async def _listen(self, port: int) -> Endpoint:
@@ -93,6 +95,7 @@ class RendezvousServer:
         registry = self.registry
         return Snapshot(
             registry.draining,
+            self.settings.key is not None,
             deepcopy(registry.counts),
             len(self.connections),
             registry.phases(),

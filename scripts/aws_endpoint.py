@@ -89,9 +89,25 @@ class AwsEndpoint:
                     raise EndpointError(message)
             return False
 
-        self._wait(ready, f"all workers, {ranks} for ranks," if ranks else "all workers", timeout_s)
+        def lacking(health: dict[str, Any]) -> str:
+            rank = health["functions"]["rank"]
+            if (up := rank["idle"] + rank["running"]) < ranks:
+                return (
+                    f"{up} of {ranks} ranks are up: start the others (docker compose up --detach rank, or --workers "
+                    "of the endpoint), or give a smaller --world-size"
+                )
+            down = [name for name, function in health["functions"].items() if not function["ready"]]
+            return f"no worker of {', '.join(down)} is up" if down else "workers are busy with other runs"
 
-    def _wait(self, condition: Callable[[dict[str, Any]], bool], what: str, timeout_s: float) -> None:
+        self._wait(ready, f"all workers, {ranks} for ranks," if ranks else "all workers", timeout_s, lacking)
+
+    def _wait(
+        self,
+        condition: Callable[[dict[str, Any]], bool],
+        what: str,
+        timeout_s: float,
+        lacking: Callable[[dict[str, Any]], str] = str,
+    ) -> None:
         deadline, health = time.monotonic() + timeout_s, None
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         while time.monotonic() < deadline:
@@ -102,7 +118,7 @@ class AwsEndpoint:
                 if condition(health):
                     return
             time.sleep(POLL_INTERVAL_S)
-        seen = "there was no answer" if health is None else f"{health}"
+        seen = "there was no answer" if health is None else lacking(health)
         raise EndpointError(f"{self.endpoint_url}: {what} was not ready within {timeout_s:g} s: {seen}")
 
     def wait_for(self, execution: str, each: Callable[[], None] = lambda: None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from scripts.local_cloud import Event, local_cloud
 from scripts.progress import RunProgress
 from scripts.result_folder import result_folder
 from scripts.user_model import advice, usable_model
+from statemachine.definition import STATE_MACHINE
 
 HELP = "run everything on this machine: ranks find each other and predict redshifts"
 EXAMPLE = "cosmicai demo --world-size 8 --data my_galaxies.pt --model my_checkpoint.pt"
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
                     files = execution.sample(Path(scratch) / "partitions")
                     progress.print(f"{SAMPLE_GALAXIES:,} sample galaxies in {SAMPLE_PARTITIONS} partitions")
                 execution.upload(cloud, files, BUCKET, "data")
-                machine = cloud.state_machine(execution.STATE_MACHINE)
+                machine = cloud.state_machine(STATE_MACHINE)
                 cloud.wait_until_ready()
                 out.clear()
                 execution_input = execution.input_for(args, BUCKET, files, "data", warnings)

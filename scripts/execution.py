@@ -27,7 +27,6 @@ from scripts.tables import run_tables
 from scripts.words import counted
 
 TABLE_WIDTH = 110  # where the output is no terminal, which would know its own
-STATE_MACHINE = "redshift"
 SAMPLE_GALAXIES, SAMPLE_PARTITIONS, SAMPLE_SEED = 4096, 8, 0
 TOKEN_BYTES = 6  # at random: of two executions in one second, one in 10^14 meets another's name
 MAX_RANKS = 128  # each a process of one machine: 470 MB with PyTorch (measured), so 60 GB together
@@ -176,7 +175,7 @@ def _objects(endpoint: AwsEndpoint, bucket: str, prefix: str) -> dict[str, bytes
     s3 = endpoint.client("s3")
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     listed = [found["Key"] for page in pages for found in page.get("Contents", ())]
-    keys = [key for key in listed if not key.startswith(f"{prefix}attempts/")]
+    keys = [key for key in listed if not key.startswith((f"{prefix}attempts/", f"{prefix}shares/"))]
     return {key.removeprefix(prefix): s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
 
 

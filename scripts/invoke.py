@@ -22,8 +22,9 @@ from scripts import execution
 from scripts.aws_endpoint import AwsEndpoint, EndpointError
 from scripts.progress import RunProgress
 from scripts.result_folder import result_folder
+from statemachine.definition import STATE_MACHINE
 
-HELP = "run on a local AWS endpoint that is up (docker compose --profile serve up serve)"
+HELP = "run on a local AWS endpoint that is up (SERVE=1 docker compose up serve)"
 EXAMPLE = "cosmicai invoke --endpoint-url http://127.0.0.1:4566 --data my_galaxies.pt"
 
 BUCKET = "cosmicai-invoke"
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
                 execution.upload(endpoint, files, BUCKET, prefix)
                 execution_input = execution.input_for(args, BUCKET, files, prefix, warnings)
                 progress.print(f"{printable(args.data or 'sample galaxies')} uploaded to {args.endpoint_url}")
-            machine = endpoint.state_machine(execution.STATE_MACHINE)
+            machine = endpoint.state_machine(STATE_MACHINE)
             ranks = str(execution_input.get("world_size", ""))
             endpoint.wait_until_ready(int(ranks) if ranks.isdecimal() else 1, READY_TIMEOUT_S)
             out.clear()

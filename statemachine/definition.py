@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 DEFINITION = Path(__file__).with_name("redshift.asl.json")
+STATE_MACHINE = "redshift"  # its name in the local endpoint
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 
 

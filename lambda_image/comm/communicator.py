@@ -16,6 +16,7 @@ from lambda_image.comm.channel.channel import ChannelSettings
 from lambda_image.comm.channel.handshake import KEY_BYTES
 from lambda_image.comm.channel.values import Value
 from lambda_image.comm.connecting.connector import Connector
+from lambda_image.comm.connecting.group_name import group_name
 from lambda_image.comm.connecting.membership import Membership
 from lambda_image.comm.connecting.nat import Nat
 from lambda_image.comm.operations import collectives, reduce_collectives
@@ -113,7 +114,8 @@ class Communicator:
             raise ValueError(f"the deadline is {ends}, and every wait must end")
         if len(run_key) != KEY_BYTES:
             raise ValueError(f"a run key has {KEY_BYTES} bytes, this one {len(run_key)}")
-        join = Join(run_id, rank, world_size, attempt, topology=topology)
+        Join(run_id, rank, world_size)  # refuses what no group can be called
+        join = Join(group_name(run_id, run_key), rank, world_size, attempt, topology=topology)
         if world_size > 1:
             if endpoint is None:
                 raise ValueError(f"a world of {world_size} ranks needs a rendezvous endpoint")

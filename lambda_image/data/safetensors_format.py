@@ -18,6 +18,7 @@ from lambda_image.data.file_content import Column, FormatError, widen_bfloat16
 from lambda_image.partition_names import printable
 
 MAX_HEADER_BYTES = 1 << 20  # ours have about 200, and 100 for each column; more is not a header of a few tensors
+MAX_DIMENSIONS = 8  # of a column; images have four
 SAFETENSORS_DTYPES = {
     "F16": "float16",
     "BF16": "bfloat16",
@@ -53,7 +54,7 @@ def safetensors_columns(source: ByteSource) -> dict[str, Column]:
     try:
         header = json.loads(text)
         entries: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = {
-            name: (str(entry["dtype"]), tuple(map(_size, entry["shape"])), tuple(map(_size, entry["data_offsets"])))
+            name: (str(entry["dtype"]), _sizes(entry["shape"]), _sizes(entry["data_offsets"]))
             for name, entry in header.items()
             if name != "__metadata__"
         }
@@ -94,6 +95,12 @@ def _fault(error: Exception) -> str:
 
 def _stored_dtype(name: str) -> np.dtype:
     return np.dtype("uint16" if name == "BF16" else SAFETENSORS_DTYPES[name])
+
+
+def _sizes(values: Any) -> tuple[int, ...]:
+    if len(values) > MAX_DIMENSIONS:  # their product could take minutes
+        raise ValueError(f"{len(values):,} sizes")
+    return tuple(map(_size, values))
 
 
 def _size(value: Any) -> int:

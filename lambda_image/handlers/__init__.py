@@ -2,7 +2,10 @@
 
 import json
 
+from lambda_image.errors import cut
+
 
 def log(event: str, **fields: object) -> None:
     """Prints an event as one line of JSON, which CloudWatch, containers and `cosmicai demo` all read."""
-    print(json.dumps({"event": event, **fields}), flush=True)
+    shown = {name: cut(value) if isinstance(value, str) else value for name, value in fields.items()}
+    print(json.dumps({"event": event, **shown}), flush=True)

@@ -3,11 +3,13 @@
 import json
 import os
 import secrets
+from collections.abc import Collection
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from lambda_image.data.partition import count_rows
-from lambda_image.errors import InvalidEvent, PartitionMalformed
+from lambda_image.errors import InvalidEvent, PartitionMalformed, RunError, with_short_errors
 from lambda_image.events import RunRequest, parse
 from lambda_image.handlers import log
 from lambda_image.manifest import (
@@ -23,13 +25,16 @@ from lambda_image.manifest import (
 from lambda_image.ownership import RunObjects, first_item
 from lambda_image.results import RESULT_NAME
 from lambda_image.settings import HandlerSettings
+from lambda_image.shares import share_key, withhold
 from lambda_image.storage import ObjectStore
 
 RUN_KEY_BYTES = 32
+SHARE_TOKEN_BYTES = 8  # of a name that no other try of Init has
 # A run that has no summary by then has ended without one: the state machine's TimeoutSeconds.
 ABANDONED_AFTER_S = 7200.0
 
 
+@with_short_errors
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answers the state machine.
 
@@ -79,9 +84,19 @@ def init(request: RunRequest, data: ObjectStore, results: ObjectStore, started_a
     for warning in found:
         log("warning", message=warning)
     run_key = secrets.token_hex(RUN_KEY_BYTES)
-    manifest = [item.to_json() for item in assignments(request, shares, run_key, started_at)]
+    withheld = share_key(request.result_path, secrets.token_hex(SHARE_TOKEN_BYTES))
+    manifest, lines = withhold(assignments(request, shares, run_key, started_at), withheld)
     key = manifest_key(request.result_path)
-    written, left = _claim(results, request, key, manifest, started_at)
+    results.put(withheld, lines, metadata=RunObjects(results, request.execution, request.result_path).metadata)
+    try:
+        written, left = _claim(results, request, key, manifest, started_at, withheld)
+    except Exception:
+        with suppress(RunError):
+            results.delete([withheld])
+        raise
+    if written is not manifest:  # that of an earlier try, which has shares of its own
+        with suppress(RunError):
+            results.delete([withheld])
     log("manifest", ranks=len(written), partitions=sum(map(len, shares)), object=results.url(key))
     warnings = (*request.warnings, *found, *left)
     return Run(
@@ -111,7 +126,12 @@ def _shares(request: RunRequest, data: ObjectStore) -> tuple[list[list[Slice]], 
 
 
 def _claim(
-    results: ObjectStore, request: RunRequest, key: str, manifest: list[dict[str, Any]], started_at: float
+    results: ObjectStore,
+    request: RunRequest,
+    key: str,
+    manifest: list[dict[str, Any]],
+    started_at: float,
+    withheld: str,
 ) -> tuple[list[Any], list[str]]:
     """Writes the manifest unless another run is at work under the same result path: two would mix their results.
 
@@ -138,10 +158,10 @@ def _claim(
         raise InvalidEvent(
             f"result_path {request.result_path} was taken by another run in this moment: give another result_path"
         )
-    return manifest, _clear(results, request.result_path, key)
+    return manifest, _clear(results, request.result_path, (key, withheld))
 
 
-def _clear(results: ObjectStore, result_path: str, manifest: str) -> list[str]:
+def _clear(results: ObjectStore, result_path: str, kept: Collection[str]) -> list[str]:
     """Removes the results of the earlier run, and nothing else that lies there; a warning where that is not allowed.
 
     What is left of that run can then replace nothing of this one, since it knows only versions that are gone.
@@ -149,7 +169,7 @@ def _clear(results: ObjectStore, result_path: str, manifest: str) -> list[str]:
     prefix = f"{result_path}/"
     try:
         listed = [found.key for found in results.list(prefix)]
-        results.delete(key for key in listed if RESULT_NAME.fullmatch(key.removeprefix(prefix)) and key != manifest)
+        results.delete(key for key in listed if RESULT_NAME.fullmatch(key.removeprefix(prefix)) and key not in kept)
     except InvalidEvent as error:
         return [f"results of an earlier run are left in {results.url(prefix)}: {error}"]
     return []

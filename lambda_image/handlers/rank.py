@@ -27,7 +27,14 @@ from lambda_image.comm.channel.channel import ChannelSettings
 from lambda_image.comm.communicator import Communicator
 from lambda_image.data.partition import PartitionStream, open_partition
 from lambda_image.data.predictions import Predictions
-from lambda_image.errors import DeadlineExceeded, InvalidEvent, RunError, RunSuperseded, StorageUnavailable
+from lambda_image.errors import (
+    DeadlineExceeded,
+    InvalidEvent,
+    RunError,
+    RunSuperseded,
+    StorageUnavailable,
+    with_short_errors,
+)
 from lambda_image.handlers import log
 from lambda_image.handlers.gathering import Gathering
 from lambda_image.inference import infer, no_predictions
@@ -39,6 +46,7 @@ from lambda_image.read_ahead import OverdueError
 from lambda_image.register import Claim, RankRegister
 from lambda_image.results import STORAGE, Phases, Record, Usage, Work, digest, rank_record, table_facts
 from lambda_image.settings import HandlerSettings
+from lambda_image.shares import complete
 from lambda_image.storage import ObjectStore, Requests
 from lambda_image.stretches import Finished, StretchWriter
 from rendezvous_server.protocol import ROOT, Topology
@@ -74,8 +82,9 @@ class RankFunction:
         engine: Engine,
         cold_start: Phases,
         collaborators: Collaborators | None = None,
+        engine_damage: str | None = None,
     ) -> None:
-        self.settings, self.engine = settings, engine
+        self.settings, self.engine, self.engine_damage = settings, engine, engine_damage
         self.collaborators = collaborators or Collaborators()
         self._cold_start = cold_start  # counts for the first invocation only
 
@@ -89,12 +98,14 @@ class RankFunction:
         """
         interpreter_s, imported_s = process.AGE_AT_IMPORT_S, process.age_s()
         settings = HandlerSettings.from_environ(environ)
+        damage: list[str] = []
         engine = engines.load(
             settings.model_path,
             settings.threads,
             settings.engine,
             lambda reason: log("engine", message=reason),
             settings.device,
+            damage.append,
         )
         loaded_s = process.age_s()
         cold_start = Phases(
@@ -103,8 +114,9 @@ class RankFunction:
             model_s=loaded_s - imported_s,
             cold_start_s=loaded_s,
         )
-        return cls(settings, engine, cold_start)
+        return cls(settings, engine, cold_start, engine_damage=damage[0] if damage else None)
 
+    @with_short_errors
     def __call__(self, event: Mapping[str, Any], context: Any) -> dict[str, int]:
         """Does the work of one rank, and leaves its predictions and its record on S3.
 
@@ -123,9 +135,9 @@ class RankFunction:
             raise InvalidEvent("a rank is invoked by the state machine, with an item of the manifest and the attempt")
         assignment = Assignment.from_json(event["item"])
         deadline = self.collaborators.clock() + _working_time_s(context.get_remaining_time_in_millis() / 1000)
-        invocation = _Invocation(self, assignment, int(event.get("attempt") or 0), deadline, self._cold_start)
-        self._cold_start = Phases()
         try:
+            invocation = _Invocation(self, assignment, int(event.get("attempt") or 0), deadline, self._cold_start)
+            self._cold_start = Phases()
             invocation.perform()
         except RunError as error:
             self.collaborators.log("failed", rank=assignment.rank, error=type(error).__name__, message=str(error))
@@ -154,8 +166,9 @@ class _Invocation:
     def __init__(
         self, function: RankFunction, assignment: Assignment, tries: int, deadline: float, cold_start: Phases
     ) -> None:
-        self.assignment, self.tries, self.deadline = assignment, tries, deadline
+        self.tries, self.deadline = tries, deadline
         self.settings, self.engine = function.settings, function.engine
+        self.engine_damage = function.engine_damage
         outside = function.collaborators
         self.join, self.clock, self.log = outside.join, outside.clock, outside.log
         self.phases = replace(cold_start)
@@ -164,6 +177,7 @@ class _Invocation:
         self.requests = Requests()
         self.data = outside.open_store(assignment.data_bucket, self.requests)
         results = outside.open_store(assignment.bucket, self.requests)
+        self.assignment = assignment = complete(assignment, results)
         self.objects = RunObjects(results, assignment.execution, assignment.result_path)
         self.register = RankRegister(self.objects, assignment)
         self.begun: Future[Claim] = Future()
@@ -422,6 +436,7 @@ class _Invocation:
             s3_gets=self.requests.gets + self.requests.heads,
             s3_bytes_in=self.requests.bytes_in,
             s3_times=self.requests.times,
+            engine_damage=self.engine_damage,
         )
 
     def _facts(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from lambda_image import stretches
 from lambda_image.data.predictions import Predictions
-from lambda_image.errors import InvalidEvent, TooManyFailures
+from lambda_image.errors import InvalidEvent, TooManyFailures, with_short_errors
 from lambda_image.handlers import log
 from lambda_image.manifest import Assignment, Run, predictions_key, result_key
 from lambda_image.ownership import JSON_TYPE, RunObjects
@@ -32,6 +32,7 @@ from lambda_image.results import (
     table_facts,
 )
 from lambda_image.settings import HandlerSettings
+from lambda_image.shares import complete_all
 from lambda_image.storage import ObjectStore, Version
 from lambda_image.summary import Failure, Summary, message_of, summarise
 
@@ -39,6 +40,7 @@ READERS = 16  # objects read at a time when the run is rebuilt: as many as the s
 NAMED_FAILURES = 10  # in the error's message; summary.json has all
 
 
+@with_short_errors
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answers the state machine.
 
@@ -112,6 +114,7 @@ def summarize(
     manifest = [Assignment.from_json(item) for item in results.get_json(run.manifest_key)]
     if manifest[0].execution != run.execution:
         raise InvalidEvent(f"{run.manifest_key} is the manifest of the run {manifest[0].run_id}, not {run.run_id}")
+    manifest = complete_all(manifest, results)
     path, objects = run.result_path, RunObjects(results, run.execution, run.result_path)
     found, table = results.look(f"{path}/combined_data.json"), results.look(f"{path}/predictions.parquet")
     gathered = _gathered(objects, found, table, manifest)

@@ -202,6 +202,7 @@ def load(
     name: EngineName = "auto",
     on_fallback: Callable[[str], None] = lambda reason: None,
     device: Device = "cpu",
+    on_damage: Callable[[str], None] = lambda reason: None,
 ) -> Engine:
     """Loads weights into an engine, as `load_engine` does, with every setting given and no judgement of galaxies.
 
@@ -211,12 +212,14 @@ def load(
         name: Which engine.
         on_fallback: Is called with the reason where `auto` is `eager` and not `fast`.
         device: Where the engine computes.
+        on_damage: Is called with the reason, too, where `fast` is there and not what was compiled.
 
     Returns:
         The engine.
 
     Raises:
-        CheckpointError: The weights cannot be read, or the engine that was asked for is not compiled for them.
+        CheckpointError: The weights cannot be read, or the engine that was asked for is not compiled for them, or it is
+            damaged and PyTorch, which would take its place, is not here.
         InvalidEvent: There is no GPU that PyTorch can use.
     """
     assert name in ENGINE_NAMES[device]
@@ -231,15 +234,18 @@ def load(
     precision: Precision = "int8" if name == "int8" else "float32"
     try:
         folder, record = engine_files.find(path, precision)
-        return Fast(folder, threads, record.parameters_mb, precision)
+        return Fast(folder, threads, record.parameters_mb, precision, digests=record.digests)
     except CheckpointError as error:
         if name == "auto" and is_onnx(path):
             return _onnx(path, threads)
         if name != "auto":
             raise
-        reason = str(error)
+        reason, damaged = str(error), error.damaged
     engine = _pytorch(path, threads, reason=f"{reason}; ")
-    on_fallback(f"eager PyTorch predicts: {reason}")
+    instead = f"eager PyTorch predicts: {reason}"
+    if damaged:
+        on_damage(instead)
+    on_fallback(instead)
     return engine
 
 

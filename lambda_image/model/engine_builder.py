@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+
 from lambda_image.errors import CheckpointError
 from lambda_image.model import checkpoint, folding
 from lambda_image.model.architecture import ModelConfig, RedshiftModel
@@ -13,6 +15,7 @@ from lambda_image.model.cxx import compile_library, instruction_sets
 from lambda_image.model.eager import Eager, gpu_name
 from lambda_image.model.engine import Engine
 from lambda_image.model.engine_check import Check, LowPrecisionCheck, Reference, Sample, check_low_precision
+from lambda_image.model.engine_digests import library_digest, weights_digest
 from lambda_image.model.engine_files import (
     LIBRARY,
     MAX_DIFFERENCE,
@@ -70,11 +73,17 @@ def build(
                     found.append(check_low_precision(precision, eager.predict, engine.predict, galaxies))
                 say(f"{precision} by {means}: {found[-1]}")
             checks[precision] = asdict(max(found, key=lambda check: check.max_difference))
-        Compiled.of(path, eager.parameters_mb, checks).write(folder)
+        Compiled.of(path, eager.parameters_mb, checks, _digests(folder)).write(folder)
         _put_in_place(folder, target)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return target
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Of the compiled engine's files, which it is loaded by; none where only a check is on record."""
+    weights = {path.name: weights_digest(np.memmap(path, np.float32, mode="r")) for path in folder.glob("*.weights")}
+    return {LIBRARY: library_digest(folder / LIBRARY), **weights} if weights else {}
 
 
 def _engines(

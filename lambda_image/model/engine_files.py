@@ -32,7 +32,7 @@ MAX_DIFFERENCE = 1e-5  # in redshift, of a float32 engine from the model in floa
 IR_VERSION_TAG = b"\x08"  # of the field that every writer of ONNX puts first
 LIBRARY, RECORD = "engine.so", "engine.json"
 NATIVE = Path(__file__).parent / "native"
-SOURCES = ("architecture", "bfloat16", "cxx", "eager", "fast", "folding", "inputs")
+SOURCES = ("architecture", "bfloat16", "cxx", "eager", "engine_digests", "fast", "folding", "inputs")
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,16 @@ class Compiled:
     machine: str
     parameters_mb: float
     checks: dict[str, dict[str, float]] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)  # of the files beside it, by their names
 
     @classmethod
-    def of(cls, checkpoint: Path, parameters_mb: float, checks: dict[str, dict[str, float]]) -> "Compiled":
+    def of(
+        cls,
+        checkpoint: Path,
+        parameters_mb: float,
+        checks: dict[str, dict[str, float]],
+        digests: dict[str, str] | None = None,
+    ) -> "Compiled":
         stat = checkpoint.stat()
         return cls(
             checkpoint_sha256=file_hash(checkpoint),
@@ -58,6 +65,7 @@ class Compiled:
             machine=platform.machine(),
             parameters_mb=parameters_mb,
             checks=checks,
+            digests=digests or {},
         )
 
     def write(self, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The compiled engine: a library of our own (native/) over folded weights mapped into memory. It needs no PyTorch."""
 
 import ctypes
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lambda_image.data.sizes import PUBLISHED
 from lambda_image.errors import CheckpointError
-from lambda_image.model import engine_files
+from lambda_image.model import engine_digests, engine_files
 from lambda_image.model.engine_files import LIBRARY, Device, Precision
 from lambda_image.model.inputs import as_inputs
 
@@ -26,14 +27,19 @@ class Fast:
         parameters_mb: float = 0.0,
         precision: Precision = "float32",
         instruction_set: str | None = None,
+        digests: Mapping[str, str] | None = None,
     ) -> None:
-        """Raises CheckpointError for a library or weights that cannot be used."""
+        """Raises CheckpointError for a library or weights that cannot be used, or are not those of `digests`."""
         self.name = "int8" if precision == "int8" else "fast"
         self.parameters_mb, self._threads = parameters_mb, threads
         weights = engine_files.weights_of(folder, precision)
         try:
+            if digests is not None:
+                engine_digests.check(folder / LIBRARY, engine_digests.library_digest(folder / LIBRARY), digests)
             library = ctypes.CDLL(str(folder / LIBRARY))
             self._weights = np.memmap(weights, np.float32, mode="r")
+            if digests is not None:
+                engine_digests.check(weights, engine_digests.weights_digest(self._weights), digests)
         except (OSError, ValueError) as error:
             raise CheckpointError(
                 f"the compiled engine in {folder} cannot be loaded: {error}; make it again"

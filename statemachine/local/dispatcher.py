@@ -6,6 +6,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from statemachine.local.function_logs import FunctionLogs
 from statemachine.local.function_queue import (
     Assigned,
     Completed,
@@ -27,12 +28,14 @@ MAX_WAIT_S = 60.0
 class Dispatcher:
     """Passes one function's invocations to its workers, and their outcomes to the callers."""
 
-    def __init__(self, name: str, settings: FunctionSettings, emit: Emit) -> None:
+    def __init__(self, name: str, settings: FunctionSettings, emit: Emit, logs: FunctionLogs | None = None) -> None:
         self.name = name
         self.settings = settings
         self.kept_workers = [f"{name}/{index}" for index in range(settings.workers)]
         self.queue = FunctionQueue(settings.timeout_s, settings.waiting_limit, kept=self.kept_workers)
         self.kill: dict[str, Callable[[], None]] = {}  # how to end a worker that runs as a process of ours
+        self.logs = logs or FunctionLogs(name, settings.memory_mb)
+        self.peak_mb: dict[str, Callable[[], int | None]] = {}  # how to ask how much memory a worker of ours has used
         self._emit = emit
         self._callers: dict[str, asyncio.Future[InvocationOutcome]] = {}
         self._pollers: dict[str, asyncio.Future[Invocation]] = {}
@@ -108,6 +111,7 @@ class Dispatcher:
                     if (poller := self._pollers[worker]).done():  # cancelled, though its coroutine does not know yet
                         todo.extend(self.queue.undelivered(invocation, self._loop.time()))
                     else:
+                        self.logs.began(worker, invocation.id)
                         poller.set_result(invocation)
                 case Completed(request_id, outcome):
                     self._report(event)
@@ -131,6 +135,9 @@ class Dispatcher:
         self._carry_out(self.queue.expire(self._loop.time()))
 
     def _report(self, done: Completed) -> None:
+        if done.worker is not None:
+            peak_mb = self.peak_mb.get(done.worker, lambda: None)()
+            self.logs.ended(done.worker, done.id, done.duration_s, peak_mb, "error" if done.outcome.failed else "")
         report = {"event": "report", "function": self.name, "runtime": done.worker, "request_id": done.id}
         self._emit(report | {"duration_ms": round(done.duration_s * 1000, 1), "failed": done.outcome.failed})
 

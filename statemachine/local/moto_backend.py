@@ -22,7 +22,9 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from statemachine.local.settings import DEFAULT_REGION
+from statemachine.definition import STATE_MACHINE, definition
+from statemachine.local.moto_failures import Application, with_failures_answered
+from statemachine.local.settings import ACCOUNT, DEFAULT_REGION, FUNCTIONS, function_arn
 
 CONNECT_S = 5.0  # moto is in this process: longer means that it is gone
 SILENCE_S = 900.0  # between two pieces of a body; the longest synchronous call (an Express execution) takes 300
@@ -52,12 +54,20 @@ def start_moto(public_port: int) -> URL:
         # Sets up boto3's default session: doing so in many threads at once, as ranks of a Map would, is a race.
         boto_client_for(region=DEFAULT_REGION, service=service)
     app = with_whole_conditions(with_system_errors_answered(DomainDispatcherApplication(create_backend_app)))
+    app = with_failures_answered(app)
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()  # ends with the process
     return URL.build(scheme="http", host="127.0.0.1", port=server.server_port)
 
 
-Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+def make_state_machine() -> None:
+    """Makes the project's state machine, so that clients find one in a fresh endpoint."""
+    from moto.stepfunctions.parser.models import stepfunctions_parser_backends
+
+    arns = {f"{name.capitalize()}FunctionArn": function_arn(name) for name in FUNCTIONS}
+    role = f"arn:aws:iam::{ACCOUNT}:role/local"
+    backend: Any = stepfunctions_parser_backends[ACCOUNT][DEFAULT_REGION]
+    backend.create_state_machine(name=STATE_MACHINE, definition=definition(arns), roleArn=role)
 
 
 def with_system_errors_answered(app: Application) -> Application:
@@ -107,11 +117,13 @@ def with_whole_conditions(app: Application) -> Application:
 class Proxy:
     """Passes requests to moto, and its answers back.
 
-    It must be made inside a running loop. Requests that come before moto is up wait for `backend`, its address.
+    It must be made inside a running loop. Requests that come before moto is up wait for `backend`, its address, and
+    those to Step Functions for `prepared`, too.
     """
 
-    def __init__(self, backend: asyncio.Task[URL]) -> None:
+    def __init__(self, backend: asyncio.Task[URL], prepared: asyncio.Task[None]) -> None:
         self._backend = backend
+        self._prepared = prepared
         self._session = aiohttp.ClientSession(
             auto_decompress=False,
             connector=aiohttp.TCPConnector(limit=0, force_close=True),  # no limit but the clients' own
@@ -125,6 +137,8 @@ class Proxy:
         headers = end_to_end(request.headers)
         if request.method == "GET" and OF_THE_STATE_MACHINE in headers.get("Authorization", ""):
             return await self._read_items(request, base, headers)
+        if headers.get("X-Amz-Target", "").startswith("AWSStepFunctions."):
+            await asyncio.shield(self._prepared)
         body: AsyncIterator[bytes] | bytes | None = request.content.iter_chunked(CHUNK) if request.body_exists else None
         if headers.get("X-Amz-Target") == "AWSStepFunctions.StartExecution":
             body = with_name(await request.read())

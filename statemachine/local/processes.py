@@ -7,10 +7,12 @@ import signal
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from lambda_image.process import usable_cpus
 from statemachine.local.child import command
 from statemachine.local.dispatcher import Dispatcher, Emit
+from statemachine.local.function_logs import stream_name_of
 from statemachine.local.logs import LogLines, log_event
 from statemachine.local.outcomes import failure
 from statemachine.local.runtime_api import runtime_app
@@ -43,6 +45,7 @@ class WorkerSupervisor:
         """Runs until it is cancelled, and then ends the process."""
         dispatcher = self._dispatcher
         dispatcher.kill[self.worker] = self.kill
+        dispatcher.peak_mb[self.worker] = self._peak_mb
         async with AsyncExitStack() as stack:
             runtime_api = await listen(stack, runtime_app(dispatcher, self.worker), "127.0.0.1")
             stack.push_async_callback(self._end)
@@ -53,7 +56,7 @@ class WorkerSupervisor:
                 runtime_api=runtime_api,
                 endpoint_url=self._endpoint_url,
                 cpus=usable_cpus(),
-            )
+            ) | {"AWS_LAMBDA_LOG_STREAM_NAME": stream_name_of(self.worker)}
             failures = 0
             while True:
                 started = await self._run_once(environment)
@@ -104,9 +107,18 @@ class WorkerSupervisor:
         while True:
             chunk = await stream.read(CHUNK)
             for line in lines.feed(chunk):
+                self._dispatcher.logs.line(self.worker, line)
                 self._emit(log_event(line, self._dispatcher.name, pid, kind))
             if not chunk:
                 return
+
+    def _peak_mb(self) -> int | None:
+        """Memory that the process has used at most, where the system tells."""
+        try:
+            status = Path(f"/proc/{self._process.pid if self._process else 'self'}/status").read_text(encoding="utf-8")
+            return int(status.partition("VmHWM:")[2].split()[0]) // 1024
+        except (OSError, IndexError, ValueError):
+            return None
 
     async def _end(self) -> None:
         process = self._process

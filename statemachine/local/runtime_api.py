@@ -12,6 +12,7 @@ from statemachine.local.dispatcher import Dispatcher
 from statemachine.local.function_queue import UnknownInvocationError
 from statemachine.local.outcomes import PAYLOAD_LIMIT, InvocationOutcome, response_too_large
 from statemachine.local.settings import function_arn
+from statemachine.local.strangers import without_strangers
 
 PREFIX = "/2018-06-01/runtime"
 
@@ -73,7 +74,7 @@ def runtime_app(dispatcher: Dispatcher, worker: str | None = None) -> web.Applic
             return refusal(400, "InvalidRequestID", f"invocation {unknown} is not running: answered, or timed out")
         return web.json_response({"status": "OK"}, status=202)
 
-    app = web.Application(client_max_size=PAYLOAD_LIMIT)
+    app = web.Application(client_max_size=PAYLOAD_LIMIT, middlewares=[without_strangers])
     app.router.add_get(f"{PREFIX}/invocation/next", next_invocation)
     app.router.add_post(f"{PREFIX}/invocation/{{id}}/response", response)
     app.router.add_post(f"{PREFIX}/invocation/{{id}}/error", error)

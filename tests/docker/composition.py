@@ -1,6 +1,7 @@
 """docker-compose.yml under a name of its own, left up as for `scripts/invoke.sh`, and ways to look into it."""
 
 import json
+import os
 import secrets
 import subprocess
 import time
@@ -30,13 +31,13 @@ class Composition:
 
     def __init__(self, folder: Path, **variables: str) -> None:
         self.project = f"cosmicai-test-{secrets.token_hex(4)}"
-        values = {"COMPOSE_PROJECT_NAME": self.project, "ENDPOINT_PORT": "0", "OUT": str(folder / "out"), **variables}
+        values = {"COMPOSE_PROJECT_NAME": self.project, "ENDPOINT_PORT": "0", "OUT": str(folder / "out")}
+        values |= {"SERVE": "1", **variables}
         self.out = folder / "out" / "compose"
         self.world_size = int(values["WORLD_SIZE"])
         (folder / "variables").write_text("".join(f"{name}={value}\n" for name, value in values.items()))
-        self._compose = DockerCompose(
-            ROOT, env_file=str(folder / "variables"), profiles=["serve"], services=["serve"], wait=False
-        )
+        variables_file = str(folder / "variables")
+        self._compose = DockerCompose(ROOT, env_file=variables_file, services=["serve"], wait=False)
 
     def __enter__(self) -> "Composition":
         try:
@@ -52,12 +53,16 @@ class Composition:
     def __exit__(self, *_: object) -> None:
         self.down()
 
-    def down(self) -> None:
-        subprocess.run([*self._command("down"), "--volumes", "--timeout=5"], cwd=ROOT, capture_output=True, check=True)
+    def down(self, plain: bool = False) -> None:
+        """As a user types it, or with everything that is left of it."""
+        flags = [] if plain else ["--volumes"]
+        environ = {name: value for name, value in os.environ.items() if name != "SERVE"}
+        command = [*self._command("down"), *flags, "--timeout=5"]
+        subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, check=True)
 
     def up(self) -> subprocess.CompletedProcess[str]:
         """What a user types, to its end."""
-        command = [*self._command("up", profiles=False), "--exit-code-from=run"]
+        command = [*self._command("up"), "--scale=serve=0", "--exit-code-from=run"]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=2 * PATIENCE_S)
 
     def wait_until_ready(self) -> None:
@@ -79,9 +84,8 @@ class Composition:
             time.sleep(0.05)
         raise AssertionError(f"rank {rank} did not begin to infer")
 
-    def _command(self, verb: str, profiles: bool = True) -> list[str]:
-        command = self._compose.docker_compose_command()
-        return [*(word for word in command if profiles or word not in ("--profile", "serve")), verb]
+    def _command(self, verb: str) -> list[str]:
+        return [*self._compose.docker_compose_command(), verb]
 
 
 def events(container: Container, since: float) -> Iterator[dict[str, Any]]:

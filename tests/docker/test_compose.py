@@ -12,7 +12,7 @@ from lambda_image.data.predictions import Predictions
 from lambda_image.partition_names import natural_order
 from scripts import execution
 from tests.data import networks
-from tests.docker.composition import ROOT, TOLERANCE, Composition, in_process
+from tests.docker.composition import PATIENCE_S, ROOT, TOLERANCE, Composition, events, in_process
 from tests.integration.system import BUCKET, write_galaxies
 
 LONG = 1000  # galaxies of a rank that is to be met at work: a second of it, inferred in small batches
@@ -156,3 +156,43 @@ def test_up_with_data_that_is_no_good_ends_with_an_error(tmp_path: Path, images:
         composition.down()
     assert ended.returncode == 1
     assert "1.safetensors: it should have" in ended.stdout
+
+
+def test_a_rank_container_whose_first_process_is_killed_comes_back(composition: Composition):
+    (victim, *_) = composition.containers("rank")
+    before = victim.attrs["State"]["StartedAt"]
+    os.kill(victim.attrs["State"]["Pid"], 9)  # its first process, as the kernel kills it when memory runs out
+    deadline = time.monotonic() + PATIENCE_S
+    while victim.attrs["State"]["StartedAt"] == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+        victim.reload()
+    composition.wait_until_ready()
+
+
+def test_the_server_of_a_composition_has_a_key_that_only_ranks_see(composition: Composition):
+    listening = next(events(composition.containers("rendezvous")[0], 0))
+    assert listening["authenticated"] is True
+    code, key = composition.containers("rank")[0].exec_run(["cat", "/run/rendezvous/key"])
+    assert code == 0
+    assert len(bytes.fromhex(key.decode())) == 32
+    assert composition.containers("init")[0].exec_run(["ls", "/run/rendezvous"])[0] != 0
+
+
+def test_down_leaves_nothing(tmp_path: Path, images: None):
+    with Composition(tmp_path, WORLD_SIZE="1") as served:
+        assert served.containers("serve")
+        served.down(plain=True)
+        assert not served.containers("serve")
+        assert not served.containers("rank")
+
+
+def test_up_makes_no_folder_of_a_model_that_is_not_there(tmp_path: Path, images: None):
+    composition = Composition(tmp_path, WORLD_SIZE="1", MODEL=str(tmp_path / "nowhere.safetensors"))
+    try:
+        ended = composition.up()
+    finally:
+        composition.down()
+    assert ended.returncode != 0
+    assert str(tmp_path / "nowhere.safetensors") in ended.stdout + ended.stderr
+    assert not (tmp_path / "nowhere.safetensors").exists()

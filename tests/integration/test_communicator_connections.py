@@ -20,6 +20,7 @@ from lambda_image.comm.channel.handshake import Handshake, Member
 from lambda_image.comm.channel.transport import Transport
 from lambda_image.comm.connecting.candidates import Candidate, OwnEndpoints, candidates
 from lambda_image.comm.connecting.connector import Connector
+from lambda_image.comm.connecting.group_name import group_name
 from lambda_image.comm.connecting.membership import Membership
 from lambda_image.comm.connecting.peering import Plan
 from lambda_image.comm.roster import Lost, Roster, outlook
@@ -30,7 +31,7 @@ from lambda_image.errors import (
     RendezvousTimeout,
     RendezvousUnreachable,
 )
-from rendezvous_server.protocol import Endpoint, Join, Peer, Topology
+from rendezvous_server.protocol import ClientConnection, Endpoint, Join, Joined, Peer, Topology
 from tests.channels import receive, send
 from tests.integration.communicators import (
     PATIENCE_S,
@@ -326,9 +327,10 @@ def test_strangers_change_nothing_and_are_counted(endpoint: str, run_id: str) ->
 
 
 def test_a_member_of_the_group_without_the_runs_key_gets_no_channel(endpoint: str, run_id: str) -> None:
-    with join(endpoint, 0, 2, run_id) as root, join(endpoint, 1, 2, run_id, run_key=bytes(32)) as other:
+    name = group_name(run_id, RUN_KEY)  # which it has learned somehow
+    with join(endpoint, 0, 2, run_id) as root, Rank(endpoint, name, 1, run_key=bytes(32)) as other:
         until(root.peers)
-        assert isinstance(in_threads(lambda _: other.barrier(deadline=time.monotonic() + SHORT_S), 1)[0], PeerTimeout)
+        until(lambda: other.roster.at(0))
         with pytest.raises(PeerTimeout, match="rank 1 had joined but not connected"):
             root.barrier(deadline=time.monotonic())
 
@@ -433,3 +435,35 @@ def test_ranks_join_again_when_the_server_comes_back(run_id: str) -> None:
         ranks.append(stack.enter_context(join(address, 2, 3, run_id, topology=Topology.FULL)))
         assert ranks[1].recv(0, deadline=patience()) == b"before"
         assert in_threads(lambda rank: ranks[rank].barrier(deadline=patience()), 0, 1, 2) == [None] * 3
+
+
+def test_with_the_deployments_key_alone_nobody_finds_a_run(endpoint: str, run_id: str) -> None:
+    """By name one could push its ranks out with the last attempt, or shut the name with another world size."""
+    stranger_key = bytes(32)
+    with (
+        join(endpoint, 0, 3, run_id, run_key=stranger_key),  # before the run: as the name's first world size
+        join(endpoint, 0, 2, run_id) as root,
+        join(endpoint, 1, 2, run_id) as other,
+        join(endpoint, 0, 2, run_id, run_key=stranger_key, attempt=65_535),
+        ThreadPoolExecutor(2) as pool,
+    ):
+        for plain_name in (Join(run_id, 0, 2, 65_535), Join(run_id, 1, 2, 65_535)):
+            client = socket.create_connection(("127.0.0.1", int(endpoint.rpartition(":")[2])))
+            connection = ClientConnection(plain_name, SERVER_KEY)
+            heard: list[object] = []
+            with client:
+                while not heard:
+                    client.sendall(connection.data_to_send())
+                    heard += connection.receive_data(client.recv(1 << 16))
+            assert isinstance(heard[0], Joined)
+        gathers = [pool.submit(rank.gather, part_of(rank.rank), deadline=patience()) for rank in (root, other)]
+        gathered = gathers[0].result()
+        assert gathered is not None
+        assert [bytes(part) for part in gathered.parts] == [part_of(0), part_of(1)]
+
+
+def test_what_a_refusal_says_does_not_tell_how_the_group_is_found(endpoint: str, run_id: str) -> None:
+    with join(endpoint, 0, 2, run_id), join(endpoint, 1, 3, run_id) as wrong:
+        with pytest.raises(RendezvousRejected, match=f"the group '{run_id}' was started with 2") as caught:
+            wrong.barrier(deadline=patience())
+        assert group_name(run_id, RUN_KEY).rpartition(":")[2] not in f"{caught.value} {caught.value.reason}"

@@ -48,7 +48,8 @@ def pair(server: Server, name: bytes = b"name") -> None:
 
 
 def test_health_and_metrics(server: Server) -> None:
-    assert server.get("/livez") == server.get("/readyz") == (200, "ok\n")
+    assert server.get("/livez") == (200, "ok\n")
+    assert server.get("/readyz")[0] == 200
     assert server.get("/")[0] == 404
     ranks = join_all(server, 3)
     incomplete = Rank(server, Join("run-2", 0, 2))
@@ -322,3 +323,21 @@ def test_it_works_on_asyncios_own_loop(start: Start, tmp_path: Path) -> None:
     close(ranks[:2])
     assert server.process.wait(DEADLINE_S) == 0
     assert server.outcomes().count("relayed") == 2
+
+
+def test_a_server_without_a_key_says_so_at_its_start_and_to_whoever_watches_it(server: Server) -> None:
+    until(lambda: len(server.lines()) > 1, "the warning")
+    warning = server.lines()[1]
+    assert warning["event"] == "warning"
+    assert "everybody who reaches it may join" in warning["message"]
+    assert server.get("/readyz") == (200, f"ok, but {warning['message']}\n")
+    assert server.metrics()["rendezvous_authenticated"] == 0
+
+
+def test_a_server_with_a_key_does_not_warn(start: Start) -> None:
+    server = start(RENDEZVOUS_KEY=KEY)
+    assert server.get("/readyz") == (200, "ok\n")
+    assert server.metrics()["rendezvous_authenticated"] == 1
+    pair(server)
+    until(server.connections, "a later line than those of the start")
+    assert "warning" not in [line["event"] for line in server.lines()]

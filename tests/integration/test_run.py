@@ -40,7 +40,8 @@ def test_results_lie_where_they_should_and_say_what_they_must(system: System, ga
     expect_success(system.run(data_prefix=galaxies, world_size="3", batch_size="16", result_path="results/layout"))
     ranks = range(3)
     kept = {key for key in system.keys("results/layout") if key.startswith("attempts/")}  # on a machine that is slow
-    assert system.keys("results/layout") - kept == {
+    (shares,) = {key for key in system.keys("results/layout") if key.startswith("shares/")}
+    assert system.keys("results/layout") - kept - {shares} == {
         "manifest.json",
         *(f"{rank}.json" for rank in ranks),
         *(f"predictions/{rank}.parquet" for rank in ranks),
@@ -49,7 +50,9 @@ def test_results_lie_where_they_should_and_say_what_they_must(system: System, ga
         "summary.json",
     }
     manifest = system.json("results/layout/manifest.json")
-    assert [len(item["partitions"]) for item in manifest] == [4, 4, 3]
+    withheld = [json.loads(line) for line in system.get(f"results/layout/{shares}").splitlines()]
+    assert [len(item["partitions"]) for item in withheld] == [4, 4, 3]
+    assert withheld[0]["run_key"] not in json.dumps(manifest)
     combined = system.json("results/layout/combined_data.json")
     assert [record["rank"] for record in combined] == [0, 1, 2]
     assert [record["samples"] for record in combined] == [48, 48, 36]
@@ -64,7 +67,7 @@ def test_results_lie_where_they_should_and_say_what_they_must(system: System, ga
         assert 0 < phases["first_batch_s"] <= phases["inference_s"]
         assert phases["join_s"] > 0
         assert (phases["connect_s"] is None) is (rank == 0)
-        assert own["num_batches"] == sum(1 for _ in manifest[rank]["partitions"])  # 12 galaxies each, 16 to a batch
+        assert own["num_batches"] == sum(1 for _ in withheld[rank]["partitions"])  # 12 galaxies each, 16 to a batch
         assert own["phases"]["inference_s"] > 0
         assert own["sample_persec"] == pytest.approx(own["samples"] / own["phases"]["inference_s"])
     assert "run_key" not in (system.get("results/layout/summary.json") + system.get("results/layout/0.json")).decode()
@@ -260,7 +263,8 @@ def test_data_that_is_replaced_after_init_is_refused(system: System, tmp_path: P
     failure = system.invoke("rank", {"item": item, "attempt": 0})
     assert failure["errorType"] == "InvalidEvent"
     assert "s3://tests/replaced/1.safetensors was replaced or removed" in failure["errorMessage"]
-    assert system.keys("results/replaced") == {"manifest.json", "0.json"}
+    found = {key for key in system.keys("results/replaced") if not key.startswith("shares/")}
+    assert found == {"manifest.json", "0.json"}
     assert "was replaced or removed" in system.json("results/replaced/0.json")["error"]
 
 

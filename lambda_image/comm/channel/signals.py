@@ -54,8 +54,8 @@ def parse_abort(payload: object) -> Abort:
     try:
         said = json.loads(bytes(payload))  # type: ignore[call-overload]
         peer = said["peer"] if isinstance(said["peer"], int) else None
-        return Abort(_KINDS.get(said["error"], PeerClosed), peer, str(said["reason"]))
-    except (ValueError, TypeError, KeyError):
+        return Abort(_KINDS.get(said["error"], PeerClosed), peer, str(said["reason"])[:MAX_REASON])
+    except (ValueError, TypeError, KeyError, RecursionError):
         return Abort(PeerClosed, None, "it gave no reason")
 
 

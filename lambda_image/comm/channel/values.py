@@ -3,6 +3,7 @@
 import functools
 import json
 import math
+import re
 
 import numpy as np
 
@@ -12,6 +13,7 @@ Value = bytes | bytearray | memoryview | np.ndarray | np.generic
 
 _MAX_DIMENSIONS = 32  # more no array here has; the shape must fit the frame's meta
 _FORMS_KEPT = 256  # a rank sends the same few kinds of arrays again and again
+_PLAIN_NAME = re.compile(r"[<>|=]?[A-Za-z]\d{0,9}(\[\d{0,4}[A-Za-z]{1,2}\])?")  # as dtype.str has them
 _PLAIN_KINDS = "?biufcmMSUV"  # dtypes whose items are their bytes; never Python objects
 
 
@@ -64,9 +66,11 @@ def _flat(items: np.ndarray) -> memoryview:
 def _description(meta: bytes) -> tuple[np.dtype, tuple[int, ...]]:
     try:
         name, shape = json.loads(meta)
-        dtype = np.dtype(str(name))
+        if not isinstance(name, str) or not _PLAIN_NAME.fullmatch(name):  # numpy parses others as Python's syntax
+            raise ValueError(f"the type {str(name)[:40]!r}")
+        dtype = np.dtype(name)
         plain = all(type(extent) is int and extent >= 0 for extent in shape) and len(shape) <= _MAX_DIMENSIONS
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise FrameRefused(f"meta that describes no array: {error}") from error
     if not plain or dtype.kind not in _PLAIN_KINDS or dtype.hasobject or dtype.names:
         raise FrameRefused(f"meta that describes no array of plain items: {meta[:80]!r}")

@@ -29,6 +29,10 @@ HEAD_START_S = 0.25
 RELAY_AFTER_S = 1.0
 RELAY_SOONER_S = 0.25  # behind a NAT that punching does not pass: time for a peer without a NAT to be dialled
 SUBNET_PREFIX = {4: 24, 6: 64}  # addresses that share so many bits are taken to be neighbours
+FIRST_PORT = 1024  # a rank's port is the kernel's choice; the ports below have services behind them
+# Clouds answer here, to every host of theirs and only to it, beside the link-local addresses: AWS over IPv6, Azure,
+# Alibaba Cloud, Oracle Cloud.
+SERVICES = tuple(map(ip_network, ("fd00:ec2::/32", "168.63.129.16", "100.100.100.200", "192.0.0.0/24")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +91,18 @@ def _near(own: OwnEndpoints, peer: Peer) -> Iterator[Endpoint]:
 
 def _announced(own: OwnEndpoints, peer: Peer) -> list[Endpoint]:
     """What the peer announced and this rank could dial, nearest first; in the peer's own order otherwise."""
-    usable = [endpoint for endpoint in peer.local if _reaches(own, endpoint)]
+    usable = [endpoint for endpoint in peer.local if endpoint.port >= FIRST_PORT and _reaches(own, endpoint)]
     return sorted(dict.fromkeys(usable), key=lambda endpoint: _distance(own, endpoint))
 
 
 def _reaches(own: OwnEndpoints, endpoint: Endpoint) -> bool:
     """From this rank's port: not another family, not this rank itself, not another host's loopback."""
-    return endpoint not in own.local and _kind(endpoint.host) == _kind(own.local[0].host)
+    return (
+        endpoint not in own.local
+        and endpoint.port > 0
+        and _is_a_host(endpoint.host)
+        and _kind(endpoint.host) == _kind(own.local[0].host)
+    )
 
 
 _SAME_HOST, _NEIGHBOUR, _FAR = range(3)
@@ -117,6 +126,16 @@ def _kind(host: str) -> tuple[int, bool]:
     """IP version, and whether it is a loopback address."""
     address = ip_address(host)
     return address.version, address.is_loopback
+
+
+@lru_cache(maxsize=4096)
+def _is_a_host(host: str) -> bool:
+    """Whether a rank can have this address, and a member who announces it would not point us at something else."""
+    address = ip_address(host)
+    special = address.is_unspecified or address.is_multicast or address.is_link_local
+    services = any(address in network for network in SERVICES if network.version == address.version)
+    reserved = address.is_reserved and not address.is_loopback  # as ::1 is
+    return not (special or reserved or services)
 
 
 def _is_loopback(endpoint: Endpoint) -> bool:

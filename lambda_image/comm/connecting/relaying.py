@@ -4,6 +4,7 @@ import asyncio
 import socket
 from typing import Any
 
+from lambda_image.comm.connecting.group_name import without_secret
 from lambda_image.comm.connecting.sockets import set_options
 from rendezvous_server.protocol import (
     ConnectionLost,
@@ -45,7 +46,7 @@ async def relay(
                     case ConnectionLost():
                         raise RelayRefused("the rendezvous server closed the connection")
                     case _:
-                        raise RelayRefused(getattr(event, "reason", type(event).__name__))
+                        raise RelayRefused(without_secret(getattr(event, "reason", type(event).__name__), wish.run_id))
     except RemoteProtocolError as error:
         sock.close()
         raise RelayRefused(str(error)) from error

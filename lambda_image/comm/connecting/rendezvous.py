@@ -6,12 +6,15 @@ loop of the communicator's background thread.
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from typing import Any
 
 from lambda_image.address import Address
 from lambda_image.comm.connecting.backoff import Backoff
+from lambda_image.comm.connecting.group_name import without_secret
 from lambda_image.comm.connecting.nat import Nat, nat_behaviour
+from lambda_image.comm.connecting.racing import Destination, first_connected
 from lambda_image.comm.connecting.sockets import LocalPort, reason_of
 from lambda_image.errors import RendezvousRejected, RendezvousTimeout, RendezvousUnreachable
 from rendezvous_server.protocol import (
@@ -19,12 +22,15 @@ from rendezvous_server.protocol import (
     ClientEvent,
     ClientState,
     Endpoint,
+    Expired,
     Join,
     Joined,
     ProbeConnection,
     ProbeOffered,
     Rejected,
     RemoteProtocolError,
+    Replaced,
+    ServerClosing,
 )
 
 # A server that starts at the same moment as its ranks is there within tenths of a second.
@@ -34,6 +40,8 @@ SMALLEST_SILENCE_S = 5.0  # whatever interval the server names: a busy host is s
 RECEIVE_BYTES = 1 << 16
 FAREWELL_S = 1.0  # to hand LEAVE to the kernel
 PROBE_LIMIT_S = 0.2  # by which a probe may delay the join: two round trips within a continent, several times
+
+Resolve = Callable[..., Awaitable[list[Any]]]  # as the loop's getaddrinfo
 
 
 class RendezvousConnection:
@@ -60,7 +68,12 @@ class RendezvousConnection:
 
     @classmethod
     async def connect(
-        cls, endpoint: str, deadline: float, *, probe_limit_s: float = PROBE_LIMIT_S
+        cls,
+        endpoint: str,
+        deadline: float,
+        *,
+        probe_limit_s: float = PROBE_LIMIT_S,
+        resolve: Resolve | None = None,
     ) -> "RendezvousConnection":
         """Connect, with as many tries as it takes until `deadline`. Raises RendezvousUnreachable."""
         host, port = Address.parse(endpoint)
@@ -70,7 +83,7 @@ class RendezvousConnection:
             tried += 1
             try:
                 async with asyncio.timeout_at(deadline):
-                    sock, rtt_s = await _connect(host, port)
+                    sock, rtt_s = await _connect(host, port, resolve)
                     return cls(sock, endpoint, probe_limit_s=probe_limit_s, rtt_s=rtt_s)
             except TimeoutError:
                 break
@@ -193,7 +206,7 @@ class RendezvousConnection:
             if not data:
                 return self._connection.receive_eof()
             for event in self._connection.receive_data(data):
-                events.append(event)  # noqa: PERF402 - those before a nonsensical one still count
+                events.append(_readable(event, self._connection.join.run_id))  # noqa: PERF401
             await self._flush()
         except (OSError, RemoteProtocolError) as error:
             self._last_words = reason_of(error)
@@ -206,22 +219,20 @@ class RendezvousConnection:
             await asyncio.get_running_loop().sock_sendall(self._sock, data)
 
 
-async def _connect(host: str, port: int) -> tuple[socket.socket, float]:
-    """The first of the host's addresses that takes the connection, and how long it took to. Raises OSError."""
-    loop = asyncio.get_running_loop()
-    failure = OSError(f"{host} has no address")
-    for family, _, _, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        with ExitStack() as on_failure:
-            try:
-                sock = on_failure.enter_context(LocalPort(family).open())
-                began = loop.time()
-                await loop.sock_connect(sock, address)
-            except OSError as error:
-                failure = error
-            else:
-                on_failure.pop_all()
-                return sock, loop.time() - began
-    raise failure
+def _readable(event: ClientEvent, group: str) -> ClientEvent:
+    """The event, without the secret that ends the group's name."""
+    if isinstance(event, Rejected | Expired | Replaced | ServerClosing):
+        return replace(event, reason=without_secret(event.reason, group))
+    return event
+
+
+async def _connect(host: str, port: int, resolve: Resolve | None = None) -> tuple[socket.socket, float]:
+    """A connection to one of the host's addresses, and how long it took to be made. Raises OSError."""
+    resolve = resolve or asyncio.get_running_loop().getaddrinfo
+    found = await resolve(host, port, type=socket.SOCK_STREAM)
+    if not found:
+        raise OSError(f"{host} has no address")
+    return await first_connected([Destination(family, address) for family, _, _, _, address in found])
 
 
 async def _probe(control: socket.socket, port: int, probe: ProbeConnection) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from lambda_image import errors
 from lambda_image.errors import (
+    MAX_MESSAGE,
     CommunicationError,
     InvalidEvent,
     PartitionMissing,
@@ -15,6 +16,8 @@ from lambda_image.errors import (
     RendezvousTimeout,
     RunError,
     TooManyFailures,
+    cut,
+    with_short_errors,
 )
 
 CLASSES = {name: item for name, item in vars(errors).items() if isinstance(item, type) and issubclass(item, RunError)}
@@ -64,3 +67,50 @@ def test_two_errors_alike_are_two():
 def test_no_class_of_classes_is_transient():
     """Nobody raises them, so the state machine need not name them."""
     assert not any(kind.transient for kind in (RunError, CommunicationError, RendezvousError, PeerError))
+
+
+LONG = "x" * 840_000 + " fetch it again"
+
+
+@pytest.mark.parametrize("kind", CLASSES.values(), ids=CLASSES)
+def test_no_message_is_too_long_to_be_posted(kind: type[RunError]) -> None:
+    assert len(str(kind(LONG))) <= MAX_MESSAGE
+    assert str(kind(LONG)).endswith(" fetch it again")
+    assert "840,015 characters" in kind(LONG).message
+
+
+def test_what_a_peer_or_a_server_says_is_cut_too() -> None:
+    assert len(PeerTimeout("x", reason=LONG).reason or "") <= MAX_MESSAGE
+
+
+def test_a_short_text_is_left_as_it_is() -> None:
+    for text in ("", "x", "x" * MAX_MESSAGE):
+        assert cut(text) == text
+    assert len(cut("x" * 1000, 100)) == 100
+
+
+class OddError(Exception):
+    def __str__(self) -> str:
+        return LONG
+
+
+@pytest.mark.parametrize("error", [KeyError(LONG), ValueError(LONG, 1), OddError(), OSError(5, LONG)])
+def test_an_error_of_any_class_leaves_a_handler_short(error: Exception) -> None:
+    @with_short_errors
+    def handler(event: object, context: object) -> None:
+        raise error
+
+    with pytest.raises((type(error), RunError)) as caught:
+        handler({}, None)
+    assert len(str(caught.value)) <= MAX_MESSAGE + 2  # quotes of a KeyError
+    assert type(error).__name__ in f"{type(caught.value).__name__}: {caught.value}"
+
+
+def test_a_handler_that_raises_little_or_nothing_is_left_alone() -> None:
+    assert with_short_errors(lambda value: value)(3) == 3
+    with pytest.raises(ValueError, match=r"^no$"):
+        with_short_errors(_refuse)()
+
+
+def _refuse() -> None:
+    raise ValueError("no")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from lambda_image.data.predictions import Predictions
 from lambda_image.data.tally import RowTally
+from lambda_image.errors import MAX_MESSAGE
 from lambda_image.summary import Failure, message_of, summarise
 from tests.unit.lambda_image.test_results import manifest, record
 
@@ -118,6 +119,22 @@ def test_why_there_was_no_gather_is_a_warning_once():
     records = [{**record(rank, transport="storage"), "gather_error": "no server at h:1"} for rank in (0, 1)]
     given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512, "warnings": ["w"]}
     assert summarise(manifest(), records, predictions(20), [], **given).warnings == ["w", "no gather: no server at h:1"]
+
+
+def test_a_damaged_engine_is_a_warning_that_names_the_first_rank():
+    reason = "eager PyTorch predicts: engine.so is damaged"
+    records = [record(0), {**record(1), "engine_damage": reason}]
+    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
+    assert summarise(manifest(), records, predictions(20), [], **given).warnings == [f"rank 1: {reason}"]
+    records[0]["engine_damage"] = reason
+    both = summarise(manifest(), records, predictions(20), [], **given).warnings
+    assert both == [f"rank 0 (and 1 more): {reason}"]
+
+
+def test_a_cause_that_no_state_could_hold_is_cut():
+    assert len(message_of("x" * 840_000)) <= MAX_MESSAGE
+    assert len(message_of(json.dumps({"errorMessage": "x" * 840_000}))) <= MAX_MESSAGE
+    assert len(message_of("[" * 100_000)) <= MAX_MESSAGE
 
 
 ANY = st.floats(width=32) | st.sampled_from([math.nan, math.inf, -math.inf, 1e38, -1e38, -1.0, -9999.0])

@@ -36,8 +36,12 @@ def answering(health: dict[str, Any]) -> Iterator[AwsEndpoint]:
         thread.join()
 
 
+def function(idle: int, running: int = 0, *errors: dict[str, str]) -> dict[str, Any]:
+    return {"ready": idle + running > 0, "idle": idle, "running": running, "start_errors": list(errors)}
+
+
 def functions(idle: int, *errors: dict[str, str]) -> dict[str, Any]:
-    return {"rank": {"idle": idle, "start_errors": list(errors)}}
+    return {"rank": function(idle, 0, *errors)}
 
 
 def test_an_endpoint_with_idle_workers_is_ready() -> None:
@@ -48,8 +52,26 @@ def test_an_endpoint_with_idle_workers_is_ready() -> None:
 def test_one_that_answers_is_listening_though_no_worker_is_ready() -> None:
     with answering({"ready": False, "functions": functions(0)}) as endpoint:
         endpoint.wait_until_listening(timeout_s=5)
-        with pytest.raises(EndpointError, match=r"all workers, 3 for ranks, was not ready within 0\.05 s: {'ready': F"):
+        with pytest.raises(EndpointError, match=r"not ready within 0\.05 s: 0 of 3 ranks are up"):
             endpoint.wait_until_ready(3, timeout_s=0.05)
+
+
+@pytest.mark.parametrize(
+    ("init", "rank", "lacking"),
+    [
+        (function(1), function(2, 1), "3 of 4 ranks are up: start the others"),
+        (function(0), function(4), "no worker of init is up"),
+        (function(1), function(3, 1), "workers are busy with other runs"),
+    ],
+)
+def test_what_is_lacking_is_said_in_one_line(init: dict[str, Any], rank: dict[str, Any], lacking: str) -> None:
+    every = {"init": init, "rank": rank, "summarize": function(1)}
+    with (
+        answering({"ready": all(each["ready"] for each in every.values()), "functions": every}) as endpoint,
+        pytest.raises(EndpointError, match=f"not ready within 0.05 s: {lacking}") as caught,
+    ):
+        endpoint.wait_until_ready(4, 0.05)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_worker_that_cannot_start_ends_the_wait_by_name() -> None:

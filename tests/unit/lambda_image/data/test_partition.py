@@ -418,6 +418,9 @@ def entry(dtype: object = "F32", shape: object = (1, 5), offsets: object = (0, 2
         (entry(shape=[-1, 5]), "malformed"),
         (entry(shape=[1.0, 5]), "malformed"),
         (entry(shape="15"), "malformed"),
+        (entry(shape=[2**62] * 40_000), "40,000 sizes"),  # whose product takes minutes, and whose text 840 kB
+        (entry(shape=[1] * 300_000, offsets=[0, 4]), "300,000 sizes"),
+        (entry(offsets=[0] * 300_000), "300,000 sizes"),
         (entry(offsets=[4, 24]), "magnitudes of shape .* cannot lie at bytes"),
         (entry(offsets=[0, 19]), "cannot lie"),
         (entry(offsets=[0]), "cannot lie"),

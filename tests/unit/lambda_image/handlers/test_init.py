@@ -9,8 +9,9 @@ from lambda_image.data.safetensors_format import write_safetensors
 from lambda_image.errors import InvalidEvent, PartitionMalformed, PartitionMissing
 from lambda_image.events import parse
 from lambda_image.handlers.init import ABANDONED_AFTER_S, init
-from lambda_image.manifest import Run
+from lambda_image.manifest import Assignment, Run
 from lambda_image.partition_names import printable
+from lambda_image.shares import complete_all
 from lambda_image.storage import ObjectStore
 from tests.unit.lambda_image.handlers.fake_s3 import FakeS3
 
@@ -31,8 +32,14 @@ def begin(s3: FakeS3, run_id: str = "run-1", now: float = NOW, **given: object) 
 
 
 def manifest(s3: FakeS3) -> list[dict]:
-    items: list[dict] = json.loads(s3.objects["r/manifest.json"])
-    return items
+    """The items, with their shares."""
+    store = ObjectStore("b", client=s3, missing=InvalidEvent)  # type: ignore[arg-type]
+    items = [Assignment.from_json(item) for item in json.loads(s3.objects["r/manifest.json"])]
+    return [item.to_json() for item in complete_all(items, store)]
+
+
+def shares(s3: FakeS3) -> set[str]:
+    return {key for key in s3.objects if key.startswith("r/shares/")}
 
 
 def test_the_manifest_has_an_item_per_rank(s3: FakeS3):
@@ -46,7 +53,11 @@ def test_the_manifest_has_an_item_per_rank(s3: FakeS3):
     assert "run_key" not in run.to_json()
     keys = {item["run_key"] for item in manifest(s3)}
     assert len(keys) == 1
-    assert len(bytes.fromhex(keys.pop())) == 32
+    (key,) = keys
+    assert len(bytes.fromhex(key)) == 32
+    # Step Functions shows the items to whoever may read its history.
+    assert key not in s3.objects["r/manifest.json"].decode()
+    assert "d/1.pt" not in s3.objects["r/manifest.json"].decode()
 
 
 def test_without_a_world_size_each_partition_has_a_rank(s3: FakeS3):
@@ -56,7 +67,7 @@ def test_without_a_world_size_each_partition_has_a_rank(s3: FakeS3):
 def test_nothing_is_written_where_there_is_no_data(s3: FakeS3):
     with pytest.raises(PartitionMissing, match="s3://b/nowhere/"):
         begin(s3, data_prefix="nowhere")
-    assert "r/manifest.json" not in s3.objects
+    assert not [key for key in s3.objects if key.startswith("r/")]
 
 
 def test_the_root_of_a_bucket_wins_over_a_dataset_that_was_left_in_the_input(s3: FakeS3):
@@ -105,6 +116,7 @@ def test_a_result_path_belongs_to_the_run_that_is_at_work_there(s3: FakeS3):
     with pytest.raises(InvalidEvent, match="in use by the run run-1"):
         begin(s3, "run-2", NOW + 10)
     assert manifest(s3)[0]["run_id"] == "run-1"
+    assert len(shares(s3)) == 1
 
 
 def test_executions_of_the_same_name_are_two_runs(s3: FakeS3):
@@ -117,7 +129,9 @@ def test_the_same_run_that_begins_again_keeps_the_manifest_that_ranks_may_have_b
     begin(s3)
     before = s3.objects["r/manifest.json"]
     s3.objects["d/11.pt"] = b"galaxies"
+    before_shares = shares(s3)
     assert begin(s3).world_size == len(manifest(s3)) == 3
+    assert shares(s3) == before_shares
     assert s3.objects["r/manifest.json"] == before
 
 
@@ -153,7 +167,8 @@ def test_nothing_of_a_larger_earlier_run_stays_beside_a_smaller_one(s3: FakeS3):
     s3.objects |= dict.fromkeys([*results, *others], b"x")
     s3.objects["r/summary.json"] = json.dumps({"execution": "run-1"}).encode()
     begin(s3, "run-2", NOW + 10, world_size=2)
-    assert {key for key in s3.objects if key.startswith("r")} == {"r/manifest.json", *others}
+    assert {key for key in s3.objects if key.startswith("r")} - shares(s3) == {"r/manifest.json", *others}
+    assert {item["share"]["key"] for item in manifest(s3)} == shares(s3)
 
 
 def test_results_that_may_not_be_removed_are_a_warning(s3: FakeS3):

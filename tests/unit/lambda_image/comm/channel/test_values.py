@@ -60,7 +60,19 @@ def test_what_is_not_plain_items_is_refused_by_name(array: np.ndarray) -> None:
 
 @pytest.mark.parametrize(
     "meta",
-    [b"{", b"[]", b'["O", [1]]', b'["<f4"]', b'["<f4", [-1]]', b'["<f4", ["1"]]', b'["<f4", 3]', b'["no dtype", [1]]'],
+    [
+        b'[",f4",[]]',
+        b'["f4,(2)f4",[1]]',
+        b"[" * 1024,
+        b"{",
+        b"[]",
+        b'["O", [1]]',
+        b'["<f4"]',
+        b'["<f4", [-1]]',
+        b'["<f4", ["1"]]',
+        b'["<f4", 3]',
+        b'["no dtype", [1]]',
+    ],
 )
 def test_meta_that_describes_no_array_is_refused(meta: bytes) -> None:
     with pytest.raises(FrameRefused):

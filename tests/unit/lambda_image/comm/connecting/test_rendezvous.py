@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from lambda_image.address import Address
+from lambda_image.comm.connecting.group_name import group_name
+from lambda_image.comm.connecting.racing import Destination
 from lambda_image.comm.connecting.rendezvous import RendezvousConnection
 from lambda_image.errors import RendezvousRejected, RendezvousTimeout, RendezvousUnreachable
 from rendezvous_server.protocol import (
@@ -31,6 +33,7 @@ from rendezvous_server.protocol import (
     encode_peers,
     encode_row,
 )
+from tests.unit.lambda_image.comm.black_hole import black_hole
 
 KEY = b"key"
 JOIN = Join("run", 1, 3)
@@ -243,6 +246,43 @@ def test_a_server_that_comes_later_is_found() -> None:
         async with Server(accepting(), port):
             connection = await connecting
             await connection.join(JOIN, KEY, soon())
+            connection.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_an_address_of_the_name_that_drops_packets_does_not_hide_the_next(family: socket.AddressFamily) -> None:
+    async def scenario() -> None:
+        with black_hole(family) as hole:
+            async with Server(accepting()) as address:
+                server = Destination(socket.AF_INET, Address.parse(address))
+
+                async def resolve(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+                    assert (host, port) == ("two.addresses.invalid", server.address[1])
+                    return [(found.family, socket.SOCK_STREAM, 6, "", found.address) for found in (hole, server)]
+
+                name = f"two.addresses.invalid:{server.address[1]}"
+                connection = await RendezvousConnection.connect(name, time.monotonic() + 5, resolve=resolve)
+                await connection.join(JOIN, KEY, soon())
+                connection.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_refusal_is_told_without_the_secret_of_the_groups_name() -> None:
+    name = group_name("run", bytes(32))
+
+    async def refuse(connection: ServerConnection, writer: asyncio.StreamWriter) -> None:
+        connection.reject(RejectCode.WORLD_SIZE, f"the group {name!r} was started with 4")
+
+    async def scenario() -> None:
+        async with Server(refuse) as address:
+            connection = await RendezvousConnection.connect(address, soon())
+            with pytest.raises(RendezvousRejected) as caught:
+                await connection.join(Join(name, 1, 3), KEY, soon())
+            assert caught.value.reason == "the group 'run' was started with 4"
+            assert name.rpartition(":")[2] not in str(caught.value)
             connection.close()
 
     asyncio.run(scenario())

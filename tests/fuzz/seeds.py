@@ -1,0 +1,115 @@
+"""What each parser is given in good times, from which the search begins."""
+
+import io
+import json
+import pickle
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+
+from lambda_image.comm.channel.frames import HEADER
+from lambda_image.comm.channel.handshake import Handshake, Member
+from lambda_image.comm.channel.signals import Flag, Kind, abort_payload
+from lambda_image.comm.channel.transport import Transport
+from lambda_image.comm.channel.values import encode
+from lambda_image.data.partition import write_partition
+from lambda_image.data.predictions import Predictions
+from lambda_image.errors import PeerClosed
+from lambda_image.manifest import Assignment, Run, Slice
+from lambda_image.results import digest, pack
+from rendezvous_server.protocol import (
+    COMPLETE_FRAME,
+    MAGIC,
+    PING_FRAME,
+    ClientConnection,
+    Endpoint,
+    Join,
+    RejectCode,
+    Relay,
+    RelayConnection,
+    ServerConnection,
+    encode_expired,
+    encode_left,
+    encode_peers,
+    encode_row,
+)
+from rendezvous_server.proxy_protocol import SIGNATURE
+from tests.fuzz.targets import KEY, NONCE, SEEN
+
+CUT = b"\xff"  # the first byte of a seed for parsers of streams: in pieces of 256 bytes
+
+
+def conversation(client: ClientConnection | RelayConnection, key: bytes | None) -> tuple[bytes, bytes]:
+    """What the client and the server say until the request is made."""
+    server = ServerConnection(key, lambda: NONCE, SEEN, 1)
+    hello = client.data_to_send()
+    list(server.receive_data(hello))
+    challenge = server.data_to_send()
+    list(client.receive_data(challenge))
+    return hello + client.data_to_send(), challenge
+
+
+def seeds() -> Iterator[tuple[str, bytes]]:
+    """Names of targets, and their inputs."""
+    join = Join("run", 1, 4, local=(Endpoint("10.0.0.1", 4000), Endpoint("2001:db8::1", 4001)))
+    for name, key in (("rendezvous_server", None), ("rendezvous_server_with_key", KEY)):
+        for client in (ClientConnection(join, key), RelayConnection(Relay("run", 1, 0, 2, 0), key)):
+            yield name, CUT + conversation(client, key)[0]
+        yield name, CUT + MAGIC + b"\x01"
+    yield "pairing", CUT + b"-of-a-pair"
+    _, challenge = conversation(ClientConnection(join, KEY), KEY)
+    rows = encode_peers([encode_row(Join("run", 0, 4, local=join.local), SEEN)])
+    news = rows + COMPLETE_FRAME + PING_FRAME + encode_left([(0, 0)]) + encode_expired([2], "late")
+    accepted = ServerConnection(None, lambda: NONCE, SEEN)
+    list(accepted.receive_data(conversation(ClientConnection(join), None)[0]))
+    accepted.data_to_send()
+    accepted.accept(60.0, 5.0)
+    yield "rendezvous_client", CUT + challenge + accepted.data_to_send() + news
+    refused = ServerConnection(None, lambda: NONCE, SEEN)
+    list(refused.receive_data(MAGIC + b"\x01"))
+    refused.reject(RejectCode.LIMIT, "full")
+    yield "rendezvous_client", CUT + refused.data_to_send()
+    yield "proxy_protocol", CUT + SIGNATURE + b"\x21\x11\x00\x0c" + bytes(12) + b"rest"
+    yield "proxy_protocol", CUT + SIGNATURE + b"\x21\x21\x00\x24" + bytes(36)
+    for value in (b"", b"some bytes", np.arange(6, dtype=np.float32).reshape(2, 3)):
+        meta, buffers = encode(value)
+        payload = b"".join(buffers)
+        header = HEADER.pack(1, int(Kind.GATHER), int(Flag.NONE), len(meta), len(payload))
+        yield "frames", CUT + header + meta + payload
+        yield "values", len(payload).to_bytes(2, "big") + meta
+    yield "aborts", abort_payload(PeerClosed("gone", peer=3, reason="it left"))
+    higher = Handshake(KEY, Member(2, 0), way=(Transport.DIRECT, Member(1, 0)), tags=True, probe=False, nonce=NONCE)
+    yield "handshake", higher.greet()
+    yield from files()
+    assignment = Assignment(
+        "arn:e:x", "00" * 32, 0, 2, "b", "r", "d", (Slice("k", (0, 4), "e"),), 512, True, "h:1", 60.0, 1.5
+    )
+    yield "manifest", json.dumps(assignment.to_json()).encode()
+    run = Run("arn:e:x", "b", "r/manifest.json", "r", 2, 0, 1.5, ("w",))
+    yield "manifest", json.dumps(run.to_json()).encode()
+    given = {"bucket": "b", "data_prefix": "p", "world_size": "4", "fmi_enabled": "yes", "rendezvous_endpoint": "h:1"}
+    yield "events", json.dumps(given).encode()
+    yield "events", b'{"bucket_name": "b", "data_path": "/tmp/x", "file_limit": 3.0, "gather_timeout_s": 1e400}'
+    yield "causes", b'{"errorMessage": "no", "errorType": "E", "stackTrace": []}'
+
+
+def files() -> Iterator[tuple[str, bytes]]:
+    images, magnitudes = np.ones((1, 5, 32, 32), np.float32), np.ones((1, 5), np.float32)
+    with TemporaryDirectory() as folder:
+        for kind in ("safetensors", "pt"):
+            path = Path(folder) / kind
+            write_partition(path, images, magnitudes, np.ones(1, np.float32), file_format=kind)  # type: ignore[arg-type]
+            yield "partition", path.read_bytes()
+    for legacy in (False, True):
+        stored = io.BytesIO()
+        torch.save(torch.arange(4.0), stored, _use_new_zipfile_serialization=not legacy)
+        yield "archives", stored.getvalue()
+    for protocol in (2, 4):
+        yield "pickles", pickle.dumps(OrderedDict(a=[1, (2.5, "x")], b={3: {b"y", None}}), protocol)
+    table = Predictions.of_partition("k", 0, magnitudes, np.ones(1), np.ones(1)).to_parquet()
+    yield "tables", table
+    yield "parts", pack({"rank": 0, "predictions": {"blake2b": digest(table)}}, table)

@@ -1,0 +1,215 @@
+"""Every parser that faces the network or files, as a function of bytes. It may refuse them only as its callers expect.
+
+Anything else that is raised, a hang and memory without bound are findings.
+"""
+
+import contextlib
+import io
+import json
+from collections.abc import Callable
+
+from lambda_image.comm.channel.frame_reader import FrameReader
+from lambda_image.comm.channel.frames import FrameRefused
+from lambda_image.comm.channel.handshake import Handshake, HandshakeRefused, Member
+from lambda_image.comm.channel.signals import parse_abort
+from lambda_image.comm.channel.transport import Transport
+from lambda_image.comm.channel.values import allocate
+from lambda_image.data.byte_source import MemorySource
+from lambda_image.data.inert_pickle import ArchiveError, Interpreter
+from lambda_image.data.partition import open_partition
+from lambda_image.data.predictions import Predictions
+from lambda_image.data.torch_archive import StoredTensor, TorchArchive
+from lambda_image.errors import InvalidEvent, PartitionMalformed
+from lambda_image.events import parse
+from lambda_image.manifest import Assignment, Run
+from lambda_image.results import unpack
+from lambda_image.summary import message_of
+from rendezvous_server import protocol
+from rendezvous_server.protocol import (
+    ClientConnection,
+    Endpoint,
+    Join,
+    JoinRequested,
+    ProbeConnection,
+    ProbeOffered,
+    Relay,
+    RelayConnection,
+    RemoteProtocolError,
+    ServerConnection,
+)
+from rendezvous_server.proxy_protocol import ProxyHeader
+
+KEY, NONCE, SEEN = bytes(32), bytes(16), Endpoint("203.0.113.9", 4321)
+MAX_PAYLOAD = 1 << 16
+Feed = Callable[[bytes], object]
+
+
+def in_pieces(feed: Feed, data: bytes) -> None:
+    """The first byte says how the rest is cut, as a network cuts it."""
+    size = data[0] + 1 if data else 1
+    for start in range(1, len(data), size):
+        feed(data[start : start + size])
+
+
+def server(data: bytes, key: bytes | None) -> None:
+    connection = ServerConnection(key, lambda: NONCE, SEEN, 1)
+
+    def feed(piece: bytes) -> None:
+        for event in connection.receive_data(piece):
+            if isinstance(event, JoinRequested):
+                connection.accept(60.0, 5.0)
+        connection.data_to_send()
+
+    with contextlib.suppress(RemoteProtocolError):
+        in_pieces(feed, data)
+
+
+def rendezvous_server(data: bytes) -> None:
+    server(data, None)
+
+
+def rendezvous_server_with_key(data: bytes) -> None:
+    server(data, KEY)
+
+
+def pairing(data: bytes) -> None:
+    """The dialect of clients that send a name, and never a frame."""
+    server(data[:1] + b"name" + data[1:], None)
+
+
+def rendezvous_client(data: bytes) -> None:
+    connections = (
+        ClientConnection(Join("run", 1, 4), KEY, probe_from=SEEN),
+        RelayConnection(Relay("run", 1, 0, 2, 0), KEY),
+        ProbeConnection(NONCE),
+    )
+    for connection in connections:
+
+        def feed(piece: bytes, connection: protocol.ClientConnection = connection) -> None:  # type: ignore[assignment]
+            for event in connection.receive_data(piece):
+                if isinstance(event, ProbeOffered):
+                    connection.proceed()
+            connection.data_to_send()
+
+        with contextlib.suppress(RemoteProtocolError):
+            in_pieces(feed, data)
+        connection.receive_eof()
+
+
+def proxy_protocol(data: bytes) -> None:
+    header = ProxyHeader()
+    with contextlib.suppress(RemoteProtocolError):
+        in_pieces(lambda piece: None if header.complete else header.feed(piece), data)
+
+
+def frames(data: bytes) -> None:
+    reader = FrameReader(None, allocate=lambda header, meta: allocate(meta, header.length), max_payload=MAX_PAYLOAD)
+
+    def feed(piece: bytes) -> None:
+        while piece:
+            buffer = reader.buffers()[0]
+            count = min(len(buffer), len(piece))
+            buffer[:count] = piece[:count]
+            reader.received(count)
+            piece = piece[count:]
+        reader.frames.clear()
+
+    with contextlib.suppress(FrameRefused):
+        in_pieces(feed, data)
+
+
+def values(data: bytes) -> None:
+    with contextlib.suppress(FrameRefused):
+        allocate(data[2:], int.from_bytes(data[:2], "big"))
+
+
+def aborts(data: bytes) -> None:
+    parse_abort(data)
+
+
+def handshake(data: bytes) -> None:
+    for way in (None, (Transport.DIRECT, Member(0, 0))):
+        talk = Handshake(KEY, Member(1, 0), way=way, tags=True, probe=bool(data[:1]), nonce=NONCE)
+        if talk.dials:
+            talk.greet()
+        rest = data
+        with contextlib.suppress(HandshakeRefused):
+            while talk.wanted and len(rest) >= talk.wanted:
+                piece, rest = rest[: talk.wanted], rest[talk.wanted :]
+                talk.feed(piece)
+
+
+def partition(data: bytes) -> None:
+    """Either format, from memory and as a stream."""
+    for content in (data, io.BytesIO(data)):
+        with contextlib.suppress(PartitionMalformed):
+            for _ in open_partition(content).images(8):
+                pass
+
+
+def pickles(data: bytes) -> None:
+    with contextlib.suppress(ArchiveError):
+        Interpreter(data).run()
+
+
+def archives(data: bytes) -> None:
+    with contextlib.suppress(ArchiveError):
+        archive = TorchArchive(MemorySource(data))
+        if isinstance(archive.root, StoredTensor):
+            archive.array(archive.root)
+
+
+def of_json(data: bytes) -> object:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+def manifest(data: bytes) -> None:
+    for read in (Assignment.from_json, Run.from_json):
+        with contextlib.suppress(InvalidEvent):
+            read(of_json(data))
+
+
+def events(data: bytes) -> None:
+    with contextlib.suppress(InvalidEvent):
+        parse(of_json(data), "arn:aws:states:us-east-1:123456789012:execution:redshift:x")
+
+
+def causes(data: bytes) -> None:
+    message_of(data.decode("utf-8", "replace"))
+
+
+def parts(data: bytes) -> None:
+    with contextlib.suppress(ValueError):
+        unpack(data)
+
+
+def tables(data: bytes) -> None:
+    with contextlib.suppress(ValueError):
+        Predictions.from_parquet(data)
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    target.__name__: target
+    for target in (
+        rendezvous_server,
+        rendezvous_server_with_key,
+        pairing,
+        rendezvous_client,
+        proxy_protocol,
+        frames,
+        values,
+        aborts,
+        handshake,
+        partition,
+        pickles,
+        archives,
+        manifest,
+        events,
+        causes,
+        parts,
+        tables,
+    )
+}

@@ -1,0 +1,56 @@
+import asyncio
+
+from statemachine.local.function_logs import KEPT, FunctionLogs, store, stream_name_of
+from statemachine.local.settings import ACCOUNT, DEFAULT_REGION
+
+
+def texts(logs: FunctionLogs) -> list[str]:
+    return [text for _, _, text in logs.take()]
+
+
+def test_an_invocation_is_framed_as_lambda_frames_it() -> None:
+    logs = FunctionLogs("rank", 1769, clock=lambda: 12.5)
+    logs.began("rank/0", "id-1")
+    logs.line("rank/0", "hello")
+    logs.ended("rank/0", "id-1", 0.01234, 55)
+    assert logs.take() == [
+        ("rank/0", 12_500, "START RequestId: id-1 Version: $LATEST"),
+        ("rank/0", 12_500, "hello"),
+        ("rank/0", 12_500, "END RequestId: id-1"),
+        (
+            "rank/0",
+            12_500,
+            "REPORT RequestId: id-1\tDuration: 12.34 ms\tBilled Duration: 13 ms\tMemory Size: 1769 MB\t"
+            "Max Memory Used: 55 MB",
+        ),
+    ]
+    assert logs.take() == []
+
+
+def test_the_last_lines_of_a_worker_come_before_the_end_and_the_end_before_the_next_start() -> None:
+    async def scenario() -> list[str]:
+        logs = FunctionLogs("rank", 128)
+        logs.began("w", "one")
+        logs.ended("w", "one", 1.0, None, "error")
+        logs.line("w", "late")
+        logs.began("w", "two")
+        logs.ended("w", "two", 1.0, None)
+        await asyncio.sleep(0.15)
+        return texts(logs)
+
+    lines = asyncio.run(scenario())
+    assert [line.split()[0] for line in lines] == ["START", "late", "END", "REPORT", "START", "END", "REPORT"]
+    assert lines[3].endswith("\tStatus: error")
+    assert [line.split()[2] for line in lines if line != "late"] == ["one", "one", "one", "two", "two", "two"]
+
+
+def test_stored_lines_are_in_cloudwatch_and_do_not_grow_for_ever() -> None:
+    from moto.backends import get_backend
+
+    store({"a": [("a/0", 1_000_000_000_000 + n, str(n)) for n in range(KEPT + 5)], "none": []})
+    groups = get_backend("logs")[ACCOUNT][DEFAULT_REGION].groups  # type: ignore[attr-defined]
+    assert "/aws/lambda/none" not in groups
+    events = groups["/aws/lambda/a"].streams[stream_name_of("a/0")].events
+    assert len(events) == KEPT
+    assert events[-1].message == f"{KEPT + 4}\n"
+    assert ":" not in stream_name_of("127.0.0.1:4000")
