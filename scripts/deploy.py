@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a parameter of the stack; it keeps its value until it is given again. May be repeated, and --parameters "
-        "lists all",
+        help="a parameter of the stack, which keeps its value until it is given again; may be repeated. "
+        "--list-parameters lists all",
     )
     parser.add_argument(
         "--tag",
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--status", action="store_true", help="show outputs and drift of the stack, and change nothing"
     )
     instead.add_argument("--template", action="store_true", help="print the template, and change nothing")
-    instead.add_argument("--parameters", action="store_true", help="list the parameters of the stack")
+    instead.add_argument("--list-parameters", action="store_true", help="list the parameters of the stack")
 
 
 def add_place(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         print(template.stack_template(), end="")
         return 0
     require("yaml")
-    if args.parameters:
+    if args.list_parameters:
         for spec in template.parameters(template.stack_template()).values():
             if spec.name not in FILLED_IN:
                 print(f"{spec.name}={spec.default}\n    {spec.description}")

@@ -20,7 +20,7 @@ def test_the_template_is_printed_without_an_account(capsys: pytest.CaptureFixtur
 
 
 def test_the_parameters_are_listed_with_their_defaults(capsys: pytest.CaptureFixture[str]):
-    assert main(["deploy", "--parameters"]) == 0
+    assert main(["deploy", "--list-parameters"]) == 0
     printed = capsys.readouterr().out
     assert "RankMemory=3008\n    MB of memory of a rank" in printed
     for name in parameters(stack_template()):
