@@ -5,6 +5,7 @@ dot, as `image.flux` is where the Multimodal Universe keeps `image` as a structu
 """
 
 import functools
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from scripts.importing.contents import TEXT, Array, Contents, concatenated
 
 BATCH_BYTES = 8 << 20  # of a column, decoded at a time
 MAX_BATCH_ROWS = 1 << 16
+VALUE_BYTES = 8  # of most types, at most
 BUFFER_BYTES = 1 << 20
 
 
@@ -49,11 +51,9 @@ def _batches(path: str, leaf: str, rows: int) -> Iterator[Any]:
         yield batch.column(0)
 
 
-def _batch_rows(metadata: Any, leaf: int) -> int:
-    """How many rows of a column are decoded at a time."""
-    groups = [metadata.row_group(group) for group in range(min(metadata.num_row_groups, 1))]
-    size = sum(group.column(leaf).total_uncompressed_size / max(group.num_rows, 1) for group in groups)
-    return int(min(max(BATCH_BYTES // max(size, 1), 1), MAX_BATCH_ROWS))
+def _batch_rows(shape: tuple[int, ...]) -> int:
+    """How many rows of a column are decoded at a time. What they take in the file says little: it may be compressed."""
+    return max(1, min(BATCH_BYTES // (math.prod(shape) * VALUE_BYTES), MAX_BATCH_ROWS))
 
 
 class Cursor:
@@ -107,8 +107,8 @@ def _add_field(found: Contents, name: str, field: Any, file: Any, leaf: int, pat
     if pa.types.is_map(kind):
         return leaf + _leaves(kind)
     rows = int(file.metadata.num_rows)
-    batches = functools.partial(_batches, found.name, file.schema.column(leaf).path, _batch_rows(file.metadata, leaf))
-    found.arrays[name] = _leaf_column(name, kind, path, rows, Cursor(found.name, batches))
+    batches = functools.partial(_batches, found.name, file.schema.column(leaf).path)
+    found.arrays[name] = _leaf_column(name, kind, path, rows, batches, found.name)
     metadata = field.metadata or {}
     if unit := next((metadata[key].decode() for key in (b"unit", b"units") if key in metadata), None):
         found.units[name] = unit
@@ -126,13 +126,16 @@ def _leaves(kind: Any) -> int:
     return _leaves(kind.value_type) if _is_list(kind) else 1
 
 
-def _leaf_column(name: str, kind: Any, path: tuple[str, ...], rows: int, cursor: "Cursor") -> Column:
+def _leaf_column(
+    name: str, kind: Any, path: tuple[str, ...], rows: int, batches: Callable[[int], Iterator[Any]], file: str
+) -> Column:
     shape: tuple[int, ...] = ()
     if "[]" in path and rows:
         try:
-            shape = _values(cursor.rows(0, 1)[0], path).shape[1:]
+            shape = _values(Cursor(file, lambda: batches(1)).rows(0, 1)[0], path).shape[1:]
         except ValueError:
             return Column("lists of several lengths", (rows,), _never)
+    cursor = Cursor(file, lambda: batches(_batch_rows(shape)))
 
     def read(start: int, stop: int) -> Array:
         pieces = [_values(piece, path, shape, name) for piece in cursor.rows(start, stop)]

@@ -146,3 +146,19 @@ def test_a_damaged_file_is_refused(tmp_path):
     (tmp_path / "broken.parquet").write_bytes(broken)
     with pytest.raises(PartitionMalformed, match=r"broken\.parquet"):
         open_file(tmp_path / "broken.parquet").arrays["stamps"].read(0, N)
+
+
+def test_few_rows_are_decoded_at_a_time_however_small_the_file_is(tmp_path):
+    """Images of one value take no space in a file, and as much memory as others."""
+    rows, sides = 1000, (32, 32, 5)
+    lists = pa.array(np.ones(rows * 5 * 32 * 32, np.float32))
+    for size in sides:
+        lists = pa.ListArray.from_arrays(pa.array(np.arange(0, len(lists) + 1, size), pa.int32()), lists)
+    pq.write_table(pa.table({"stamps": lists}), tmp_path / "a.parquet")
+    del lists
+    column, pool = open_parquet(tmp_path / "a.parquet").arrays["stamps"], pa.default_memory_pool()
+    before, most = pool.bytes_allocated(), 0
+    for start in range(0, rows, 100):
+        assert column.read(start, start + 100).shape == (100, 5, 32, 32)
+        most = max(most, pool.bytes_allocated() - before)
+    assert most < 14 << 20  # of 20 MB
