@@ -100,20 +100,24 @@ def test_no_file_is_long():
         assert statistics.median(count for file, count in lines.items() if file.startswith(f"{package}/")) <= 110
 
 
-# Files without a unit test of their own name, and the integration test that runs each. All of them are about processes
-# or compilers, and what they decide shows only there.
+# Files without a unit test of their own name, and the test in tests/ that runs each. They are about processes,
+# compilers or an AWS account, and what they decide shows only there.
 TESTED_AS_A_WHOLE = {
-    "scripts/bench/commit/rank_start.py": "test_bench_commit.py",
-    "scripts/bench/errors.py": "test_bench_processes.py",
-    "scripts/bench/inference/export.py": "test_bench_inference.py",
-    "scripts/bench/inference/flops.py": "test_bench_inference.py",
-    "scripts/bench/inference/processes.py": "test_bench_inference.py",
-    "scripts/bench/inference/worker.py": "test_bench_inference.py",
-    "scripts/bench/input/command.py": "test_bench_input.py",
-    "scripts/bench/input/originals.py": "test_bench_input.py",
-    "scripts/bench/input/readers.py": "test_bench_input.py",
-    "scripts/bench/input/worker.py": "test_bench_input.py",
-    "scripts/bench/processes.py": "test_bench_processes.py",
+    "scripts/bench/commit/rank_start.py": "integration/test_bench_commit.py",
+    "scripts/bench/errors.py": "integration/test_bench_processes.py",
+    "scripts/bench/inference/export.py": "integration/test_bench_inference.py",
+    "scripts/bench/inference/flops.py": "integration/test_bench_inference.py",
+    "scripts/bench/inference/processes.py": "integration/test_bench_inference.py",
+    "scripts/bench/inference/worker.py": "integration/test_bench_inference.py",
+    "scripts/bench/input/command.py": "integration/test_bench_input.py",
+    "scripts/bench/input/originals.py": "integration/test_bench_input.py",
+    "scripts/bench/input/readers.py": "integration/test_bench_input.py",
+    "scripts/bench/input/worker.py": "integration/test_bench_input.py",
+    "scripts/bench/processes.py": "integration/test_bench_processes.py",
+    "scripts/stack/change_set.py": "aws/test_deploy.py",
+    "scripts/stack/deployment.py": "aws/test_building.py",
+    "scripts/stack/removal.py": "aws/test_deploy.py",
+    "scripts/stack/status.py": "aws/test_deploy.py",
 }
 
 
@@ -122,7 +126,7 @@ def test_every_file_has_a_unit_test_of_its_name_or_a_reason():
     places = [Path(file) for file in SOURCES if not file.endswith(("__init__.py", "__main__.py"))]
     alone = {str(place) for place in places if str(place.with_name(f"test_{place.name}")) not in tests}
     assert alone == TESTED_AS_A_WHOLE.keys()
-    assert all((ROOT / "tests/integration" / name).is_file() for name in TESTED_AS_A_WHOLE.values())
+    assert all((ROOT / "tests" / name).is_file() for name in TESTED_AS_A_WHOLE.values())
 
 
 def test_asyncio_stays_in_the_background_thread_and_the_servers():

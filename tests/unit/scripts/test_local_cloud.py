@@ -57,7 +57,7 @@ def test_a_lost_rendezvous_server_is_one_warning_and_the_run_goes_on(monkeypatch
     assert len(looked) == 4
     [warning] = events
     assert warning["event"] == "warning"
-    assert warning["message"].startswith("the rendezvous server was killed by SIGKILL: ranks that have not met")
+    assert warning["message"].startswith("the rendezvous server was killed by SIGKILL. Ranks that have not met")
 
 
 def test_what_a_part_logs_is_passed_on_and_so_is_what_is_no_event() -> None:

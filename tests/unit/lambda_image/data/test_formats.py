@@ -1,9 +1,12 @@
 """Which format a file has is told by how it begins, and by nothing else."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch.utils.data import TensorDataset
 
 from lambda_image.data.byte_source import MemorySource
 from lambda_image.data.file_content import FormatError
@@ -22,6 +25,14 @@ def test_both_formats_are_told_apart_whatever_the_file_is_called(tmp_path: Path,
     for name, column in columns.items():
         assert (column.dtype, column.shape) == ("float32", ARRAYS[name].shape)
         np.testing.assert_array_equal(column.read(1, 2), ARRAYS[name][1:2])
+
+
+def test_what_pytorch_before_1_6_wrote_is_read() -> None:
+    buffer = io.BytesIO()
+    dataset = TensorDataset(*(torch.from_numpy(ARRAYS[name]) for name in ("images", "magnitudes")))
+    torch.save(dataset, buffer, _use_new_zipfile_serialization=False)
+    columns = read_columns(MemorySource(buffer.getvalue()))
+    np.testing.assert_array_equal(columns["magnitudes"].read(0, 2), ARRAYS["magnitudes"])
 
 
 @pytest.mark.parametrize(

@@ -37,13 +37,13 @@ def test_columns_come_in_the_order_of_their_bytes() -> None:
         (header(dtype="F8"), "magnitudes are F8; F16, BF16"),
         (header(shape=[2, 6]), r"magnitudes of shape \[2, 6\] cannot lie at bytes \[0, 40\]"),
         (header(data_offsets=[4, 44]), "cannot lie at"),
-        (header(shape=[2, True]), "header is malformed: .*True is not a size"),
+        (header(shape=[2, True]), "header is malformed .True is not a size"),
         (header(shape=[-2, 5]), "-2 is not a size"),
         (header(shape=5), "header is malformed"),
         ([], "header is malformed|neither a PyTorch archive"),
         (b"{" * 200_000, "header is malformed"),
-        ({"images": header()["images"]}, "it holds no magnitudes"),
-        ({}, "it holds no images and no magnitudes"),
+        ({"images": header()["images"]}, r"images of shape \[2, 10\] cannot lie at bytes \[40, 120\]"),
+        ({}, "it should have 10 bytes and has 130"),
     ],
 )
 def test_a_header_that_does_not_fit_is_refused_by_name(content: object, message: str) -> None:
