@@ -178,7 +178,11 @@ REMOVED = [
     (role, action)
     for role in ("init", "rank", "summarize")
     for action in ("s3:ListBucket", "s3:GetObject", "s3:PutObject")
+    if (role, action) != ("rank", "s3:ListBucket")
 ] + [("machine", "s3:GetObject")]
+# What no sound run on a path of its own needs: a rank lists what earlier attempts have finished and who is absent, and
+# results of an earlier run on the same path are removed.
+OF_FAULTS = {("rank", "s3:ListBucket"), ("init", "s3:DeleteObject"), ("rank", "s3:DeleteObject")}
 
 
 def test_runs_end_well_under_the_roles_and_no_action_of_theirs_can_be_spared(account: AwsAccount, tmp_path: Path):
@@ -188,7 +192,7 @@ def test_runs_end_well_under_the_roles_and_no_action_of_theirs_can_be_spared(acc
     given = {
         (role, action) for role, policy in policies.items() for one in statements(policy) for action in actions(one)
     }
-    assert {(role, action) for role, action in given if action.startswith("s3:")} == set(REMOVED)
+    assert {(role, action) for role, action in given if action.startswith("s3:")} == {*REMOVED, *OF_FAULTS}
     with servers(tmp_path) as start, enforcing_cloud(policies, f"127.0.0.1:{start().port}", tmp_path) as cloud:
         free = [cloud.run(**given) for given in RUNS.values()]
         cloud.enforce()
