@@ -28,7 +28,8 @@ def read_columns(source: ByteSource) -> dict[str, Column]:
         problem = "it is neither a PyTorch archive (.pt) nor safetensors, one of which is needed"
         raise ForeignFormat(problem, beginning=source.peek(BEGINNING))
     columns = safetensors_columns(source)
-    if missing := sorted({"images"} - columns.keys()):
+    if "images" not in columns:  # magnitudes may be absent, since some networks take none
+        missing = sorted({"images", "magnitudes"} - columns.keys())
         flags = " ".join([*(f"--{name} NAME" for name in missing), BANDS_FLAG])
         found = printable(", ".join(columns)[:200])
         raise ForeignFormat(f"it holds no {' and no '.join(missing)}, which are needed; found: {found}", flags)

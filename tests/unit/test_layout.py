@@ -114,10 +114,6 @@ TESTED_AS_A_WHOLE = {
     "scripts/bench/input/readers.py": "integration/test_bench_input.py",
     "scripts/bench/input/worker.py": "integration/test_bench_input.py",
     "scripts/bench/processes.py": "integration/test_bench_processes.py",
-    "scripts/stack/change_set.py": "aws/test_deploy.py",
-    "scripts/stack/deployment.py": "aws/test_building.py",
-    "scripts/stack/removal.py": "aws/test_deploy.py",
-    "scripts/stack/status.py": "aws/test_deploy.py",
 }
 
 

@@ -175,7 +175,7 @@ SPOILED = {
     "a pixel of 1.6e38": ("images", 1.6e38, Quality.IMAGE_IMPLAUSIBLE),
     "a magnitude that is NaN": ("magnitudes", np.nan, Quality.MAGNITUDE_BAD),
     "a magnitude of -9999": ("magnitudes", -9999, Quality.MAGNITUDE_BAD),
-    "a magnitude of 99": ("magnitudes", 99, Quality.MAGNITUDE_BAD),
+    "a magnitude of 99": ("magnitudes", 99, Quality.MAGNITUDE_BAD | Quality.NOT_DETECTED),
 }
 ROWS = 12
 

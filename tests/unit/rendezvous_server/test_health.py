@@ -12,7 +12,7 @@ from rendezvous_server.counts import Counts
 from rendezvous_server.health import MAX_REQUESTS, HealthServer
 from rendezvous_server.metrics import Snapshot
 
-ALIVE = Snapshot(False, Counts(), 3, {"member": 3}, {}, 1, 0)
+ALIVE = Snapshot(False, True, Counts(), 3, {"member": 3}, {}, 1, 0)
 
 
 def asked(path: str, snapshot: Callable[[], Snapshot] = lambda: ALIVE) -> tuple[int, str]:

@@ -11,7 +11,14 @@ from rendezvous_server.metrics import Snapshot, SnapshotCollector
 
 def scraped(counts: Counts, **facts: Any) -> dict[tuple[str, ...], float]:
     """The values that a monitoring system reads, by metric and labels."""
-    given: dict[str, Any] = {"draining": False, "connections": 0, "phases": {}, "groups": {}, "tasks": 1}
+    given: dict[str, Any] = {
+        "draining": False,
+        "authenticated": True,
+        "connections": 0,
+        "phases": {},
+        "groups": {},
+        "tasks": 1,
+    }
     registry = CollectorRegistry()
     registry.register(SnapshotCollector(Snapshot(**given | {"counts": counts, "log_lines_dropped": 0} | facts)))
     families = text_string_to_metric_families(generate_latest(registry).decode())

@@ -24,6 +24,7 @@ from lambda_image.data.dataset import read_dataset
 from lambda_image.data.file_content import BEGINNING
 from lambda_image.data.foreign import MAGIC, SUFFIXES, foreign_format, import_of_files
 from lambda_image.data.partition import read_partition
+from lambda_image.data.sizes import PUBLISHED
 from lambda_image.errors import PartitionMalformed, PartitionMissing
 from scripts.cli import main
 from scripts.galaxies import Mixture, render
@@ -120,7 +121,7 @@ def test_the_command_that_a_refusal_names_imports_the_file(tmp_path, monkeypatch
     Path("cat.csv").write_bytes(as_csv())
     np.savez("cube.npz", stamps=IMAGES, bands=list("ugriz"))
     with pytest.raises(PartitionMalformed) as refused:
-        read_partition(name)
+        read_partition(name, sizes=PUBLISHED)
     told = str(refused.value)
     assert told.startswith(f"{name}: ")
     command = re.search(r"`(cosmicai import [^`]+)`", told)
@@ -137,7 +138,7 @@ def test_the_command_that_a_refusal_names_imports_the_file(tmp_path, monkeypatch
 def test_a_name_says_the_same_of_a_file_whatever_it_is(name):
     """The name by which S3 is searched does not decide: each of these is refused under a name of ours, too."""
     with pytest.raises(PartitionMalformed, match="cosmicai import"):
-        read_partition(io.BytesIO(FILES[name]), "s3://bucket/galaxies/7.safetensors")
+        read_partition(io.BytesIO(FILES[name]), "s3://bucket/galaxies/7.safetensors", sizes=PUBLISHED)
 
 
 def test_objects_on_s3_are_named_without_their_folder():
