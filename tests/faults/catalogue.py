@@ -1,0 +1,6 @@
+"""All faults, by what they befall."""
+
+from tests.faults import ranks, rendezvous, storage
+
+GROUPS = {"ranks": ranks.FAULTS, "the rendezvous server": rendezvous.FAULTS, "S3": storage.FAULTS}
+EVERY = [(group, fault) for group, faults in GROUPS.items() for fault in faults]
