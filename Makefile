@@ -3,6 +3,7 @@
 #   make demo       a whole run on this machine
 #   make check      everything that must pass before a commit: lint, types, coverage, test
 #   make test       the tests alone
+#   make faults     all faults that a run must survive, which take minutes
 #   make coverage   the branch coverage of the server's files that decide
 #   make format     format the sources, and mend what the linter can mend
 #   make compose    a whole run in containers (needs Docker Compose v2)
@@ -22,13 +23,17 @@ ENGINE := $(WEIGHTS).compiled/engine.json
 DECIDING := admission counts deadlines effects groups limits membership probes protocol proxy_protocol registry relays settings waiting
 SOURCES := architecture bfloat16 cxx eager fast folding inputs
 
-.PHONY: demo test check coverage format lint types clean compose images lock sbom
+.PHONY: demo test check faults coverage format lint types clean compose images lock sbom
 
 demo: .venv/demo $(ENGINE)
 	@$(BIN)/cosmicai demo
 
 test: .venv/dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'not slow'
+
+# Every fault in a real run; `python -m tests.faults` prints the table of docs/faults.md.
+faults: .venv/dev
+	$(BIN)/python -m pytest tests/faults
 
 check: .venv/dev lint types coverage test
 

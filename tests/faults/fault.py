@@ -8,6 +8,8 @@ from typing import Any
 
 from tests.faults.bed import EACH, RANKS, Bed, Run
 
+SENSIBLE = 1e4  # seconds, galaxies per second and dollars of any run here are fewer
+
 # Breaks something for as long as the block runs, and yields what the execution input needs for that.
 Injection = Callable[[Bed], AbstractContextManager[Mapping[str, Any]]]
 
@@ -83,6 +85,9 @@ def _problems(faults: Sequence[Fault], bed: Bed, run: Run) -> list[str]:
         problems.append(f"{run.samples} predictions are there, and {kept} should be")
     if run.summary and run.summary["samples"] != run.samples:
         problems.append(f"the summary counts {run.summary['samples']} galaxies, and {run.samples} are there")
+    numbers = [run.summary[name] for name in ("wall_s", "samples_per_s", "cost_usd") if name in run.summary]
+    if any(number is not None and not 0 <= number < SENSIBLE for number in numbers):
+        problems.append(f"wall time, rate or cost make no sense: {numbers}")
     expected = "FAILED" if _lost(faults) else "SUCCEEDED"
     if run.status != expected:
         problems.append(f"the run {run.status.lower()}: {run.said[:300]}")
