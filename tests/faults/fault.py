@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from scripts.aws_endpoint import EndpointError
 from tests.faults.bed import EACH, RANKS, Bed, Run
 
 SENSIBLE = 1e4  # seconds, galaxies per second and dollars of any run here are fewer
@@ -64,10 +65,13 @@ def play(faults: Sequence[Fault], bed: Bed) -> Verdict:
     """Puts faults into one run of a sound system, and judges what came of it."""
     bed.reset()
     given: dict[str, Any] = {}
-    with ExitStack() as stack:
-        for fault in faults:
-            given |= stack.enter_context(fault.inject(bed))
-        run = faults[0].play(bed, given)
+    try:
+        with ExitStack() as stack:
+            for fault in faults:
+                given |= stack.enter_context(fault.inject(bed))
+            run = faults[0].play(bed, given)
+    except EndpointError as error:  # workers that never start
+        run = Run("NOT STARTED", 0.0, str(error), {}, None)
     return Verdict(faults, run, tuple(_problems(faults, bed, run)))
 
 
