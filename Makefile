@@ -3,6 +3,7 @@
 #   make demo       a whole run on this machine
 #   make check      everything that must pass before a commit: lint, types, coverage, test
 #   make test       the tests alone
+#   make faults     all faults that a run must survive, which take minutes
 #   make coverage   the branch coverage of the files that decide
 #   make fuzz       search for bytes that a parser does not bear (SECONDS=60)
 #   make format     format the sources, and mend what the linter can mend
@@ -38,13 +39,17 @@ SOURCES := architecture bfloat16 cxx eager engine_digests fast folding inputs
 
 SECONDS ?= 60
 
-.PHONY: demo aws test check coverage fuzz format lint types clean compose images lock reference sbom
+.PHONY: demo aws test check coverage faults fuzz format lint types clean compose images lock reference sbom
 
 demo: .venv/demo $(ENGINE)
 	@$(BIN)/cosmicai demo
 
 test: .venv/dev .venv/aws/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'not slow'
+
+# Every fault in a real run; `python -m tests.faults` prints the table of docs/faults.md.
+faults: .venv/dev
+	$(BIN)/python -m pytest tests/faults
 
 aws: .venv/dev .venv/aws/ready
 	$(BIN)/python -m pytest tests/aws

@@ -1,0 +1,274 @@
+"""A whole system whose every process can be reached: a test breaks one part of it, and sees what becomes of a run.
+
+The endpoint keeps no workers. They are processes of this bed, as the containers of docker-compose.yml are, each with an
+environment that the test may choose. Between them and S3 stands a proxy that can make S3 fail.
+"""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from lambda_image.data.partition import read_partition
+from lambda_image.data.predictions import Predictions
+from lambda_image.model import SHIPPED_MODEL
+from lambda_image.model import engine as engines
+from lambda_image.process import usable_cpus
+from lambda_image.summary import message_of
+from scripts.aws_endpoint import AwsEndpoint
+from scripts.tables import run_tables
+from statemachine.local.child import command as child_command
+from statemachine.local.settings import FUNCTIONS, for_this_machine, worker_environment
+from tests.faults.storage_proxy import StorageProxy, storage_proxy
+from tests.integration.rendezvous import KEY, Server, servers
+from tests.integration.system import Events, System, write_galaxies
+
+ROOT = Path(__file__).resolve().parents[2]
+RANKS = 4
+EACH = 100  # galaxies of a partition, of which every rank has one
+RANK_TIMEOUT_S = 25.0
+CLOSE = 2e-5  # in redshift, between engines and instruction sets
+PREFIX = "galaxies"
+
+
+class Worker:
+    """A process that serves one function, as an execution environment of Lambda does. One that ends is followed."""
+
+    def __init__(self, name: str, environ: Mapping[str, str], events: Events, wrapper: tuple[str, ...] = ()) -> None:
+        self.name, self.environ, self._events, self._wrapper = name, environ, events, wrapper
+        self._over = False
+        self._start()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def signal(self, number: int) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def stop(self) -> None:
+        self._over = True
+        self.signal(signal.SIGKILL)
+        self.process.wait()
+        self._thread.join(10)
+
+    def _start(self) -> None:
+        command = child_command("awslambdaric", FUNCTIONS[self.name].handler)
+        self.process = subprocess.Popen(
+            [*self._wrapper, *command], cwd=ROOT, env=self.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        self._thread = threading.Thread(target=self._listen, args=(self.process,), daemon=True)
+        self._thread.start()
+
+    def _listen(self, process: "subprocess.Popen[bytes]") -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            try:
+                event = json.loads(line)
+            except ValueError:
+                event = {"event": "log", "line": line.decode(errors="replace").rstrip()}
+            if isinstance(event, dict):
+                self._events({**event, "function": self.name, "worker": process.pid})
+        process.wait()
+        if not self._over:
+            self._start()
+
+
+@dataclass(frozen=True)
+class Run:
+    """What people get of a run."""
+
+    status: str
+    seconds: float  # from the fault, or from the start where there was none before, until the end
+    said: str  # everything that summary and error say
+    summary: Mapping[str, Any]
+    predictions: Predictions | None
+    problems: tuple[str, ...] = ()  # what is wrong beside what every run is held against
+
+    @property
+    def samples(self) -> int:
+        return 0 if self.predictions is None else len(self.predictions)
+
+
+@dataclass
+class Bed:
+    """The system. Faults are put into it, and `reset` mends all of them."""
+
+    system: System
+    events: Events
+    storage: StorageProxy
+    server: Server
+    runtime_apis: Mapping[str, str]
+    truth: Mapping[tuple[str, int], float]
+    folder: Path
+    start_server: Callable[..., Server]
+    workers: dict[str, list[Worker]] = field(default_factory=dict)
+    fault_at: float = 0.0
+    started: float = 0.0
+    execution: str = ""  # the ARN of the run that was started last, empty before
+    path: str = ""  # where its results go
+    _number: int = 0
+
+    @property
+    def ranks(self) -> list[Worker]:
+        return self.workers["rank"]
+
+    def now_broken(self) -> None:
+        """Notes when the fault came, from which its deadline counts."""
+        self.fault_at = self.fault_at or time.monotonic()
+
+    def start_workers(self, function: str, count: int, wrapper: tuple[str, ...] = (), **environ: str) -> list[Worker]:
+        settings = worker_environment(
+            for_this_machine(os.environ),
+            function,
+            FUNCTIONS[function],
+            runtime_api=self.runtime_apis[function],
+            endpoint_url=self.storage.url,
+            cpus=usable_cpus(),
+        )
+        settings |= {
+            "OMP_NUM_THREADS": "1",
+            "RENDEZVOUS_KEY": KEY,
+            "RENDEZVOUS_KEY_FILE": "",
+            "RENDEZVOUS_ENDPOINT": f"127.0.0.1:{self.server.port}",
+        }
+        made = [Worker(function, {**settings, **environ}, self.events, wrapper) for _ in range(count)]
+        self.workers.setdefault(function, []).extend(made)
+        return made
+
+    def stop_workers(self, function: str) -> None:
+        for worker in self.workers.pop(function, []):
+            worker.stop()
+
+    def on(self, react: Callable[[Worker], None], times: int = 1, **wanted: object) -> None:
+        """Has `react` called with the worker that logs an event with these fields, so many times."""
+        left = [times]
+
+        def look(event: dict[str, Any]) -> None:
+            if left[0] and all(event.get(name) == value for name, value in wanted.items()):
+                worker = next((w for w in self.ranks if w.pid == event.get("worker")), None)
+                if worker is not None:
+                    left[0] -= 1
+                    self.now_broken()
+                    react(worker)
+
+        self.events.react(look)
+
+    def start(self, **given: Any) -> None:
+        """Starts a run."""
+        self._number += 1
+        self.path = given.pop("result_path", f"results/{self._number}")
+        given = {"data_prefix": PREFIX, "world_size": RANKS, "batch_size": 1, "gather_timeout_s": 10, **given}
+        self.started = time.monotonic()
+        self.execution = self.system.start(**given, result_path=self.path)
+
+    def finish(self) -> Run:
+        """Waits for the end of the run that was started last."""
+        described = self.system.cloud.wait_for(self.execution)
+        seconds = time.monotonic() - (self.fault_at or self.started)
+        return self.look(described, seconds)
+
+    def look(self, described: Mapping[str, Any], seconds: float) -> Run:
+        """Reads what lies under the result path now."""
+        path = self.path
+        keys = self.system.keys(path)
+        summary = self.system.json(f"{path}/summary.json") if "summary.json" in keys else {}
+        predictions = self.system.predictions(path) if "predictions.parquet" in keys else None
+        cause = message_of(described.get("cause") or "")
+        records = self.system.json(f"{path}/combined_data.json") if "combined_data.json" in keys else []
+        said = "\n".join([described.get("error") or "", cause, *_shown(summary, records)])
+        return Run(described["status"], seconds, said, summary, predictions)
+
+    def run(self, **given: Any) -> Run:
+        self.start(**given)
+        return self.finish()
+
+    def wrong(self, predictions: Predictions) -> list[str]:
+        """What is not as it would be without a fault: rows that are there twice, are unknown, or have other values."""
+        found = list(zip(predictions.source.tolist(), predictions.row.tolist(), strict=True))
+        problems = [f"{len(found) - len(set(found))} rows are there twice"] if len(found) > len(set(found)) else []
+        if unknown := [place for place in found if place not in self.truth]:
+            problems.append(f"{unknown[0]} is no galaxy of the run")
+            return problems
+        expected = np.array([self.truth[place] for place in found])
+        if len(found) and (gap := float(np.abs(predictions.redshift - expected).max())) > CLOSE:
+            problems.append(f"a redshift is off by {gap}")
+        return problems
+
+    def reset(self) -> None:
+        """A sound system again, with workers that have begun."""
+        self.events.clear()
+        self.storage.sound()
+        self.fault_at, self.execution, self.path = 0.0, "", ""
+        for function in ("init", "rank", "summarize"):
+            self.stop_workers(function)
+        self.start_workers("init", 1)
+        self.start_workers("summarize", 1)
+        self.start_workers("rank", RANKS)
+        self.system.cloud.wait_until_ready(RANKS)
+
+
+@contextmanager
+def bed(folder: Path) -> Iterator[Bed]:
+    """Starts a bed, and ends every process of it."""
+    with ExitStack() as stack:
+        start_server = stack.enter_context(servers(folder))
+        server = start_server(RENDEZVOUS_KEY=KEY)
+        events = Events()
+        endpoint, listening = _endpoint(stack, folder)
+        storage = stack.enter_context(storage_proxy(endpoint.endpoint_url))
+        system = System(endpoint, events)
+        data = write_galaxies(folder / "data", RANKS, EACH)
+        system.upload(data, PREFIX)
+        made = Bed(system, events, storage, server, listening["runtime_apis"], _truth(data), folder, start_server)
+        stack.callback(lambda: [made.stop_workers(name) for name in list(made.workers)])
+        yield made
+
+
+def _endpoint(stack: ExitStack, folder: Path) -> tuple[AwsEndpoint, dict[str, Any]]:
+    functions = folder / "functions.json"
+    functions.write_text(json.dumps({"rank": {"timeout_s": RANK_TIMEOUT_S}}))
+    command = [sys.executable, "-m", "statemachine.local", "--port", "0", "--workers", "0", "--functions", functions]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    stack.callback(process.wait, 20)
+    stack.callback(process.terminate)
+    assert process.stdout is not None
+    listening = json.loads(process.stdout.readline())
+    output = process.stdout
+    threading.Thread(target=lambda: [None for _ in output], daemon=True).start()
+    endpoint = AwsEndpoint(f"http://127.0.0.1:{listening['port']}")
+    endpoint.wait_until_listening()
+    return endpoint, listening
+
+
+def _shown(summary: Mapping[str, Any], records: list[Any]) -> Iterator[str]:
+    """What a command shows of a run."""
+    if summary and records:
+        console = Console(width=400, file=io.StringIO())
+        with console.capture() as captured:
+            console.print(run_tables(summary, records))
+        yield captured.get()
+        yield from summary["warnings"]
+
+
+def _truth(data: Path) -> dict[tuple[str, int], float]:
+    engine = engines.load(SHIPPED_MODEL, usable_cpus(), "eager")
+    found = {}
+    for file in sorted(data.iterdir()):
+        galaxies = read_partition(file)
+        for row, redshift in enumerate(engine.predict(galaxies.images, galaxies.magnitudes)):
+            found[f"{PREFIX}/{file.name}", row] = float(redshift)
+    return found

@@ -1,0 +1,177 @@
+"""Faults of ranks: their processes end, stand still, come late or come twice."""
+
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from tests.faults.bed import RANK_TIMEOUT_S, RANKS, Bed, Run, Worker
+from tests.faults.fault import Fault, Injection
+
+Given = Iterator[Mapping[str, Any]]
+
+
+def kill(worker: Worker) -> None:
+    worker.signal(signal.SIGKILL)
+
+
+def killed(phase: str, rank: int, times: int = 1) -> Injection:
+    @contextmanager
+    def inject(bed: Bed) -> Given:
+        bed.on(kill, times, phase=phase, rank=rank)
+        yield {}
+
+    return inject
+
+
+@contextmanager
+def killed_in_import(bed: Bed) -> Given:
+    bed.stop_workers("rank")
+    for worker in bed.start_workers("rank", RANKS):
+        kill(worker)
+    bed.now_broken()
+    yield {}
+
+
+def after(seconds: float, act: Any, *arguments: Any) -> None:
+    timer = threading.Timer(seconds, act, arguments)
+    timer.daemon = True
+    timer.start()
+
+
+@contextmanager
+def stopped_beyond_its_timeout(bed: Bed) -> Given:
+    def stop(worker: Worker) -> None:
+        worker.signal(signal.SIGSTOP)
+        # Lambda ends an environment whose invocation timed out, and workers from outside are left to themselves.
+        after(RANK_TIMEOUT_S + 1, kill_if_it_is, worker, worker.pid)
+
+    bed.on(stop, phase="inference", rank=2)
+    yield {}
+
+
+def kill_if_it_is(worker: Worker, pid: int) -> None:
+    if worker.pid == pid:
+        kill(worker)
+
+
+@contextmanager
+def late_root(bed: Bed) -> Given:
+    def stop(worker: Worker) -> None:
+        worker.signal(signal.SIGSTOP)
+        after(5.0, worker.signal, signal.SIGCONT)
+
+    bed.on(stop, phase="start", rank=0)
+    yield {}
+
+
+@contextmanager
+def one_worker_too_few(bed: Bed) -> Given:
+    bed.ranks.pop().stop()
+    bed.now_broken()
+    yield {}
+
+
+@contextmanager
+def delivered_twice(bed: Bed) -> Given:
+    bed.start_workers("rank", 1)
+    bed.system.cloud.wait_until_ready(RANKS + 1)
+    again: list[threading.Thread] = []
+
+    def deliver(_worker: Worker) -> None:
+        def invoke() -> None:
+            item = bed.system.json(f"{bed.path}/manifest.json")[1]
+            bed.system.invoke("rank", {"item": item, "attempt": 0})
+
+        again.append(threading.Thread(target=invoke, daemon=True))
+        again[0].start()
+
+    bed.on(deliver, phase="inference", rank=1)
+    yield {}
+    for thread in again:
+        thread.join(RANK_TIMEOUT_S)
+
+
+def run_and_look_again(bed: Bed, given: Mapping[str, Any]) -> Run:
+    """The result is judged once every worker is idle again, so that what comes late is seen, too."""
+    run = bed.run(**given)
+    bed.system.cloud.wait_until_ready(RANKS + 1)
+    late = bed.look(bed.system.cloud.wait_for(bed.execution), run.seconds)
+    assert late.samples == run.samples
+    return late
+
+
+@contextmanager
+def nothing_yet(_bed: Bed) -> Given:
+    yield {}
+
+
+def a_later_run_beside_a_zombie(bed: Bed, given: Mapping[str, Any]) -> Run:
+    """Rank 0 of a run is frozen in its gather, and wakes when a later run to the same path has succeeded."""
+    bed.start_workers("rank", 1)
+    bed.system.cloud.wait_until_ready(RANKS + 1)
+    frozen: list[Worker] = []
+
+    def freeze(worker: Worker) -> None:
+        frozen.append(worker)
+        worker.signal(signal.SIGSTOP)
+
+    bed.on(freeze, phase="gather", rank=0)
+    bed.run(**given, result_path="results/zombie")
+    bed.fault_at = 0.0
+    later = bed.run(**given, world_size=RANKS - 1, result_path="results/zombie")
+    (zombie,) = frozen
+    zombie.signal(signal.SIGCONT)
+    bed.system.cloud.wait_until_ready(RANKS)
+    ours = bed.execution.rpartition(":")[2]
+    found = bed.look(bed.system.cloud.wait_for(bed.execution), later.seconds)
+    records = bed.system.json("results/zombie/combined_data.json")
+    assert {record["run_id"] for record in records} == {ours}
+    assert found.summary["run_id"] == ours
+    assert not bed.system.keys("results/zombie") & {f"{RANKS - 1}.json"}, "an earlier run's record lies beside"
+    return found
+
+
+FAULTS = (
+    Fault("all ranks are killed while they import", "SIGKILL right after the start", 20, killed_in_import),
+    Fault(
+        "a rank is killed in inference", "SIGKILL", 20, killed("inference", 2), named=r"rank 2 \(attempt 2\)", fast=True
+    ),
+    Fault("rank 0 is killed in inference", "SIGKILL", 20, killed("inference", 0), named=r"rank 0 \(attempt 2\)"),
+    Fault("a rank is killed in the gather, as sender", "SIGKILL", 20, killed("gather", 3), named="rank 3"),
+    Fault("rank 0 is killed in the gather", "SIGKILL", 20, killed("gather", 0), named="rank 0", fast=True),
+    Fault(
+        "a rank is killed whenever it is tried",
+        "SIGKILL in each inference",
+        40,
+        killed("inference", 1, times=99),
+        lost=frozenset({1}),
+        named=r"rank 1: Runtime\.ExitError",
+    ),
+    Fault(
+        "a rank stands still until its timeout",
+        "SIGSTOP in inference",
+        RANK_TIMEOUT_S + 25,
+        stopped_beyond_its_timeout,
+        named=r"rank 2 \(attempt 2\)",
+    ),
+    Fault("rank 0 comes late", "SIGSTOP of 5 s when it begins", 20, late_root),
+    Fault("three workers for four ranks", "a worker less", 30, one_worker_too_few),
+    Fault(
+        "a rank is delivered twice",
+        "the item is invoked again during inference",
+        20,
+        delivered_twice,
+        alone=True,
+        play=run_and_look_again,
+    ),
+    Fault(
+        "a zombie of an earlier run wakes",
+        "SIGSTOP of rank 0 in the gather, SIGCONT after a later run to the same path",
+        20,
+        nothing_yet,
+        alone=True,
+        play=a_later_run_beside_a_zombie,
+    ),
+)
