@@ -1,8 +1,9 @@
 """Any network as an ONNX file, run by ONNX Runtime on the processor. The library is imported where a file is loaded."""
 
+import os
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -120,15 +121,35 @@ def _read(path: Path) -> bytes:
         raise CheckpointError(f"model {path} cannot be read: {error.strerror}", path=str(path)) from error
 
 
+def onnx_runtime() -> ModuleType:
+    """Imports ONNX Runtime, and keeps it from reporting on its use.
+
+    Since its version 1.29 the library tells its maker of every model that it loads, with the graph's name and hashes of
+    the weights, and writes an identifier of the machine to the user's cache.
+
+    Returns:
+        The library.
+
+    Raises:
+        ModuleNotFoundError: It is not installed.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # is read when the library is first imported
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()  # where a program had imported it before
+    module: ModuleType = onnxruntime
+    return module
+
+
 def _session(path: Path, data: bytes, threads: int) -> "InferenceSession":
-    if find_spec("onnxruntime") is None:
+    try:
+        onnxruntime = onnx_runtime()
+    except ModuleNotFoundError as error:
         raise CheckpointError(
             f"model {path} is an ONNX file, and ONNX Runtime, which runs it, is not installed here: pip install "
             "-e '.[onnx]', or take the image target onnx (LAMBDA_TARGET=onnx)",
             path=str(path),
-        )
-    import onnxruntime
-
+        ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = SILENT

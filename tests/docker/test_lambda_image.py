@@ -66,14 +66,14 @@ def test_the_image_for_networks_in_onnx_runs_one_and_has_none_of_its_own(tmp_pat
     code = """
 import json, numpy
 from lambda_image import load_engine
-images, magnitudes = numpy.ones((3, 3, 8, 8), "f"), numpy.arange(6, dtype="f").reshape(3, 2)
+images, magnitudes = numpy.ones((3, 3, 8, 8), "f"), numpy.arange(16, 22, dtype="f").reshape(3, 2)
 print(json.dumps(load_engine("/mnt/model").predict_with_errors(images, magnitudes)[1].tolist()))
 """
     options = {"entrypoint": ["python"], "network_mode": "none", "read_only": True}
     mounted = {str(tmp_path / "model"): {"bind": "/mnt/model", "mode": "ro"}}
     status, said = run("cosmicai-lambda:onnx", "-c", code, volumes=mounted, **options)
     assert status == 0, said
-    assert json.loads(said.splitlines()[-1]) == [0.5, 2.5, 4.5]
+    assert json.loads(said.splitlines()[-1]) == [16.5, 18.5, 20.5]
     code = """
 import os
 from lambda_image.handlers.rank import RankFunction

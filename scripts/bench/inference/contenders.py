@@ -59,8 +59,9 @@ def make(spec: Spec) -> Predict:
 
 
 def _onnx_runtime(spec: Spec) -> Predict:
-    import onnxruntime
+    from lambda_image.model.onnx import onnx_runtime
 
+    onnxruntime = onnx_runtime()
     streams = spec.threads if spec.name.endswith(STREAMS) else 1
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = spec.threads // streams

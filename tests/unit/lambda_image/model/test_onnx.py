@@ -1,4 +1,7 @@
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ from lambda_image.errors import CheckpointError
 from lambda_image.model.onnx import load_onnx
 from tests.data import networks
 
+ROOT = Path(__file__).resolve().parents[4]
 IMAGES = np.random.default_rng(0).random((9, 3, 8, 8), np.float32)
 MAGNITUDES = np.random.default_rng(1).random((9, 2), np.float32)
 
@@ -109,3 +113,15 @@ def test_a_file_too_large_for_the_format_is_not_read(tmp_path):
         file.truncate((2 << 30) + 1)
     with pytest.raises(CheckpointError, match="more than 2,147,483,648 bytes"):
         load_onnx(tmp_path / "huge.onnx", 1)
+
+
+def test_the_library_reports_nothing_and_leaves_no_identifier_of_the_machine(tmp_path):
+    """It would do so on its own account, unless a variable says that it runs in CI or is told not to."""
+    path, home = written(tmp_path, networks.linear()), tmp_path / "home"
+    home.mkdir()
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "VIRTUAL_ENV") if name in os.environ}
+    environ = {**kept, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "TMPDIR": str(home)}
+    code = "import sys; from lambda_image import load_engine; load_engine(sys.argv[1], threads=1)"
+    command = [sys.executable, "-c", code, str(path)]
+    subprocess.run(command, env=environ, cwd=ROOT, check=True, timeout=60)
+    assert list(home.iterdir()) == []
