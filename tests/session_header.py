@@ -15,6 +15,7 @@ MINUTES = {
     "tests/unit": 1,
     "tests/integration": 6,
     "tests/network": 1,
+    "tests/faults": 1,
     "tests/aws": 2,
     "tests/docker": 3,
 }  # on two cores

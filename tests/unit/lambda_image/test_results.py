@@ -179,3 +179,9 @@ def test_a_part_travels_whole_or_not_at_all():
     for length in range(len(part)):
         with pytest.raises(ValueError):
             unpack(part[:length])
+
+
+def test_a_record_that_is_nested_beyond_reason_is_no_part():
+    text = b"[" * 100_000
+    with pytest.raises(ValueError, match="nested too deeply"):
+        unpack(len(text).to_bytes(4, "big") + text)

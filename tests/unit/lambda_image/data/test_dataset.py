@@ -104,3 +104,12 @@ def test_a_bad_file_of_a_folder_is_named(tmp_path: Path):
     (tmp_path / "2.pt").write_bytes(b"nothing")
     with pytest.raises(PartitionMalformed, match=r"2\.pt: "):
         read_dataset(tmp_path)
+
+
+def test_a_folder_of_galaxies_of_two_sizes_is_refused_by_the_file_that_differs(tmp_path: Path):
+    write(tmp_path / "1.pt", 2)
+    write_partition(tmp_path / "2.pt", np.zeros((1, 3, 16, 16)), np.zeros((1, 3)))
+    with pytest.raises(
+        PartitionMalformed, match=r"2\.pt: it has images \[3, 16, 16\] and 3 magnitudes, where 1\.pt has"
+    ):
+        read_dataset(tmp_path)
