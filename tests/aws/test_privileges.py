@@ -26,6 +26,7 @@ from tests.integration.rendezvous import servers
 from tests.integration.system import write_galaxies
 
 RANKS = 2
+MACHINE = "cosmicai"
 READY_S = 60.0
 
 
@@ -91,7 +92,8 @@ class EnforcingCloud:
         """The end of an execution and its output or failure."""
         self.runs += 1
         states = self.client("stepfunctions")
-        [machine] = states.list_state_machines()["stateMachines"]
+        machines = states.list_state_machines()["stateMachines"]
+        [machine] = [one for one in machines if one["name"] == MACHINE]  # the endpoint has one of its own, too
         execution_input = json.dumps(
             {"bucket": self.bucket, "world_size": RANKS, "batch_size": 8, "gather_timeout_s": 3, **given}
         )
@@ -121,7 +123,7 @@ def enforcing_cloud(policies: Policies, rendezvous: str, folder: Path) -> Iterat
             s3.upload_file(str(file), cloud.bucket, f"galaxies/{file.name}")
         arns = {f"{name.capitalize()}FunctionArn": function_arn(name, REGION) for name in FUNCTIONS}
         cloud.client("stepfunctions").create_state_machine(
-            name="cosmicai", definition=definition(arns), roleArn="arn:aws:iam::123456789012:role/machine"
+            name=MACHINE, definition=definition(arns), roleArn="arn:aws:iam::123456789012:role/machine"
         )
         for name, credentials in cloud.make_roles(policies).items():
             for _ in range({"machine": 0, "rank": RANKS}.get(name, 1)):
