@@ -10,12 +10,14 @@ import numpy as np
 
 from lambda_image.data.partition import FileFormat, Partition
 from lambda_image.data.quality import Quality, describe, judge_inputs
+from lambda_image.data.sizes import BANDS, MAX_BANDS, MAX_SIDE, PUBLISHED_SIDE, Sizes
 from lambda_image.errors import UsageError
 from scripts.importing.galaxies import Galaxies, Request
 from scripts.importing.images import PixelFlags
 from scripts.importing.magnitudes import PhotometryFlags
 from scripts.importing.photometry import UNIT_HELP, System, zero_point
 from scripts.importing.progress import ImportProgress
+from scripts.importing.wanted import Wanted
 from scripts.split import SIZE_HELP, check_out, rows_of, write_partitions
 from scripts.words import counted
 
@@ -74,6 +76,9 @@ def _add_meanings(parser: argparse.ArgumentParser) -> None:
     meanings.add_argument("--given-system", choices=get_args(System), help="magnitudes in the files, if others")
     meanings.add_argument("--good-mask", type=int, choices=(0, 1), help="the value of a good pixel in the mask")
     meanings.add_argument("--pixel-scale", type=float, help="arcseconds per pixel")
+    model = parser.add_argument_group("the model", "What it takes, if it is not the published one (docs/models.md).")
+    model.add_argument("--model-bands", default=",".join(BANDS), help="its bands in their order, as g,r,i,z")
+    model.add_argument("--side", type=int, default=PUBLISHED_SIDE, help="pixels of a side of its images")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -107,7 +112,23 @@ def _rows_per_file(args: argparse.Namespace) -> int:
         raise UsageError(f"--rows is {args.rows}; allowed: a whole number from 1")
     if not (args.size_mib > 0 and math.isfinite(args.size_mib)):
         raise UsageError(f"--size-mib is {args.size_mib}; allowed: a number above 0")
-    return int(args.rows) if args.rows is not None else rows_of(args.size_mib)
+    wanted = _wanted(args)
+    sizes = Sizes(len(wanted.bands), wanted.side, len(wanted.bands))
+    return int(args.rows) if args.rows is not None else rows_of(args.size_mib, sizes)
+
+
+def _wanted(args: argparse.Namespace) -> Wanted:
+    bands = _names_in(args.model_bands)
+    if not all(bands) or len(set(bands)) < len(bands) or len(bands) > MAX_BANDS:
+        allowed = f"1 to {MAX_BANDS:,} different names, separated by commas"
+        raise UsageError(f"--model-bands is {args.model_bands!r}; allowed: {allowed}")
+    if not 1 <= args.side <= MAX_SIDE:
+        raise UsageError(f"--side is {args.side}; allowed: a whole number from 1 to {MAX_SIDE:,}")
+    return Wanted(bands, args.side)
+
+
+def _names_in(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(","))
 
 
 def _request(args: argparse.Namespace) -> Request:
@@ -115,11 +136,11 @@ def _request(args: argparse.Namespace) -> Request:
         raise UsageError(f"--pixel-scale is {args.pixel_scale}; allowed: a number above 0, in arcseconds")
     for unit in filter(None, (args.unit, args.flux_unit)):
         zero_point(unit)
-    bands = tuple(band.strip() for band in args.bands.split(",")) if args.bands else None
+    bands, wanted = _names_in(args.bands) if args.bands else None, _wanted(args)
     return Request(
         sources=tuple(args.sources),
         images=args.images,
-        pixels=PixelFlags(bands, args.mask, args.ivar, args.good_mask),
+        pixels=PixelFlags(bands, args.mask, args.ivar, args.good_mask, wanted),
         photometry=PhotometryFlags(
             magnitudes=args.magnitudes,
             fluxes=args.fluxes,
@@ -129,6 +150,7 @@ def _request(args: argparse.Namespace) -> Request:
             extinction=args.extinction,
             transmission=args.transmission,
             bands=bands,
+            wanted=wanted,
         ),
         unit=args.unit,
         redshifts=args.redshifts,

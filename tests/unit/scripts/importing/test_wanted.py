@@ -6,7 +6,9 @@ import h5py
 import numpy as np
 import pytest
 
+from lambda_image.data.dataset import read_dataset
 from lambda_image.errors import UsageError
+from scripts.cli import main
 from scripts.importing.bands import templates
 from scripts.importing.galaxies import Galaxies, Request
 from scripts.importing.images import PixelFlags
@@ -60,3 +62,20 @@ def test_templates_follow_the_bands():
     names = [f"FLUX_{band}" for band in ("G", "R", "Z", "W1", "W2")]
     assert set(templates(names, Wanted(("g", "w1", "w2")))[0].names) == {"g", "w1", "w2"}
     assert set(templates(names)[0].names) == {"g", "r", "z"}
+
+
+def test_the_command_takes_the_bands_and_the_side_of_a_model(survey, tmp_path):
+    flags = ["--model-bands", "g,r,i,z,y,w1", "--side", "64", "--magnitudes", "{band}_cmodel_mag"]
+    assert main(["import", str(survey), "--out", str(tmp_path / "parts"), *flags]) == 0
+    galaxies = read_dataset(tmp_path / "parts")
+    assert galaxies.images.shape == (N, 6, 64, 64)
+    assert galaxies.magnitudes.shape == (N, 6)
+
+
+@pytest.mark.parametrize(
+    "flags", [["--side", "0"], ["--side", "5000"], ["--model-bands", "g,,r"], ["--model-bands", "g,g"]]
+)
+def test_a_model_that_cannot_be_is_refused(survey, tmp_path, capsys, flags):
+    assert main(["import", str(survey), "--out", str(tmp_path / "parts"), *flags]) == 2
+    assert f"{flags[0]} is" in capsys.readouterr().err
+    assert not (tmp_path / "parts").exists()
