@@ -171,7 +171,7 @@ def test_a_rank_container_whose_first_process_is_killed_comes_back(composition: 
 
 
 def test_the_server_of_a_composition_has_a_key_that_only_ranks_see(composition: Composition):
-    listening = next(events(composition.containers("rendezvous")[0], 0))
+    listening = next(events(composition.containers("rendezvous")[0], 1))
     assert listening["authenticated"] is True
     code, key = composition.containers("rank")[0].exec_run(["cat", "/run/rendezvous/key"])
     assert code == 0

@@ -4,7 +4,7 @@ import argparse
 from dataclasses import replace
 
 from scripts.bench.command import Benchmark, run_benchmark
-from scripts.bench.commit.checkout import at_commit
+from scripts.bench.commit.checkout import at_commit, compile_engine
 from scripts.bench.commit.measure import CommitResults, measure
 from scripts.bench.commit.picture import draw
 from scripts.bench.commit.plan import QUICK, CommitPlan
@@ -36,6 +36,7 @@ def run(args: argparse.Namespace, plan: CommitPlan | None = None) -> int:
 
     def measure_all(progress: BenchProgress) -> CommitResults:
         with at_commit(args.base, progress.say) as base:
+            compile_engine(ROOT, "this checkout", progress.say)  # one that is stale would leave the work to PyTorch
             return measure(plan, base, ROOT, args.world_size, progress)
 
     benchmark = Benchmark(

@@ -44,12 +44,21 @@ def at_commit(commit: str, say: Callable[[str], None]) -> Iterator[Path]:
             reason = done.stderr.strip().splitlines()[-1:]
             raise UsageError(f"COMMIT is {commit!r}; git answers: {''.join(reason)}")
         try:
-            if shutil.which("g++"):
-                say(f"compiling the engine of {commit}")
-                run_python(folder, ["-m", "scripts", "compile"])
+            compile_engine(folder, commit, say)
             yield folder
         finally:
             subprocess.run(["git", "worktree", "remove", "--force", str(folder)], cwd=ROOT, check=False)  # noqa: S607
+
+
+def compile_engine(folder: Path, name: str, say: Callable[[str], None]) -> None:
+    """Compile the engine of a checkout, where there is a compiler.
+
+    Raises:
+        BenchmarkError: It could not be compiled.
+    """
+    if shutil.which("g++"):
+        say(f"compiling the engine of {name}")
+        run_python(folder, ["-m", "scripts", "compile"])
 
 
 def environ_for(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
