@@ -7,25 +7,12 @@ from pyarrow import compute, types
 
 from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.partition_names import printable
+from scripts.id_names import folded, is_id_name
 
-ID_NAMES = {  # as `folded` has them
-    *("id", "objid", "objectid", "targetid", "sourceid", "specobjid", "photoobjid", "coaddobjectid", "coaddobjectsid"),
-    *("galaxyid", "galid", "catid", "uniqueid", "uid", "lsid", "iauname", "name", "designation", "mainid"),
-}
 INT64_MAX = 2**63 - 1
 # The highest whole numbers up to which a floating-point type has every one.
 EXACT = {pa.float16(): 2**11, pa.float32(): 2**24, pa.float64(): 2**53}
 SHOWN = 12  # columns in a message
-
-
-def folded(name: str) -> str:
-    """Writes a name as `OBJECT_ID`, `objectId` and `ObjectID` have it in common."""
-    return "".join(character for character in name.lower() if character.isalnum())
-
-
-def is_id_name(name: str) -> bool:
-    """Tells whether a column of this name usually identifies an object."""
-    return folded(name) in ID_NAMES
 
 
 def is_id_type(kind: pa.DataType) -> bool:

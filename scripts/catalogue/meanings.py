@@ -15,8 +15,9 @@ from pyarrow import compute
 from lambda_image.data.columns import TABLE_COLUMNS
 from lambda_image.data.quality import UNPREDICTABLE, Quality
 from lambda_image.errors import UsageError
-from scripts.catalogue.ids import is_id_name, is_id_type
+from scripts.catalogue.ids import is_id_type
 from scripts.catalogue.table import Catalogue, Meaning
+from scripts.id_names import is_id_name
 
 OURS = "cosmicai_"  # before a name that is taken
 PHOTOMETRIC = "src.redshift.phot"

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from lambda_image.data.columns import MAX_COLUMNS, RESERVED
 from lambda_image.data.file_content import Column
 from lambda_image.errors import UsageError
+from scripts.id_names import ID_NAMES, folded, is_id_name
 from scripts.importing.bands import PLACE, Template, letter, resolve, templates
 from scripts.importing.contents import TEXT, Contents, short_names
 from scripts.importing.wanted import PUBLISHED, Wanted
@@ -19,10 +20,6 @@ FLUX_NAMES = ("fluxes", "flux")
 REDSHIFT_NAMES = (
     *("redshift", "redshifts", "z_spec", "zspec", "spec_z", "specz", "z_sp", "zsp", "z_true", "redshift_true"),
     *("true_redshift", "redshift_spec", "spectroscopic_redshift", "zbest", "z_best", "zredshift", "z"),
-)
-ID_NAMES = (
-    *("objid", "object_id", "objectid", "obj_id", "targetid", "target_id", "source_id", "sourceid", "specobjid", "id"),
-    *("coadd_object_id", "coadd_objects_id", "galaxy_id", "galaxyid", "designation", "name", "objname", "uid"),
 )
 POSITION_NAMES = ("ra", "dec", "raj2000", "dej2000", "ra_icrs", "de_icrs", "_ra", "_de", "alpha_j2000", "delta_j2000")
 # Words in the names of what stands beside images, magnitudes and fluxes.
@@ -200,7 +197,7 @@ def choose_id(contents: Contents, given: str | None, rows: int) -> str | None:
         return name
     usable = [name for name, column in contents.arrays.items() if _can_travel(column, rows)]
     for wanted in ID_NAMES:
-        if found := [name for name in usable if _last(name) == wanted]:
+        if found := [name for name in usable if folded(_last(name)) == wanted]:
             return found[0]
     return None
 
@@ -225,7 +222,8 @@ def choose_columns(
     else:
         chosen = usable
         if len(chosen) > MAX_COLUMNS - 1:
-            chosen = [name for name in usable if _last(name) in (*ID_NAMES, *POSITION_NAMES)][: MAX_COLUMNS - 1]
+            telling = [name for name in usable if is_id_name(_last(name)) or _last(name) in POSITION_NAMES]
+            chosen = telling[: MAX_COLUMNS - 1]
             told.append(f"{len(usable) - len(chosen):,} of {len(usable):,} columns stay behind; --columns names others")
     if chosen_id is not None:
         chosen = [chosen_id, *(name for name in chosen if name != chosen_id)]

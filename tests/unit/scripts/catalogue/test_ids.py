@@ -5,22 +5,12 @@ import pyarrow as pa
 import pytest
 
 from lambda_image.errors import InvalidEvent, UsageError
-from scripts.catalogue.ids import choose_id, choose_main_id, comparable, is_id_name, is_id_type, keys
+from scripts.catalogue.ids import choose_id, choose_main_id, comparable, is_id_type, keys
 from tests.unit.scripts.catalogue.runs import FIRST_ID
 
 
 def listed(*values: object, kind: pa.DataType | None = None) -> list[object]:
     return keys(pa.chunked_array([pa.array(values, kind)]), "id of the catalogue").to_pylist()
-
-
-@pytest.mark.parametrize("name", ["objID", "TARGETID", "source_id", "objectId", "COADD_OBJECT_ID", "id", "specObjID"])
-def test_usual_names_of_ids(name: str):
-    assert is_id_name(name)
-
-
-@pytest.mark.parametrize("name", ["ra", "plate", "idea", "z"])
-def test_other_names(name: str):
-    assert not is_id_name(name)
 
 
 def test_types_of_ids():
