@@ -6,7 +6,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from scripts.bench.errors import BenchmarkError
 
 ROOT = Path(__file__).resolve().parents[2]
 STOP_TIMEOUT_S = 10.0
+COMMAND_TIMEOUT_S = 600.0  # of a whole command, such as a run of many ranks on a busy machine
 
 
 class MeasuredProcess:
@@ -94,6 +95,42 @@ class MeasuredProcess:
 
     def _ended(self) -> str:
         return f"{self.name} has ended" + ("" if self._quiet else "; what it said is above")
+
+
+def run_python(
+    arguments: Sequence[str],
+    folder: Path = ROOT,
+    environ: Mapping[str, str] | None = None,
+    limit_s: float = COMMAND_TIMEOUT_S,
+) -> str:
+    """Return what a Python process prints.
+
+    Args:
+        arguments: What follows the interpreter on its command line.
+        folder: Where it runs.
+        environ: Its whole environment, or None for that of this process.
+        limit_s: The longest that it may take, in seconds.
+
+    Raises:
+        BenchmarkError: It failed, with the last line of what it complained of, or it took too long.
+    """
+    command = f"python {' '.join(arguments[:3])}"
+    try:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=folder,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=limit_s,
+            check=True,
+        )
+    except subprocess.CalledProcessError as error:
+        last_words = (error.stderr or error.stdout).strip().splitlines()[-1:]
+        raise BenchmarkError(f"{command} failed: {''.join(last_words)}") from error
+    except subprocess.TimeoutExpired as error:
+        raise BenchmarkError(f"{command} took over {limit_s:g} s") from error
+    return done.stdout
 
 
 def wait_or_kill(process: "subprocess.Popen[Any]") -> None:

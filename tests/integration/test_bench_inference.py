@@ -11,7 +11,7 @@ from lambda_image.model import checkpoint
 from scripts.bench import inference
 from scripts.bench.inference import command
 from scripts.bench.inference.plan import InferencePlan
-from scripts.bench.inference.processes import run_python
+from scripts.bench.processes import run_python
 from scripts.cli import main
 from tests.small_checkpoints import small_model
 

@@ -3,17 +3,13 @@
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from lambda_image.errors import UsageError
-from scripts.bench.errors import BenchmarkError
-from scripts.bench.processes import ROOT
-
-COMMAND_TIMEOUT_S = 600.0  # the longest, a run of many ranks on a busy machine, takes a minute
+from scripts.bench.processes import ROOT, run_python
 
 
 @contextmanager
@@ -58,7 +54,7 @@ def compile_engine(folder: Path, name: str, say: Callable[[str], None]) -> None:
     """
     if shutil.which("g++"):
         say(f"compiling the engine of {name}")
-        run_python(folder, ["-m", "scripts", "compile"])
+        run_in(folder, "compile")
 
 
 def environ_for(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
@@ -69,25 +65,6 @@ def environ_for(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
     return {**environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": ""}
 
 
-def run_python(folder: Path, arguments: Sequence[str]) -> str:
-    """Return what a Python process with the code in `folder` prints.
-
-    Raises:
-        BenchmarkError: It failed or took too long. The error has its last line.
-    """
-    try:
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=folder,
-            env=environ_for(folder, os.environ),
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_TIMEOUT_S,
-            check=True,
-        )
-    except subprocess.CalledProcessError as error:
-        last_words = (error.stderr or error.stdout).strip().splitlines()[-1:]
-        raise BenchmarkError(f"{' '.join(arguments)} failed in {folder}: {''.join(last_words)}") from error
-    except subprocess.TimeoutExpired as error:
-        raise BenchmarkError(f"{' '.join(arguments)} in {folder} took over {COMMAND_TIMEOUT_S:g} s") from error
-    return done.stdout
+def run_in(folder: Path, *arguments: str) -> None:
+    """Run a command of the checkout in `folder`. Raises BenchmarkError where it fails."""
+    run_python(["-m", "scripts", *arguments], folder, environ_for(folder, os.environ))

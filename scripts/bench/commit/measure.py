@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lambda_image import process
-from scripts.bench.commit.checkout import run_python
+from scripts.bench.commit.checkout import run_in
 from scripts.bench.commit.plan import CommitPlan
 from scripts.bench.commit.rank_start import rank_start_s
 from scripts.bench.commit.whole_run import run_demo
@@ -55,7 +55,7 @@ def measure(plan: CommitPlan, base: Path, this: Path, world_size: int, progress:
     sides = [(base, results.base), (this, results.this)]
     with tempfile.TemporaryDirectory(prefix="cosmicai-") as scratch:
         data = Path(scratch) / "galaxies.safetensors"
-        run_python(this, ["-m", "scripts", "sample", str(data), "--count", str(plan.galaxies)])
+        run_in(this, "sample", str(data), "--count", str(plan.galaxies))
         progress.begin(2 * plan.pairs + 2)
         for folder, series in sides:
             progress.step(f"{series.labels['commit']}, once to compile what Python imports")

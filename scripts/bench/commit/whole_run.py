@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from scripts.bench.commit.checkout import run_python
+from scripts.bench.commit.checkout import run_in
 from scripts.bench.rounds import Round
 
 COMMAND, RUN, COLD_START, INFERENCE, PEAK = "command_s", "run_s", "cold_start_s", "inference_s", "peak_mb"
@@ -24,7 +24,7 @@ def run_demo(folder: Path, data: Path, world_size: int) -> Round:
         out = Path(scratch) / "out"
         flags = ["--data", str(data), "--world-size", str(world_size), "--out", str(out)]
         started = time.perf_counter()
-        run_python(folder, ["-m", "scripts", "demo", *flags])
+        run_in(folder, "demo", *flags)
         command_s = time.perf_counter() - started
         summary = json.loads((out / "summary.json").read_text())
         records = [json.loads((out / f"{rank}.json").read_text()) for rank in range(world_size)]

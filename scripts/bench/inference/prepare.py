@@ -14,7 +14,7 @@ from lambda_image.model import engine_files
 from lambda_image.model.engine_files import LOW_PRECISIONS, Device
 from scripts.bench.errors import BenchmarkError
 from scripts.bench.inference.contenders import ENGINES, PEERS, Spec
-from scripts.bench.inference.processes import run_python
+from scripts.bench.processes import run_python
 from scripts.galaxies import Mixture, render
 
 

@@ -1,15 +1,12 @@
 """Starting and ending the processes of the contenders."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 
-from scripts.bench.errors import BenchmarkError
 from scripts.bench.inference.contenders import PUBLISHED, Spec, quiet_environ
-from scripts.bench.processes import ROOT, MeasuredProcess
+from scripts.bench.processes import MeasuredProcess, run_python
 
 ANSWER_TIMEOUT_S = 120.0  # the longest step, a start with PyTorch or a round of the published loop, takes 10 s
 
@@ -51,17 +48,3 @@ def duration_s(arguments: Sequence[str]) -> float:
     started = time.perf_counter()
     run_python(arguments)
     return time.perf_counter() - started
-
-
-def run_python(arguments: Sequence[str]) -> str:
-    """Return what a Python process prints. Raises BenchmarkError with what it complains of."""
-    try:
-        done = subprocess.run(
-            [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=ANSWER_TIMEOUT_S, check=True
-        )
-    except subprocess.CalledProcessError as error:
-        last_words = error.stderr.strip().splitlines()[-1:]
-        raise BenchmarkError(f"python {' '.join(arguments[:2])} failed: {''.join(last_words)}") from error
-    except subprocess.TimeoutExpired as error:
-        raise BenchmarkError(f"python {' '.join(arguments[:2])} took over {ANSWER_TIMEOUT_S:g} s") from error
-    return done.stdout
