@@ -31,7 +31,7 @@ from scripts.aws_endpoint import AwsEndpoint
 from scripts.tables import run_tables
 from statemachine.local.child import command as child_command
 from statemachine.local.settings import FUNCTIONS, for_this_machine, worker_environment
-from tests.faults.storage_proxy import StorageProxy, storage_proxy
+from tests.faults.faulty_s3 import FaultyS3
 from tests.integration.rendezvous import KEY, Server, servers
 from tests.integration.system import Events, System, write_galaxies
 
@@ -109,7 +109,7 @@ class Bed:
 
     system: System
     events: Events
-    storage: StorageProxy
+    storage: FaultyS3
     server: Server
     runtime_apis: Mapping[str, str]
     truth: Mapping[tuple[str, int], float]
@@ -211,7 +211,7 @@ class Bed:
     def reset(self) -> None:
         """A sound system again, with workers that have begun."""
         self.events.clear()
-        self.storage.sound()
+        self.storage.faults.clear()
         self.fault_at, self.execution, self.path = 0.0, "", ""
         for function in ("init", "rank", "summarize"):
             self.stop_workers(function)
@@ -229,7 +229,7 @@ def bed(folder: Path) -> Iterator[Bed]:
         server = start_server(RENDEZVOUS_KEY=KEY)
         events = Events()
         endpoint, listening = _endpoint(stack, folder)
-        storage = stack.enter_context(storage_proxy(endpoint.endpoint_url))
+        storage = stack.enter_context(FaultyS3(endpoint.endpoint_url.removeprefix("http://")))
         system = System(endpoint, events)
         data = write_galaxies(folder / "data", RANKS, EACH)
         system.upload(data, PREFIX)

@@ -15,8 +15,8 @@ from typing import Any
 
 from statemachine.definition import definition
 from statemachine.local.settings import ACCOUNT, function_arn
+from tests.faults.faulty_s3 import FaultyS3
 from tests.integration.communicators import serving
-from tests.integration.faulty_s3 import FaultyS3
 from tests.integration.system import write_galaxies
 from tests.integration.test_local_endpoint import Endpoint, eventually
 

@@ -9,8 +9,8 @@ import pytest
 
 from lambda_image.data.predictions import Predictions
 from lambda_image.summary import message_of
-from tests.integration.faulty_runs import FaultyRuns, faulty_runs
-from tests.integration.faulty_s3 import Fault
+from tests.faults.faulty_runs import FaultyRuns, faulty_runs
+from tests.faults.faulty_s3 import SickS3
 
 pytestmark = pytest.mark.timeout(240)
 WITHIN_S = 2.0  # of the fact, the root must end its wait
@@ -86,7 +86,7 @@ def test_a_rank_whose_write_is_denied_is_not_waited_for(runs: FaultyRuns, tmp_pa
     runs.add_workers(2)
     prefix = runs.upload(tmp_path, 2, 20)
     for what in (r"/predictions/1\.parquet", r"/1\.json"):
-        runs.s3.faults[:] = [Fault("PUT", what, status=403)]
+        runs.s3.faults[:] = [SickS3("PUT", what, status=403)]
         _, items = runs.init(f"denied-{what}", data_prefix=prefix, world_size=2, result_path=f"r{len(what)}")
         root, other = (runs.rank(item) for item in items)
         assert other.end()["errorType"] == "InvalidEvent"
@@ -160,7 +160,7 @@ def test_finished_partitions_outlive_a_download_that_never_ends(tmp_path: Path):
     with faulty_runs(tmp_path / "endpoint", rank_timeout_s=8.0) as runs:
         runs.add_workers(1)
         prefix = runs.upload(tmp_path, 3, 20)
-        runs.s3.faults.append(Fault("GET", r"/galaxies/3\.safetensors", rate=1.0))
+        runs.s3.faults.append(SickS3("GET", r"/galaxies/3\.safetensors", rate=1.0))
         began = time.monotonic()
         described = runs.execute(data_prefix=prefix, world_size=1, result_path="r")
         assert time.monotonic() - began < 3 * 8 + 15
@@ -181,7 +181,7 @@ def test_a_stalled_download_is_tried_anew_and_a_rank_that_is_killed_goes_on_wher
     with faulty_runs(tmp_path / "endpoint") as runs:
         runs.add_workers(2)
         prefix = runs.upload(tmp_path, 3, 20)
-        stall = Fault("GET", r"/galaxies/3\.safetensors", rate=1.0, times=2)
+        stall = SickS3("GET", r"/galaxies/3\.safetensors", rate=1.0, times=2)
         runs.s3.faults.append(stall)
         run, items = runs.init("killed", data_prefix=prefix, world_size=1, result_path="r")
         first = runs.rank(items[0])

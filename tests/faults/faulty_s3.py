@@ -1,7 +1,7 @@
 """A proxy before S3 that answers chosen requests as a sick S3 or a sick network would; all others pass.
 
 with FaultyS3("127.0.0.1:4566") as s3:
-    s3.faults.append(Fault("GET", r"/galaxies/3\\.safetensors", rate=1.0))
+    s3.faults.append(SickS3("GET", r"/galaxies/3\\.safetensors", rate=1.0))
     ...                                                  # clients use s3.url
 """
 
@@ -17,23 +17,27 @@ from typing import Self
 
 DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 BUSY = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
-ANSWERS = {403: DENIED, 503: BUSY}
+MISSING = b"<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>"
+ANSWERS = {403: DENIED, 404: MISSING, 503: BUSY}
+PIECES_PER_S = 10  # in which a slow body comes
 CHUNK = 1 << 16
 HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive"}
 
 
 @dataclass
-class Fault:
+class SickS3:
     """What happens to requests of a method whose path matches.
 
     Attributes:
-        method: As in HTTP.
+        method: A regular expression of the method.
         path: A regular expression, searched in the path with its query.
-        status: What is answered instead of passing the request on, 403 or 503.
+        status: What is answered instead of passing the request on, 403, 404 or 503.
         rate: Bytes per second at which the body comes.
         cut: Bytes after which the connection ends by RST.
         times: How often it happens.
+        every: It happens to every so many-th of these requests.
         met: How often it has happened.
+        seen: How many such requests there were.
     """
 
     method: str
@@ -42,17 +46,26 @@ class Fault:
     rate: float | None = None
     cut: int | None = None
     times: float = float("inf")
+    every: int = 1
     met: int = field(default=0, init=False)
+    seen: int = field(default=0, init=False)
 
     def takes(self, method: str, path: str) -> bool:
-        return self.met < self.times and method == self.method and re.search(self.path, path) is not None
+        """Whether it happens to this request, which is counted."""
+        if not re.fullmatch(self.method, method) or not re.search(self.path, path):
+            return False
+        self.seen += 1
+        if self.met >= self.times or self.seen % self.every:
+            return False
+        self.met += 1
+        return True
 
 
 class FaultyS3:
     """The proxy, on a port of its own, as a context manager."""
 
     def __init__(self, upstream: str) -> None:
-        self.faults: list[Fault] = []
+        self.faults: list[SickS3] = []
         self.requests: list[tuple[float, str, str]] = []  # monotonic seconds, method and path of each
         self._ended = threading.Event()
         self._lock = threading.Lock()
@@ -100,8 +113,6 @@ class FaultyS3:
         with self._lock:
             self.requests.append((time.monotonic(), method, path))
             fault = next((one for one in self.faults if one.takes(method, path)), None)
-            if fault is not None:
-                fault.met += 1
         if fault is not None and fault.status is not None:
             self._send(handler, fault.status, {"Content-Type": "application/xml"}, ANSWERS[fault.status], None)
             return
@@ -117,7 +128,7 @@ class FaultyS3:
         connection.close()
 
     def _send(
-        self, handler: BaseHTTPRequestHandler, status: int, headers: dict[str, str], body: bytes, fault: Fault | None
+        self, handler: BaseHTTPRequestHandler, status: int, headers: dict[str, str], body: bytes, fault: SickS3 | None
     ) -> None:
         handler.send_response_only(status)
         for name, value in headers.items():
@@ -130,9 +141,10 @@ class FaultyS3:
             return
         try:
             if fault is not None and fault.rate is not None:
-                for index in range(len(body)):
-                    handler.wfile.write(body[index : index + 1])
-                    if self._ended.wait(1 / fault.rate):
+                step = max(1, int(fault.rate / PIECES_PER_S))
+                for start in range(0, len(body), step):
+                    handler.wfile.write(body[start : start + step])
+                    if self._ended.wait(step / fault.rate):
                         return
             elif fault is not None and fault.cut is not None:
                 handler.wfile.write(body[: fault.cut])
