@@ -134,15 +134,16 @@ def test_up_keeps_the_name_of_the_data_however_its_path_is_written(tmp_path: Pat
     assert [source.rpartition("/")[2] for source in predicted.source] == [data.name] * 3
 
 
-def test_up_makes_no_folder_of_data_that_is_not_there(tmp_path: Path, images: None):
-    composition = Composition(tmp_path, WORLD_SIZE="1", DATA=str(tmp_path / "nowhere.pt"))
+@pytest.mark.parametrize(("variable", "name"), [("DATA", "nowhere.pt"), ("MODEL", "nowhere.safetensors")])
+def test_up_makes_no_folder_of_what_is_not_there(tmp_path: Path, images: None, variable: str, name: str):
+    composition = Composition(tmp_path, WORLD_SIZE="1", **{variable: str(tmp_path / name)})
     try:
         ended = composition.up()
     finally:
         composition.down()
     assert ended.returncode != 0
-    assert "nowhere.pt" in ended.stdout + ended.stderr
-    assert not (tmp_path / "nowhere.pt").exists()
+    assert str(tmp_path / name) in ended.stdout + ended.stderr
+    assert not (tmp_path / name).exists()
 
 
 def test_up_with_data_that_is_no_good_ends_with_an_error(tmp_path: Path, images: None):
@@ -185,14 +186,3 @@ def test_down_leaves_nothing(tmp_path: Path, images: None):
         served.down(plain=True)
         assert not served.containers("serve")
         assert not served.containers("rank")
-
-
-def test_up_makes_no_folder_of_a_model_that_is_not_there(tmp_path: Path, images: None):
-    composition = Composition(tmp_path, WORLD_SIZE="1", MODEL=str(tmp_path / "nowhere.safetensors"))
-    try:
-        ended = composition.up()
-    finally:
-        composition.down()
-    assert ended.returncode != 0
-    assert str(tmp_path / "nowhere.safetensors") in ended.stdout + ended.stderr
-    assert not (tmp_path / "nowhere.safetensors").exists()
