@@ -11,10 +11,10 @@ wakes much later, must then write nothing over what the later run owns. So each 
 Each object names its run in its metadata, so that nothing of it need be read for that.
 """
 
-import json
 from typing import Any, Literal
 
 from lambda_image.errors import InvalidEvent, RunSuperseded, StorageUnavailable
+from lambda_image.json_text import parse_json
 from lambda_image.manifest import Assignment, manifest_key
 from lambda_image.results import digest
 from lambda_image.storage import ObjectInfo, ObjectStore, Version
@@ -141,6 +141,6 @@ def first_item(manifest: bytes, url: str) -> Assignment:
         InvalidEvent: it is not a manifest; `url` names it.
     """
     try:
-        return Assignment.from_json(json.loads(manifest)[0])
+        return Assignment.from_json(parse_json(manifest)[0])
     except (ValueError, LookupError, TypeError, InvalidEvent) as error:
         raise InvalidEvent(f"{url} is there and not a manifest: remove it, or give another result_path") from error

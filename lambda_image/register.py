@@ -14,12 +14,12 @@ from a result. `gather_error` says in all of them why the rank's part will not c
 0's, why no part is taken any more.
 """
 
-import json
 import secrets
 from dataclasses import dataclass
 from typing import Any
 
 from lambda_image.errors import RunSuperseded, StorageUnavailable
+from lambda_image.json_text import parse_json
 from lambda_image.manifest import Assignment, result_key
 from lambda_image.ownership import TRIES, RunObjects
 from lambda_image.results import Record, belongs, is_complete
@@ -161,7 +161,7 @@ class RankRegister:
         if there is None:
             return None
         try:
-            content = json.loads(there.data)
+            content = parse_json(there.data)
         except ValueError:
             return {}
         return content if isinstance(content, dict) else {}

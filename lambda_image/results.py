@@ -35,6 +35,7 @@ from typing import Any
 
 from lambda_image.data.tally import RowTally
 from lambda_image.errors import cut
+from lambda_image.json_text import parse_json
 from lambda_image.manifest import Assignment
 from lambda_image.request_times import RequestTimes
 
@@ -271,10 +272,7 @@ def unpack(part: bytes | bytearray) -> tuple[Record, bytes]:
     """
     view = memoryview(part)
     size = 4 + int.from_bytes(view[:4], "big")
-    try:
-        record, predictions = json.loads(bytes(view[4:size])), bytes(view[size:])
-    except RecursionError:
-        raise ValueError("a part whose record is nested too deeply") from None
+    record, predictions = parse_json(bytes(view[4:size])), bytes(view[size:])
     if not isinstance(record, dict) or record.get("predictions", {}).get("blake2b") != digest(predictions):
         raise ValueError("a part whose predictions are not those that its record describes")
     return record, predictions

@@ -14,6 +14,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from lambda_image.errors import InvalidEvent
+from lambda_image.json_text import parse_json
 from lambda_image.manifest import Assignment, Share
 from lambda_image.storage import ObjectStore
 
@@ -77,11 +78,11 @@ def _completed(assignment: Assignment, content: bytes, first: int, url: str) -> 
         return assignment
     at = share.start - first
     try:
-        found = json.loads(content[at : at + share.size])
+        found = parse_json(content[at : at + share.size])
         if found["rank"] != assignment.rank:
             raise ValueError(f"it is of rank {found['rank']}")
         whole = Assignment.from_json({**assignment.to_json(), **found, "share": None})
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise InvalidEvent(
             f"{url}, bytes {share.start} to {share.start + share.size}, is not the share of rank {assignment.rank} "
             f"({error}): start the run again"

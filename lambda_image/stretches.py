@@ -20,6 +20,7 @@ import numpy as np
 
 from lambda_image.data.predictions import Predictions, table_metadata
 from lambda_image.errors import RunError, RunSuperseded
+from lambda_image.json_text import parse_json
 from lambda_image.manifest import Assignment, attempts_prefix, stretch_key
 from lambda_image.ownership import RunObjects
 from lambda_image.results import Work
@@ -71,7 +72,7 @@ def decode(data: bytes, execution: str) -> Kept | None:
         What it holds, or None where it is another run's, or is none.
     """
     try:
-        told = json.loads(table_metadata(data)[METADATA])
+        told = parse_json(table_metadata(data)[METADATA])
         if told["execution"] != execution:
             return None
         table, finished, start = Predictions.from_parquet(data), {}, 0

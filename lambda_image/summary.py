@@ -1,6 +1,5 @@
 """The judgement on a run: what came held against the manifest, as `summary.json` has it. No I/O."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -9,6 +8,7 @@ from lambda_image.cost import Billed, Cost, cost
 from lambda_image.data.predictions import Predictions
 from lambda_image.data.tally import RowTally
 from lambda_image.errors import cut
+from lambda_image.json_text import parse_json
 from lambda_image.manifest import Assignment
 from lambda_image.metrics import Accuracy, accuracy
 from lambda_image.results import STORAGE, Record
@@ -34,8 +34,8 @@ def message_of(cause: str) -> str:
     Lambda puts {"errorMessage", "errorType", "stackTrace"} there, and other services put text.
     """
     try:
-        return cut(str(json.loads(cause)["errorMessage"]))
-    except (ValueError, KeyError, TypeError, RecursionError):
+        return cut(str(parse_json(cause)["errorMessage"]))
+    except (ValueError, KeyError, TypeError):
         return cut(cause)
 
 

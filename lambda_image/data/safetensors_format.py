@@ -15,6 +15,7 @@ import numpy as np
 
 from lambda_image.data.byte_source import ByteSource, TruncatedError
 from lambda_image.data.file_content import Column, FormatError, widen_bfloat16
+from lambda_image.json_text import parse_json
 from lambda_image.partition_names import printable
 
 MAX_HEADER_BYTES = 1 << 20  # ours have about 200, and 100 for each column; more is not a header of a few tensors
@@ -52,13 +53,13 @@ def safetensors_columns(source: ByteSource) -> dict[str, Column]:
     if len(text) < length:
         raise TruncatedError(f"it ends within its header, at byte {8 + len(text):,}")
     try:
-        header = json.loads(text)
+        header = parse_json(text)
         entries: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = {
             name: (str(entry["dtype"]), _sizes(entry["shape"]), _sizes(entry["data_offsets"]))
             for name, entry in header.items()
             if name != "__metadata__"
         }
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FormatError(f"its safetensors header is malformed ({_fault(error)}): fetch or write it again") from error
     begin = end = 8 + length
     entries = dict(sorted(entries.items(), key=lambda entry: entry[1][2]))

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, cast
 from lambda_image.comm.communicator import Communicator
 from lambda_image.data.predictions import Predictions
 from lambda_image.errors import RunError
+from lambda_image.json_text import parse_json
 from lambda_image.manifest import Assignment, result_key
 from lambda_image.ownership import JSON_TYPE, RunObjects
 from lambda_image.results import SELF, STORAGE, Record, belongs, combined, pack, unpack
@@ -181,7 +182,7 @@ def given_up(objects: RunObjects, assignment: Assignment, rank: int) -> str | No
     """
     found = objects.store.find(result_key(assignment.result_path, rank))
     try:
-        record: Any = json.loads(found) if found is not None else None
+        record: Any = parse_json(found) if found is not None else None
     except ValueError:
         return None
     reason = record.get("gather_error") if belongs(record, assignment, rank) else None

@@ -1,6 +1,5 @@
 """The first state. It reads the input, finds the partitions, deals them to the ranks and writes the manifest."""
 
-import json
 import os
 import secrets
 from collections.abc import Collection
@@ -12,6 +11,7 @@ from lambda_image.data.partition import count_rows
 from lambda_image.errors import InvalidEvent, PartitionMalformed, RunError, with_short_errors
 from lambda_image.events import RunRequest, parse
 from lambda_image.handlers import log
+from lambda_image.json_text import parse_json
 from lambda_image.manifest import (
     Assignment,
     Run,
@@ -146,7 +146,7 @@ def _claim(
         raise InvalidEvent(f"{results.url(key)} was removed while this run began: start it again")
     earlier = first_item(there.data, results.url(key))
     if earlier.execution == request.execution:
-        return list(json.loads(there.data)), []
+        return list(parse_json(there.data)), []
     free_at = earlier.started_at + ABANDONED_AFTER_S
     if started_at < free_at and not _has_ended(results, earlier):
         raise InvalidEvent(
@@ -178,6 +178,6 @@ def _clear(results: ObjectStore, result_path: str, kept: Collection[str]) -> lis
 def _has_ended(results: ObjectStore, run: Assignment) -> bool:
     summary = results.find(f"{run.result_path}/summary.json")
     try:
-        return summary is not None and json.loads(summary)["execution"] == run.execution
+        return summary is not None and parse_json(summary)["execution"] == run.execution
     except (ValueError, LookupError, TypeError):
         return False

@@ -24,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from lambda_image.atomic_file import atomic_file
 from lambda_image.data.inert_pickle import ArchiveError, ProgramError
 from lambda_image.errors import CheckpointError
+from lambda_image.json_text import parse_json
 from lambda_image.model import published
 from lambda_image.model.architecture import ModelConfig, RedshiftModel
 
@@ -256,7 +257,7 @@ def _derive_config(shapes: Mapping[str, tuple[int, ...]], found: published.Publi
 
 def _parse_config(text: str) -> ModelConfig:
     try:
-        values = json.loads(text)
+        values = parse_json(text)
         values["inception_features"] = tuple(values["inception_features"])
         config = ModelConfig(**values)
         for field in fields(config):
@@ -268,6 +269,6 @@ def _parse_config(text: str) -> ModelConfig:
                     raise ValueError(f"{field.name} is {item!r:.30}")
         if max(config.depth, len(config.inception_features)) > MAX_LAYERS:
             raise ValueError(f"more than {MAX_LAYERS:,} layers")
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise _UnfitError(f"its config is malformed: {error}") from error
     return config

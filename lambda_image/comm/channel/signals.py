@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
 from lambda_image.errors import CommunicationError, PeerClosed, PeerError, PeerTimeout, PeerUnreachable
+from lambda_image.json_text import parse_json
 
 MAX_REASON = 500  # characters of an abort's reason: a sentence or two
 
@@ -52,10 +53,10 @@ def abort_payload(error: Exception) -> bytes:
 
 def parse_abort(payload: object) -> Abort:
     try:
-        said = json.loads(bytes(payload))  # type: ignore[call-overload]
+        said = parse_json(bytes(payload))  # type: ignore[call-overload]
         peer = said["peer"] if isinstance(said["peer"], int) else None
         return Abort(_KINDS.get(said["error"], PeerClosed), peer, str(said["reason"])[:MAX_REASON])
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError):
         return Abort(PeerClosed, None, "it gave no reason")
 
 

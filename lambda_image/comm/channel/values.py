@@ -8,6 +8,7 @@ import re
 import numpy as np
 
 from lambda_image.comm.channel.frames import FrameRefused
+from lambda_image.json_text import parse_json
 
 Value = bytes | bytearray | memoryview | np.ndarray | np.generic
 
@@ -65,12 +66,12 @@ def _flat(items: np.ndarray) -> memoryview:
 @functools.lru_cache(_FORMS_KEPT)
 def _description(meta: bytes) -> tuple[np.dtype, tuple[int, ...]]:
     try:
-        name, shape = json.loads(meta)
+        name, shape = parse_json(meta)
         if not isinstance(name, str) or not _PLAIN_NAME.fullmatch(name):  # numpy parses others as Python's syntax
             raise ValueError(f"the type {str(name)[:40]!r}")
         dtype = np.dtype(name)
         plain = all(type(extent) is int and extent >= 0 for extent in shape) and len(shape) <= _MAX_DIMENSIONS
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError) as error:
         raise FrameRefused(f"meta that describes no array: {error}") from error
     if not plain or dtype.kind not in _PLAIN_KINDS or dtype.hasobject or dtype.names:
         raise FrameRefused(f"meta that describes no array of plain items: {meta[:80]!r}")
