@@ -15,6 +15,7 @@ from lambda_image import stretches
 from lambda_image.data.predictions import Predictions
 from lambda_image.errors import InvalidEvent, TooManyFailures, with_short_errors
 from lambda_image.handlers import log
+from lambda_image.json_text import parse_json
 from lambda_image.manifest import Assignment, Run, predictions_key, result_key
 from lambda_image.ownership import JSON_TYPE, RunObjects
 from lambda_image.request_times import RequestTimes
@@ -152,7 +153,7 @@ def _gathered(
     if found is None or table is None:
         return None
     try:
-        content, predictions = json.loads(found.data), Predictions.from_parquet(table.data)
+        content, predictions = parse_json(found.data), Predictions.from_parquet(table.data)
     except ValueError:
         return None
     records = _of_all_ranks(objects, content, manifest)
@@ -164,7 +165,8 @@ def _gathered(
 def _of_all_ranks(objects: RunObjects, gathered: object, manifest: Sequence[Assignment]) -> list[Record] | None:
     """The gathered records and, of ranks that had no galaxies, their own; None where a rank has neither.
 
-    A gathered record gets the phases that the rank's own has, since what was gathered cannot tell how long that took.
+    A gathered record gets the phases and the requests to S3 that the rank's own has, since what was gathered cannot
+    tell what came after.
     """
     if not isinstance(gathered, list):
         return None
@@ -183,7 +185,7 @@ def _of_all_ranks(objects: RunObjects, gathered: object, manifest: Sequence[Assi
         if own["predictions"] != record["predictions"]:
             return None  # rank 0 has another attempt's part than the one that counts
         _publish(objects, item, own)
-        return {**record, "phases": own["phases"]}
+        return {**record, **{name: own[name] for name in own if name == "phases" or name.startswith("s3")}}
 
     with ThreadPoolExecutor(READERS) as readers:
         records = list(readers.map(of, manifest))
@@ -217,7 +219,7 @@ def _record(results: ObjectStore, item: Assignment) -> Record | str:
     """What the rank itself wrote in this run, be it a claim only, or why there is no such record."""
     found = results.find(result_key(item.result_path, item.rank))
     try:
-        record = json.loads(found) if found is not None else None
+        record = parse_json(found) if found is not None else None
     except ValueError:
         return "is not JSON"
     return record if isinstance(record, dict) and belongs(record, item) else "was not written"

@@ -44,6 +44,7 @@ a group are sent the same bytes, and the client side drops it. With `Topology.ST
 of rank 0 only.
 """
 
+import importlib
 from typing import TYPE_CHECKING
 
 from rendezvous_server.protocol.client import (
@@ -87,13 +88,9 @@ from rendezvous_server.protocol.messages import (
     Endpoint,
     Expired,
     GroupComplete,
-    HelloReceived,
     Join,
     Joined,
-    JoinRequested,
-    LeaveReceived,
     LocalProtocolError,
-    PairingRequested,
     Peer,
     PeerJoined,
     PeerLeft,
@@ -101,23 +98,30 @@ from rendezvous_server.protocol.messages import (
     Pong,
     Probed,
     ProbeOffered,
-    ProbeReceived,
     ProtocolError,
-    Refused,
     RejectCode,
     Rejected,
     Relay,
-    RelayRequested,
     RemoteProtocolError,
     Replaced,
     ServerClosing,
-    ServerEvent,
     Spliced,
     Topology,
 )
 
 if TYPE_CHECKING:
-    from rendezvous_server.protocol.server import ServerConnection, ServerState
+    from rendezvous_server.protocol.server import (
+        HelloReceived,
+        JoinRequested,
+        LeaveReceived,
+        PairingRequested,
+        ProbeReceived,
+        Refused,
+        RelayRequested,
+        ServerConnection,
+        ServerEvent,
+        ServerState,
+    )
 
 __all__ = [
     "COMPLETE_FRAME",
@@ -188,12 +192,25 @@ __all__ = [
 ]
 
 
+_OF_THE_SERVER = {
+    "HelloReceived",
+    "JoinRequested",
+    "LeaveReceived",
+    "PairingRequested",
+    "ProbeReceived",
+    "Refused",
+    "RelayRequested",
+    "ServerConnection",
+    "ServerEvent",
+    "ServerState",
+}
+
+
 def __getattr__(name: str) -> object:
     """The server's side, imported when it is asked for: a rank's image does not contain it."""
-    if name in ("ServerConnection", "ServerState"):
-        from rendezvous_server.protocol.server import ServerConnection, ServerState
-
-        return ServerState if name == "ServerState" else ServerConnection
+    if name in _OF_THE_SERVER:
+        server = importlib.import_module("rendezvous_server.protocol.server")
+        return getattr(server, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,7 +1,8 @@
 """What ranks and server tell each other, as values: no bytes, no I/O, standard library only.
 
-The protocol's constants come first, then the requests of a rank, then the events that a connection of either side
-yields. codec.py holds the bytes of all of them.
+The protocol's constants come first, then the requests of a rank, then the events that a connection of the rank's side
+yields. codec.py holds the bytes of all of them. What a connection of the server's side yields is in server.py, which no
+rank imports.
 """
 
 from collections.abc import Sequence
@@ -295,70 +296,6 @@ ClientEvent = (  # what a connection of the rank's side yields
     | ServerClosing
     | ConnectionLost
     | Pong
-)
-
-# Events of the server's side.
-
-
-@dataclass(frozen=True, slots=True)
-class PairingRequested:
-    """Tells that a client of the pairing dialect gave a name.
-
-    A name may arrive in parts. Each part yields this event again with the longer name.
-    """
-
-    name: bytes  # the name so far, 1 to 100 bytes
-
-
-@dataclass(frozen=True, slots=True)
-class JoinRequested:
-    """Tells that a client asks to join with a valid proof, or without one where none is needed.
-
-    The answer is `ServerConnection.accept` or `reject`.
-    """
-
-    join: Join  # what the client says of itself
-
-
-@dataclass(frozen=True, slots=True)
-class HelloReceived:
-    """Tells that a client speaks the group dialect and is sent this nonce."""
-
-    nonce: bytes  # 16 random bytes
-
-
-@dataclass(frozen=True, slots=True)
-class RelayRequested:
-    """Tells that a client asks for a relay with a valid proof, or without one where none is needed.
-
-    The answer is `ServerConnection.splice` or `reject`, at once or later.
-    """
-
-    relay: Relay  # the two ranks that it is for
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeReceived:
-    """Tells that a NAT probe came. The answer is `ServerConnection.confirm` or `reject`."""
-
-    nonce: bytes  # the nonce of the connection that the probe belongs to
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Tells that a client's request must be refused, whoever sends it. The answer is `ServerConnection.reject`."""
-
-    code: RejectCode  # why, for a program
-    reason: str  # why, for a person
-
-
-@dataclass(frozen=True, slots=True)
-class LeaveReceived:
-    """Tells that a member leaves its group."""
-
-
-ServerEvent = (  # what the server's side yields
-    PairingRequested | HelloReceived | JoinRequested | RelayRequested | ProbeReceived | Refused | LeaveReceived
 )
 
 

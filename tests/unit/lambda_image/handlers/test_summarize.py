@@ -84,13 +84,17 @@ def test_what_a_rank_knows_only_after_the_gather_is_in_the_combined_data():
     gathered(s3)
     late = record(manifest(3)[1])
     late["phases"]["gather_s"] = late["phases"]["total_s"] = 60.0
+    late["s3"]["puts"], late["s3_num_requests"] = 12, 15
     waited, before = result_key(PATH, 1), judge(s3).cost
     s3.objects[waited] = json.dumps(late).encode()
     assert judge(s3).cost.total_usd > before.total_usd
     assert [entry["phases"]["gather_s"] for entry in json.loads(s3.objects[f"{PATH}/combined_data.json"])] == [0, 60, 0]
-    s3.objects[waited] = b"{"  # the rank died while it wrote: what was gathered of it counts
-    gathered(s3)
-    assert (judge(s3).status, judge(s3).gathered) == ("succeeded", True)
+    combined = json.loads(s3.objects[f"{PATH}/combined_data.json"])[1]
+    assert (combined["s3"]["puts"], combined["s3_num_requests"]) == (12, 15)
+    for broken in (b"{", b"[" * 100_000):  # the rank died while it wrote: what was gathered of it counts
+        s3.objects[waited] = broken
+        gathered(s3)
+        assert (judge(s3).status, judge(s3).gathered) == ("succeeded", True)
 
 
 @pytest.mark.parametrize("idle", [(1,), (0, 2), (0, 1, 2)])

@@ -14,7 +14,10 @@ from rendezvous_server import protocol
 
 PACKAGE = Path(protocol.__file__).parent
 ROOT = PACKAGE.parents[1]
-OF_THE_SERVER = {"ServerConnection", "ServerState"}
+OF_THE_SERVER = {
+    *("HelloReceived", "JoinRequested", "LeaveReceived", "PairingRequested", "ProbeReceived", "Refused"),
+    *("RelayRequested", "ServerConnection", "ServerEvent", "ServerState"),
+}
 
 
 @pytest.fixture
