@@ -1,76 +1,21 @@
-"""One rank of a run. It infers its partitions, puts the predictions on S3, and offers them to the gather at rank 0.
+"""The rank's function: a Lambda that loads an engine once, and answers one invocation after another by it."""
 
-The order of these steps keeps every prediction, whatever happens to the sockets. A gather that fails makes the run
-slower, since Summarize then reads the ranks' own objects, and never wrong.
-
-An invocation is an attempt of its rank, whose number it claims when it begins (register.py). Partitions that it has
-finished are kept while it works on the next ones (stretches.py), and later attempts go on from there. Two attempts may
-be at work at once, since Lambda delivers at least once and Step Functions gives up waiting. The first that is complete
-counts, and the other one takes over its result.
-"""
-
-import math
 import os
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import contextmanager, suppress
-from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
-from lambda_image import process, stretches
-from lambda_image.comm.channel.channel import ChannelSettings
-from lambda_image.comm.communicator import Communicator
-from lambda_image.data.partition import PartitionStream, open_partition
-from lambda_image.data.predictions import Predictions
-from lambda_image.errors import (
-    DeadlineExceeded,
-    InvalidEvent,
-    RunError,
-    RunSuperseded,
-    StorageUnavailable,
-    with_short_errors,
-)
+from lambda_image import process
+from lambda_image.errors import InvalidEvent, RunError, with_short_errors
 from lambda_image.handlers import log
-from lambda_image.handlers.gathering import Gathering
-from lambda_image.inference import infer, no_predictions
-from lambda_image.manifest import Assignment, Slice, predictions_key, result_key
+from lambda_image.handlers.invocation import Collaborators, Environment, RankInvocation
+from lambda_image.manifest import Assignment
 from lambda_image.model import engine as engines
 from lambda_image.model.engine import Engine
-from lambda_image.ownership import RunObjects
-from lambda_image.read_ahead import OverdueError
-from lambda_image.register import Claim, RankRegister
-from lambda_image.results import STORAGE, Phases, Record, Usage, Work, digest, rank_record, table_facts
+from lambda_image.results import Phases
 from lambda_image.settings import HandlerSettings
-from lambda_image.shares import complete
-from lambda_image.storage import ObjectStore, Requests
-from lambda_image.stretches import Finished, StretchWriter
-from rendezvous_server.protocol import ROOT, Topology
 
-JOIN_TIMEOUT_S = 10.0  # for the rendezvous server to let this rank in, in the background of the first download
-WITHDRAWAL_S = 5.0  # for the root to hear that a rank failed for good; it may be connecting at that moment
 RECORD_TIME_S = 10.0  # of the invocation's time, kept for writing what is done; a quarter of what there is, at most
 LONGEST_INVOCATION_S = 900.0  # on Lambda; more or less than nothing is left only by a clock that was set
-DUPLICATE = "the invocation was delivered twice, and this delivery takes no part in the gather"
-PROGRESS_INTERVAL_S = 0.25  # between two progress lines
-
-
-def _open_store(bucket: str, requests: Requests) -> ObjectStore:
-    return ObjectStore(bucket, requests=requests)
-
-
-@dataclass(frozen=True)
-class Collaborators:
-    """What a rank uses of the world outside; a test passes its own."""
-
-    open_store: Callable[[str, Requests], ObjectStore] = _open_store
-    join: Callable[..., Communicator] = Communicator.join
-    clock: Callable[[], float] = time.monotonic  # seconds
-    log: Callable[..., None] = log
 
 
 class RankFunction:
@@ -84,8 +29,7 @@ class RankFunction:
         collaborators: Collaborators | None = None,
         engine_damage: str | None = None,
     ) -> None:
-        self.settings, self.engine, self.engine_damage = settings, engine, engine_damage
-        self.collaborators = collaborators or Collaborators()
+        self.environment = Environment(settings, engine, collaborators or Collaborators(), engine_damage)
         self._cold_start = cold_start  # counts for the first invocation only
 
     @classmethod
@@ -134,325 +78,18 @@ class RankFunction:
         if not isinstance(event, Mapping) or "item" not in event:
             raise InvalidEvent("a rank is invoked by the state machine, with an item of the manifest and the attempt")
         assignment = Assignment.from_json(event["item"])
-        deadline = self.collaborators.clock() + _working_time_s(context.get_remaining_time_in_millis() / 1000)
+        outside = self.environment.collaborators
+        deadline = outside.clock() + _working_time_s(context.get_remaining_time_in_millis() / 1000)
         try:
-            invocation = _Invocation(self, assignment, int(event.get("attempt") or 0), deadline, self._cold_start)
+            invocation = RankInvocation(
+                self.environment, assignment, int(event.get("attempt") or 0), deadline, self._cold_start
+            )
             self._cold_start = Phases()
             invocation.perform()
         except RunError as error:
-            self.collaborators.log("failed", rank=assignment.rank, error=type(error).__name__, message=str(error))
+            outside.log("failed", rank=assignment.rank, error=type(error).__name__, message=str(error))
             raise
         return {"rank": assignment.rank}  # no more: 10,000 ranks' answers must fit into one state's 256 KiB
-
-
-@dataclass(frozen=True)
-class Download:
-    """A partition that is being read since `started`, seconds of the clock, when `bytes_before` had come in all."""
-
-    url: str
-    bytes_before: int
-    started: float
-
-    def rate(self, bytes_in: int, now: float) -> tuple[float, str]:
-        """In bytes per second, and in words."""
-        count, seconds = bytes_in - self.bytes_before, now - self.started
-        rate = count / seconds if seconds > 0 else 0.0
-        return rate, f"{count:,} bytes in {seconds:.1f} s, which are {rate:,.1f} B/s"
-
-
-class _Invocation:
-    """What one invocation knows and does. Inference and gather end by `deadline`, seconds of the clock."""
-
-    def __init__(
-        self, function: RankFunction, assignment: Assignment, tries: int, deadline: float, cold_start: Phases
-    ) -> None:
-        self.tries, self.deadline = tries, deadline
-        self.settings, self.engine = function.settings, function.engine
-        self.engine_damage = function.engine_damage
-        outside = function.collaborators
-        self.join, self.clock, self.log = outside.join, outside.clock, outside.log
-        self.phases = replace(cold_start)
-        self.work = Work()
-        self.finished: dict[int, Finished] = {}  # by the partition's place in the assignment
-        self.requests = Requests()
-        self.data = outside.open_store(assignment.data_bucket, self.requests)
-        results = outside.open_store(assignment.bucket, self.requests)
-        self.assignment = assignment = complete(assignment, results)
-        self.objects = RunObjects(results, assignment.execution, assignment.result_path)
-        self.register = RankRegister(self.objects, assignment)
-        self.begun: Future[Claim] = Future()
-        self.stretches = StretchWriter(self.objects, assignment, lambda: self._claim().attempt, self._facts, self.log)
-        self.download: Download | None = None  # the one that began last
-        self.communicator: Communicator | None = None
-        self.started = self.clock()
-
-    def perform(self) -> None:
-        self._phase("start", tries=self.tries)
-        # In the background of the first download and the first batch, since a rank need not know its number to infer.
-        threading.Thread(target=self._begin, name="begin", daemon=True).start()
-        try:
-            try:
-                record, table = self._result()
-            except Exception as error:
-                self._keep_what_is_done(error)
-                raise
-            if self.communicator is not None:
-                record = self._gather(self.communicator, record, table)
-        finally:
-            self.stretches.end()
-            self.begun.add_done_callback(lambda _: self._leave())
-        self._phase("done", transport=record["transport"], samples=record["samples"])
-
-    def _begin(self) -> None:
-        try:
-            claim = self.register.claim(self.tries)
-            self.communicator = self._join(claim)
-        except BaseException as error:
-            self.begun.set_exception(error)
-        else:
-            self.begun.set_result(claim)
-
-    def _join(self, claim: Claim) -> Communicator | None:
-        """At once: connections are made in the background, while this rank works."""
-        a = self.assignment
-        # Where rank 0 began before, the gather of the others has ended, or is another's; see RankRegister.
-        if claim.duplicate or (a.rank == ROOT and claim.attempt > 0) or not a.fmi_enabled:
-            return None
-        if a.rendezvous_endpoint is None:
-            return None
-        return self.join(
-            a.rendezvous_endpoint,
-            run_id=a.run_id,
-            run_key=bytes.fromhex(a.run_key),
-            rank=a.rank,
-            world_size=a.world_size,
-            attempt=claim.attempt,
-            rendezvous_key=self.settings.rendezvous_key,
-            deadline=self.clock() + JOIN_TIMEOUT_S,
-            topology=Topology.STAR,
-            settings=ChannelSettings(max_segment=self.settings.max_segment),
-        )
-
-    def _leave(self) -> None:
-        if self.communicator is not None:
-            self.communicator.close()
-
-    def _result(self) -> tuple[Record, bytes]:
-        """The record of the attempt that counts, and its table; both are on S3."""
-        if self.tries > 0 and self._claim().finished is None:
-            self._resume()
-        if not (self.begun.done() and self._claim().finished is not None):
-            self._infer()
-        claim = self._claim()
-        self._phase("write")
-        if claim.finished is not None:
-            return self._adopt(claim.finished)
-        key, table = self._write_table()
-        reason = DUPLICATE if claim.duplicate and self.assignment.rank != ROOT else None
-        record = self._record(table_facts(key, table), STORAGE, gather_error=reason)
-        try:
-            standing = self._timed("write_s", lambda: self.register.write(record))
-        except RunSuperseded:
-            self.objects.remove_stray(key, self.assignment.rank)
-            raise
-        return (record, table) if standing is record else self._adopt(standing)
-
-    def _claim(self) -> Claim:
-        """Waits until this attempt has begun, but not beyond the deadline."""
-        try:
-            return self.begun.result(max(0.0, self.deadline - self.clock()))
-        except FutureTimeoutError:
-            key = result_key(self.assignment.result_path, self.assignment.rank)
-            raise self._out_of_time("claim", self.objects.store.url(key), 0.0, "no answer from S3") from None
-
-    def _resume(self) -> None:
-        """Takes over what earlier attempts have finished."""
-        kept = stretches.read(self.objects.store, self.assignment)
-        self.finished = dict(kept.finished)
-        for part in self.finished.values():
-            self.work.merge(part.work)
-        if self.finished:
-            self._phase("resume", partitions=len(self.finished))
-
-    def _infer(self) -> None:
-        """Fills `finished`, one partition after another."""
-        last_reported = -math.inf
-
-        def report(work: Work) -> None:
-            nonlocal last_reported
-            if (now := self.clock()) - last_reported >= PROGRESS_INTERVAL_S:
-                last_reported = now
-                self._phase("inference", samples=work.samples, samples_per_s=round(_speed(work), 1))
-            if self.begun.done() and (error := self.begun.exception()) is not None:
-                raise error
-            if self.stretches.error is not None:
-                raise self.stretches.error
-
-        left = [place for place in range(len(self.assignment.partitions)) if place not in self.finished]
-        slices = [self.assignment.partitions[place] for place in left]
-        partitions = [(part.key, partial(self._open, part)) for part in slices]
-        before, done = deepcopy(self.work), 0
-        inferred = infer(
-            partitions,
-            self.engine,
-            self.assignment.batch_size,
-            self.work,
-            report,
-            self.assignment.on_bad_row,
-            self.deadline,
-            self.clock,
-        )
-        try:
-            for predictions in inferred:
-                part = Finished(predictions, self.work.since(before))
-                before = deepcopy(self.work)
-                self.finished[left[done]] = part
-                done += 1
-                if done < len(left):
-                    self.stretches.add(left[done - 1], part)
-        except OverdueError as overdue:
-            url = self.data.url(slices[done].key)
-            if overdue.made:
-                what = f"{self.work.samples:,} samples inferred at {_speed(self.work):,.1f} samples/s"
-                raise self._out_of_time("inference", url, _speed(self.work), what) from overdue
-            download = self.download or Download(url, 0, self.started)
-            rate, what = download.rate(self.requests.bytes_in, self.clock())
-            raise self._out_of_time("download", download.url, rate, what) from overdue
-
-    def _out_of_time(self, phase: str, url: str, rate: float, what: str) -> DeadlineExceeded:
-        done, total = len(self.finished), len(self.assignment.partitions)
-        message = (
-            f"rank {self.assignment.rank} ran out of its function's time in the {phase} of {url}: {what}. "
-            f"{done} of {total} partitions are finished and kept. Its next attempt goes on from there"
-        )
-        return DeadlineExceeded(message, phase=phase, object=url, rate=rate)
-
-    @contextmanager
-    def _open(self, part: Slice) -> Iterator[PartitionStream]:
-        """Called ahead of the inference, in a thread of its own."""
-        self._phase("download", object=part.key)
-        self.download = Download(self.data.url(part.key), self.requests.bytes_in, self.clock())
-        with self.data.open(part.key, part.etag) as source:
-            yield open_partition(source, self.data.url(part.key), part.rows, self.engine.sizes)
-
-    def _keep_what_is_done(self, error: Exception) -> None:
-        """One bad partition costs no other its predictions; an S3 that does not answer must not hide the error.
-
-        Rank 0 hears at once of a failure for good, for which no attempt follows that could bring this rank's part.
-        """
-        if isinstance(error, RunSuperseded):
-            return
-        self.stretches.end()
-        for_good = not getattr(error, "transient", False)
-        what = f"{type(error).__name__}: {error}"
-        with suppress(Exception):
-            self.stretches.flush()
-        with suppress(Exception):
-            reason = f"failed: {what}" if for_good else None
-            self.register.write(self._record(None, STORAGE, error=what, gather_error=reason))
-        if for_good:
-            with suppress(Exception):
-                self._withdraw(error)
-
-    def _withdraw(self, error: Exception) -> None:
-        if self.communicator is None and self.begun.done() and self.begun.exception() is not None:
-            self.communicator = self._join(Claim(self.tries))  # only S3 has refused it: rank 0 can still be told
-        if self.communicator is not None:
-            self.communicator.withdraw(error, ROOT, deadline=self.clock() + WITHDRAWAL_S)
-
-    def _write_table(self) -> tuple[str, bytes]:
-        """The key and the content of this attempt's table, which another attempt cannot replace."""
-        a = self.assignment
-        parts = dict(sorted(self.finished.items()))
-        tables = [no_predictions(self.engine), *(part.table for part in parts.values())]
-        table = Predictions.concatenate(tables).to_parquet()
-        key = predictions_key(a.result_path, a.rank)
-        if self.objects.put(key, table, within_run="keep") is not None:
-            return key, table
-        self.stretches.end()
-        return self.stretches.put(parts)
-
-    def _adopt(self, record: Record) -> tuple[Record, bytes]:
-        """The result of another attempt, which was complete before this one."""
-        facts = record["predictions"]
-        table = self.objects.store.find(facts["key"])
-        if table is None or digest(table) != facts["blake2b"]:
-            url = self.objects.store.url(facts["key"])
-            raise StorageUnavailable(f"{url} is not the table of attempt {record['attempt']}, whose record names it")
-        self._phase("adopt", attempt=record["attempt"])
-        return record, table
-
-    def _gather(self, communicator: Communicator, record: Record, table: bytes) -> Record:
-        self._phase("gather")
-        gathering = Gathering(communicator, self.objects, self.assignment, self.log)
-        deadline = min(self.clock() + self.assignment.gather_timeout_s, self.deadline)
-        transport, reason = self._timed("gather_s", lambda: gathering.gather(record, table, deadline))
-        if record["attempt"] == self._claim().attempt:
-            record = self._record(record["predictions"], transport, gather_error=reason)
-        else:
-            record = {**record, "transport": transport, "gather_error": reason}
-        self._timed("write_s", lambda: self.register.write(record))
-        return record
-
-    def _record(
-        self,
-        predictions: dict[str, Any] | None,
-        transport: str,
-        *,
-        error: str | None = None,
-        gather_error: str | None = None,
-    ) -> Record:
-        communicator = self.communicator
-        return rank_record(
-            self.assignment,
-            self._claim().attempt,
-            self.work,
-            self._phases_so_far(),
-            self._usage(),
-            predictions,
-            transport,
-            error=error,
-            gather_error=gather_error,
-            nat=str(communicator.nat) if communicator is not None else None,
-        )
-
-    def _phases_so_far(self) -> Phases:
-        self.phases.download_s = self.work.read_s
-        self.phases.first_batch_s, self.phases.inference_s = self.work.first_batch_s, self.work.inference_s
-        self.phases.total_s = self.clock() - self.started
-        if (communicator := self.communicator) is not None:
-            self.phases.join_s = communicator.join_s
-            self.phases.connect_s = next((p.connect_s for p in communicator.peers() if p.rank == ROOT), None)
-        return self.phases
-
-    def _usage(self) -> Usage:
-        return Usage(
-            peak_rss_mb=process.peak_rss_mb(),
-            model_mb=self.engine.parameters_mb,
-            memory_size_mb=self.settings.memory_mb,
-            engine=self.engine.name,
-            device=self.engine.device,
-            s3_puts=self.requests.puts + self.requests.lists,
-            s3_gets=self.requests.gets + self.requests.heads,
-            s3_bytes_in=self.requests.bytes_in,
-            s3_times=self.requests.times,
-            engine_damage=self.engine_damage,
-        )
-
-    def _facts(self) -> dict[str, Any]:
-        """What a stretch says of its attempt, for the case that no record will."""
-        usage = {name: value for name, value in vars(self._usage()).items() if name != "s3_times"}
-        return {"attempt": self._claim().attempt, "usage": usage, "phases": asdict(self._phases_so_far())}
-
-    def _phase(self, phase: str, **fields: str | float) -> None:
-        self.log("phase", rank=self.assignment.rank, phase=phase, **fields)
-
-    def _timed(self, phase: str, step: Callable[[], Any]) -> Any:
-        started = self.clock()
-        try:
-            return step()
-        finally:
-            setattr(self.phases, phase, getattr(self.phases, phase) + self.clock() - started)
 
 
 def _working_time_s(left_s: float) -> float:
@@ -460,11 +97,6 @@ def _working_time_s(left_s: float) -> float:
     if not 0 < left_s <= LONGEST_INVOCATION_S:
         left_s = LONGEST_INVOCATION_S
     return left_s - min(RECORD_TIME_S, left_s / 4)
-
-
-def _speed(work: Work) -> float:
-    """In samples per second of inference."""
-    return work.samples / work.inference_s if work.inference_s else 0.0
 
 
 if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # in a Lambda: load the model in the init phase, once per environment

@@ -161,7 +161,7 @@ def test_each_format_of_the_field_is_known_to_its_reader_only():
 
 
 def test_aws_stays_with_storage():
-    assert within(importers("boto3", "botocore"), "lambda_image/storage.py", "scripts/", "statemachine/local/")
+    assert within(importers("boto3", "botocore"), "lambda_image/storage/", "scripts/", "statemachine/local/")
 
 
 def test_sockets_stay_with_the_communicator_and_the_server():

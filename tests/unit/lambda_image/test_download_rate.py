@@ -12,7 +12,8 @@ from botocore.response import StreamingBody
 
 from lambda_image.download_rate import MIN_RATE, WINDOW_S, RateFloor, StalledError, make_prompt
 from lambda_image.errors import StorageUnavailable
-from lambda_image.storage import RESUMES, ObjectStore, Requests
+from lambda_image.storage import ObjectStore, Requests
+from lambda_image.storage.reader import RESUMES
 
 DATA = bytes(range(256)) * 40
 PATIENCE_S = 30.0

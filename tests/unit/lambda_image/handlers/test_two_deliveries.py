@@ -13,7 +13,7 @@ from lambda_image.handlers.summarize import summarize
 from lambda_image.manifest import Run
 from lambda_image.results import digest, unpack
 from lambda_image.storage import ObjectStore
-from tests.unit.lambda_image.handlers.test_rank import NOW, RECORD, ROWS, TABLE, Stage
+from tests.unit.lambda_image.handlers.rank_stage import NOW, RECORD, ROWS, TABLE, Stage
 
 PATIENCE_S = 30.0
 PUTS = 6  # more than a delivery makes: it is then never stopped

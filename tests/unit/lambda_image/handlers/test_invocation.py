@@ -1,0 +1,427 @@
+"""What a rank decides, in a bucket in memory, with a communicator that does as it is told and a clock that stands."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lambda_image.comm.operations.collectives import Gathered
+from lambda_image.data.predictions import Predictions
+from lambda_image.errors import (
+    DeadlineExceeded,
+    PartitionMalformed,
+    PeerTimeout,
+    RendezvousUnreachable,
+    RunError,
+    RunSuperseded,
+    StorageUnavailable,
+)
+from lambda_image.handlers.invocation import JOIN_TIMEOUT_S, WITHDRAWAL_S
+from lambda_image.handlers.rank import RECORD_TIME_S
+from lambda_image.results import digest, pack, unpack
+from tests.unit.lambda_image.handlers.rank_stage import (
+    CLAIM,
+    NOW,
+    RECORD,
+    ROOTS,
+    ROWS,
+    STRETCH,
+    TABLE,
+    TIME_LEFT_S,
+    Stage,
+)
+
+
+def gives(error: RunError) -> Callable[[bytes], Gathered | None]:
+    def answer(part: bytes) -> Gathered | None:
+        raise error
+
+    return answer
+
+
+# --- the order of a rank's work
+
+
+def test_the_table_comes_before_the_record_and_the_record_before_the_gather(tmp_path):
+    stage = Stage(tmp_path)
+    assert stage.invoke() == {"rank": 1}
+    assert stage.journal == [CLAIM, TABLE, RECORD, "gather", RECORD]
+    assert [entry["phase"] for entry in stage.events("phase")] == [
+        "start",
+        "download",
+        "inference",
+        "write",
+        "gather",
+        "done",
+    ]
+
+
+def test_what_is_offered_is_what_was_written(tmp_path):
+    stage = Stage(tmp_path, partitions=("d/1", "d/2"))
+    stage.invoke()
+    (offered,) = stage.communicator.gathered
+    record, table = unpack(offered["part"])
+    assert table == stage.s3.objects[TABLE]
+    assert (record["transport"], record["samples"], record["error"]) == ("storage", 2 * ROWS, None)
+    assert stage.table().redshift.tolist() == [20.0] * ROWS + [21.0] * ROWS
+    assert stage.table().source.tolist() == ["d/1"] * ROWS + ["d/2"] * ROWS
+
+
+def test_the_last_record_says_how_the_part_travelled(tmp_path):
+    stage = Stage(tmp_path)
+    stage.invoke()
+    record = stage.json(RECORD)
+    assert (record["transport"], record["gather_error"], record["nat"]) == ("direct", None, "none")
+    assert (record["phases"]["join_s"], record["phases"]["connect_s"]) == (0.25, 0.5)
+
+
+def test_a_rank_joins_before_it_works_as_its_assignment_says(tmp_path):
+    stage = Stage(tmp_path)
+    for tries in range(2):
+        stage.claim(tries)
+    stage.invoke(attempt=7)  # of which five were refused
+    joined = stage.communicator.joined
+    assert (joined["endpoint"], joined["run_id"], joined["rank"]) == ("rendezvous:10000", "run-1", 1)
+    assert (joined["world_size"], joined["attempt"]) == (3, 2)
+    assert (joined["run_key"], joined["rendezvous_key"]) == (bytes(32), b"secret")
+    assert joined["deadline"] == NOW + JOIN_TIMEOUT_S
+    assert stage.communicator.closed
+
+
+@pytest.mark.parametrize("changes", [{"fmi_enabled": False}, {"rendezvous_endpoint": None}])
+def test_without_sockets_a_part_is_written_and_offered_to_nobody(tmp_path, changes):
+    stage = Stage(tmp_path, **changes)
+    stage.invoke()
+    assert stage.journal == [CLAIM, TABLE, RECORD]
+    assert not stage.communicator.joined
+    record = stage.json(RECORD)
+    assert (record["transport"], record["gather_error"], record["nat"]) == ("storage", None, None)
+
+
+def test_a_rank_without_partitions_takes_part(tmp_path):
+    stage = Stage(tmp_path, partitions=())
+    stage.invoke()
+    assert stage.journal == [CLAIM, TABLE, RECORD, "gather", RECORD]
+    assert len(stage.table()) == stage.json(RECORD)["samples"] == 0
+
+
+# --- a rank that fails
+
+
+def test_one_bad_partition_keeps_what_is_done_and_withdraws(tmp_path):
+    stage = Stage(tmp_path, partitions=("d/1", "d/2"))
+    stage.s3.objects["d/2"] = stage.s3.objects["d/2"][:-100]
+    with pytest.raises(PartitionMalformed, match="s3://b/d/2") as failed:
+        stage.invoke()
+    assert stage.journal == [CLAIM, STRETCH, RECORD]
+    assert stage.table(STRETCH).source.tolist() == ["d/1"] * ROWS
+    assert stage.json(RECORD)["error"] == f"PartitionMalformed: {failed.value}"
+    assert stage.json(RECORD)["gather_error"] == f"failed: PartitionMalformed: {failed.value}"
+    assert stage.communicator.withdrawn == [(failed.value, 0, NOW + WITHDRAWAL_S)]
+    assert stage.communicator.closed
+    (told,) = stage.events("failed")
+    assert (told["rank"], told["error"], told["message"]) == (1, "PartitionMalformed", str(failed.value))
+
+
+def test_where_nothing_is_done_the_record_says_why(tmp_path):
+    stage = Stage(tmp_path)
+    stage.s3.objects["d/1"] = b"no partition"
+    with pytest.raises(PartitionMalformed):
+        stage.invoke()
+    assert stage.journal == [CLAIM, RECORD]
+    assert stage.json(RECORD)["predictions"] is None
+    assert len(stage.communicator.withdrawn) == 1
+
+
+def test_a_transient_error_keeps_what_is_done_and_does_not_withdraw(tmp_path):
+    """The next attempt of this rank may still bring its part."""
+    stage = Stage(tmp_path, partitions=("d/1", "d/2"))
+    stage.s3.unavailable.add("d/2")
+    with pytest.raises(StorageUnavailable):
+        stage.invoke()
+    assert stage.journal == [CLAIM, STRETCH, RECORD]
+    assert stage.json(RECORD)["error"].startswith("StorageUnavailable: ")
+    assert stage.json(RECORD)["gather_error"] is None
+    assert stage.communicator.withdrawn == []
+    assert stage.communicator.closed
+
+
+def test_an_error_that_nobody_foresaw_withdraws_too(tmp_path):
+    stage = Stage(tmp_path)
+    stage.engine.error = ZeroDivisionError("unforeseen")
+    with pytest.raises(ZeroDivisionError):
+        stage.invoke()
+    assert [error for error, _, _ in stage.communicator.withdrawn] == [stage.engine.error]
+    assert stage.communicator.closed
+
+
+def test_neither_storage_nor_peers_hide_the_error(tmp_path):
+    stage = Stage(tmp_path, partitions=("d/1", "d/2"))
+    stage.s3.objects["d/2"] = b"no partition"
+    stage.fill_after_the_claim()
+    stage.communicator.withdrawal = PeerTimeout("rank 0 did not answer")
+    with pytest.raises(PartitionMalformed):
+        stage.invoke()
+    assert stage.communicator.closed
+
+
+def test_predictions_that_cannot_be_written_are_not_offered(tmp_path):
+    stage = Stage(tmp_path)
+    stage.fill_after_the_claim()
+    with pytest.raises(StorageUnavailable):
+        stage.invoke()
+    assert stage.communicator.gathered == []
+    assert stage.communicator.closed
+
+
+# --- the gather
+
+
+def test_a_gather_that_fails_is_no_failure_and_its_reason_is_in_the_record(tmp_path):
+    stage = Stage(tmp_path)
+    stage.communicator.answer = gives(PeerTimeout("rank 0 did not answer"))
+    assert stage.invoke() == {"rank": 1}
+    record = stage.json(RECORD)
+    assert (record["transport"], record["error"]) == ("storage", None)
+    assert record["gather_error"] == "PeerTimeout: rank 0 did not answer"
+    (told,) = stage.events("gather_failed")
+    assert (told["error"], told["message"]) == ("PeerTimeout", "rank 0 did not answer")
+    assert stage.communicator.closed
+
+
+def root(execution: str) -> dict[str, Any]:
+    return {"execution": execution, "rank": 0, "attempt": 1, "gather_error": "rank 0 was lost"}
+
+
+def test_where_rank_0_gathers_no_more_a_rank_does_not_wait_for_it(tmp_path):
+    stage = Stage(tmp_path)
+    stage.s3.objects[ROOTS] = json.dumps(root("arn:machine:run-1")).encode()
+    stage.invoke()
+    assert stage.journal == [CLAIM, TABLE, RECORD, RECORD]
+    assert (stage.json(RECORD)["transport"], stage.json(RECORD)["gather_error"]) == ("storage", "rank 0 was lost")
+
+
+def test_what_an_earlier_run_said_of_its_gather_does_not_count(tmp_path):
+    stage = Stage(tmp_path)
+    stage.s3.objects[ROOTS] = json.dumps(root("arn:machine:run-0")).encode()
+    stage.invoke()
+    assert stage.json(RECORD)["transport"] == "direct"
+
+
+def test_a_root_that_does_not_come_is_not_offered_the_part(tmp_path):
+    stage = Stage(tmp_path)
+    del stage.communicator.facts[0]
+    stage.invoke()
+    assert stage.json(RECORD)["transport"] == "storage"
+    assert "rank 0 had not joined" in stage.json(RECORD)["gather_error"]
+    assert "gather" not in stage.journal
+
+
+def test_a_rendezvous_that_failed_is_named_by_the_gather(tmp_path):
+    """Nobody is announced any more, and why is what the gather's own error says."""
+    stage = Stage(tmp_path)
+    del stage.communicator.facts[0]
+    stage.communicator.failure = RendezvousUnreachable("the server has gone")
+
+    def fail(part: bytes) -> None:
+        raise stage.communicator.failure
+
+    stage.communicator.answer = fail
+    stage.invoke()
+    assert stage.json(RECORD)["gather_error"] == "RendezvousUnreachable: the server has gone"
+
+
+# --- rank 0
+
+
+def test_rank_0_writes_the_combined_result_when_it_has_every_part(tmp_path):
+    stage = Stage(tmp_path, rank=0)
+    stage.communicator.facts[1] = replace(stage.communicator.facts[1], transport="relayed")
+
+    def parts_of_all(part: bytes) -> Gathered:
+        record, table = unpack(part)
+        return Gathered([bytearray(part), *(bytearray(pack({**record, "rank": rank}, table)) for rank in (1, 2))])
+
+    stage.communicator.answer = parts_of_all
+    stage.invoke()
+    own = [ROOTS, "r/predictions/0.parquet", ROOTS]
+    assert stage.journal == [*own, "gather", "r/predictions.parquet", "r/combined_data.json", "r/0.json"]
+    assert len(stage.table("r/predictions.parquet")) == 3 * ROWS
+    records = stage.json("r/combined_data.json")
+    assert [record["rank"] for record in records] == [0, 1, 2]
+    assert [record["transport"] for record in records] == ["self", "direct", "relayed"]
+    assert (stage.json("r/0.json")["transport"], stage.json("r/0.json")["gather_error"]) == ("self", None)
+
+
+def test_rank_0_leaves_ranks_without_galaxies_out_of_the_combined_data(tmp_path):
+    stage = Stage(tmp_path, rank=0)
+
+    def one_rank_is_idle(part: bytes) -> Gathered:
+        record, table = unpack(part)
+        empty = Predictions.concatenate([]).to_parquet()
+        own = {**record["predictions"], "blake2b": digest(empty)}
+        idle = pack({**record, "rank": 1, "samples": 0, "predictions": own}, empty)
+        return Gathered([bytearray(part), bytearray(idle), bytearray(pack({**record, "rank": 2}, table))])
+
+    stage.communicator.answer = one_rank_is_idle
+    stage.invoke()
+    assert [record["rank"] for record in stage.json("r/combined_data.json")] == [0, 2]
+    assert len(stage.table("r/predictions.parquet")) == 2 * ROWS
+
+
+def test_a_record_has_the_times_of_the_requests_before_it(tmp_path):
+    stage = Stage(tmp_path)
+    stage.invoke()
+    record = stage.json(RECORD)
+    # The partition, the claim and a look whose the path is, the predictions, the first record, a look for rank 0.
+    assert record["s3_num_requests"] == record["s3"]["puts"] + record["s3"]["gets"] == 6
+    assert record["s3_min_time"] <= record["s3_avg_time"] <= record["s3_max_time"] <= record["s3_total_time"]
+    assert record["s3_first_request_time"] <= record["s3_last_response_time"]
+
+
+def test_rank_0_waits_for_parts_of_later_attempts_and_not_for_those_that_cannot_come(tmp_path):
+    stage = Stage(tmp_path, rank=0)
+    stage.communicator.answer = lambda part: Gathered([part, None, None], {1: PeerTimeout(""), 2: PeerTimeout("")})
+    stage.invoke()
+    (asked,) = stage.communicator.gathered
+    assert (asked["root"], asked["allow_missing"], asked["await_retries"]) == (0, True, True)
+
+
+def test_where_a_part_is_missing_nothing_is_combined_and_the_gather_has_ended(tmp_path):
+    stage = Stage(tmp_path, rank=0)
+    stage.communicator.answer = lambda part: Gathered([part, b"", None], {2: PeerTimeout("rank 2 is late")})
+    stage.invoke()
+    assert stage.journal == [ROOTS, "r/predictions/0.parquet", ROOTS, "gather", ROOTS]
+    reason = "1 of 3 parts did not come: rank 2 is late"
+    assert (stage.json("r/0.json")["transport"], stage.json("r/0.json")["gather_error"]) == ("storage", reason)
+    (told,) = stage.events("gather_incomplete")
+    assert told["missing"] == {2: "rank 2 is late"}
+
+
+def test_the_second_attempt_of_rank_0_ends_the_gather_before_it_works(tmp_path):
+    """The other ranks' gathers ended with the first, and those that have gone would not come back."""
+    stage = Stage(tmp_path, rank=0)
+    stage.claim(tries=0)
+    ended = []
+    stage.engine.before = lambda: ended.append(stage.json(ROOTS)["gather_error"])
+    stage.invoke(attempt=1)
+    assert set(ended) == {"rank 0 was lost and tried again"}
+    assert stage.journal == [ROOTS, ROOTS, ROOTS, "r/predictions/0.parquet", ROOTS]  # the second was refused
+    assert not stage.communicator.joined
+    assert stage.json(ROOTS)["transport"] == "storage"
+
+
+def test_a_start_of_rank_0_that_was_refused_ends_no_gather(tmp_path):
+    stage = Stage(tmp_path, rank=0)
+    stage.communicator.answer = lambda part: Gathered([part, None, None], {1: PeerTimeout(""), 2: PeerTimeout("")})
+    stage.invoke(attempt=1)
+    assert (stage.communicator.joined["attempt"], len(stage.communicator.gathered)) == (0, 1)
+
+
+def test_a_second_delivery_of_rank_0_neither_joins_nor_ends_the_gather_of_the_first(tmp_path):
+    stage = Stage(tmp_path, rank=0)
+    stage.claim(tries=0)
+    stage.invoke(attempt=0)
+    assert not stage.communicator.joined
+    assert (stage.json(ROOTS)["attempt"], stage.json(ROOTS)["gather_error"]) == (1, None)
+
+
+def test_a_second_delivery_of_another_rank_does_not_take_the_place_of_the_first_in_the_group(tmp_path):
+    stage = Stage(tmp_path)
+    stage.claim(tries=0)
+    stage.invoke(attempt=0)
+    assert not stage.communicator.joined
+    assert "delivered twice" in stage.json(RECORD)["gather_error"]
+
+
+# --- an attempt that comes after others
+
+
+def test_a_retry_goes_on_from_what_was_finished(tmp_path):
+    stage = Stage(tmp_path, partitions=("d/1", "d/2", "d/3"))
+    stage.s3.unavailable.add("d/3")
+    with pytest.raises(StorageUnavailable):
+        stage.invoke()
+    stage.s3.unavailable.clear()
+    stage.logged.clear()
+    stage.invoke(attempt=1)
+    assert [entry["object"] for entry in stage.events("phase") if entry["phase"] == "download"] == ["d/3"]
+    assert stage.table().redshift.tolist() == [20.0] * ROWS + [21.0] * ROWS + [22.0] * ROWS
+    record = stage.json(RECORD)
+    assert (record["attempt"], record["samples"], record["rows"]["in"]) == (1, 3 * ROWS, 3 * ROWS)
+    assert (record["num_batches"], record["error"]) == (6, None)
+
+
+def test_a_retry_of_a_complete_attempt_infers_nothing_and_offers_what_that_one_wrote(tmp_path):
+    stage = Stage(tmp_path)
+    stage.communicator.answer = dies
+    with pytest.raises(KeyboardInterrupt):
+        stage.invoke()
+    written = stage.s3.objects[TABLE]
+    stage.engine.error = ZeroDivisionError("it inferred")
+    stage.communicator.answer = lambda part: None
+    stage.invoke(attempt=1)
+    record, table = unpack(stage.communicator.gathered[-1]["part"])
+    assert (record["attempt"], table) == (0, written)
+    assert stage.communicator.joined["attempt"] == 1
+    assert (stage.json(RECORD)["attempt"], stage.json(RECORD)["transport"]) == (0, "direct")
+
+
+def test_a_table_whose_attempt_died_before_its_record_is_not_taken_for_anothers(tmp_path):
+    stage = Stage(tmp_path)
+    stage.claim(tries=0)
+    stage.objects().put(TABLE, b"another attempt's", within_run="keep")
+    stage.invoke(attempt=1)
+    named = stage.json(RECORD)["predictions"]
+    assert named["key"] == "r/attempts/1/1/0.parquet"
+    assert named["blake2b"] == digest(stage.s3.objects[named["key"]])
+    assert stage.table(named["key"]).redshift.tolist() == [20.0] * ROWS
+
+
+def dies(part: bytes) -> Gathered | None:
+    raise KeyboardInterrupt  # which no handler of errors touches, as with a kill
+
+
+# --- the end of the function's time
+
+
+def test_a_rank_ends_before_its_functions_timeout_and_names_what_it_waited_for(tmp_path):
+    stage = Stage(tmp_path, partitions=("d/1", "d/2", "d/3"))
+    stage.clock.steps = iter([NOW] * 12 + [NOW + TIME_LEFT_S - RECORD_TIME_S] * 10_000)
+    with pytest.raises(
+        DeadlineExceeded, match=r"rank 1 ran out of its function's time in the \w+ of s3://b/d/\d"
+    ) as ended:
+        stage.invoke()
+    assert (ended.value.phase, ended.value.transient) == ("inference", True)
+    assert "B/s" in str(ended.value) or "samples/s" in str(ended.value)
+    assert stage.json(RECORD)["error"].startswith("DeadlineExceeded: ")
+    assert stage.json(RECORD)["gather_error"] is None  # the next attempt may bring the part
+    assert stage.communicator.withdrawn == []
+
+
+# --- a run that another has followed
+
+
+@pytest.mark.parametrize("world_size", [1, 3])
+def test_a_rank_of_an_earlier_run_writes_nothing_that_stays(tmp_path, world_size):
+    """It was frozen before each of its writes in turn, while the later run began and ended."""
+    for frozen_at in range(1, 5):
+        stage = Stage(tmp_path)
+        later = replace(stage.assignment, execution="arn:machine:run-2", world_size=world_size)
+        after: dict[str, bytes] = {}
+
+        def follow(number: int, stage=stage, later=later, after=after, frozen_at=frozen_at) -> None:
+            if number == frozen_at:
+                for key in [key for key in stage.s3.objects if key.startswith("r/")]:
+                    del stage.s3.objects[key]  # as Init does
+                stage.s3.objects["r/manifest.json"] = json.dumps([later.to_json()]).encode()
+                if later.world_size > 1:
+                    Stage.of(stage, later).invoke()
+                after.update({key: data for key, data in stage.s3.objects.items() if key.startswith("r/")})
+
+        stage.s3.before_put = follow
+        with pytest.raises(RunSuperseded, match=r"s3://b/r/.*belongs to the run run-2"):
+            stage.invoke()
+        assert {key: data for key, data in stage.s3.objects.items() if key.startswith("r/")} == after, frozen_at
