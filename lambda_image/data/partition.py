@@ -21,17 +21,15 @@ import numpy as np
 
 from lambda_image.atomic_file import atomic_file
 from lambda_image.data.byte_source import ByteSource, Readable, TruncatedError, byte_source
-from lambda_image.data.columns import Columns, check_columns, read_column, stored_column
-from lambda_image.data.file_content import BANDS_FLAG, Column, ForeignFormat, FormatError
+from lambda_image.data.columns import Columns, read_column, stored_column
+from lambda_image.data.file_content import Column, ForeignFormat, FormatError
 from lambda_image.data.formats import read_columns
+from lambda_image.data.partition_shapes import check_shapes
 from lambda_image.data.safetensors_format import write_safetensors
-from lambda_image.data.sizes import MAX_MAGNITUDES, PUBLISHED, WIDE_IMAGE, Sizes, image_layout
+from lambda_image.data.sizes import PUBLISHED, Sizes
 from lambda_image.errors import PartitionMalformed, PartitionMissing
 
 ROW_BYTES = PUBLISHED.row_bytes
-PARTS = ("images", "magnitudes", "redshifts")  # what a file holds beside columns of the user
-FLOAT_DTYPES = {"float16", "bfloat16", "float32", "float64"}
-
 FileFormat = Literal["safetensors", "pt"]
 NAMELESS = "partition"  # as messages call bytes
 
@@ -88,7 +86,7 @@ class PartitionStream:
         self, columns: Mapping[str, Column], name: str, rows: Sequence[int] | None, wanted: Sizes | None = None
     ) -> None:
         self.name = name
-        self.total_rows, self.sizes = _check(columns, wanted)
+        self.total_rows, self.sizes = check_shapes(columns, wanted)
         self.start, self.stop = (0, self.total_rows) if rows is None else rows
         if not 0 <= self.start <= self.stop <= self.total_rows:
             raise FormatError(
@@ -195,7 +193,7 @@ def count_rows(readable: Readable, name: str | None = None, sizes: Sizes | None 
     """
     name = name or _name_of(readable)
     with _faults_named(name):
-        return _check(read_columns(_open(readable, name)), sizes)[0]
+        return check_shapes(read_columns(_open(readable, name)), sizes)[0]
 
 
 def write_partition(
@@ -233,7 +231,7 @@ def write_partition(
             arrays[name] = stored_column(name, values)
         arrays["images"] = arrays.pop("images")  # last
         stored = {name: Column(array.dtype.name, array.shape, _never) for name, array in arrays.items()}
-        if not _check(stored, None)[0]:
+        if not check_shapes(stored, None)[0]:
             raise FormatError("it holds no galaxies")
     with atomic_file(path) as partial:
         if file_format == "pt":
@@ -277,50 +275,6 @@ def _open(readable: Readable, name: str) -> ByteSource:
         return byte_source(readable)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise PartitionMissing(f"{name}: there is no such file", object=name) from error
-
-
-def _check(columns: Mapping[str, Column], wanted: Sizes | None) -> tuple[int, Sizes]:
-    """The common number of rows and their sizes, once every tensor has a type and shape that can be read."""
-    further = {name: column for name, column in columns.items() if name not in PARTS}
-    columns = {name: columns[name] for name in PARTS if name in columns}
-    if "magnitudes" not in columns and wanted is not None and wanted.magnitudes:
-        problem = f"it holds no magnitudes; [N, {wanted.magnitudes}] are needed"
-        raise ForeignFormat(problem, f"--magnitudes NAME {BANDS_FLAG}")
-    for name, column in columns.items():
-        if column.dtype not in FLOAT_DTYPES:
-            raise FormatError(f"{name} are {column.dtype}; floating-point numbers are needed")
-    sizes = _sizes({name: column.shape for name, column in columns.items()}, wanted)
-    lengths = {name: column.shape[0] for name, column in columns.items()}
-    if len(set(lengths.values())) > 1:
-        found = ", ".join(f"{length} {name}" for name, length in lengths.items())
-        raise FormatError(f"lengths differ: {found}; one of each is needed for each galaxy")
-    check_columns(further, lengths["images"], sizes.magnitudes)
-    return lengths["images"], sizes
-
-
-def _sizes(shapes: Mapping[str, tuple[int, ...]], wanted: Sizes | None) -> Sizes:
-    """The sizes as read, once images, magnitudes and redshifts have shapes that can be read."""
-
-    def wrong(name: str, needed: str) -> FormatError:
-        problem = f"{name} have the shape {list(shapes[name])}; {needed} is needed"
-        if name == "images" and len(shapes[name]) == 4:  # of other bands, or larger
-            return ForeignFormat(problem, "--bands BANDS")
-        return FormatError(problem)
-
-    layout = image_layout(shapes["images"][1:], wanted)
-    if layout is None:
-        bands, side = ("bands", "side") if wanted is None else (wanted.bands, wanted.side)
-        wide = (WIDE_IMAGE[0], WIDE_IMAGE[0]) if wanted == PUBLISHED else (side, side)
-        raise wrong("images", f"[N, {bands}, {side}, {side}] or [N, {wide[0]}, {wide[1]}, {bands}]")
-    magnitudes = shapes.get("magnitudes", (0, 0))
-    count = magnitudes[1] if len(magnitudes) == 2 else -1
-    if wanted is not None and wanted.magnitudes and count != wanted.magnitudes:
-        raise wrong("magnitudes", f"[N, {wanted.magnitudes}]")
-    if not 0 <= count <= MAX_MAGNITUDES:
-        raise wrong("magnitudes", "[N, M]")
-    if shapes.get("redshifts", (0,))[1:] not in ((), (1,)) or shapes.get("redshifts") == ():
-        raise wrong("redshifts", "[N] or [N, 1]")
-    return Sizes(*layout, count if wanted is None else wanted.magnitudes)
 
 
 def _read_images(column: Column, start: int, stop: int, sizes: Sizes) -> np.ndarray:
