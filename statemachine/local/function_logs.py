@@ -28,6 +28,10 @@ def stream_name_of(worker: str) -> str:
     return f"local/[$LATEST]{worker.replace(':', '-')}"
 
 
+def _later(delay_s: float, call: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_later(delay_s, call)
+
+
 @dataclass
 class FunctionLogs:
     """Collects the lines of one function's workers.
@@ -36,11 +40,13 @@ class FunctionLogs:
         function: Its name.
         memory_mb: What it may use.
         clock: Gives seconds since the epoch.
+        later: Calls a function after so many seconds.
     """
 
     function: str
     memory_mb: int
     clock: Callable[[], float] = time.time
+    later: Callable[[float, Callable[[], None]], object] = _later
     _waiting: list[tuple[str, int, str]] = field(default_factory=list)
     _ends: dict[str, list[str]] = field(default_factory=dict)
 
@@ -65,10 +71,7 @@ class FunctionLogs:
         report += [] if peak_mb is None else [f"Max Memory Used: {peak_mb} MB"]
         report += [f"Status: {status}"] if status else []
         self._ends[worker] = [f"END RequestId: {request_id}", "\t".join(report)]
-        try:
-            asyncio.get_running_loop().call_later(END_DELAY_S, self._end, worker, request_id)
-        except RuntimeError:  # no loop, no pipes
-            self._end(worker)
+        self.later(END_DELAY_S, lambda: self._end(worker, request_id))
 
     def take(self) -> list[tuple[str, int, str]]:
         """Returns what has come since the last call: worker, milliseconds since the epoch, text."""

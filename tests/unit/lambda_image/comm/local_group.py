@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import select
 import socket
 import time
 from collections.abc import Callable, Collection, Iterable
@@ -21,6 +22,7 @@ from lambda_image.comm.roster import Roster
 
 RANK_0, RANK_1 = Member(0, 0), Member(1, 0)
 LARGE = 8 << 20  # more than socket buffers hold
+HANGING_S = 30.0  # which only a test that hangs reaches
 
 
 Change = Callable[[Handshake, bytes], bytes]
@@ -157,6 +159,7 @@ def put(channel: Channel, value: bytes, operation: int = 1, kind: Kind = Kind.GA
 def finish(channel: Channel) -> None:
     """Send all of what is queued, while somebody reads it."""
     while channel.sending:
+        select.select((), (channel,), (), HANGING_S)
         channel.pump_out()
 
 
@@ -164,6 +167,13 @@ def came(channel: Channel) -> Frame | None:
     """What has come to a peer."""
     channel.pump_in()
     return channel.frames[0] if channel.frames else None
+
+
+def awaited(channel: Channel) -> Frame:
+    """What comes to a peer next."""
+    while (frame := came(channel)) is None:
+        assert select.select((channel,), (), (), HANGING_S)[0]
+    return frame
 
 
 def gathering(group: LocalGroup, deadline: float, *peers: int, abort_to: tuple[int, ...] = ()) -> Exchange:

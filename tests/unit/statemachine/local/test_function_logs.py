@@ -1,4 +1,4 @@
-import asyncio
+from collections.abc import Callable
 
 from statemachine.local.function_logs import KEPT, FunctionLogs, store, stream_name_of
 from statemachine.local.settings import ACCOUNT, DEFAULT_REGION
@@ -9,7 +9,7 @@ def texts(logs: FunctionLogs) -> list[str]:
 
 
 def test_an_invocation_is_framed_as_lambda_frames_it() -> None:
-    logs = FunctionLogs("rank", 1769, clock=lambda: 12.5)
+    logs = FunctionLogs("rank", 1769, clock=lambda: 12.5, later=lambda delay_s, call: call())
     logs.began("rank/0", "id-1")
     logs.line("rank/0", "hello")
     logs.ended("rank/0", "id-1", 0.01234, 55)
@@ -28,17 +28,16 @@ def test_an_invocation_is_framed_as_lambda_frames_it() -> None:
 
 
 def test_the_last_lines_of_a_worker_come_before_the_end_and_the_end_before_the_next_start() -> None:
-    async def scenario() -> list[str]:
-        logs = FunctionLogs("rank", 128)
-        logs.began("w", "one")
-        logs.ended("w", "one", 1.0, None, "error")
-        logs.line("w", "late")
-        logs.began("w", "two")
-        logs.ended("w", "two", 1.0, None)
-        await asyncio.sleep(0.15)
-        return texts(logs)
-
-    lines = asyncio.run(scenario())
+    due: list[Callable[[], None]] = []
+    logs = FunctionLogs("rank", 128, later=lambda delay_s, call: due.append(call))
+    logs.began("w", "one")
+    logs.ended("w", "one", 1.0, None, "error")
+    logs.line("w", "late")
+    logs.began("w", "two")
+    logs.ended("w", "two", 1.0, None)
+    for call in due:
+        call()
+    lines = texts(logs)
     assert [line.split()[0] for line in lines] == ["START", "late", "END", "REPORT", "START", "END", "REPORT"]
     assert lines[3].endswith("\tStatus: error")
     assert [line.split()[2] for line in lines if line != "late"] == ["one", "one", "one", "two", "two", "two"]

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -74,6 +73,8 @@ class Server:
     def __init__(self, *verdicts: Verdict) -> None:
         self._verdicts = list(verdicts)
         self._writers: list[asyncio.StreamWriter] = []
+        self.local: list[tuple[Endpoint, ...]] = []  # where each that joined is, as it says
+        self.answered = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.append(writer)
@@ -82,8 +83,11 @@ class Server:
             for event in connection.receive_data(data):
                 if isinstance(event, JoinRequested):
                     verdict = self._verdicts.pop(0)
+                    self.local.append(event.join.local)
                     connection.accept(60.0, 10.0) if verdict is None else connection.reject(verdict, "not like this")
             writer.write(connection.data_to_send())
+            if self.local:
+                self.answered.set()
 
     def drop(self) -> None:
         for writer in self._writers:
@@ -91,35 +95,34 @@ class Server:
         self._writers.clear()
 
 
-async def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.001)
-
-
 def rejoining(*verdicts: Verdict) -> list[RunError | None]:
     """The failures that a rank's roster has, one after the other, when its line breaks and it then meets with these."""
     failures: list[RunError | None] = [None]
-    roster = Roster(changed=lambda: failures.append(roster.failure))
 
-    async def scenario() -> None:
-        server = Server(None, *verdicts)
+    async def scenario() -> Roster:
+        server, loop, ended = Server(None, *verdicts), asyncio.get_running_loop(), asyncio.Event()
+
+        def changed() -> None:  # in the connector's thread
+            failures.append(roster.failure)
+            if len(failures) == 3:
+                loop.call_soon_threadsafe(ended.set)
+
+        roster = Roster(changed=changed)
         async with await asyncio.start_server(server.serve, "127.0.0.1", 0) as listening:
             address = f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
             join = Join("run", OWN.rank, 3, OWN.attempt)
             membership = Membership(address, join, os.urandom(32), None, time.monotonic() + 30, ChannelSettings())
             connector = Connector(membership, roster, rejoin_backoff=Backoff(first_s=0.001, longest_s=0.001))
             connector.start()
-            await until(lambda: connector.own)
-            first = connector.local
+            await server.answered.wait()
             server.drop()
-            await until(lambda: len(failures) == 3)
-            assert (connector.local != first) == (failures[-1] is None)
+            await asyncio.wait_for(ended.wait(), 30)
+            assert (connector.local != server.local[0]) == (failures[-1] is None)
             connector.stop()
             server.drop()
+            return roster
 
-    asyncio.run(scenario())
+    roster = asyncio.run(scenario())
     assert roster.failure is failures[-1]
     assert (roster.dismissed is not None) == (verdicts[-1] is RejectCode.STALE_ATTEMPT)
     return failures

@@ -1,5 +1,6 @@
 """One operation at one rank, with peers that come, go and are replaced; their ends are played by the test."""
 
+import select
 import threading
 import time
 
@@ -8,7 +9,7 @@ import pytest
 from lambda_image.comm.channel.handshake import Member
 from lambda_image.comm.channel.signals import Kind
 from lambda_image.errors import PeerClosed, PeerTimeout, PeerUnreachable, RendezvousUnreachable
-from tests.unit.lambda_image.comm.local_group import LARGE, MakeGroup, MakePair, Soon, gathering, put
+from tests.unit.lambda_image.comm.local_group import HANGING_S, LARGE, MakeGroup, MakePair, Soon, gathering, put
 
 GONE = "left the group"
 
@@ -94,14 +95,13 @@ def test_after_the_first_byte_the_operation_is_bound_to_the_attempt(
     make_group: MakeGroup, make_pair: MakePair, soon: Soon
 ) -> None:
     group, newer = make_group(2), make_pair(Member(0, 0), Member(1, 1))
-    former, old = group.channel(0, 1), group.channel(1, 0)
+    old = group.channel(1, 0)
     old.push(1, Kind.GATHER, 0, bytes(LARGE))
     old.pump_out()
     exchange = gathering(group, soon(), 1)
 
     def replace() -> None:
-        while not former.bytes_received:
-            time.sleep(0.001)
+        assert select.select((), (old,), (), HANGING_S)[1]  # there is room again: some has been read
         group.ranks[0].roster.connected(newer.lower, time.monotonic())
         old.close()
 
