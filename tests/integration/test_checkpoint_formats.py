@@ -267,3 +267,10 @@ def test_what_a_file_names_leaves_no_trace(weights, traced, tmp_path, place, kin
         assert "\n" not in str(caught.value)
     assert not trace.exists()
     assert "traced_module" not in sys.modules
+
+
+def test_a_program_of_torch_export_is_refused_with_the_lines_that_export_it(tmp_path):
+    torch.export.save(torch.export.export(nn.Linear(5, 1), (torch.zeros(2, 5),)), tmp_path / "mine.pt2")
+    with pytest.raises(CheckpointError, match=r"a program of torch\.export \(\.pt2\), which is never loaded") as caught:
+        checkpoint.convert(tmp_path / "mine.pt2")
+    assert "torch.onnx.export(network.eval()" in str(caught.value)

@@ -4,9 +4,24 @@ from collections.abc import Iterator
 
 import pytest
 
+MUCH_IMPORTED = 50  # modules since the last freeze
+
 
 def pytest_collection_finish() -> None:
+    gc.set_threshold(10_000, 20, 50)  # collections of what tests leave behind cost more than it does
+    _freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_collections() -> Iterator[None]:
     """Spares the collector what has been imported, which it would look through again and again."""
+    before = len(sys.modules)
+    yield
+    if len(sys.modules) - before > MUCH_IMPORTED:
+        _freeze()
+
+
+def _freeze() -> None:
     gc.collect()
     gc.freeze()
 

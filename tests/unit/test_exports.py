@@ -166,40 +166,14 @@ def test_what_is_not_explained_is_told():
     ]
 
 
-def run(code: str, cwd: Path) -> str:
+def run_alone(code: str, cwd: Path) -> str:
     """The output of a fresh interpreter that can import the checkout."""
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"]
     return subprocess.run(command, capture_output=True, text=True, check=True, cwd=cwd).stdout
 
 
 def test_importing_the_package_loads_nothing_of_it(tmp_path: Path):
-    before, after = run("print(*sys.modules); import lambda_image; print(*sys.modules)", tmp_path).splitlines()
+    before, after = run_alone("print(*sys.modules); import lambda_image; print(*sys.modules)", tmp_path).splitlines()
     new = set(after.split()) - set(before.split())
     assert {name for name in new if name.startswith("lambda_image")} == {"lambda_image"}
     assert not {name for name in new if name.partition(".")[0] in ("numpy", "torch", "boto3", "rendezvous_server")}
-
-
-EXAMPLE = """\
-from lambda_image import accuracy, load_engine, read_dataset
-galaxies = read_dataset("galaxies.safetensors")
-redshifts = load_engine().predict(galaxies.images, galaxies.magnitudes)
-print(redshifts[:5])
-print(accuracy(redshifts, galaxies.redshifts))
-"""
-
-
-def test_the_example_predicts_redshifts_of_a_file(tmp_path: Path):
-    import numpy as np
-
-    import lambda_image
-    from lambda_image.data.partition import write_partition
-    from scripts.galaxies import Mixture, render
-
-    rng = np.random.default_rng(0)
-    magnitudes, redshifts = Mixture.shipped().draw(16, rng)
-    write_partition(tmp_path / "galaxies.safetensors", render(magnitudes, rng), magnitudes, redshifts)
-    first, second = run(EXAMPLE, tmp_path).splitlines()
-    assert len(first.strip("[]").split()) == 5
-    assert np.abs(np.array(first.strip("[]").split(), float) - redshifts[:5]).max() < 0.1
-    assert second.startswith("Accuracy(samples=16, mae=0.0")
-    assert all(line in (lambda_image.__doc__ or "") for line in EXAMPLE.splitlines())

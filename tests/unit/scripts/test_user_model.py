@@ -17,7 +17,7 @@ SMALL = {"depth": 1, "image_features": 24, "magnitude_features": 16, "head_featu
 
 @pytest.fixture(scope="module")
 def weights() -> dict[str, torch.Tensor]:
-    return checkpoint.load(SHIPPED_MODEL).state_dict()
+    return RedshiftModel(ModelConfig(**SMALL)).state_dict()
 
 
 @pytest.mark.parametrize("form", ["safetensors", "bfloat16", "pt", "legacy"])

@@ -53,10 +53,16 @@ def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
     )
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Whose files each example replaces."""
+    return tmp_path_factory.mktemp("columns")
+
+
 @given(columns(), st.sampled_from(["safetensors", "pt"]), st.booleans(), st.data())
-@settings(deadline=None, max_examples=80)
-def test_columns_of_any_type_come_back_bit_for_bit(tmp_path_factory, given_columns, file_format, with_truth, data):
-    path = tmp_path_factory.mktemp("columns") / "data"
+@settings(deadline=None, max_examples=60)
+def test_columns_of_any_type_come_back_bit_for_bit(folder, given_columns, file_format, with_truth, data):
+    path = folder / "data"
     rows = IDS if data.draw(st.booleans()) else None
     truth = REDSHIFTS if with_truth else None
     write_partition(path, IMAGES, MAGNITUDES, truth, file_format=file_format, columns=given_columns, rows=rows)
@@ -80,8 +86,7 @@ def test_columns_of_any_type_come_back_bit_for_bit(tmp_path_factory, given_colum
 
 @given(columns())
 @settings(deadline=None, max_examples=30)
-def test_the_libraries_read_the_columns_that_we_write(tmp_path_factory, given_columns):
-    folder = tmp_path_factory.mktemp("columns")
+def test_the_libraries_read_the_columns_that_we_write(folder, given_columns):
     for file_format in ("safetensors", "pt"):
         write_partition(
             folder / file_format, IMAGES, MAGNITUDES, REDSHIFTS, file_format=file_format, columns=given_columns

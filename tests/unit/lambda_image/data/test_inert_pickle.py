@@ -113,12 +113,12 @@ def same(ours: object, theirs: object) -> bool:
     return type(ours) is type(theirs) and ours == theirs
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-@given(st.data())
-@settings(deadline=None, max_examples=25)
-def test_plain_data_are_read_as_python_reads_them(protocol, data):
-    value = data.draw(values(protocol))
-    assert same(run(pickle.dumps(value, protocol)), value)
+@given(st.sampled_from([2, 3]), st.data())
+@settings(deadline=None, max_examples=40)
+def test_plain_data_are_read_as_python_reads_them(first, data):
+    value = data.draw(values(first))
+    for protocol in range(first, 6):
+        assert same(run(pickle.dumps(value, protocol)), value)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -287,8 +287,9 @@ def test_malformed_pickles_are_refused(pickled, message):
 
 
 @given(st.sampled_from(PROTOCOLS), st.data())
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=30)
 def test_whatever_is_cut_is_refused(protocol, data):
     pickled = pickle.dumps(data.draw(values(protocol)), protocol)
-    with pytest.raises(ArchiveError):
-        run(pickled[: data.draw(st.integers(0, len(pickled) - 1))])
+    for end in range(0, len(pickled), len(pickled) // 100 + 1):
+        with pytest.raises(ArchiveError):
+            run(pickled[:end])

@@ -1,7 +1,9 @@
 """A rank function and all that it touches: a bucket in memory, a communicator that does as it is told, a clock."""
 
+import functools
 import itertools
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -126,18 +128,25 @@ class Clock:
         return next(self.steps)
 
 
+@functools.cache
+def partition_of(magnitude: float) -> bytes:
+    magnitudes = np.full((ROWS, 5), magnitude, np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "partition")
+        write_partition(file, np.zeros((ROWS, 5, 32, 32), np.float32), magnitudes, file_format="safetensors")
+        return file.read_bytes()
+
+
 class Stage:
     """A rank function and all that it touches."""
 
     def __init__(
         self,
-        folder: Path,
         rank: int = 1,
         partitions: Sequence[str] = ("d/1",),
         assignment: Assignment | None = None,
         **changes: Any,
     ) -> None:
-        self.folder = folder
         self.journal: list[str] = []
         self.logged: list[dict[str, Any]] = []
         self.s3 = JournalledS3(self.journal)
@@ -161,10 +170,7 @@ class Stage:
         self.assignment = replace(self.assignment, **changes)
         self.communicator = Peers(self.journal, rank, self.assignment.world_size)
         for number, key in enumerate(partitions):
-            file = folder / "partition"
-            magnitudes = np.full((ROWS, 5), 20 + number, np.float32)
-            write_partition(file, np.zeros((ROWS, 5, 32, 32), np.float32), magnitudes, file_format="safetensors")
-            self.s3.objects[key] = file.read_bytes()
+            self.s3.objects[key] = partition_of(20 + number)
         self.function = RankFunction(
             HandlerSettings.from_environ({"RENDEZVOUS_KEY": "secret"}),
             self.engine,  # type: ignore[arg-type]
@@ -184,7 +190,7 @@ class Stage:
     @classmethod
     def of(cls, other: "Stage", assignment: Assignment) -> "Stage":
         """Another rank function with the same bucket."""
-        stage = cls(other.folder, assignment=assignment)
+        stage = cls(assignment=assignment)
         stage.s3.objects, stage.s3.metadata = other.s3.objects, other.s3.metadata
         return stage
 

@@ -44,8 +44,8 @@ def gives(error: RunError) -> Callable[[bytes], Gathered | None]:
 # --- the order of a rank's work
 
 
-def test_the_table_comes_before_the_record_and_the_record_before_the_gather(tmp_path):
-    stage = Stage(tmp_path)
+def test_the_table_comes_before_the_record_and_the_record_before_the_gather():
+    stage = Stage()
     assert stage.invoke() == {"rank": 1}
     assert stage.journal == [CLAIM, TABLE, RECORD, "gather", RECORD]
     assert [entry["phase"] for entry in stage.events("phase")] == [
@@ -58,8 +58,8 @@ def test_the_table_comes_before_the_record_and_the_record_before_the_gather(tmp_
     ]
 
 
-def test_what_is_offered_is_what_was_written(tmp_path):
-    stage = Stage(tmp_path, partitions=("d/1", "d/2"))
+def test_what_is_offered_is_what_was_written():
+    stage = Stage(partitions=("d/1", "d/2"))
     stage.invoke()
     (offered,) = stage.communicator.gathered
     record, table = unpack(offered["part"])
@@ -69,16 +69,16 @@ def test_what_is_offered_is_what_was_written(tmp_path):
     assert stage.table().source.tolist() == ["d/1"] * ROWS + ["d/2"] * ROWS
 
 
-def test_the_last_record_says_how_the_part_travelled(tmp_path):
-    stage = Stage(tmp_path)
+def test_the_last_record_says_how_the_part_travelled():
+    stage = Stage()
     stage.invoke()
     record = stage.json(RECORD)
     assert (record["transport"], record["gather_error"], record["nat"]) == ("direct", None, "none")
     assert (record["phases"]["join_s"], record["phases"]["connect_s"]) == (0.25, 0.5)
 
 
-def test_a_rank_joins_before_it_works_as_its_assignment_says(tmp_path):
-    stage = Stage(tmp_path)
+def test_a_rank_joins_before_it_works_as_its_assignment_says():
+    stage = Stage()
     for tries in range(2):
         stage.claim(tries)
     stage.invoke(attempt=7)  # of which five were refused
@@ -91,8 +91,8 @@ def test_a_rank_joins_before_it_works_as_its_assignment_says(tmp_path):
 
 
 @pytest.mark.parametrize("changes", [{"fmi_enabled": False}, {"rendezvous_endpoint": None}])
-def test_without_sockets_a_part_is_written_and_offered_to_nobody(tmp_path, changes):
-    stage = Stage(tmp_path, **changes)
+def test_without_sockets_a_part_is_written_and_offered_to_nobody(changes):
+    stage = Stage(**changes)
     stage.invoke()
     assert stage.journal == [CLAIM, TABLE, RECORD]
     assert not stage.communicator.joined
@@ -100,8 +100,8 @@ def test_without_sockets_a_part_is_written_and_offered_to_nobody(tmp_path, chang
     assert (record["transport"], record["gather_error"], record["nat"]) == ("storage", None, None)
 
 
-def test_a_rank_without_partitions_takes_part(tmp_path):
-    stage = Stage(tmp_path, partitions=())
+def test_a_rank_without_partitions_takes_part():
+    stage = Stage(partitions=())
     stage.invoke()
     assert stage.journal == [CLAIM, TABLE, RECORD, "gather", RECORD]
     assert len(stage.table()) == stage.json(RECORD)["samples"] == 0
@@ -110,8 +110,8 @@ def test_a_rank_without_partitions_takes_part(tmp_path):
 # --- a rank that fails
 
 
-def test_one_bad_partition_keeps_what_is_done_and_withdraws(tmp_path):
-    stage = Stage(tmp_path, partitions=("d/1", "d/2"))
+def test_one_bad_partition_keeps_what_is_done_and_withdraws():
+    stage = Stage(partitions=("d/1", "d/2"))
     stage.s3.objects["d/2"] = stage.s3.objects["d/2"][:-100]
     with pytest.raises(PartitionMalformed, match="s3://b/d/2") as failed:
         stage.invoke()
@@ -125,8 +125,8 @@ def test_one_bad_partition_keeps_what_is_done_and_withdraws(tmp_path):
     assert (told["rank"], told["error"], told["message"]) == (1, "PartitionMalformed", str(failed.value))
 
 
-def test_where_nothing_is_done_the_record_says_why(tmp_path):
-    stage = Stage(tmp_path)
+def test_where_nothing_is_done_the_record_says_why():
+    stage = Stage()
     stage.s3.objects["d/1"] = b"no partition"
     with pytest.raises(PartitionMalformed):
         stage.invoke()
@@ -135,9 +135,9 @@ def test_where_nothing_is_done_the_record_says_why(tmp_path):
     assert len(stage.communicator.withdrawn) == 1
 
 
-def test_a_transient_error_keeps_what_is_done_and_does_not_withdraw(tmp_path):
+def test_a_transient_error_keeps_what_is_done_and_does_not_withdraw():
     """The next attempt of this rank may still bring its part."""
-    stage = Stage(tmp_path, partitions=("d/1", "d/2"))
+    stage = Stage(partitions=("d/1", "d/2"))
     stage.s3.unavailable.add("d/2")
     with pytest.raises(StorageUnavailable):
         stage.invoke()
@@ -148,8 +148,8 @@ def test_a_transient_error_keeps_what_is_done_and_does_not_withdraw(tmp_path):
     assert stage.communicator.closed
 
 
-def test_an_error_that_nobody_foresaw_withdraws_too(tmp_path):
-    stage = Stage(tmp_path)
+def test_an_error_that_nobody_foresaw_withdraws_too():
+    stage = Stage()
     stage.engine.error = ZeroDivisionError("unforeseen")
     with pytest.raises(ZeroDivisionError):
         stage.invoke()
@@ -157,8 +157,8 @@ def test_an_error_that_nobody_foresaw_withdraws_too(tmp_path):
     assert stage.communicator.closed
 
 
-def test_neither_storage_nor_peers_hide_the_error(tmp_path):
-    stage = Stage(tmp_path, partitions=("d/1", "d/2"))
+def test_neither_storage_nor_peers_hide_the_error():
+    stage = Stage(partitions=("d/1", "d/2"))
     stage.s3.objects["d/2"] = b"no partition"
     stage.fill_after_the_claim()
     stage.communicator.withdrawal = PeerTimeout("rank 0 did not answer")
@@ -167,8 +167,8 @@ def test_neither_storage_nor_peers_hide_the_error(tmp_path):
     assert stage.communicator.closed
 
 
-def test_predictions_that_cannot_be_written_are_not_offered(tmp_path):
-    stage = Stage(tmp_path)
+def test_predictions_that_cannot_be_written_are_not_offered():
+    stage = Stage()
     stage.fill_after_the_claim()
     with pytest.raises(StorageUnavailable):
         stage.invoke()
@@ -179,8 +179,8 @@ def test_predictions_that_cannot_be_written_are_not_offered(tmp_path):
 # --- the gather
 
 
-def test_a_gather_that_fails_is_no_failure_and_its_reason_is_in_the_record(tmp_path):
-    stage = Stage(tmp_path)
+def test_a_gather_that_fails_is_no_failure_and_its_reason_is_in_the_record():
+    stage = Stage()
     stage.communicator.answer = gives(PeerTimeout("rank 0 did not answer"))
     assert stage.invoke() == {"rank": 1}
     record = stage.json(RECORD)
@@ -195,23 +195,23 @@ def root(execution: str) -> dict[str, Any]:
     return {"execution": execution, "rank": 0, "attempt": 1, "gather_error": "rank 0 was lost"}
 
 
-def test_where_rank_0_gathers_no_more_a_rank_does_not_wait_for_it(tmp_path):
-    stage = Stage(tmp_path)
+def test_where_rank_0_gathers_no_more_a_rank_does_not_wait_for_it():
+    stage = Stage()
     stage.s3.objects[ROOTS] = json.dumps(root("arn:machine:run-1")).encode()
     stage.invoke()
     assert stage.journal == [CLAIM, TABLE, RECORD, RECORD]
     assert (stage.json(RECORD)["transport"], stage.json(RECORD)["gather_error"]) == ("storage", "rank 0 was lost")
 
 
-def test_what_an_earlier_run_said_of_its_gather_does_not_count(tmp_path):
-    stage = Stage(tmp_path)
+def test_what_an_earlier_run_said_of_its_gather_does_not_count():
+    stage = Stage()
     stage.s3.objects[ROOTS] = json.dumps(root("arn:machine:run-0")).encode()
     stage.invoke()
     assert stage.json(RECORD)["transport"] == "direct"
 
 
-def test_a_root_that_does_not_come_is_not_offered_the_part(tmp_path):
-    stage = Stage(tmp_path)
+def test_a_root_that_does_not_come_is_not_offered_the_part():
+    stage = Stage()
     del stage.communicator.facts[0]
     stage.invoke()
     assert stage.json(RECORD)["transport"] == "storage"
@@ -219,9 +219,9 @@ def test_a_root_that_does_not_come_is_not_offered_the_part(tmp_path):
     assert "gather" not in stage.journal
 
 
-def test_a_rendezvous_that_failed_is_named_by_the_gather(tmp_path):
+def test_a_rendezvous_that_failed_is_named_by_the_gather():
     """Nobody is announced any more, and why is what the gather's own error says."""
-    stage = Stage(tmp_path)
+    stage = Stage()
     del stage.communicator.facts[0]
     stage.communicator.failure = RendezvousUnreachable("the server has gone")
 
@@ -236,8 +236,8 @@ def test_a_rendezvous_that_failed_is_named_by_the_gather(tmp_path):
 # --- rank 0
 
 
-def test_rank_0_writes_the_combined_result_when_it_has_every_part(tmp_path):
-    stage = Stage(tmp_path, rank=0)
+def test_rank_0_writes_the_combined_result_when_it_has_every_part():
+    stage = Stage(rank=0)
     stage.communicator.facts[1] = replace(stage.communicator.facts[1], transport="relayed")
 
     def parts_of_all(part: bytes) -> Gathered:
@@ -255,8 +255,8 @@ def test_rank_0_writes_the_combined_result_when_it_has_every_part(tmp_path):
     assert (stage.json("r/0.json")["transport"], stage.json("r/0.json")["gather_error"]) == ("self", None)
 
 
-def test_rank_0_leaves_ranks_without_galaxies_out_of_the_combined_data(tmp_path):
-    stage = Stage(tmp_path, rank=0)
+def test_rank_0_leaves_ranks_without_galaxies_out_of_the_combined_data():
+    stage = Stage(rank=0)
 
     def one_rank_is_idle(part: bytes) -> Gathered:
         record, table = unpack(part)
@@ -271,8 +271,8 @@ def test_rank_0_leaves_ranks_without_galaxies_out_of_the_combined_data(tmp_path)
     assert len(stage.table("r/predictions.parquet")) == 2 * ROWS
 
 
-def test_a_record_has_the_times_of_the_requests_before_it(tmp_path):
-    stage = Stage(tmp_path)
+def test_a_record_has_the_times_of_the_requests_before_it():
+    stage = Stage()
     stage.invoke()
     record = stage.json(RECORD)
     # The partition, the claim and a look whose the path is, the predictions, the first record, a look for rank 0.
@@ -281,16 +281,16 @@ def test_a_record_has_the_times_of_the_requests_before_it(tmp_path):
     assert record["s3_first_request_time"] <= record["s3_last_response_time"]
 
 
-def test_rank_0_waits_for_parts_of_later_attempts_and_not_for_those_that_cannot_come(tmp_path):
-    stage = Stage(tmp_path, rank=0)
+def test_rank_0_waits_for_parts_of_later_attempts_and_not_for_those_that_cannot_come():
+    stage = Stage(rank=0)
     stage.communicator.answer = lambda part: Gathered([part, None, None], {1: PeerTimeout(""), 2: PeerTimeout("")})
     stage.invoke()
     (asked,) = stage.communicator.gathered
     assert (asked["root"], asked["allow_missing"], asked["await_retries"]) == (0, True, True)
 
 
-def test_where_a_part_is_missing_nothing_is_combined_and_the_gather_has_ended(tmp_path):
-    stage = Stage(tmp_path, rank=0)
+def test_where_a_part_is_missing_nothing_is_combined_and_the_gather_has_ended():
+    stage = Stage(rank=0)
     stage.communicator.answer = lambda part: Gathered([part, b"", None], {2: PeerTimeout("rank 2 is late")})
     stage.invoke()
     assert stage.journal == [ROOTS, "r/predictions/0.parquet", ROOTS, "gather", ROOTS]
@@ -300,9 +300,9 @@ def test_where_a_part_is_missing_nothing_is_combined_and_the_gather_has_ended(tm
     assert told["missing"] == {2: "rank 2 is late"}
 
 
-def test_the_second_attempt_of_rank_0_ends_the_gather_before_it_works(tmp_path):
+def test_the_second_attempt_of_rank_0_ends_the_gather_before_it_works():
     """The other ranks' gathers ended with the first, and those that have gone would not come back."""
-    stage = Stage(tmp_path, rank=0)
+    stage = Stage(rank=0)
     stage.claim(tries=0)
     ended = []
     stage.engine.before = lambda: ended.append(stage.json(ROOTS)["gather_error"])
@@ -313,23 +313,23 @@ def test_the_second_attempt_of_rank_0_ends_the_gather_before_it_works(tmp_path):
     assert stage.json(ROOTS)["transport"] == "storage"
 
 
-def test_a_start_of_rank_0_that_was_refused_ends_no_gather(tmp_path):
-    stage = Stage(tmp_path, rank=0)
+def test_a_start_of_rank_0_that_was_refused_ends_no_gather():
+    stage = Stage(rank=0)
     stage.communicator.answer = lambda part: Gathered([part, None, None], {1: PeerTimeout(""), 2: PeerTimeout("")})
     stage.invoke(attempt=1)
     assert (stage.communicator.joined["attempt"], len(stage.communicator.gathered)) == (0, 1)
 
 
-def test_a_second_delivery_of_rank_0_neither_joins_nor_ends_the_gather_of_the_first(tmp_path):
-    stage = Stage(tmp_path, rank=0)
+def test_a_second_delivery_of_rank_0_neither_joins_nor_ends_the_gather_of_the_first():
+    stage = Stage(rank=0)
     stage.claim(tries=0)
     stage.invoke(attempt=0)
     assert not stage.communicator.joined
     assert (stage.json(ROOTS)["attempt"], stage.json(ROOTS)["gather_error"]) == (1, None)
 
 
-def test_a_second_delivery_of_another_rank_does_not_take_the_place_of_the_first_in_the_group(tmp_path):
-    stage = Stage(tmp_path)
+def test_a_second_delivery_of_another_rank_does_not_take_the_place_of_the_first_in_the_group():
+    stage = Stage()
     stage.claim(tries=0)
     stage.invoke(attempt=0)
     assert not stage.communicator.joined
@@ -339,8 +339,8 @@ def test_a_second_delivery_of_another_rank_does_not_take_the_place_of_the_first_
 # --- an attempt that comes after others
 
 
-def test_a_retry_goes_on_from_what_was_finished(tmp_path):
-    stage = Stage(tmp_path, partitions=("d/1", "d/2", "d/3"))
+def test_a_retry_goes_on_from_what_was_finished():
+    stage = Stage(partitions=("d/1", "d/2", "d/3"))
     stage.s3.unavailable.add("d/3")
     with pytest.raises(StorageUnavailable):
         stage.invoke()
@@ -354,8 +354,8 @@ def test_a_retry_goes_on_from_what_was_finished(tmp_path):
     assert (record["num_batches"], record["error"]) == (6, None)
 
 
-def test_a_retry_of_a_complete_attempt_infers_nothing_and_offers_what_that_one_wrote(tmp_path):
-    stage = Stage(tmp_path)
+def test_a_retry_of_a_complete_attempt_infers_nothing_and_offers_what_that_one_wrote():
+    stage = Stage()
     stage.communicator.answer = dies
     with pytest.raises(KeyboardInterrupt):
         stage.invoke()
@@ -369,8 +369,8 @@ def test_a_retry_of_a_complete_attempt_infers_nothing_and_offers_what_that_one_w
     assert (stage.json(RECORD)["attempt"], stage.json(RECORD)["transport"]) == (0, "direct")
 
 
-def test_a_table_whose_attempt_died_before_its_record_is_not_taken_for_anothers(tmp_path):
-    stage = Stage(tmp_path)
+def test_a_table_whose_attempt_died_before_its_record_is_not_taken_for_anothers():
+    stage = Stage()
     stage.claim(tries=0)
     stage.objects().put(TABLE, b"another attempt's", within_run="keep")
     stage.invoke(attempt=1)
@@ -387,8 +387,8 @@ def dies(part: bytes) -> Gathered | None:
 # --- the end of the function's time
 
 
-def test_a_rank_ends_before_its_functions_timeout_and_names_what_it_waited_for(tmp_path):
-    stage = Stage(tmp_path, partitions=("d/1", "d/2", "d/3"))
+def test_a_rank_ends_before_its_functions_timeout_and_names_what_it_waited_for():
+    stage = Stage(partitions=("d/1", "d/2", "d/3"))
     stage.clock.steps = iter([NOW] * 12 + [NOW + TIME_LEFT_S - RECORD_TIME_S] * 10_000)
     with pytest.raises(
         DeadlineExceeded, match=r"rank 1 ran out of its function's time in the \w+ of s3://b/d/\d"
@@ -405,10 +405,10 @@ def test_a_rank_ends_before_its_functions_timeout_and_names_what_it_waited_for(t
 
 
 @pytest.mark.parametrize("world_size", [1, 3])
-def test_a_rank_of_an_earlier_run_writes_nothing_that_stays(tmp_path, world_size):
+def test_a_rank_of_an_earlier_run_writes_nothing_that_stays(world_size):
     """It was frozen before each of its writes in turn, while the later run began and ended."""
     for frozen_at in range(1, 5):
-        stage = Stage(tmp_path)
+        stage = Stage()
         later = replace(stage.assignment, execution="arn:machine:run-2", world_size=world_size)
         after: dict[str, bytes] = {}
 

@@ -7,8 +7,8 @@ from lambda_image.handlers.rank import RECORD_TIME_S
 from tests.unit.lambda_image.handlers.rank_stage import NOW, RECORD, Stage
 
 
-def test_the_cold_start_counts_once(tmp_path):
-    stage = Stage(tmp_path)
+def test_the_cold_start_counts_once():
+    stage = Stage()
     seen = []
     for _ in range(2):
         stage.s3.objects.pop(RECORD, None)
@@ -18,17 +18,17 @@ def test_the_cold_start_counts_once(tmp_path):
 
 
 @pytest.mark.parametrize("event", [{}, {"attempt": 1}, [1], None])
-def test_what_the_state_machine_did_not_send_is_refused(tmp_path, event):
+def test_what_the_state_machine_did_not_send_is_refused(event):
     with pytest.raises(InvalidEvent, match="invoked by the state machine"):
-        Stage(tmp_path).function(event, None)
+        Stage().function(event, None)
 
 
 @pytest.mark.parametrize(
     ("gather_timeout_s", "time_left_s", "wait_s"),
     [(60.0, 900.0, 60.0), (60.0, 40.0, 40.0 - RECORD_TIME_S), (0.0, 900.0, 0.0)],
 )
-def test_the_gather_ends_in_time_to_write_the_record(tmp_path, gather_timeout_s, time_left_s, wait_s):
-    stage = Stage(tmp_path, gather_timeout_s=gather_timeout_s)
+def test_the_gather_ends_in_time_to_write_the_record(gather_timeout_s, time_left_s, wait_s):
+    stage = Stage(gather_timeout_s=gather_timeout_s)
     stage.invoke(time_left_s=time_left_s)
     assert stage.communicator.gathered[0]["deadline"] == NOW + wait_s
 
@@ -38,7 +38,7 @@ def test_the_gather_ends_in_time_to_write_the_record(tmp_path, gather_timeout_s,
     [(900, 890), (40, 30), (8, 6), (0, 890), (-10_000, 890), (11_700, 890)],
     ids=["all", "less", "little", "none", "a clock ahead", "a clock behind"],
 )
-def test_the_time_that_is_left_is_taken_for_what_it_can_be(tmp_path, left_s, works_s):
-    stage = Stage(tmp_path, gather_timeout_s=840.0 * 2)
+def test_the_time_that_is_left_is_taken_for_what_it_can_be(left_s, works_s):
+    stage = Stage(gather_timeout_s=840.0 * 2)
     stage.invoke(time_left_s=left_s)
     assert stage.communicator.gathered[0]["deadline"] == NOW + works_s

@@ -2,7 +2,6 @@
 
 import json
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,8 +58,8 @@ class Delivery:
 @pytest.mark.parametrize("tries", [0, 1], ids=["delivered twice", "tried again while the first is at work"])
 @pytest.mark.parametrize("first", range(1, PUTS + 1))
 @pytest.mark.parametrize("second", range(1, PUTS + 1))
-def test_they_never_mix_and_the_rank_is_not_lost(tmp_path: Path, first: int, second: int, tries: int):
-    one = Stage(tmp_path, partitions=("d/1", "d/2"), world_size=2)
+def test_they_never_mix_and_the_rank_is_not_lost(first: int, second: int, tries: int):
+    one = Stage(partitions=("d/1", "d/2"), world_size=2)
     other = Stage.of(one, one.assignment)
     deliveries = (Delivery(one, first, 0, 0.0), Delivery(other, second, tries, 2**-10))
     for step in (Delivery.start, Delivery.finish):

@@ -12,7 +12,8 @@ from lambda_image.model.engine_files import MAX_DIFFERENCE
 def reference(seeded_model, tmp_path_factory):
     path = tmp_path_factory.mktemp("seeded") / "model.safetensors"
     checkpoint.save(path, seeded_model.tensors, ModelConfig())
-    return Reference(checkpoint.load(path), [Sample(seeded_model.images, seeded_model.magnitudes)], threads=1)
+    sample = Sample(seeded_model.images[:8], seeded_model.magnitudes[:8])
+    return Reference(checkpoint.load(path), [sample], threads=1)
 
 
 @pytest.mark.parametrize("error", [1e-4, np.nan])

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from lambda_image.comm.operations.trees import TreeNode, star_node, tree_node
 
-WORLDS_AND_ROOTS = st.integers(1, 200).flatmap(lambda world: st.tuples(st.just(world), st.integers(0, world - 1)))
+WORLDS_AND_ROOTS = st.integers(1, 70).flatmap(lambda world: st.tuples(st.just(world), st.integers(0, world - 1)))
 Shape = Callable[[int, int, int], TreeNode]
 
 
