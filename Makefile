@@ -35,6 +35,8 @@ DECIDING := $(addprefix rendezvous_server., admission counts deadlines effects g
 # asl-validator judges state machines.
 AWS_PYTHON_TOOLS := ministack==1.5.33 checkov==3.3.30 parliament==1.6.4
 AWS_NODE_TOOLS := asl-validator@4.0.0 @cloud-copilot/iam-simulate@0.1.173
+# What tests/integration/test_report.py judges pages with.
+BROWSER_TOOLS := axe-core@4.14.1
 SOURCES := architecture bfloat16 cxx eager engine_digests fast folding inputs
 
 SECONDS ?= 60
@@ -44,7 +46,7 @@ SECONDS ?= 60
 demo: .venv/demo $(ENGINE)
 	@$(BIN)/cosmicai demo
 
-test: .venv/dev .venv/aws/ready
+test: .venv/dev .venv/aws/ready .venv/browser/ready
 	$(BIN)/python -m pytest -m 'not slow'
 
 # Every fault in a real run; `python -m tests.faults` prints the table of docs/faults.md.
@@ -115,7 +117,7 @@ clean:
 	@touch $@
 
 .venv/demo: .venv/torch
-	@$(BIN)/pip install --quiet --editable '.[local]'
+	@$(BIN)/pip install --quiet --editable '.[local,report]'
 	@touch $@
 
 .venv/dev: .venv/torch
@@ -129,6 +131,12 @@ clean:
 	done
 	@if command -v npm >/dev/null; then npm install --silent --no-fund --no-audit --prefix .venv/aws/node $(AWS_NODE_TOOLS); \
 	else echo 'npm is not here: the tests that need Node.js will be skipped'; fi
+	@touch $@
+
+.venv/browser/ready: Makefile | .venv/torch
+	@mkdir -p .venv/browser
+	@if command -v npm >/dev/null; then npm install --silent --no-fund --no-audit --prefix .venv/browser $(BROWSER_TOOLS); \
+	else echo 'npm is not here: the test of how accessible reports are will be skipped'; fi
 	@touch $@
 
 # The native engine for the shipped weights, where there is a compiler; PyTorch infers elsewhere, and says so.

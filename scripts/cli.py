@@ -17,10 +17,26 @@ from scripts.extras import remedy
 from scripts.parser import CommandParser
 
 COMMANDS = (
-    *("demo", "infer", "invoke", "results", "sample", "import", "split", "convert", "compile", "tune", "bench"),
+    *(
+        "demo",
+        "infer",
+        "invoke",
+        "results",
+        "report",
+        "sample",
+        "import",
+        "split",
+        "convert",
+        "compile",
+        "tune",
+        "bench",
+    ),
     *("deploy", "destroy"),
 )
-MODULES = {"import": "importing.command"}  # of commands that are not modules by their own name, as a keyword cannot be
+MODULES = {
+    "import": "importing.command",
+    "report": "report.command",
+}  # of commands that are not modules by their own name, as a keyword cannot be
 ENDING = (signal.SIGTERM, signal.SIGHUP)  # beside SIGINT, which Python makes a KeyboardInterrupt
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,6 +23,7 @@ from lambda_image.partition_names import PARTITION_SUFFIXES, check_name, printab
 from lambda_image.summary import message_of
 from scripts.aws_endpoint import AwsEndpoint
 from scripts.galaxies import Mixture, render
+from scripts.report.command import write_report
 from scripts.result_folder import ResultFolder
 from scripts.tables import run_tables
 from scripts.words import counted
@@ -109,6 +111,7 @@ class Execution:
         self._show(print_line)
         if self.objects:
             print_line(f"{counted(len(self.objects), 'result object')} in {out.given}/")
+            self._write_report(out, print_line)
         status = self.described["status"]
         if status == "SUCCEEDED":
             return 0
@@ -117,6 +120,15 @@ class Execution:
         if self.objects:  # the cause names their place on the endpoint, which may be gone
             print(f"cosmicai: what lay under results/ in that run is in {out.given}/ now", file=sys.stderr)
         return 1
+
+    def _write_report(self, out: ResultFolder, print_line: Callable[[str], None]) -> None:
+        """A run is not worse for a report that cannot be written."""
+        if find_spec("vl_convert") is None or not {"summary.json", "combined_data.json"} <= self.objects.keys():
+            return
+        try:
+            print_line(f"report in {write_report(out.given, files=False)}")
+        except OSError as error:
+            print_line(f"no report could be written: {error}")
 
     def _show(self, print_line: Callable[[str], None]) -> None:
         if "combined_data.json" in self.objects and "summary.json" in self.objects:

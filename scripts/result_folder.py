@@ -11,9 +11,11 @@ from pathlib import Path
 from lambda_image.errors import UsageError
 from lambda_image.partition_names import printable
 
-RESULTS = re.compile(r"(manifest|summary|combined_data|gather_ended|\d+)\.json|predictions\.parquet")
-PREDICTIONS = "predictions"  # a folder of one table per rank
-TABLES = re.compile(r"\d+\.parquet")
+RESULTS = re.compile(r"(manifest|summary|combined_data|gather_ended|\d+)\.json|predictions\.parquet|report\.html")
+FOLDERS = {  # and what is in them
+    "predictions": re.compile(r"\d+\.parquet"),  # a table for each rank
+    "report": re.compile(r"\w+\.(csv|png|svg)"),  # the figures of `cosmicai report`
+}
 
 
 class ResultFolder:
@@ -29,8 +31,9 @@ class ResultFolder:
             _check(self.path)
             for file in _files(self.path):
                 file.unlink()
-            if (self.path / PREDICTIONS).exists():
-                (self.path / PREDICTIONS).rmdir()
+            for name in FOLDERS:
+                if (self.path / name).exists():
+                    (self.path / name).rmdir()
 
     def write(self, objects: Mapping[str, bytes]) -> None:
         """Writes all results, which appear at once.
@@ -83,12 +86,9 @@ def _check(path: Path) -> None:
     if path.is_mount():
         raise UsageError(f"--out {printable(path)} is a mount point, which cannot be replaced: choose a folder in it")
     if path.is_dir():
-        strangers = set(path.iterdir()) - {path / PREDICTIONS} - set(_files(path))
-        if (path / PREDICTIONS).exists():
-            if (path / PREDICTIONS).is_dir() and not (path / PREDICTIONS).is_symlink():
-                strangers |= set((path / PREDICTIONS).iterdir()) - set(_files(path))
-            else:
-                strangers.add(path / PREDICTIONS)
+        folders = {path / name for name in FOLDERS if (path / name).is_dir() and not (path / name).is_symlink()}
+        within = {entry for folder in (path, *folders) for entry in folder.iterdir()}
+        strangers = within - folders - set(_files(path))
         if strangers:
             raise _not_ours(path, str(min(strangers).relative_to(path)))
         if any(path.iterdir()) and not _is_manifest(path / "manifest.json"):
@@ -105,8 +105,9 @@ def _not_ours(path: Path, what: str) -> UsageError:
 def _files(path: Path) -> list[Path]:
     """What has the name of a run's result."""
     named = [file for file in path.iterdir() if RESULTS.fullmatch(file.name)]
-    if (path / PREDICTIONS).is_dir():
-        named += [file for file in (path / PREDICTIONS).iterdir() if TABLES.fullmatch(file.name)]
+    for name, inside in FOLDERS.items():
+        if (path / name).is_dir():
+            named += [file for file in (path / name).iterdir() if inside.fullmatch(file.name)]
     return [file for file in named if file.is_file() and not file.is_symlink()]
 
 

@@ -59,13 +59,19 @@ def run_tables(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]])
             record["transport"],
             f"{record['total_process_memory (MB)']:.0f} MB",
         )
-    totals = Table(show_header=False, box=None)
-    for name, value in (*_totals(summary, records), *_attempts(records)):
-        totals.add_row(name, value)
-    return Group(ranks, totals)
+    whole = Table(show_header=False, box=None)
+    for name, value in totals(summary, records):
+        whole.add_row(name, value)
+    return Group(ranks, whole)
 
 
-def _totals(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+def totals(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Makes the rows about a run as a whole, names and values.
+
+    Args:
+        summary: the content of `summary.json`.
+        records: the content of `combined_data.json`.
+    """
     galaxies = f"{summary['samples']:,} in {summary['partitions_completed']} of "
     rows = [("galaxies", galaxies + counted(summary["partitions"], "partition"))]
     if idle := summary["ranks_completed"] - sum(record["error"] is None for record in records):
@@ -78,7 +84,7 @@ def _totals(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) ->
         ("cost of the run", f"{summary['cost_usd']:.6f} USD (prices: {summary['cost']['prices']})"),
     ]
     rows += [("failed", f"rank {f['rank']}: {f['error']}: {f['cause']}") for f in summary["failed_ranks"]]
-    return rows
+    return rows + _attempts(records)
 
 
 def accuracy_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -41,6 +41,8 @@ def skipped() -> Iterator[tuple[str, str]]:
         yield "most of tests/aws", "its tools are not installed: make .venv/aws/ready"
     elif not (TOOLS / "node").is_dir():
         yield "tests of the state machine and of policies by tools of Node.js", "npm was not there to install them"
+    if shutil.which("chromium") is None:
+        yield "tests of reports in a browser", "chromium is not installed"
     if reason := unavailable():
         yield "tests/network", reason
     if not SHARED.is_dir():

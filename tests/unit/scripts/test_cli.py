@@ -37,6 +37,7 @@ WRONG = [
     ("demo --out folder", "--out"),
     ("invoke --endpoint-url http://127.0.0.1:9 --world-size -1", "--world-size is -1; allowed"),
     ("invoke --endpoint-url http://127.0.0.1:99999", "--endpoint-url is http://127.0.0.1:99999; allowed"),
+    ("report nowhere", "nowhere is neither a folder nor a run whose results are in out/"),
     ("results nowhere", "nowhere is neither a folder nor a run whose results are in out/"),
     ("results folder", "folder holds no results of a run: no manifest.json"),
     ("results file.pt", "file.pt is no file of predictions"),

@@ -36,7 +36,10 @@ def test_results_appear_without_the_runs_key(tmp_path: Path):
 
 
 def test_an_earlier_runs_results_are_replaced(tmp_path: Path):
-    put(tmp_path / "out", OBJECTS | {"1.json": b"{}", "predictions/1.parquet": b""})
+    put(
+        tmp_path / "out",
+        OBJECTS | {"1.json": b"{}", "predictions/1.parquet": b"", "report.html": b"", "report/cost.svg": b""},
+    )
     put(tmp_path / "out")
     assert names(tmp_path / "out") == set(OBJECTS)
 

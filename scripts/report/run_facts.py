@@ -1,0 +1,100 @@
+"""What a report tells of one run, read from the folder of its results."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lambda_image.data.predictions import Predictions
+from lambda_image.errors import InvalidEvent
+from scripts.catalogue.run_source import ResultSource, read_json
+
+IN_SUMMARY = (
+    *("run_id", "status", "world_size", "samples", "partitions", "partitions_completed", "ranks_completed"),
+    *("failed_ranks", "warnings", "transports", "wall_s", "samples_per_s", "bits_per_s", "cost", "cost_usd", "rows"),
+    *("samples_with_truth", "without_truth", "without_prediction"),
+)
+IN_RECORD = ("rank", "attempt", "samples", "transport", "engine", "error", "sample_persec", "phases", "memory_size_mb")
+FLAGGED_ROWS = 1000  # of the table of flagged galaxies; the counts are of all
+
+
+@dataclass(frozen=True)
+class FlaggedRow:
+    """A galaxy with a flag."""
+
+    source: str
+    row: int
+    quality: int
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """Holds what a run left behind.
+
+    Attributes:
+        place: Where the results lie, for messages.
+        summary: The content of `summary.json`.
+        records: The content of `combined_data.json`, in the order of the ranks.
+        redshift: Float32 [N], predicted, NaN where a galaxy has no prediction.
+        redshift_true: Float32 [N], NaN where it is unknown.
+        flagged: The first galaxies that carry a flag.
+        missing: What the folder lacks, in words.
+    """
+
+    place: str
+    summary: Mapping[str, Any]
+    records: Sequence[Mapping[str, Any]]
+    redshift: NDArray[np.float32]
+    redshift_true: NDArray[np.float32]
+    flagged: Sequence[FlaggedRow] = ()
+    missing: Sequence[str] = field(default_factory=list)
+
+
+def read_run(source: ResultSource) -> RunFacts:
+    """Reads the results of a run.
+
+    Args:
+        source: Where they lie.
+
+    Returns:
+        What the run left. Predictions that are not there are named in `missing`.
+
+    Raises:
+        InvalidEvent: There is no summary, or an object is damaged.
+    """
+    summary, records = read_json(source, "summary.json"), read_json(source, "combined_data.json")
+    if not isinstance(summary, dict) or not isinstance(records, list):
+        which = "summary.json" if not isinstance(summary, dict) else "combined_data.json"
+        raise InvalidEvent(f"{source.place} holds no {which}, which a run writes at its end: name another run")
+    for content, name, needed in [
+        (summary, "summary.json", IN_SUMMARY),
+        *((r, "combined_data.json", IN_RECORD) for r in records),
+    ]:
+        if lacking := [key for key in needed if key not in content]:
+            what = f"{name} of {source.place} lacks {', '.join(lacking)}, as of another version"
+            raise InvalidEvent(f"{what}: repeat the run, or use the version that wrote it")
+    redshift = redshift_true = np.empty(0, np.float32)
+    flagged: list[FlaggedRow] = []
+    missing = []
+    if (file := source.open("predictions.parquet")) is None:
+        missing.append(f"predictions.parquet is not in {source.place}, so the accuracy is not drawn.")
+    else:
+        with file:
+            try:
+                table = Predictions.from_parquet(file.read())
+            except ValueError as error:
+                raise InvalidEvent(f"predictions.parquet of {source.place} cannot be read: {error}") from error
+        redshift, redshift_true = table.redshift, table.redshift_true
+        rows = np.flatnonzero(table.quality)[:FLAGGED_ROWS]
+        flagged = [FlaggedRow(str(table.source[i]), int(table.row[i]), int(table.quality[i])) for i in rows]
+    return RunFacts(
+        source.place,
+        summary,
+        sorted(records, key=lambda record: record["rank"]),
+        redshift,
+        redshift_true,
+        flagged,
+        missing,
+    )
