@@ -22,12 +22,12 @@ from lambda_image.model import engine as engines
 from lambda_image.model.engine import Engine
 from lambda_image.model.engine_files import DEVICES, Device
 from lambda_image.settings import MAX_VCPUS, MB_PER_VCPU
-from scripts.bench.rounds import Series
 from scripts.console import output_console
 from scripts.flag_values import check_at_least_one, parse_numbers
 from scripts.galaxies import Mixture, render
 from scripts.machine import describe_machine
 from scripts.output_files import check_files, write_figures
+from scripts.series import Series
 from scripts.step_progress import StepProgress
 
 HELP = "sweep batch sizes and threads, and say which are best on this machine and why"

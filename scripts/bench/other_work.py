@@ -4,8 +4,9 @@ import os
 import time
 from collections.abc import Callable
 
-from scripts.bench.rounds import OTHER_WORK, Round
+from scripts.bench.rounds import OTHER_WORK
 from scripts.machine import read_text
+from scripts.series import Round
 
 
 def with_other_work(cpu_s: Callable[[], float | None], measure: Callable[[], Round]) -> Round:

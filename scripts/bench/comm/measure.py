@@ -18,8 +18,9 @@ from scripts.bench.comm.plan import CommPlan, OperationCase
 from scripts.bench.comm.ranks import Ranks, running
 from scripts.bench.errors import BenchmarkError
 from scripts.bench.other_work import with_other_work
-from scripts.bench.rounds import Attempts, Round, Series
+from scripts.bench.rounds import Attempts
 from scripts.bench.servers import our_server
+from scripts.series import Round, Series
 from scripts.step_progress import StepProgress
 
 TIME, RATE, SHARE, TIMES = "ms", "mb_per_s", "share_of_raw", "times_gloo"

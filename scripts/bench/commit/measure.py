@@ -11,7 +11,8 @@ from scripts.bench.commit.checkout import run_in
 from scripts.bench.commit.plan import CommitPlan
 from scripts.bench.commit.rank_start import rank_start_s
 from scripts.bench.commit.whole_run import run_demo
-from scripts.bench.rounds import Interval, Series, ratio_of_medians
+from scripts.bench.rounds import Interval, ratio_of_medians
+from scripts.series import Series
 from scripts.step_progress import StepProgress
 
 BASE, THIS = "base", "this"

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from scripts.bench.inference.contenders import BF16, EAGER, FAST, GEMM, INT8, PEERS, PUBLISHED, Spec
 from scripts.bench.inference.plan import InferencePlan
 from scripts.bench.inference.processes import Worker, duration_s, running
-from scripts.bench.rounds import Series
+from scripts.series import Series
 from scripts.step_progress import StepProgress
 
 IMPORT_TORCH = "import torch"

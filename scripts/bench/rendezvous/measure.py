@@ -13,8 +13,9 @@ from scripts.bench.rendezvous.group import GroupLoad, raise_file_limit
 from scripts.bench.rendezvous.pairing import PairingCase, PairingLoad
 from scripts.bench.rendezvous.plan import RendezvousPlan
 from scripts.bench.rendezvous.relay import relay_round
-from scripts.bench.rounds import Attempts, Round, Series, ratios
+from scripts.bench.rounds import Attempts, ratios
 from scripts.bench.servers import Server, our_server
+from scripts.series import Round, Series
 from scripts.step_progress import StepProgress
 
 PARTS = ("pairing", "group", "relay")

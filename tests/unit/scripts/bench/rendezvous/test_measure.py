@@ -6,8 +6,8 @@ from rendezvous_server.protocol import Topology
 from scripts.bench.rendezvous.measure import PairingBench, RendezvousResults, measure_group
 from scripts.bench.rendezvous.pairing import PairingCase
 from scripts.bench.rendezvous.plan import RendezvousPlan
-from scripts.bench.rounds import Round, Series
 from scripts.bench.servers import Server
+from scripts.series import Round, Series
 from scripts.step_progress import StepProgress
 
 OURS, OTHER = Server("ours", "127.0.0.1", 1), Server("other", "127.0.0.1", 2)
