@@ -6,8 +6,11 @@ import pytest
 
 MUCH_IMPORTED = 200  # modules since the last freeze
 
+gc.disable()  # until all tests have been imported
+
 
 def pytest_collection_finish() -> None:
+    gc.enable()
     gc.set_threshold(50_000, 20, 50)  # collections of what tests leave behind cost more than it does
     _freeze()
 
