@@ -106,6 +106,11 @@ def test_every_document_is_reached_from_the_readme():
     assert set((ROOT / "docs").glob("*.md")) <= linked
 
 
+def test_every_command_has_a_row_in_the_readme():
+    rows = "\n".join(line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `cosmicai "))
+    assert {command for command, _ in commands(rows)} == set(COMMANDS)
+
+
 def test_the_documented_keys_of_the_execution_input_are_those_that_are_taken():
     text = (ROOT / "docs" / "runs.md").read_text()
     assert documented_keys(text) == accepted_keys()
