@@ -14,9 +14,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from lambda_image.errors import UsageError
+from lambda_image.events import MAX_WORLD_SIZE
 from lambda_image.partition_names import printable
 from scripts import execution
 from scripts.deploy import agree
+from scripts.place_flags import add_place_of_runs
 from scripts.progress import RunProgress
 from scripts.result_folder import result_folder
 from scripts.runs import place as places
@@ -48,16 +50,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=OUT, help="a folder for the result objects; those of an earlier run are replaced"
     )
-    places.add_arguments(parser)
+    add_place_of_runs(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     given = run_input.read(args)
-    with_data = not given.keys() & set(run_input.PLACES)
-    if args.data and not with_data:
+    named = bool(given.keys() & set(run_input.PLACES))
+    with_data = args.data is not None or not (named or args.input or args.given)
+    if args.data and named:
         raise UsageError("--data and an input that names data are two places of data: give one of them")
+    places.check(args)
     if args.batch_size is not None:
         execution.check_batch_size(args.batch_size)
+    if args.world_size is not None and not 1 <= args.world_size <= MAX_WORLD_SIZE:
+        raise UsageError(f"--world-size is {args.world_size}; allowed: a whole number from 1 to {MAX_WORLD_SIZE:,}")
     progress = RunProgress(sys.stdout, [])
     name = args.name or execution.new_name("invoke", datetime.now(UTC))
     with (

@@ -13,6 +13,7 @@ from lambda_image.data.partition import count_rows
 from lambda_image.errors import UsageError
 from lambda_image.partition_names import printable
 from scripts.execution import partition_files
+from scripts.place_flags import add_place_of_runs
 from scripts.runs import place as places
 from scripts.runs import uploading
 from scripts.runs.place import Place
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size-mb", type=float, default=25.0, help=f"a dataset file that is larger is cut into partitions: {SIZE_HELP}"
     )
-    places.add_arguments(parser)
+    add_place_of_runs(parser)
 
 
 def run(args: argparse.Namespace) -> int:

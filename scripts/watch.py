@@ -8,6 +8,7 @@ from pathlib import Path
 from lambda_image.events import parse
 from scripts import execution
 from scripts.invoke import follow
+from scripts.place_flags import add_place_of_runs
 from scripts.progress import RunProgress
 from scripts.result_folder import result_folder
 from scripts.runs import place as places
@@ -23,7 +24,7 @@ EXAMPLE = "cosmicai watch invoke-20261128-120123-65e185bb6dcc --region eu-west-1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="the run: what cosmicai invoke called it, or the ARN of its execution")
     parser.add_argument("--out", type=Path, help="a folder for the result objects; without it, the tables are shown")
-    places.add_arguments(parser)
+    add_place_of_runs(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -3,7 +3,6 @@
 import argparse
 import http.client
 import json
-import os
 import shlex
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from lambda_image.errors import UsageError
 from scripts.aws_endpoint import HEALTH_TIMEOUT_S, REGION, AwsEndpoint, EndpointError
-from scripts.deploy import STACK, add_place, check_name
+from scripts.place_flags import STACK, check_name
 from scripts.stack.account import DENIED, Account, AccountError, code_of
 from scripts.stack.change_set import STILLBORN, Stack
 from statemachine.definition import STATE_MACHINE
@@ -49,18 +48,19 @@ class Place:
         return shlex.join(["cosmicai", *words, *self.flags])
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags that say where runs take place."""
-    add_place(parser, default=None)
-    parser.add_argument(
-        "--endpoint-url",
-        default=os.environ.get("AWS_ENDPOINT_URL"),
-        help="the local AWS endpoint, or another that is not AWS; without it, the variable AWS_ENDPOINT_URL says so",
-    )
+def check(args: argparse.Namespace) -> None:
+    """Checks the flags of `add_place_of_runs` without asking anybody.
+
+    Raises:
+        UsageError: one is wrong.
+    """
+    check_name(args.stack or STACK)
+    if args.endpoint_url:
+        check_url(args.endpoint_url)
 
 
 def open_place(args: argparse.Namespace) -> Place:
-    """Finds the place that the flags of `add_arguments` mean.
+    """Finds the place that the flags of `add_place_of_runs` mean.
 
     Raises:
         UsageError: a flag is wrong, or none says where.
@@ -68,12 +68,11 @@ def open_place(args: argparse.Namespace) -> Place:
         AccountError: there is no such stack, or it cannot be used; the message says what to do next.
         botocore's errors: AWS refuses or does not answer; see `scripts.stack.account.explained`.
     """
-    if args.endpoint_url:
-        check_url(args.endpoint_url)
-        if args.stack is None and args.profile is None and is_local(args.endpoint_url):
-            return place_at(AwsEndpoint(args.endpoint_url))
+    check(args)
+    local = args.endpoint_url and args.stack is None and args.profile is None
+    if local and is_local(args.endpoint_url):
+        return place_at(AwsEndpoint(args.endpoint_url))
     name = args.stack or STACK
-    check_name(name)
     try:
         return _stack_place(Account.open(args.profile, args.region, args.endpoint_url or None), name, args)
     except AccountError as error:

@@ -76,23 +76,23 @@ def wait_until_active(
         AccountError: a function cannot be used, or does not wake.
         botocore's errors: Lambda refuses or does not answer.
     """
-    client = place.client("lambda")
-    for function, found in functions.items():
-        name, deadline, told = place.functions[function], clock() + WAKING_S, False
-        while not _is_ready(name, found):
-            if not told:
-                why = "was idle for long and wakes" if found.get("State") == "Inactive" else "is being set up"
-                say(f"the function {name} {why}, which may take a minute")
-                told = True
-            if found.get("State") == "Inactive":
-                _wake(client, name)
-            if clock() > deadline:
-                raise AccountError(
-                    f"the function {name} is still {found.get('State')} after {WAKING_S:.0f} s: look at it by aws "
-                    f"lambda get-function --function-name {name}, or run cosmicai deploy"
-                )
-            sleep(PAUSE_S)
-            found = _look(place, client, function)
+    client, deadline = place.client("lambda"), clock() + WAKING_S
+    waiting = {function: found for function, found in functions.items() if not _is_ready(place, function, found)}
+    for function, found in waiting.items():
+        why = "was idle for long and wakes" if _is_idle(found) else "is being set up"
+        say(f"the function {place.functions[function]} {why}, which may take a minute")
+    while waiting:
+        for function in [function for function, found in waiting.items() if _is_idle(found)]:
+            _wake(client, place.functions[function])
+        if clock() > deadline:
+            name = place.functions[next(iter(waiting))]
+            raise AccountError(
+                f"the function {name} is not active after {WAKING_S:.0f} s: look at it by aws lambda get-function "
+                f"--function-name {name}, or run cosmicai deploy"
+            )
+        sleep(PAUSE_S)
+        looked = {function: _look(place, client, function) for function in waiting}
+        waiting = {function: found for function, found in looked.items() if not _is_ready(place, function, found)}
 
 
 def room(place: Place) -> int | None:
@@ -160,12 +160,16 @@ def _look(place: Place, client: Any, function: str) -> dict[str, Any]:
     return found
 
 
-def _is_ready(name: str, found: Mapping[str, Any]) -> bool:
+def _is_idle(found: Mapping[str, Any]) -> bool:
+    return bool(found.get("State") == "Inactive")
+
+
+def _is_ready(place: Place, function: str, found: Mapping[str, Any]) -> bool:
     """Whether it can be invoked; one that may not be looked at any more counts as such."""
     state, update = found.get("State", "Active"), found.get("LastUpdateStatus", "Successful")
     if "Failed" in (state, update):
         reason = found.get("StateReason") or found.get("LastUpdateStatusReason") or "AWS gives no reason"
-        raise AccountError(f"the function {name} cannot be used: {reason}. Run cosmicai deploy")
+        raise AccountError(f"the function {place.functions[function]} cannot be used: {reason}. Run cosmicai deploy")
     return bool(state == "Active" and update != "InProgress")
 
 
