@@ -4,8 +4,9 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from scripts.runs.following import Follower, StartedRun, ways_on
 from scripts.runs.place import Place
 from scripts.runs.rank_watch import RankWatch
 from scripts.runs.rendezvous import rendezvous_for
+from scripts.runs.run_input import JudgedInput
 from scripts.runs.stored_results import StoredResults
 from scripts.stack.account import explained
 
@@ -65,37 +67,16 @@ def run(args: argparse.Namespace) -> int:
     if args.world_size is not None and not 1 <= args.world_size <= MAX_WORLD_SIZE:
         raise UsageError(f"--world-size is {args.world_size}; allowed: a whole number from 1 to {MAX_WORLD_SIZE:,}")
     progress = RunProgress(sys.stdout, [])
-    name = args.name or execution.new_name("invoke", datetime.now(UTC))
-    with (
-        result_folder(args.out) as out,
-        tempfile.TemporaryDirectory(prefix="cosmicai-") as scratch,
-        explained(args.endpoint_url or "AWS"),
-    ):
-        files, warnings = _files(args.data, Path(scratch)) if with_data else ([], [])
+    with ExitStack() as stack:
+        out = None if args.detach else stack.enter_context(result_folder(args.out))
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cosmicai-")))
+        stack.enter_context(explained(args.endpoint_url or "AWS"))
+        data = DataOfOneRun(args.data, *_files(args.data, scratch)) if with_data else None
         place = places.open_place(args)
-        bucket = given.get("bucket") or given.get("bucket_name") or _bucket(place)
-        given = {"bucket": bucket, **given}
-        prefix = f"data/{name}"  # of this run alone: others may use the bucket, at the same time or before
-        functions = readiness.configurations(place)
-        choice = rendezvous_for(place, given, args.rendezvous)
-        if choice.sentence:
-            progress.print(choice.sentence)
-        given = {**given, **choice.keys}
-        arn = f"{place.machine.replace(':stateMachine:', ':execution:')}:{name}"
-        init = functions.get("init", {})
-        if with_data:
-            given = _defaults(args.data, files, prefix, warnings) | given
-            run_input.check(place, given, arn, init)  # before anything is sent
-            uploading.upload(place.client("s3"), files, bucket, prefix)
-            progress.print(f"{printable(args.data or 'sample galaxies')} uploaded to {place.name}")
-        judged = run_input.judge(place, given, arn, init, progress.print)
-        readiness.wait_for(place, functions, judged.world_size, judged.request.fmi_enabled, progress.print)
-        if not args.detach:
-            out.clear()
-        given = {key: value for key, value in given.items() if value is not None}
-        progress.print(f"running {json.dumps(given)}")
-        started = execution.begin(place, name, given)
-        if args.detach:
+        name = args.name or execution.new_name("invoke", datetime.now(UTC))
+        beginning = Beginning(place, name, data, args.rendezvous, progress)
+        started, judged = beginning.begin(given, out.clear if out else lambda: None)
+        if out is None:
             for line in ways_on(place, name):
                 progress.print(line)
             return 0
@@ -104,10 +85,83 @@ def run(args: argparse.Namespace) -> int:
         described = follow(place, started, progress, judged.world_size)
         # A local endpoint keeps objects in memory, and S3 costs. Those of a run that was not seen to end stay, since it
         # may be reading them.
-        with suppress(BotoCoreError, ClientError, ResponseParserError):
-            uploading.remove(place.client("s3"), files, bucket, prefix)
+        beginning.remove_data(started.bucket)
         results = StoredResults(place.client("s3"), started.bucket, started.result_path)
         return execution.report(described, out, execution.collect(results, out, progress.print), progress.print)
+
+
+@dataclass(frozen=True)
+class DataOfOneRun:
+    """Files that are uploaded for one run and removed after it."""
+
+    given: Path | None  # as --data named them; None for sample galaxies
+    files: Sequence[Path]
+    warnings: Sequence[str]  # about what lies beside them
+
+    def keys(self, prefix: str) -> dict[str, Any]:
+        """Makes the execution input for them, of which flags and a file may change the rest."""
+        one = self.given is not None and self.given.is_file()
+        where = {"data_path": f"{prefix}/{self.files[0].name}"} if one else {"data_prefix": prefix}
+        told = {"warnings": list(self.warnings)} if self.warnings else {}
+        return {"world_size": SAMPLE_RANKS, "batch_size": SAMPLE_BATCH, **where, **told}
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Everything from the flags to the execution that has begun."""
+
+    place: Place
+    name: str  # of the execution
+    data: DataOfOneRun | None  # None where the data is on S3
+    rendezvous: str | None  # the flag
+    progress: RunProgress
+
+    @property
+    def prefix(self) -> str:
+        """Of this run's data alone, since others may use the bucket at the same time or before."""
+        return f"data/{self.name}"
+
+    def begin(self, given: Mapping[str, Any], before: Callable[[], None]) -> tuple[StartedRun, JudgedInput]:
+        """Judges an input, waits for the functions, and starts the execution.
+
+        Args:
+            given: what flags and a file say.
+            before: is called when nothing but the start is left to be done.
+
+        Raises:
+            RunError: it cannot begin. What was uploaded for it is removed again.
+            botocore's errors: AWS refuses or does not answer. The same holds.
+        """
+        bucket = given.get("bucket") or given.get("bucket_name") or _bucket(self.place)
+        choice = rendezvous_for(self.place, given, self.rendezvous)
+        keys = {"bucket": bucket, **(self.data.keys(self.prefix) if self.data else {}), **given, **choice.keys}
+        functions = readiness.configurations(self.place)
+        arn = f"{self.place.machine.replace(':stateMachine:', ':execution:')}:{self.name}"
+        init = functions.get("init", {})
+        run_input.check(self.place, keys, arn, init)  # before anything is sent
+        if choice.sentence:
+            self.progress.print(choice.sentence)
+        try:
+            if self.data:
+                uploading.upload(self.place.client("s3"), self.data.files, bucket, self.prefix)
+                what = printable(self.data.given or "sample galaxies")
+                self.progress.print(f"{what} uploaded to s3://{bucket}/{self.prefix}/")
+            judged = run_input.judge(self.place, keys, arn, init, self.progress.print)
+            gather = judged.request.fmi_enabled
+            readiness.wait_for(self.place, functions, judged.world_size, gather, self.progress.print)
+            before()
+            sent = {key: value for key, value in keys.items() if value is not None}
+            self.progress.print(f"running {json.dumps(sent)}")
+            return execution.begin(self.place, self.name, sent), judged
+        except BaseException:
+            self.remove_data(bucket)
+            raise
+
+    def remove_data(self, bucket: str) -> None:
+        """Removes what was uploaded for the run, if that is possible."""
+        if self.data:
+            with suppress(BotoCoreError, ClientError, ResponseParserError):
+                uploading.remove(self.place.client("s3"), self.data.files, bucket, self.prefix)
 
 
 def follow(place: Place, started: StartedRun, progress: RunProgress, ranks: int | None) -> dict[str, Any]:
@@ -134,14 +188,6 @@ def follow(place: Place, started: StartedRun, progress: RunProgress, ranks: int 
 def _files(data: Path | None, scratch: Path) -> tuple[Sequence[Path], Sequence[str]]:
     """The partitions to upload, and warnings about what lies beside them."""
     return (execution.sample(scratch), []) if data is None else execution.partition_files(data)
-
-
-def _defaults(data: Path | None, files: Sequence[Path], prefix: str, warnings: Sequence[str]) -> dict[str, Any]:
-    """The execution input for uploaded files, of which flags and the file may change the rest."""
-    one = data is not None and data.is_file()
-    where = {"data_path": f"{prefix}/{files[0].name}"} if one else {"data_prefix": prefix}
-    told = {"warnings": list(warnings)} if warnings else {}
-    return {"world_size": SAMPLE_RANKS, "batch_size": SAMPLE_BATCH, **where, **told}
 
 
 def _bucket(place: Place) -> str:
