@@ -136,7 +136,7 @@ class Beginning:
         choice = rendezvous_for(self.place, given, self.rendezvous)
         keys = {"bucket": bucket, **(self.data.keys(self.prefix) if self.data else {}), **given, **choice.keys}
         functions = readiness.configurations(self.place)
-        arn = f"{self.place.machine.replace(':stateMachine:', ':execution:')}:{self.name}"
+        arn = self.place.execution_arn(self.name)
         init = functions.get("init", {})
         run_input.check(self.place, keys, arn, init)  # before anything is sent
         if choice.sentence:
@@ -147,8 +147,11 @@ class Beginning:
                 what = printable(self.data.given or "sample galaxies")
                 self.progress.print(f"{what} uploaded to s3://{bucket}/{self.prefix}/")
             judged = run_input.judge(self.place, keys, arn, init, self.progress.print)
-            gather = judged.request.fmi_enabled
-            readiness.wait_for(self.place, functions, judged.world_size, gather, self.progress.print)
+            keys |= readiness.turns(readiness.room(self.place), judged.world_size, keys, self.progress.print)
+            readiness.wait_until_active(self.place, functions, self.progress.print)
+            if self.place.local is not None:
+                at_once = min(judged.world_size or 1, int(keys.get("max_concurrency") or MAX_WORLD_SIZE))
+                self.place.local.wait_until_ready(at_once, readiness.LOCAL_READY_S)
             before()
             sent = {key: value for key, value in keys.items() if value is not None}
             self.progress.print(f"running {json.dumps(sent)}")

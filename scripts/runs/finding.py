@@ -27,9 +27,8 @@ def find_execution(place: Place, given: str) -> dict[str, Any]:
         botocore's errors: AWS refuses or does not answer.
     """
     client = place.client("stepfunctions")
-    arn = given if given.startswith("arn:") else f"{place.machine.replace(':stateMachine:', ':execution:')}:{given}"
     try:
-        described: dict[str, Any] = client.describe_execution(executionArn=arn)
+        described: dict[str, Any] = client.describe_execution(executionArn=place.execution_arn(given))
     except ClientError as error:
         if code_of(error) in ("InvalidArn", "ValidationException"):
             raise UsageError(f"{given} is neither the ID of a run nor the ARN of an execution") from error

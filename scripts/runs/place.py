@@ -43,6 +43,10 @@ class Place:
         """Seconds between two looks at a run that has just begun."""
         return AWS_PAUSE_S if self.local is None else LOCAL_PAUSE_S
 
+    def execution_arn(self, given: str) -> str:
+        """Returns the ARN of an execution that is named by its ID or its ARN."""
+        return given if given.startswith("arn:") else f"{self.machine.replace(':stateMachine:', ':execution:')}:{given}"
+
     def command(self, *words: str) -> str:
         """Writes a command line of `cosmicai` that means this place."""
         return shlex.join(["cosmicai", *words, *self.flags])

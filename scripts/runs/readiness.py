@@ -29,33 +29,6 @@ def configurations(place: Place) -> dict[str, dict[str, Any]]:
     return {function: found for function in place.functions if (found := _look(place, client, function))}
 
 
-def wait_for(
-    place: Place,
-    functions: Mapping[str, Mapping[str, Any]],
-    world_size: int | None,
-    gather: bool,
-    say: Callable[[str], None],
-) -> None:
-    """Waits until a run of so many ranks can begin, and says where not all of them can work at a time.
-
-    Args:
-        place: where it is to run.
-        functions: what `configurations` has found.
-        world_size: how many ranks the run has; None where that is not known.
-        gather: whether ranks will wait for each other.
-        say: is told what is waited for, and what will happen.
-
-    Raises:
-        AccountError: a function cannot be used, does not wake, or may not run at all.
-        EndpointError: workers of a local endpoint are not up.
-        botocore's errors: Lambda refuses or does not answer.
-    """
-    check_room(room(place), world_size, gather, say)
-    wait_until_active(place, functions, say)
-    if place.local is not None:
-        place.local.wait_until_ready(world_size or 1, LOCAL_READY_S)
-
-
 def wait_until_active(
     place: Place,
     functions: Mapping[str, Mapping[str, Any]],
@@ -114,34 +87,39 @@ def room(place: Place) -> int | None:
         raise
 
 
-def check_room(available: int | None, world_size: int | None, gather: bool, say: Callable[[str], None]) -> None:
-    """Compares the ranks of a run with how many may work at a time, and says what will happen.
+def turns(
+    available: int | None, world_size: int | None, given: Mapping[str, Any], say: Callable[[str], None]
+) -> dict[str, int]:
+    """Compares the ranks of a run with how many may work at a time, and says what will happen where those are more.
 
     Args:
         available: what `room` has found.
         world_size: how many ranks the run has; None where that is not known.
-        gather: whether ranks will wait for each other.
+        given: the execution input, which may say by itself how many ranks work at a time.
         say: is told what will happen.
+
+    Returns:
+        What the execution input needs for the ranks to take turns, if they have to.
 
     Raises:
         AccountError: no rank can work at all.
     """
     if available is None:
         say("how many ranks can work at a time is unknown, since lambda:GetAccountSettings is denied")
-        return
+        return {}
     if available < 1:
         raise AccountError(
             "no rank can work, since the rank function has a reserved concurrency of 0: cosmicai deploy --parameter "
             "ReservedConcurrency=100 gives it some"
         )
-    if world_size is None or world_size <= available:
-        return
-    waits = "Ranks that find rank 0 gone gather by way of S3, which takes longer. " if gather else ""
+    if world_size is None or world_size <= available or given.get("max_concurrency"):
+        return {}
     say(
-        f"{counted(available, 'rank')} of {world_size:,} can work at a time, by the account's quota or the stack's "
-        f"reserve. The others wait and are tried again for about 13 minutes. {waits}"
-        f"Give --world-size {available}, or ask for more concurrent executions in Service Quotas"
+        f"{available:,} of {counted(world_size, 'rank')} can work at a time, by the account's quota or the stack's "
+        "reserve. They take turns, and their parts travel by way of S3. Give a smaller --world-size, or ask for more "
+        "concurrent executions in Service Quotas, for a gather by sockets"
     )
+    return {"max_concurrency": available}
 
 
 def _look(place: Place, client: Any, function: str) -> dict[str, Any]:

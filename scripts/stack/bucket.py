@@ -61,6 +61,8 @@ def check_bucket(s3: Any, bucket: str, region: str, remedy: str = "create it, or
             ) from error
         if status == 403:
             raise AccountError(f"the bucket {bucket} is closed to you: does it belong to others?") from error
+        if status == 400:  # as for credentials that have expired; an answer to HEAD has no body that could say so
+            s3.list_objects_v2(Bucket=bucket, MaxKeys=1)
         raise
     there = answer.get("BucketRegion") or region
     if there != region:

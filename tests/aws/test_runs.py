@@ -5,6 +5,7 @@ The emulator runs no function, and so no run on it ends well; those that do are 
 
 import itertools
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -114,7 +115,8 @@ MACHINE = "arn:aws:states:us-east-1:300000000000:stateMachine:cosmicai"
 OUTPUTS = {"StateMachineArn": MACHINE, "BucketName": "b"} | {
     f"{name}Function": f"cosmicai-{name.lower()}" for name in ("Init", "Rank", "Summarize")
 }
-REFUSAL = "<ErrorResponse><Error><Code>{0}</Code><Message>User ada: no</Message></Error></ErrorResponse>"
+REFUSAL = "<Error><Code>{0}</Code><Message>User ada: no</Message></Error>"
+LAMBDA = re.compile(r"/20\d\d-")  # its paths begin with the version of the API
 
 
 @contextmanager
@@ -128,16 +130,21 @@ def service(status: str, *refusals: str) -> Iterator[str]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             known = {b"GetCallerIdentity": IDENTITY, b"DescribeStacks": STACK.format(status=status, outputs=outputs)}
             answer = next((text for action, text in known.items() if b"Action=" + action in body), None)
-            target = self.headers.get("X-Amz-Target")
-            self.send_response(200 if answer else 400)
+            refused = answer is None
             if answer is None:
+                in_json = self.headers.get("X-Amz-Target") or LAMBDA.match(self.path)
                 code = next(codes)
-                answer = json.dumps({"__type": code, "message": "User ada: no"}) if target else REFUSAL.format(code)
+                answer = json.dumps({"__type": code, "message": "User ada: no"}) if in_json else REFUSAL.format(code)
+                self.send_response(403 if code.startswith("AccessDenied") else 400)
+                self.send_header("X-Amzn-ErrorType", code)
+            else:
+                self.send_response(200)
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
-            self.wfile.write(answer.encode())
+            if not (refused and self.command == "HEAD"):
+                self.wfile.write(answer.encode())
 
-        do_POST = do_GET  # noqa: N815 - the server's names
+        do_POST = do_PUT = do_HEAD = do_GET  # noqa: N815 - the server's names
 
         def log_message(self, *_: object) -> None:
             pass
@@ -164,8 +171,8 @@ def test_every_command_tells_a_refusal_in_one_line(
     command: str, status: str, refusal: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
 ):
     if command.startswith(("upload", "invoke")) and refusal == "AccessDeniedException":
-        told = "denie" if command.startswith("invoke") else "is closed to you"
-    data = write_galaxies(tmp_path / "mine", 1, 2)
+        told = "denie" if command.startswith("invoke") else "the bucket b is closed to you: does it belong to others?"
+    data = write_galaxies(tmp_path / "galaxies", 1, 2)
     monkeypatch.chdir(tmp_path)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from scripts.runs.place import Place
-from scripts.runs.readiness import WAKING_S, check_room, configurations, room, wait_until_active
+from scripts.runs.readiness import WAKING_S, configurations, room, turns, wait_until_active
 from scripts.stack.account import AccountError
 
 ACTIVE = {"State": "Active", "LastUpdateStatus": "Successful"}
@@ -126,21 +126,17 @@ def test_other_refusals_are_no_answer():
         room(Functions(reserved=refusal("ServiceException", 500)).place)
 
 
-def test_a_quota_that_is_too_small_is_told_with_what_will_happen():
+def test_ranks_take_turns_where_a_quota_is_too_small():
     said: list[str] = []
-    for available, world_size in ((10, 10), (10, None)):
-        check_room(available, world_size, True, said.append)
+    for available, world_size, given in ((10, 10, {}), (10, None, {}), (10, 20, {"max_concurrency": 5})):
+        assert turns(available, world_size, given, said.append) == {}
     assert said == []
-    check_room(None, 10, True, said.append)
-    check_room(1000, 10_000, False, said.append)
-    check_room(1, 4, True, said.append)
+    assert turns(None, 10, {}, said.append) == {}
+    assert turns(1000, 10_000, {}, said.append) == {"max_concurrency": 1000}
     assert "is unknown, since lambda:GetAccountSettings is denied" in said[0]
     assert said[1].startswith(
-        "1,000 ranks of 10,000 can work at a time, by the account's quota or the stack's reserve."
+        "1,000 of 10,000 ranks can work at a time, by the account's quota or the stack's reserve."
     )
-    assert "Ranks that find" not in said[1]
-    assert said[1].endswith("Give --world-size 1000, or ask for more concurrent executions in Service Quotas")
-    assert "1 rank of 4 can work at a time" in said[2]
-    assert "Ranks that find rank 0 gone gather by way of S3" in said[2]
+    assert "Give a smaller --world-size, or ask for more concurrent executions in Service Quotas" in said[1]
     with pytest.raises(AccountError, match="has a reserved concurrency of 0: cosmicai deploy --parameter Reserved"):
-        check_room(0, 4, True, said.append)
+        turns(0, 4, {}, said.append)
