@@ -67,7 +67,15 @@ def test_a_batch_size_is_checked_before_anybody_is_asked(size: int, tmp_path: Pa
     assert not list(tmp_path.iterdir())
 
 
-def test_the_shell_script_takes_paths_from_the_callers_folder(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("flags", "endpoint"),
+    [
+        (["--data", "galaxies.pt"], "http://127.0.0.1:4566"),
+        (["--data", "galaxies.pt", "--region", "eu-west-1"], ""),
+        (["--stack=mine"], ""),
+    ],
+)
+def test_the_shell_script_takes_paths_from_the_callers_folder(tmp_path: Path, flags: list[str], endpoint: str):
     script = Path(__file__).parents[3] / "scripts" / "invoke.sh"
     repository, caller = tmp_path / "a repository", tmp_path / "caller"
     for folder in (repository / "scripts", repository / ".venv" / "bin", caller):
@@ -78,11 +86,11 @@ def test_the_shell_script_takes_paths_from_the_callers_folder(tmp_path: Path):
     command.chmod(0o755)
     environ = {"PATH": os.environ["PATH"]}
     answer = subprocess.run(
-        ["../a repository/scripts/invoke.sh", "--data", "galaxies.pt"],
+        ["../a repository/scripts/invoke.sh", *flags],
         cwd=caller,
         env=environ,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert answer.stdout.splitlines() == [str(caller), "http://127.0.0.1:4566 invoke --data galaxies.pt"]
+    assert answer.stdout.splitlines() == [str(caller), f"{endpoint} invoke {' '.join(flags)}"]

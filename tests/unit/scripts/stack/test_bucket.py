@@ -45,11 +45,6 @@ def test_what_head_cannot_say_is_asked_once_more(s3: Any):
         check_bucket(s3, "survey", "us-east-1")
 
 
-def test_what_is_no_name_is_told(s3: Any):
-    with pytest.raises(AccountError, match="'a b' is not a bucket's name: correct it"):
-        check_bucket(s3, "a b", "us-east-1")
-
-
 def test_a_bucket_in_another_region_that_answers_is_told():
     class S3:
         def head_bucket(self, **_: str) -> dict[str, str]:
