@@ -1,12 +1,12 @@
 """cosmicai deploy: brings the system onto AWS, shows what that changes and costs, and says how it stands."""
 
 import argparse
-import re
 import sys
 import time
 
 from lambda_image.errors import UsageError
 from scripts.extras import require
+from scripts.place_flags import add_place, check_name
 from scripts.stack import template
 from scripts.stack.account import Account, explained
 from scripts.stack.change_set import Stack
@@ -16,8 +16,6 @@ from scripts.stack.template import FILLED_IN
 
 HELP = "create or change the stack on AWS: bucket, functions, state machine, rendezvous server"
 EXAMPLE = "cosmicai deploy --region eu-west-1 --parameter RankMemory=1769"
-STACK = "cosmicai"
-STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,20}")  # bucket, functions and load balancer take their names from it
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,15 +48,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     instead.add_argument("--template", action="store_true", help="print the template, and change nothing")
     instead.add_argument("--list-parameters", action="store_true", help="list the parameters of the stack")
-
-
-def add_place(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags that say which stack is meant, and where."""
-    parser.add_argument("--stack", default=STACK, help="name of the stack, with which all names in it begin")
-    parser.add_argument("--region", help="without it, the profile or AWS_REGION says so")
-    parser.add_argument(
-        "--profile", help="of ~/.aws/config; without it, AWS_PROFILE or the usual AWS_* variables count"
-    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -94,17 +83,6 @@ def run(args: argparse.Namespace) -> int:
             stack = Stack(account.client("cloudformation"), args.stack)
             return 0 if show_status(stack, account.region, say) else 1
         return 0 if Deployment(account, wishes, say, agree, time.sleep).run() else 1
-
-
-def check_name(stack: str) -> None:
-    """Checks the name of a stack.
-
-    Raises:
-        UsageError: what is named after the stack could not have such a name.
-    """
-    if not STACK_NAME.fullmatch(stack):
-        allowed = "small letters, digits and hyphens, at most 21, the first a letter"
-        raise UsageError(f"--stack is {stack}; allowed: {allowed}")
 
 
 def check_answerable() -> None:

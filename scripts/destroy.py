@@ -3,7 +3,8 @@
 import argparse
 import time
 
-from scripts.deploy import add_place, agree, check_answerable, check_name, say
+from scripts.deploy import agree, check_answerable, say
+from scripts.place_flags import add_place, check_name
 from scripts.stack.account import Account, explained
 from scripts.stack.removal import Removal
 

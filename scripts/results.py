@@ -1,12 +1,14 @@
 """cosmicai results: the predictions of a run as a catalogue, or its tables once more."""
 
 import argparse
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lambda_image.errors import InvalidEvent, UsageError
+from scripts.place_flags import add_place_of_runs
 from scripts.words import counted
 
 if TYPE_CHECKING:
@@ -25,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "results",
         metavar="RUN",
-        help="the folder of a run's results, the name of a run in out/, or predictions (.parquet)",
+        help="the folder of a run's results, predictions (.parquet), or the ID of a run, whose results are fetched "
+        "into out/ID where they are not in out/ yet",
     )
     parser.add_argument(
         "--out",
@@ -52,13 +55,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what is done where several predictions have one id: refuse, or take the first of them",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the file that --out names")
+    add_place_of_runs(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     _check(args)
     from scripts.catalogue.run_source import find_run
 
-    source = find_run(args.results)
+    source = find_run(args.results, fetch=lambda name: fetch_run(args, name))
     if args.out is None:
         return show_again(source)
     from scripts.catalogue.writing import check_out, write_catalogue
@@ -72,6 +76,43 @@ def run(args: argparse.Namespace) -> int:
     rows, columns = catalogue.table.num_rows, catalogue.table.num_columns
     print(f"{counted(rows, 'row')} of {counted(columns, 'column')} in {args.out}")
     return 0
+
+
+def fetch_run(args: argparse.Namespace, name: str) -> Path:
+    """Copies the results of a run from where it took place.
+
+    Args:
+        args: the flags, which say where that is.
+        name: its ID, or the ARN of its execution.
+
+    Returns:
+        The folder in which they are now.
+
+    Raises:
+        UsageError: no flag and no variable says where to look.
+        AccountError: there is no such run, or it has no results.
+    """
+    from scripts.catalogue.run_source import RESULTS
+    from scripts.execution import started_run
+    from scripts.result_folder import result_folder
+    from scripts.runs.finding import find_execution
+    from scripts.runs.place import open_place
+    from scripts.runs.stored_results import StoredResults
+    from scripts.stack.account import AccountError, explained
+
+    with explained(args.endpoint_url or "AWS"):
+        place = open_place(args)
+        described = find_execution(place, name)
+        started = started_run(described["executionArn"], json.loads(described["input"]))
+        results = StoredResults(place.client("s3"), started.bucket, started.result_path)
+        if described["status"] == "RUNNING":
+            raise AccountError(f"the run {started.name} goes on: {place.command('watch', started.name)} follows it")
+        with result_folder(RESULTS / started.name) as out:
+            out.clear()
+            if not (count := out.fill(results.download)):
+                raise AccountError(f"the run {started.name} has left nothing in {results.place}")
+    print(f"{counted(count, 'result object')} fetched into {out.given}/")
+    return out.given
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -140,12 +181,9 @@ def show_again(source: "ResultSource") -> int:
     Raises:
         InvalidEvent: the run has left no summary.
     """
-    from scripts.catalogue.run_source import read_json
-    from scripts.execution import show_run
+    from scripts.execution import show_results
 
-    summary, records = (read_json(source, f"{name}.json") for name in ("summary", "combined_data"))
-    if summary is None or records is None:
+    if not show_results(source, print):
         where = f"{source.place} holds no summary, which a run writes at its end"
         raise InvalidEvent(f"{where}: --out writes the predictions that are there")
-    show_run(summary, records, print)
     return 0

@@ -1,6 +1,8 @@
 """A run's results where they lie: in a folder, or predictions alone in a file."""
 
 import json
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -8,6 +10,7 @@ from typing import Any, BinaryIO, Protocol
 from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.partition_names import printable
 
+RUN_NAME = re.compile(r"[\w+=@-]{1,80}")  # what Step Functions allows; with a dot it is rather a file
 RESULTS = Path("out")  # where `cosmicai demo` and `cosmicai invoke` put the folders of their runs
 
 
@@ -69,23 +72,31 @@ class PredictionsFileSource:
         return path.resolve() == self.file.resolve()
 
 
-def find_run(given: str, results: Path = RESULTS) -> ResultSource:
+def find_run(given: str, results: Path = RESULTS, fetch: Callable[[str], Path] | None = None) -> ResultSource:
     """Finds the results of a run.
 
     Args:
-        given: a folder of results, the name of a run, or a file of predictions.
+        given: a folder of results, the ID of a run, the ARN of its execution, or a file of predictions.
         results: the folder that holds the folders of runs.
+        fetch: copies the results of a run that is not in `results`, by its ID, and returns the folder they are in.
 
     Raises:
         UsageError: there are none.
+        RunError: they cannot be fetched.
     """
     if given.startswith("s3://"):
-        raise UsageError(f"{printable(given)} is on S3, which is not read: copy the results into a folder, and name it")
-    folder = Path(given)
+        raise UsageError(f"{printable(given)} is on S3: name the run, or copy the results into a folder, and name that")
+    folder, name = Path(given), given.rpartition(":")[2] if given.startswith("arn:") else given
     if not folder.exists():
-        folder = next((path.parent for path in results.glob("*/summary.json") if _run_id(path) == given), folder)
+        folder = next((path.parent for path in results.glob("*/summary.json") if _run_id(path) == name), folder)
     if not folder.exists():
-        raise UsageError(f"{printable(given)} is neither a folder nor a run whose results are in {results}/")
+        nowhere = f"{printable(given)} is neither a folder nor a run whose results are in {results}/"
+        if fetch is None or not RUN_NAME.fullmatch(name):
+            raise UsageError(nowhere)
+        try:
+            folder = fetch(given)
+        except UsageError as error:
+            raise UsageError(f"{nowhere}, and it cannot be fetched: {error}") from error
     if folder.is_file() and folder.suffix.lower() == ".parquet":
         return PredictionsFileSource(folder)
     if not folder.is_dir():

@@ -42,6 +42,15 @@ def test_functions_are_listed_and_described(fresh: Endpoint) -> None:
         client.get_function(FunctionName="nothing")
 
 
+def test_the_account_says_how_many_functions_run_at_a_time(fresh: Endpoint) -> None:
+    client = fresh.client("lambda")
+    limit = client.get_account_settings()["AccountLimit"]
+    assert (limit["ConcurrentExecutions"], limit["UnreservedConcurrentExecutions"]) == (1000, 1000)
+    assert "ReservedConcurrentExecutions" not in client.get_function_concurrency(FunctionName="task")
+    with pytest.raises(client.exceptions.ResourceNotFoundException, match="function:nothing"):
+        client.get_function_concurrency(FunctionName="nothing")
+
+
 def test_the_lines_of_an_invocation_are_in_its_log_group(fresh: Endpoint) -> None:
     client = fresh.client("logs")
     answer = fresh.client("lambda").invoke(FunctionName="task", Payload=json.dumps({"who": "me"}))

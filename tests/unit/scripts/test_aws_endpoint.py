@@ -106,8 +106,14 @@ class StepFunctions:
     statuses: list[str] = field(default_factory=list)
     made: dict[str, str] = field(default_factory=dict)
 
-    def list_state_machines(self) -> dict[str, Any]:
-        return {"stateMachines": [{"name": name, "stateMachineArn": f"arn:{name}"} for name in self.names]}
+    def get_paginator(self, operation: str) -> "StepFunctions":
+        assert operation == "list_state_machines"
+        return self
+
+    def paginate(self) -> Iterator[dict[str, Any]]:
+        """One in each page."""
+        for name in self.names:
+            yield {"stateMachines": [{"name": name, "stateMachineArn": f"arn:{name}"}]}
 
     def create_state_machine(self, **given: str) -> dict[str, str]:
         self.made = given
@@ -133,16 +139,11 @@ def test_a_state_machine_is_made_once_with_the_functions_of_this_account() -> No
     assert "${" not in services.made["definition"]
     assert "${" in DEFINITION.read_text()
     assert services.made["definition"].count(":123456789012:function:rank") == 1
-    again = StepFunctions(["redshift"])
+    again = StepFunctions(["other", "redshift"])
     assert FakeEndpoint("", again).state_machine("redshift") == "arn:redshift"
     assert not again.made
 
 
 def test_an_execution_is_looked_at_until_it_has_ended() -> None:
-    looked: list[int] = []
     services = StepFunctions(statuses=["RUNNING", "FAILED"])
-    assert FakeEndpoint("", services).wait_for("arn:1", lambda: looked.append(1)) == {
-        "status": "FAILED",
-        "arn": "arn:1",
-    }
-    assert len(looked) == 1
+    assert FakeEndpoint("", services).wait_for("arn:1") == {"status": "FAILED", "arn": "arn:1"}

@@ -3,17 +3,23 @@ import io
 import json
 import re
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
+from botocore.exceptions import ClientError
 
 from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.partition_names import printable
 from lambda_image.summary import summarise
 from scripts import execution
-from scripts.execution import Execution, input_for, new_name, partition_files
+from scripts.execution import begin, collect, input_for, new_name, partition_files, report, started_run, tell_end
 from scripts.result_folder import result_folder
+from scripts.runs.following import StartedRun
+from scripts.runs.place import Place
+from scripts.stack.account import AccountError
 from tests.unit.lambda_image.test_results import manifest, record
 from tests.unit.lambda_image.test_summary import predictions
 
@@ -89,14 +95,34 @@ def test_executions_of_one_second_have_names_of_their_own():
     assert len(new_name("x" * 50, now)) <= 80
 
 
-def ended() -> Execution:
+@dataclass(frozen=True)
+class KeptResults:
+    """The results of a run in memory, and a way to a folder that may be broken."""
+
+    contents: dict[str, bytes]
+    broken: bool = False
+    place: str = "s3://b/results/r/"
+
+    def open(self, name: str) -> BinaryIO | None:
+        return io.BytesIO(self.contents[name]) if name in self.contents else None
+
+    def holds(self, path: Path) -> bool:
+        return False
+
+    def download(self, folder: Path) -> int:
+        for name, content in self.contents.items():
+            (folder / name).write_bytes(content)
+        if self.broken:
+            raise OSError(28, "No space left on device")
+        return len(self.contents)
+
+
+def kept(**given: bool) -> KeptResults:
     records = [record(0), record(1)]
-    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
-    summary = summarise(manifest(), records, predictions(20), [], **given).to_json()
+    facts = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
+    summary = summarise(manifest(), records, predictions(20), [], **facts).to_json()
     contents = {"manifest": [item.to_json() for item in manifest()], "summary": summary, "combined_data": records}
-    return Execution(
-        {"status": "SUCCEEDED"}, {f"{name}.json": json.dumps(content).encode() for name, content in contents.items()}
-    )
+    return KeptResults({f"{name}.json": json.dumps(content).encode() for name, content in contents.items()}, **given)
 
 
 class BrokenTerminal(io.StringIO):
@@ -107,12 +133,10 @@ class BrokenTerminal(io.StringIO):
 
 
 def test_results_are_written_before_anything_is_shown_of_them(tmp_path: Path):
-    with (
-        result_folder(tmp_path / "out") as out,
-        redirect_stdout(BrokenTerminal()),
-        pytest.raises(OSError, match="the terminal has gone"),
-    ):
-        ended().report(out, print)
+    with result_folder(tmp_path / "out") as out, redirect_stdout(BrokenTerminal()):
+        count = collect(kept(), out, print)
+        with pytest.raises(OSError, match="the terminal has gone"):
+            report({"status": "SUCCEEDED"}, out, count, print)
     assert {file.name for file in (tmp_path / "out").iterdir()} == {
         "manifest.json",
         "summary.json",
@@ -123,8 +147,66 @@ def test_results_are_written_before_anything_is_shown_of_them(tmp_path: Path):
 def test_the_table_is_shown_even_where_the_results_cannot_be_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    with result_folder(tmp_path / "out") as out:
-        (tmp_path / "out").write_text("a file that came meanwhile")
-        with pytest.raises(InvalidEvent, match=r"could not be written to --out"):
-            ended().report(out, print)
+    with (
+        result_folder(tmp_path / "out") as out,
+        pytest.raises(InvalidEvent, match=r"could not be written to --out .*: No space left on device"),
+    ):
+        collect(kept(broken=True), out, print)
     assert "succeeded" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())  # no half of them
+
+
+@pytest.mark.parametrize(
+    ("described", "told"),
+    [
+        (
+            {"status": "ABORTED", "error": "cosmicai", "cause": "stopped by the user"},
+            "was stopped: cosmicai: stopped by",
+        ),
+        ({"status": "ABORTED"}, "was stopped\n"),
+        ({"status": "TIMED_OUT"}, "took too long and was ended\n"),
+        (
+            {"status": "FAILED", "error": "PartitionMissing", "cause": '{"errorMessage": "no such object"}'},
+            "the run failed: PartitionMissing: no such object\n",
+        ),
+    ],
+)
+def test_the_status_follows_the_run(described: dict[str, str], told: str, capsys: pytest.CaptureFixture[str]):
+    assert tell_end(described, None) == 1
+    assert told in capsys.readouterr().err
+    assert tell_end({"status": "SUCCEEDED"}, None) == 0
+    assert not capsys.readouterr().err
+
+
+@dataclass
+class Starting:
+    """Step Functions that answers one thing to StartExecution."""
+
+    code: str
+
+    def start_execution(self, **given: str) -> dict[str, str]:
+        raise ClientError({"Error": {"Code": self.code, "Message": "no"}}, "StartExecution")
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (
+            "ExecutionAlreadyExists",
+            "there is a run mine already: give another --name, or follow it by cosmicai watch mine",
+        ),
+        ("StateMachineDoesNotExist", "the stack s has no state machine arn:m: run cosmicai deploy"),
+    ],
+)
+def test_a_run_that_cannot_be_started_is_told_with_the_next_step(code: str, told: str):
+    place = Place("the stack s", lambda service: Starting(code), "us-east-1", "arn:m", "b")
+    with pytest.raises(AccountError, match=re.escape(told)):
+        begin(place, "mine", {})
+
+
+def test_results_lie_where_the_input_says_or_under_the_runs_own_name():
+    arn = "arn:aws:states:us-east-1:123456789012:execution:m:mine"
+    given = {"bucket_name": "b", "data_prefix": "p"}
+    assert started_run(arn, given) == StartedRun(arn, "b", "results/mine")
+    assert started_run(arn, {**given, "result_path": "/of/mine/"}).result_path == "of/mine"
+    assert started_run(arn, given).name == "mine"

@@ -7,58 +7,75 @@ from pathlib import Path
 
 import pytest
 
-from lambda_image.errors import InvalidEvent
 from scripts.cli import main
-from scripts.invoke import read_input
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"data_prefix": "galaxies"}'])
-def test_what_is_no_execution_input_is_refused_by_name(text: str, tmp_path: Path):
-    (tmp_path / "input.json").write_text(text)
-    with pytest.raises(InvalidEvent, match=r"input\.json is not"):
-        read_input(tmp_path / "input.json")
+@pytest.fixture(autouse=True)
+def _nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No endpoint, no region and no credentials."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, os.devnull)
 
 
-def test_the_old_name_of_the_bucket_is_one(tmp_path: Path):
-    (tmp_path / "input.json").write_text('{"bucket_name": "b", "data_size": "small"}')
-    assert read_input(tmp_path / "input.json") == {"bucket_name": "b", "data_size": "small"}
+def told_by(capsys: pytest.CaptureFixture[str], status: int, *arguments: object) -> str:
+    """The one line that refuses."""
+    assert main(["invoke", *map(str, arguments)]) == status
+    told = capsys.readouterr()
+    assert told.err.count("\n") == 1
+    return told.err
 
 
-def test_without_an_endpoint_it_says_how_to_name_one(tmp_path: Path, capsys, monkeypatch):
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    assert main(["invoke", "--out", str(tmp_path / "out")]) == 2
-    assert "AWS_ENDPOINT_URL" in capsys.readouterr().err
+def test_without_a_region_and_an_endpoint_it_says_how_to_name_one(tmp_path: Path, capsys):
+    assert "no region is named: give --region or set AWS_REGION" in told_by(capsys, 2, "--out", tmp_path / "out")
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:4599", "http://a b", "http://127.0.0.1:99999"])
 def test_what_is_no_url_is_refused_with_an_example(url: str, tmp_path: Path, capsys):
-    assert main(["invoke", "--endpoint-url", url, "--out", str(tmp_path / "out")]) == 2
     told = f"cosmicai: --endpoint-url is {url}; allowed: a URL such as http://127.0.0.1:4566\n"
-    assert capsys.readouterr().err == told
+    assert told_by(capsys, 2, "--endpoint-url", url, "--out", tmp_path / "out") == told
 
 
-def test_an_endpoint_that_is_something_else_is_told_in_one_line(tmp_path: Path, capsys):
-    (tmp_path / "input.json").write_text('{"bucket": "b"}')
+def test_an_endpoint_that_is_something_else_is_told_in_one_line(tmp_path: Path, capsys, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
+        monkeypatch.setenv(name, "us-east-1")
     with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
-        given = ["invoke", "--endpoint-url", url]
-        assert main([*given, str(tmp_path / "input.json"), "--out", str(tmp_path / "out")]) == 1
-        assert main([*given, "--data", __file__, "--out", str(tmp_path / "out")]) == 1
+        assert main(["invoke", "--endpoint-url", url, "--data", __file__, "--out", str(tmp_path / "out")]) == 1
         server.shutdown()
-    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("cosmicai")]
-    assert len(told) == 2
-    assert all(f"{url} refuses" in line for line in told)
+    [told] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("cosmicai")]
+    assert f"(asked at {url}, which is no local endpoint of ours)" in told
 
 
 def test_an_endpoint_that_does_not_answer_is_named(tmp_path: Path, capsys):
     (tmp_path / "input.json").write_text('{"bucket": "b"}')
     url = "http://127.0.0.1:9"  # discard: nobody listens there
-    assert main(["invoke", str(tmp_path / "input.json"), "--endpoint-url", url, "--out", str(tmp_path / "out")]) == 1
-    assert f"{url} does not answer" in capsys.readouterr().err
+    told = told_by(capsys, 1, tmp_path / "input.json", "--endpoint-url", url, "--out", tmp_path / "out")
+    assert f"{url} does not answer" in told
 
 
-def test_the_shell_script_takes_paths_from_the_callers_folder(tmp_path: Path):
+def test_data_in_two_places_is_refused_before_anybody_is_asked(tmp_path: Path, capsys):
+    told = told_by(capsys, 2, "--data", __file__, "--data-prefix", "p", "--out", tmp_path / "out")
+    assert "--data and an input that names data are two places of data" in told
+
+
+@pytest.mark.parametrize("size", [0, -1, 10**9])
+def test_a_batch_size_is_checked_before_anybody_is_asked(size: int, tmp_path: Path, capsys):
+    assert f"--batch-size is {size}" in told_by(capsys, 2, "--batch-size", size, "--out", tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("flags", "endpoint"),
+    [
+        (["--data", "galaxies.pt"], "http://127.0.0.1:4566"),
+        (["--data", "galaxies.pt", "--region", "eu-west-1"], ""),
+        (["--stack=mine"], ""),
+    ],
+)
+def test_the_shell_script_takes_paths_from_the_callers_folder(tmp_path: Path, flags: list[str], endpoint: str):
     script = Path(__file__).parents[3] / "scripts" / "invoke.sh"
     repository, caller = tmp_path / "a repository", tmp_path / "caller"
     for folder in (repository / "scripts", repository / ".venv" / "bin", caller):
@@ -69,11 +86,11 @@ def test_the_shell_script_takes_paths_from_the_callers_folder(tmp_path: Path):
     command.chmod(0o755)
     environ = {"PATH": os.environ["PATH"]}
     answer = subprocess.run(
-        ["../a repository/scripts/invoke.sh", "--data", "galaxies.pt"],
+        ["../a repository/scripts/invoke.sh", *flags],
         cwd=caller,
         env=environ,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert answer.stdout.splitlines() == [str(caller), "http://127.0.0.1:4566 invoke --data galaxies.pt"]
+    assert answer.stdout.splitlines() == [str(caller), f"{endpoint} invoke {' '.join(flags)}"]

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from scripts.progress import RunProgress
+from scripts.progress import MOST_BARS, RunProgress
 
 
 def lines(*events: dict) -> list[str]:
@@ -82,3 +82,49 @@ def test_the_bars_leave_room_for_the_echo_of_an_interrupt(monkeypatch: pytest.Mo
     lines = [re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", line) for line in out.getvalue().splitlines()]
     assert any("rank 1 inference" in line for line in lines)
     assert max(map(len, lines)) == 76
+
+
+def test_a_rank_of_which_nobody_knows_the_total_is_shown_without_one():
+    out = io.StringIO()
+    with RunProgress(out, []) as progress:
+        progress.show({"event": "phase", "rank": 7, "phase": "done", "samples": 10, "samples_per_s": 99.6})
+    assert out.getvalue().split("rank 7")[1].split() == ["done", "10", "samples", "100", "samples/s"]
+
+
+def test_ranks_of_a_large_run_are_counted_when_the_counts_change():
+    out = io.StringIO()
+    progress = RunProgress(out, [])
+    counts = {"total": 5000, "pending": 4000, "running": 1000, "succeeded": 0, "failed": 0, "aborted": 0}
+    for _ in range(2):
+        progress.count(counts)
+    progress.count({**counts, "running": 999, "succeeded": 1})
+    first, second = out.getvalue().splitlines()
+    assert first.endswith(" s  5,000 ranks: 4,000 pending, 1,000 running")
+    assert second.endswith(": 4,000 pending, 999 running, 1 succeeded")
+
+
+def test_bars_come_with_the_ranks_and_a_full_one_is_full(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    progress = RunProgress(io.StringIO(), [])
+    assert progress._bars is not None
+    with progress:
+        progress.expect(3)
+        progress.expect(2)  # they stay
+        progress.show({"event": "phase", "rank": 1, "phase": "done", "samples": 10})
+        progress.show({"event": "phase", "rank": 3, "phase": "at work"})
+        progress.expect(MOST_BARS + 1)
+        assert [task.total for task in progress._bars.tasks] == [None, 10, None, None]
+        assert progress._bars.tasks[1].finished
+
+
+def test_while_the_user_is_asked_nothing_is_drawn(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    progress = RunProgress(io.StringIO(), [1])
+    assert progress._bars is not None
+    with progress.paused():
+        pass
+    assert not progress._bars.live.is_started  # nor is it afterwards, where it was not before
+    with progress:
+        with progress.paused():
+            assert not progress._bars.live.is_started
+        assert progress._bars.live.is_started

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,10 +23,20 @@ def names(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
+def writing(objects: dict[str, bytes]) -> Callable[[Path], int]:
+    def put(folder: Path) -> int:
+        for name, content in objects.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+        return len(objects)
+
+    return put
+
+
 def put(out: Path, objects: dict[str, bytes] = OBJECTS) -> None:
     with result_folder(out) as folder:
         folder.clear()
-        folder.write(objects)
+        assert folder.fill(writing(objects)) == len(objects)
 
 
 def test_results_appear_without_the_runs_key(tmp_path: Path):
@@ -50,6 +61,11 @@ def test_a_run_that_brings_nothing_leaves_nothing_of_an_earlier_one(tmp_path: Pa
         assert names(tmp_path / "out") == set(OBJECTS)  # until the run begins
         folder.clear()
     assert [path.name for path in tmp_path.rglob("*")] == ["out"]
+
+
+def test_where_there_are_no_results_there_is_no_folder(tmp_path: Path):
+    put(tmp_path / "out", {})
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_link_stays_and_leads_to_the_results(tmp_path: Path):
@@ -101,7 +117,7 @@ def test_what_came_meanwhile_is_left_alone(tmp_path: Path):
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "thesis.tex").write_text("years of work")
         with pytest.raises(OSError, match="not empty"):
-            folder.write(OBJECTS)
+            folder.fill(writing(OBJECTS))
     assert names(tmp_path) == {"out/thesis.tex"}
 
 

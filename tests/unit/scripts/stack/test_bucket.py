@@ -2,6 +2,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from scripts.stack.account import AccountError
@@ -34,6 +35,13 @@ def test_a_bucket_that_cannot_serve_is_told_with_the_next_step(
 ):
     refuse(s3, "head_bucket", str(status), status, headers)
     with pytest.raises(AccountError, match=words):
+        check_bucket(s3, "survey", "us-east-1")
+
+
+def test_what_head_cannot_say_is_asked_once_more(s3: Any):
+    refuse(s3, "head_bucket", "400", 400)
+    refuse(s3, "list_objects_v2", "ExpiredToken", 400)
+    with pytest.raises(ClientError, match="ExpiredToken"):
         check_bucket(s3, "survey", "us-east-1")
 
 

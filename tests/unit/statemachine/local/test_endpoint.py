@@ -8,6 +8,7 @@ from yarl import URL
 
 from statemachine.local.dispatcher import Dispatcher, Emit
 from statemachine.local.endpoint import HEALTH_PATH, public_app
+from statemachine.local.functions_api import FunctionsApi
 from statemachine.local.invoke_api import PATH, InvokeApi
 from statemachine.local.moto_backend import Proxy
 from tests.unit.statemachine.local.conversation import converse
@@ -25,7 +26,7 @@ def app_of(dispatcher: Dispatcher, emit: Emit, *, started: bool = True) -> web.A
     if started:
         moto.set_result(URL("http://127.0.0.1:1"))
     invokes, proxy = InvokeApi({"rank": dispatcher}, emit), cast(Proxy, Forwarded())
-    return public_app({"rank": dispatcher}, cast("asyncio.Task[URL]", moto), invokes, proxy)
+    return public_app({"rank": dispatcher}, cast("asyncio.Task[URL]", moto), invokes, FunctionsApi({}), proxy)
 
 
 def test_lambda_and_its_health_are_answered_here_and_the_rest_by_moto() -> None:

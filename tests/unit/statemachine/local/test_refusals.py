@@ -36,3 +36,14 @@ def test_an_inactive_function_is_woken_by_the_first_invocation_that_it_refuses()
 def test_a_refused_start_does_not_count_as_one_that_runs():
     refusals = Refusals(concurrency=1, waking_s={"rank": 1.0})
     assert codes(refusals, ("rank", "1", 0.0), ("rank", "2", 1.0)) == ["CodeArtifactUserPendingException", None]
+
+
+def test_the_state_of_a_function_is_told_without_waking_it():
+    refusals = Refusals(waking_s={"rank": 3.0})
+    assert [refusals.state(function, 100.0) for function in ("init", "rank", "rank")] == [
+        "Active",
+        "Inactive",
+        "Inactive",
+    ]
+    refusals.begin("rank", "1", 100.0)
+    assert [refusals.state("rank", now) for now in (100.0, 102.9, 103.0)] == ["Pending", "Pending", "Active"]
