@@ -52,6 +52,7 @@ class RunRequest:
     rendezvous_endpoint: Address | None
     tolerated_failures: int
     gather_timeout_s: float
+    max_concurrency: int | None  # ranks at a time; None for all
     on_bad_row: OnBadRow  # what is done about a row that cannot be judged
     warnings: tuple[str, ...]  # that the input brings, and those about keys that have no effect
 
@@ -69,13 +70,16 @@ def run_id_of(execution: str) -> str:
     return execution.rpartition(":")[2]
 
 
-def parse(event: object, execution: str, default_endpoint: Address | None = None) -> RunRequest:
+def parse(
+    event: object, execution: str, default_endpoint: Address | None = None, default_concurrency: int | None = None
+) -> RunRequest:
     """Reads an execution input.
 
     Args:
         event: the input, as JSON gives it.
         execution: the ARN of the execution.
         default_endpoint: the rendezvous server of the deployment, for an input that names none.
+        default_concurrency: how many ranks the deployment runs at a time, for an input that does not say.
 
     Raises:
         InvalidEvent: a value is wrong, or one that is needed is missing; the message names its key.
@@ -111,6 +115,7 @@ def parse(event: object, execution: str, default_endpoint: Address | None = None
         rendezvous_endpoint=endpoint,
         tolerated_failures=fields.take("tolerated_failures", _integer(0, MAX_WORLD_SIZE)) or 0,
         gather_timeout_s=_or(fields.take("gather_timeout_s", _seconds), 60.0),
+        max_concurrency=fields.take("max_concurrency", _integer(1, MAX_WORLD_SIZE)) or default_concurrency,
         on_bad_row=fields.take("on_bad_row", _on_bad_row) or "flag",
         warnings=fields.take("warnings", _texts) or (),
     )

@@ -4,6 +4,7 @@ import os
 import secrets
 from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,14 +25,13 @@ from lambda_image.manifest import (
 )
 from lambda_image.ownership import RunObjects, first_item
 from lambda_image.results import RESULT_NAME
+from lambda_image.run_time import Waves, ended_by, plan_waves
 from lambda_image.settings import HandlerSettings
 from lambda_image.shares import share_key, withhold
 from lambda_image.storage import ObjectStore
 
 RUN_KEY_BYTES = 32
 SHARE_TOKEN_BYTES = 8  # of a name that no other try of Init has
-# A run that has no summary by then has ended without one: the state machine's TimeoutSeconds.
-ABANDONED_AFTER_S = 7200.0
 
 
 @with_short_errors
@@ -52,7 +52,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     if not isinstance(event, dict) or not {"input", "execution", "started_at"} <= event.keys():
         raise InvalidEvent("Init is invoked by the state machine, with input, execution and started_at")
     started_at = datetime.fromisoformat(event["started_at"]).timestamp()
-    request = parse(event["input"], event["execution"], settings.rendezvous_endpoint)
+    request = parse(event["input"], event["execution"], settings.rendezvous_endpoint, settings.max_concurrency)
     for warning in request.warnings:
         log("warning", message=warning)
     data = ObjectStore(request.data_bucket)
@@ -81,11 +81,15 @@ def init(request: RunRequest, data: ObjectStore, results: ObjectStore, started_a
     After an error nothing has been written.
     """
     shares, found = _shares(request, data)
+    waves = plan_waves(len(shares), request.max_concurrency)
+    if request.fmi_enabled and not waves.all_at_once:
+        found.append(_no_gather(len(shares), waves))
+        request = replace(request, fmi_enabled=False)
     for warning in found:
         log("warning", message=warning)
     run_key = secrets.token_hex(RUN_KEY_BYTES)
     withheld = share_key(request.result_path, secrets.token_hex(SHARE_TOKEN_BYTES))
-    manifest, lines = withhold(assignments(request, shares, run_key, started_at), withheld)
+    manifest, lines = withhold(assignments(request, shares, run_key, started_at, waves.time_limit_s), withheld)
     key = manifest_key(request.result_path)
     results.put(withheld, lines, metadata=RunObjects(results, request.execution, request.result_path).metadata)
     try:
@@ -108,6 +112,7 @@ def init(request: RunRequest, data: ObjectStore, results: ObjectStore, started_a
         tolerated_failures=request.tolerated_failures,
         started_at=started_at,
         warnings=warnings,
+        max_concurrency=waves.concurrency,
     )
 
 
@@ -123,6 +128,13 @@ def _shares(request: RunRequest, data: ObjectStore) -> tuple[list[list[Slice]], 
     prefix = f"{request.data_prefix}/" if request.data_prefix else ""
     partitions, warnings = choose_partitions(data.list_folder(prefix), prefix, data.url(prefix), request.file_limit)
     return deal(partitions, request.world_size or len(partitions)), warnings
+
+
+def _no_gather(world_size: int, waves: Waves) -> str:
+    return (
+        f"the ranks did not gather by sockets, because {world_size:,} ranks with max_concurrency {waves.concurrency:,} "
+        f"work in {waves.count:,} waves and not all at once. Their parts travelled by way of storage"
+    )
 
 
 def _claim(
@@ -147,7 +159,7 @@ def _claim(
     earlier = first_item(there.data, results.url(key))
     if earlier.execution == request.execution:
         return list(parse_json(there.data)), []
-    free_at = earlier.started_at + ABANDONED_AFTER_S
+    free_at = ended_by(earlier)
     if started_at < free_at and not _has_ended(results, earlier):
         raise InvalidEvent(
             f"result_path {request.result_path} is in use by the run {earlier.run_id}, which has no summary yet: give "
