@@ -40,6 +40,15 @@ class Share:
 
 
 @dataclass(frozen=True)
+class ModelObject:
+    """Weights on S3 that a run brings itself."""
+
+    bucket: str
+    key: str
+    etag: str  # the version that Init found: ranks read no other
+
+
+@dataclass(frozen=True)
 class Assignment:
     """One item of the manifest and, once its share has been read, everything that a rank must know."""
 
@@ -58,6 +67,7 @@ class Assignment:
     started_at: float  # seconds since the epoch
     on_bad_row: OnBadRow = "flag"  # manifests of earlier versions have none
     time_limit_s: float = WAVE_S  # so long after `started_at` no rank begins any more: see run_time.py
+    model: ModelObject | None = None  # None for the weights in the image
     share: Share | None = None  # of an item of the manifest, which has neither key nor partitions without it
 
     @property
@@ -85,7 +95,8 @@ class Assignment:
             share = Share(**item["share"]) if item.get("share") else None
             if share is None and not {"run_key", "partitions"} <= item.keys():
                 raise KeyError("share")
-            fields = {"run_key": "", **item, "partitions": slices, "share": share}
+            model = ModelObject(**item["model"]) if item.get("model") else None
+            fields = {"run_key": "", **item, "partitions": slices, "model": model, "share": share}
             fields.pop("run_id", None)
             return cls(**fields)
         except (KeyError, TypeError) as error:
@@ -278,6 +289,7 @@ def assignments(
     run_key: str,
     started_at: float,
     time_limit_s: float = WAVE_S,
+    model: ModelObject | None = None,
 ) -> list[Assignment]:
     """Makes the manifest of a run.
 
@@ -287,6 +299,7 @@ def assignments(
         run_key: the run's secret, in hex.
         started_at: when the execution began, in seconds since the epoch.
         time_limit_s: seconds after that, in which ranks may begin.
+        model: the run's own weights; None for those in the image.
 
     Returns:
         One item for each rank, in order of rank.
@@ -308,6 +321,7 @@ def assignments(
             started_at=started_at,
             on_bad_row=request.on_bad_row,
             time_limit_s=time_limit_s,
+            model=model,
         )
         for rank, share in enumerate(shares)
     ]

@@ -15,6 +15,7 @@ from lambda_image.handlers import log
 from lambda_image.json_text import parse_json
 from lambda_image.manifest import (
     Assignment,
+    ModelObject,
     Run,
     Slice,
     assignments,
@@ -57,16 +58,18 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         log("warning", message=warning)
     data = ObjectStore(request.data_bucket)
     results = ObjectStore(request.bucket, missing=InvalidEvent)
-    return init(request, data, results, started_at).to_json()
+    models = ObjectStore(request.model_bucket, missing=InvalidEvent)
+    return init(request, data, results, models, started_at).to_json()
 
 
-def init(request: RunRequest, data: ObjectStore, results: ObjectStore, started_at: float) -> Run:
+def init(request: RunRequest, data: ObjectStore, results: ObjectStore, models: ObjectStore, started_at: float) -> Run:
     """Writes the manifest of `request`.
 
     Args:
         request: the execution input.
         data: the bucket of the partitions.
         results: the bucket of the manifest and of the ranks' results.
+        models: the bucket of the run's own weights, if it has any.
         started_at: when the execution began, in seconds since the epoch. It is compared with the start of an earlier
             run, which the same clock gave, and never with this function's own time.
 
@@ -80,6 +83,7 @@ def init(request: RunRequest, data: ObjectStore, results: ObjectStore, started_a
 
     After an error nothing has been written.
     """
+    model = _model(request, models)
     shares, found = _shares(request, data)
     waves = plan_waves(len(shares), request.max_concurrency)
     if request.fmi_enabled and not waves.all_at_once:
@@ -89,7 +93,7 @@ def init(request: RunRequest, data: ObjectStore, results: ObjectStore, started_a
         log("warning", message=warning)
     run_key = secrets.token_hex(RUN_KEY_BYTES)
     withheld = share_key(request.result_path, secrets.token_hex(SHARE_TOKEN_BYTES))
-    manifest, lines = withhold(assignments(request, shares, run_key, started_at, waves.time_limit_s), withheld)
+    manifest, lines = withhold(assignments(request, shares, run_key, started_at, waves.time_limit_s, model), withheld)
     key = manifest_key(request.result_path)
     results.put(withheld, lines, metadata=RunObjects(results, request.execution, request.result_path).metadata)
     try:
@@ -128,6 +132,21 @@ def _shares(request: RunRequest, data: ObjectStore) -> tuple[list[list[Slice]], 
     prefix = f"{request.data_prefix}/" if request.data_prefix else ""
     partitions, warnings = choose_partitions(data.list_folder(prefix), prefix, data.url(prefix), request.file_limit)
     return deal(partitions, request.world_size or len(partitions)), warnings
+
+
+def _model(request: RunRequest, models: ObjectStore) -> ModelObject | None:
+    """The run's own weights, as they are now. Whether they are weights is for the ranks to see, which have PyTorch."""
+    if request.model_path is None:
+        return None
+    found, url = models.head(request.model_path), models.url(request.model_path)
+    if found is None:
+        raise InvalidEvent(
+            f"{url}, which model_path names, does not exist: upload the weights, correct model_path, or leave it "
+            "out for the weights in the image",
+            key="model_path",
+            object=url,
+        )
+    return ModelObject(request.model_bucket, request.model_path, found.etag)
 
 
 def _no_gather(world_size: int, waves: Waves) -> str:

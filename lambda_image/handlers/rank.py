@@ -14,6 +14,7 @@ from lambda_image.model.engine import Engine
 from lambda_image.results import Phases
 from lambda_image.run_time import refuse_late
 from lambda_image.settings import HandlerSettings
+from lambda_image.weights import WeightsCache
 
 RECORD_TIME_S = 10.0  # of the invocation's time, kept for writing what is done; a quarter of what there is, at most
 LONGEST_INVOCATION_S = 900.0  # on Lambda; more or less than nothing is left only by a clock that was set
@@ -30,7 +31,8 @@ class RankFunction:
         collaborators: Collaborators | None = None,
         engine_damage: str | None = None,
     ) -> None:
-        self.environment = Environment(settings, engine, collaborators or Collaborators(), engine_damage)
+        weights = WeightsCache(settings.threads, settings.device)
+        self.environment = Environment(settings, engine, weights, collaborators or Collaborators(), engine_damage)
         self._cold_start = cold_start  # counts for the first invocation only
 
     @classmethod

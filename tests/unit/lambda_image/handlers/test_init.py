@@ -28,7 +28,7 @@ def s3() -> FakeS3:
 def begin(s3: FakeS3, run_id: str = "run-1", now: float = NOW, **given: object) -> Run:
     request = parse({"bucket": "b", "data_prefix": "d", "result_path": "r", **given}, run_id)
     store = ObjectStore("b", client=s3, missing=PartitionMissing)  # type: ignore[arg-type]
-    return init(request, store, store, started_at=now)
+    return init(request, store, store, store, started_at=now)
 
 
 def manifest(s3: FakeS3) -> list[dict]:
@@ -168,6 +168,16 @@ def test_ranks_that_are_not_all_at_work_at_once_do_not_gather(s3: FakeS3, max_co
         "once. Their parts travelled by way of storage"
     ]
     assert list(run.warnings) == ([] if gathers else told)
+
+
+def test_the_weights_of_a_run_are_named_with_their_version(s3: FakeS3):
+    s3.objects["m/mine.pt"] = b"weights"
+    begin(s3, model_path="m/mine.pt")
+    (named,) = {tuple(item["model"].values()) for item in manifest(s3)}
+    assert named == ("b", "m/mine.pt", s3.head_object(Key="m/mine.pt")["ETag"])
+    with pytest.raises(InvalidEvent, match=r"s3://b/m/lost.pt, which model_path names, does not exist"):
+        begin(s3, "run-2", result_path="other", model_path="m/lost.pt")
+    assert not [key for key in s3.objects if key.startswith("other/")]
 
 
 def test_a_run_that_was_not_to_gather_is_not_told_that_it_does_not(s3: FakeS3):
