@@ -179,7 +179,7 @@ def _claim(
     if earlier.execution == request.execution:
         return list(parse_json(there.data)), []
     free_at = ended_by(earlier)
-    if started_at < free_at and not _has_ended(results, earlier):
+    if started_at < free_at and not has_summary(results, earlier):
         raise InvalidEvent(
             f"result_path {request.result_path} is in use by the run {earlier.run_id}, which has no summary yet: give "
             "another result_path (or none, so that each run has its own), or wait for it. If it was stopped, remove "
@@ -206,7 +206,13 @@ def _clear(results: ObjectStore, result_path: str, kept: Collection[str]) -> lis
     return []
 
 
-def _has_ended(results: ObjectStore, run: Assignment) -> bool:
+def has_summary(results: ObjectStore, run: Assignment) -> bool:
+    """Looks whether a run has come to its end, and has left its summary.
+
+    Args:
+        results: the bucket of its results.
+        run: any item of its manifest.
+    """
     summary = results.find(f"{run.result_path}/summary.json")
     try:
         return summary is not None and parse_json(summary)["execution"] == run.execution

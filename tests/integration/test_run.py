@@ -43,7 +43,8 @@ def test_any_world_size_gives_the_same_predictions_in_the_same_order(system: Sys
 
 
 def test_results_lie_where_they_should_and_say_what_they_must(system: System, galaxies: str):
-    expect_success(system.run(data_prefix=galaxies, world_size="3", batch_size="16", result_path="results/layout"))
+    described = system.run(data_prefix=galaxies, world_size="3", batch_size="16", result_path="results/layout")
+    expect_success(described)
     ranks = range(3)
     kept = {key for key in system.keys("results/layout") if key.startswith("attempts/")}  # on a machine that is slow
     (shares,) = {key for key in system.keys("results/layout") if key.startswith("shares/")}
@@ -59,6 +60,10 @@ def test_results_lie_where_they_should_and_say_what_they_must(system: System, ga
     withheld = [json.loads(line) for line in system.get(f"results/layout/{shares}").splitlines()]
     assert [len(item["partitions"]) for item in withheld] == [4, 4, 3]
     assert withheld[0]["run_key"] not in json.dumps(manifest)
+    history = system.cloud.client("stepfunctions").get_execution_history(executionArn=described["executionArn"])
+    shown = json.dumps([described, history["events"]], default=str)
+    assert "results/layout/manifest.json" in shown
+    assert withheld[0]["run_key"] not in shown
     combined = system.json("results/layout/combined_data.json")
     assert [record["rank"] for record in combined] == [0, 1, 2]
     assert [record["samples"] for record in combined] == [48, 48, 36]
