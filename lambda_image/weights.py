@@ -9,8 +9,6 @@ import errno
 import hashlib
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +25,7 @@ from lambda_image.storage import ObjectStore
 
 PIECE_BYTES = 1 << 20
 NAME_BYTES = 16
+WRITABLE = Path("/tmp")  # noqa: S108 - all that a Lambda may write to
 WEIGHTS, DIGEST = "model.safetensors", "sha256"
 
 
@@ -50,7 +49,7 @@ class WeightsCache:
             folder: where files are kept; without one, a folder in /tmp that this user alone may enter.
         """
         self._threads, self._device = threads, device
-        self._folder = folder or Path(tempfile.gettempdir()) / f"cosmicai-weights-{os.getuid()}"
+        self._folder = folder or WRITABLE / f"cosmicai-weights-{os.getuid()}"
         self._last: tuple[ModelObject, OwnWeights] | None = None
 
     def load(self, model: ModelObject, store: ObjectStore) -> OwnWeights:
@@ -97,6 +96,8 @@ class WeightsCache:
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
+            import shutil  # late, as a rank's start does not need it
+
             for old in self._folder.iterdir():
                 shutil.rmtree(old, ignore_errors=True)
             fetch()
@@ -104,7 +105,9 @@ class WeightsCache:
 
 def _fetch(model: ModelObject, store: ObjectStore, place: Path) -> None:
     """Puts the checkpoint there, in this project's format, and then the digest of what was fetched."""
-    from lambda_image.model import checkpoint  # imports PyTorch, which only a run with weights of its own needs
+    import tempfile  # late, as a rank's start needs neither this
+
+    from lambda_image.model import checkpoint  # nor PyTorch, which this imports
 
     with tempfile.TemporaryDirectory(dir=place.parent) as scratch:
         fetched, digest = Path(scratch) / "fetched", hashlib.sha256()
