@@ -94,6 +94,19 @@ def test_without_pytorch_weights_that_are_not_compiled_are_refused_with_the_reas
         assert words in said
 
 
+def test_without_pytorch_weights_that_a_run_brings_are_refused_with_the_remedy():
+    code = """
+from lambda_image.manifest import ModelObject
+from lambda_image.storage import ObjectStore
+from lambda_image.weights import WeightsCache
+WeightsCache(1).load(ModelObject("b", "mine.pt", "etag"), ObjectStore("b"))
+"""
+    status, said = run("cosmicai-lambda:slim", "-c", code, entrypoint=["python"], network_mode="none")
+    assert status == 1
+    assert "CheckpointError: s3://b/mine.pt (model_path) cannot be run, because this image has no PyTorch" in said
+    assert "deploy the full image" in said
+
+
 def test_the_image_for_networks_in_onnx_runs_one_and_has_none_of_its_own(tmp_path: Path):
     (tmp_path / "model").write_bytes(networks.with_magnitudes().SerializeToString())
     (tmp_path / "model").chmod(0o644)
