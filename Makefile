@@ -86,7 +86,7 @@ compose:
 
 images:
 	docker compose build
-	LAMBDA_TARGET=pytorch docker compose build rank
+	LAMBDA_TARGET=slim docker compose build rank
 	LAMBDA_TARGET=onnx docker compose build rank
 
 # What the images install, exactly; versions stay where they fit (remove a file of requirements/ to take the newest).
@@ -99,8 +99,8 @@ reference: .venv/dev
 # What the images hold, as CycloneDX lists.
 sbom: images
 	@mkdir -p out/sbom
+	$(PYTHON) -m scripts.sbom cosmicai-lambda:full > out/sbom/lambda-full.json
 	$(PYTHON) -m scripts.sbom cosmicai-lambda:slim > out/sbom/lambda-slim.json
-	$(PYTHON) -m scripts.sbom cosmicai-lambda:pytorch > out/sbom/lambda-pytorch.json
 	$(PYTHON) -m scripts.sbom cosmicai-lambda:onnx > out/sbom/lambda-onnx.json
 	$(PYTHON) -m scripts.sbom cosmicai-rendezvous > out/sbom/rendezvous.json
 	$(PYTHON) -m scripts.sbom cosmicai-local > out/sbom/local.json

@@ -6,6 +6,7 @@ RunError
 ├── PartitionMalformed           an object is there but is not a partition
 ├── DeadlineExceeded             a rank ends before its function's timeout would end it, so that it can say why
 ├── RunSuperseded                another run has taken the result path: this one must write nothing more
+├── RunOverdue                   a rank's turn came after the run's time: it was not begun
 ├── StorageUnavailable           S3 did not answer, or only that it is too busy, after several tries
 ├── CheckpointError              a checkpoint cannot be read or does not fit the architecture
 ├── CommunicationError           what the communicator raises, in one of these forms:
@@ -131,6 +132,10 @@ class DeadlineExceeded(RunError):
 @dataclass(eq=False, repr=False, kw_only=True)
 class RunSuperseded(RunError):
     object: str | None = None  # what it was not to write
+
+
+class RunOverdue(RunError):
+    pass
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

@@ -15,6 +15,7 @@ from lambda_image.errors import InvalidEvent
 from lambda_image.partition_names import printable
 
 BUCKET_ROOT = "the bucket's root"
+PLACEHOLDER = ".../"  # what the documents of earlier systems write for the place of the data
 DATA_SIZES = ("small", "medium", "large")
 MAX_WORLD_SIZE = 10_000  # concurrent children of a Distributed Map
 MAX_BATCH_SIZE = 16_384  # 335 MB of images: a larger batch is a mistake, not a wish
@@ -26,7 +27,6 @@ KNOWN_BUT_UNUSED = {
     "inference_script": "the code is in the image",
     "S3_object_name": "the code is in the image",
     "object_type": "partitions are recognised by their names' endings",
-    "model_path": "the model is in the image",
     "data_map": "partitions are dealt to the ranks by listing them",
     "unique_id": "each execution has an id of its own",
 }
@@ -44,6 +44,8 @@ class RunRequest:
     data_bucket: str
     data_prefix: str | None  # empty for the bucket's root
     data_path: str | None
+    model_path: str | None  # key of the run's own weights; None for those in the image
+    model_bucket: str
     result_path: str
     world_size: int | None
     file_limit: int | None
@@ -52,6 +54,7 @@ class RunRequest:
     rendezvous_endpoint: Address | None
     tolerated_failures: int
     gather_timeout_s: float
+    max_concurrency: int | None  # ranks at a time; None for all
     on_bad_row: OnBadRow  # what is done about a row that cannot be judged
     warnings: tuple[str, ...]  # that the input brings, and those about keys that have no effect
 
@@ -69,13 +72,16 @@ def run_id_of(execution: str) -> str:
     return execution.rpartition(":")[2]
 
 
-def parse(event: object, execution: str, default_endpoint: Address | None = None) -> RunRequest:
+def parse(
+    event: object, execution: str, default_endpoint: Address | None = None, default_concurrency: int | None = None
+) -> RunRequest:
     """Reads an execution input.
 
     Args:
         event: the input, as JSON gives it.
         execution: the ARN of the execution.
         default_endpoint: the rendezvous server of the deployment, for an input that names none.
+        default_concurrency: how many ranks the deployment runs at a time, for an input that does not say.
 
     Raises:
         InvalidEvent: a value is wrong, or one that is needed is missing; the message names its key.
@@ -86,7 +92,10 @@ def parse(event: object, execution: str, default_endpoint: Address | None = None
     bucket = fields.take("bucket", _text)
     if bucket is None:
         raise InvalidEvent("bucket is missing: name the S3 bucket for manifest and results")
-    data_prefix, data_path = _dataset(fields)
+    data_bucket = fields.take("data_bucket", _text) or bucket
+    prefix = _data_prefix(fields)
+    data_prefix, data_path = _dataset(fields, prefix)
+    model_bucket, model_path = _model(fields, bucket, data_bucket, prefix)
     file_limit = fields.take("file_limit", _integer(1, None))
     if file_limit is not None and data_path is not None:
         fields.warn("file_limit is ignored, because data_path names one dataset")
@@ -100,9 +109,11 @@ def parse(event: object, execution: str, default_endpoint: Address | None = None
     request = RunRequest(
         execution=execution,
         bucket=bucket,
-        data_bucket=fields.take("data_bucket", _text) or bucket,
+        data_bucket=data_bucket,
         data_prefix=data_prefix,
         data_path=data_path,
+        model_path=model_path,
+        model_bucket=model_bucket,
         result_path=fields.take("result_path", _key) or f"results/{run_id_of(execution)}",
         world_size=fields.take("world_size", _integer(1, MAX_WORLD_SIZE)),
         file_limit=file_limit,
@@ -111,6 +122,7 @@ def parse(event: object, execution: str, default_endpoint: Address | None = None
         rendezvous_endpoint=endpoint,
         tolerated_failures=fields.take("tolerated_failures", _integer(0, MAX_WORLD_SIZE)) or 0,
         gather_timeout_s=_or(fields.take("gather_timeout_s", _seconds), 60.0),
+        max_concurrency=fields.take("max_concurrency", _integer(1, MAX_WORLD_SIZE)) or default_concurrency,
         on_bad_row=fields.take("on_bad_row", _on_bad_row) or "flag",
         warnings=fields.take("warnings", _texts) or (),
     )
@@ -157,18 +169,22 @@ class _Fields:
         return self._warnings
 
 
-def _dataset(fields: _Fields) -> tuple[str | None, str | None]:
-    """Prefix of the partitions, or the key of one dataset object."""
+def _data_prefix(fields: _Fields) -> str | None:
+    """Where the partitions lie, empty for the bucket's root; None where the input does not say."""
     size = fields.take("data_size", _data_size)
     prefix = fields.take("data_prefix", _prefix, empty="")
     if size and prefix is not None:
         fields.warn(f"data_size is ignored, because data_prefix says {prefix or BUCKET_ROOT}")
+    return f"datasets/{size}" if size and prefix is None else prefix
+
+
+def _dataset(fields: _Fields, prefix: str | None) -> tuple[str | None, str | None]:
+    """Prefix of the partitions, or the key of one dataset object."""
     path = fields.take("data_path", _text)
     if prefix == "":
         if path is not None:
             fields.warn(f"data_path is ignored, because data_prefix says {BUCKET_ROOT}")
         return prefix, None
-    prefix = prefix or (f"datasets/{size}" if size else None)
     if path is None:
         if prefix is None:
             raise InvalidEvent(
@@ -176,22 +192,40 @@ def _dataset(fields: _Fields) -> tuple[str | None, str | None]:
                 "(the key of one dataset)"
             )
         return prefix, None
+    if prefix is not None and not path.startswith(PLACEHOLDER):
+        fields.warn("data_prefix or data_size is ignored, because data_path names the dataset")
+    return None, _object(fields, "data_path", path, prefix)
+
+
+def _model(fields: _Fields, bucket: str, data_bucket: str, prefix: str | None) -> tuple[str, str | None]:
+    """Bucket and key of the run's own weights. They lie beside the results unless the path says otherwise."""
+    path = fields.take("model_path", _text)
+    if path is None:
+        return bucket, None
+    if path.startswith("s3://"):
+        bucket, _, path = path.removeprefix("s3://").partition("/")
+    elif path.startswith(PLACEHOLDER):
+        bucket = data_bucket
+    return bucket, _object(fields, "model_path", path, prefix)
+
+
+def _object(fields: _Fields, name: str, path: str, prefix: str | None) -> str:
+    """The key of an object that `name` in the input names, as earlier systems wrote it, too."""
     if path.startswith("/tmp/"):  # noqa: S108 - earlier systems copied the bucket's folder there; nothing is opened
-        fields.warn(f"data_path {path} is read as a key, because /tmp/ was where the object's copy lay")
+        fields.warn(f"{name} {path} is read as a key, because /tmp/ was where the object's copy lay")
         path = path.removeprefix("/tmp/")  # noqa: S108
-    if path.startswith(".../"):
+    if path.startswith(PLACEHOLDER):
         if prefix is None:
             raise InvalidEvent(
-                f"data_path is {path!r}, where '...' stands for data_prefix or data_size, and neither is given"
+                f"{name} is {path!r}, where '...' stands for data_prefix or data_size, and neither is given"
             )
-        fields.warn(f"data_path {path} is read as {prefix}/{path[4:]}")
-        path = f"{prefix}/{path[4:]}"
-    elif prefix is not None:
-        fields.warn("data_prefix or data_size is ignored, because data_path names the dataset")
+        placed = f"{prefix}/{path[4:]}".lstrip("/")
+        fields.warn(f"{name} {path} is read as {placed}")
+        path = placed
     try:
-        return None, _key(path)
+        return _key(path)
     except ValueError as allowed:
-        raise InvalidEvent(f"data_path is {path!r}; allowed: {allowed}") from None
+        raise InvalidEvent(f"{name} is {path!r}; allowed: {allowed}") from None
 
 
 def _or(value: T | None, default: T) -> T:

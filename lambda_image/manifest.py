@@ -16,6 +16,10 @@ from lambda_image.partition_names import NAMED, PARTITION_SUFFIXES, gap, select
 
 T = TypeVar("T")
 
+# The longest that a rank takes with all attempts and waits that the state machine grants it, and some more. A test adds
+# them up.
+WAVE_S = 7200.0
+
 
 @dataclass(frozen=True)
 class Slice:
@@ -36,6 +40,15 @@ class Share:
 
 
 @dataclass(frozen=True)
+class ModelObject:
+    """Weights on S3 that a run brings itself."""
+
+    bucket: str
+    key: str
+    etag: str  # the version that Init found: ranks read no other
+
+
+@dataclass(frozen=True)
 class Assignment:
     """One item of the manifest and, once its share has been read, everything that a rank must know."""
 
@@ -53,6 +66,8 @@ class Assignment:
     gather_timeout_s: float
     started_at: float  # seconds since the epoch
     on_bad_row: OnBadRow = "flag"  # manifests of earlier versions have none
+    time_limit_s: float = WAVE_S  # so long after `started_at` no rank begins any more: see run_time.py
+    model: ModelObject | None = None  # None for the weights in the image
     share: Share | None = None  # of an item of the manifest, which has neither key nor partitions without it
 
     @property
@@ -80,7 +95,8 @@ class Assignment:
             share = Share(**item["share"]) if item.get("share") else None
             if share is None and not {"run_key", "partitions"} <= item.keys():
                 raise KeyError("share")
-            fields = {"run_key": "", **item, "partitions": slices, "share": share}
+            model = ModelObject(**item["model"]) if item.get("model") else None
+            fields = {"run_key": "", **item, "partitions": slices, "model": model, "share": share}
             fields.pop("run_id", None)
             return cls(**fields)
         except (KeyError, TypeError) as error:
@@ -101,6 +117,7 @@ class Run:
     tolerated_failures: int
     started_at: float  # seconds since the epoch
     warnings: tuple[str, ...]
+    max_concurrency: int = 0  # ranks at a time; 0 for all
 
     @property
     def run_id(self) -> str:
@@ -119,6 +136,7 @@ class Run:
         """
         if not isinstance(found, Mapping):
             raise InvalidEvent(f"Summarize is invoked by the state machine with a run, not with {type(found).__name__}")
+        found = {"max_concurrency": 0, **found}  # runs of earlier versions have none
         wrong = [name for name, is_good in _RUN_FIELDS.items() if not is_good(found.get(name))]
         unknown = found.keys() - _RUN_FIELDS.keys() - {"run_id"}
         if wrong or unknown:
@@ -152,6 +170,7 @@ _RUN_FIELDS: Mapping[str, Callable[[object], bool]] = {
     "result_path": _is_text,
     "world_size": _is_count,
     "tolerated_failures": _is_count,
+    "max_concurrency": _is_count,
     "started_at": _is_number,
     "warnings": _is_list_of_texts,
 }
@@ -265,7 +284,12 @@ def deal_rows(key: str, etag: str, rows: int, world_size: int) -> list[list[Slic
 
 
 def assignments(
-    request: RunRequest, shares: Sequence[Sequence[Slice]], run_key: str, started_at: float
+    request: RunRequest,
+    shares: Sequence[Sequence[Slice]],
+    run_key: str,
+    started_at: float,
+    time_limit_s: float = WAVE_S,
+    model: ModelObject | None = None,
 ) -> list[Assignment]:
     """Makes the manifest of a run.
 
@@ -274,6 +298,8 @@ def assignments(
         shares: what each rank works on; their number is the world size.
         run_key: the run's secret, in hex.
         started_at: when the execution began, in seconds since the epoch.
+        time_limit_s: seconds after that, in which ranks may begin.
+        model: the run's own weights; None for those in the image.
 
     Returns:
         One item for each rank, in order of rank.
@@ -294,6 +320,8 @@ def assignments(
             gather_timeout_s=request.gather_timeout_s,
             started_at=started_at,
             on_bad_row=request.on_bad_row,
+            time_limit_s=time_limit_s,
+            model=model,
         )
         for rank, share in enumerate(shares)
     ]

@@ -5,6 +5,7 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -26,6 +27,11 @@ def age_s() -> float:
 
 
 AGE_AT_IMPORT_S = age_s()  # where this is imported before anything large: what the interpreter took
+
+
+def architecture(machine: Callable[[], str] = lambda: os.uname().machine) -> str:
+    """Names the processor's architecture as Lambda does: arm64, or x86_64, which stands for all others, too."""
+    return "arm64" if machine() in ("aarch64", "arm64") else "x86_64"
 
 
 def peak_rss_mb() -> float:

@@ -132,6 +132,8 @@ class Usage:
     s3_bytes_in: int
     s3_times: RequestTimes
     engine_damage: str | None = None  # why another engine than the compiled one predicted, where that is damaged
+    weights: str | None = None  # the run's own, with their SHA-256; None for those in the image
+    architecture: str = "x86_64"  # of the processor, by which Lambda's time has its price
 
 
 def digest(data: bytes) -> str:
@@ -180,6 +182,8 @@ def rank_record(
         "batch_size": assignment.batch_size,
         "engine": usage.engine,
         "engine_damage": usage.engine_damage,
+        "weights": usage.weights,
+        "architecture": usage.architecture,
         "device": usage.device,
         "throughput_bps": work.bits / seconds if seconds else 0.0,
         "sample_persec": work.samples / seconds if seconds else 0.0,

@@ -24,6 +24,7 @@ class HandlerSettings:
     model_path: Path
     memory_mb: int
     threads: int
+    max_concurrency: int | None = None  # ranks at a time, where the deployment runs no more
     max_segment: int | None = None  # bytes; see comm/channel.py
     engine: EngineName = "auto"
     device: Device = "cpu"
@@ -52,6 +53,7 @@ class HandlerSettings:
             model_path=Path(environ.get("MODEL_PATH") or environ.get("IMAGE_MODEL") or SHIPPED_MODEL),
             memory_mb=memory_mb,
             threads=_integer(environ, "OMP_NUM_THREADS", min(cpus, max(1, round(memory_mb / MB_PER_VCPU)))),
+            max_concurrency=_integer(environ, "MAX_CONCURRENCY", 1) if environ.get("MAX_CONCURRENCY") else None,
             max_segment=_max_segment(environ),
             engine=_engine(environ.get("INFERENCE_ENGINE") or "auto", device),
             device=device,

@@ -57,6 +57,7 @@ class Summary:
     samples: int  # rows of `predictions.parquet`
     rows: dict[str, Any]  # what became of all rows: see data/tally.py
     accuracy: Accuracy
+    weights: str | None  # the run's own, with their SHA-256; None for those in the image
     wall_s: float | None  # from the execution's start until Summarize; None where no single clock tells
     samples_per_s: float | None  # None where the wall time is unknown or nothing
     bits_per_s: float | None
@@ -129,10 +130,17 @@ def summarise(
         samples=len(predictions),
         rows=rows.to_json(),
         accuracy=accuracy(predictions.redshift, predictions.redshift_true),
+        weights=next((record["weights"] for record in records if record.get("weights")), None),
         wall_s=wall_s,
         samples_per_s=len(predictions) / wall_s if wall_s else None,
         bits_per_s=sum(record["bits"] for record in records) / wall_s if wall_s else None,
-        cost=cost([*ranks, *others], len(manifest), wall_s, with_rendezvous=first.fmi_enabled),
+        cost=cost(
+            [*ranks, *others],
+            len(manifest),
+            wall_s,
+            with_rendezvous=first.fmi_enabled,
+            architecture=next((record["architecture"] for record in records if "architecture" in record), "x86_64"),
+        ),
         warnings=[*warnings, *_without_galaxies(empty), *found[:NAMED_WARNINGS]],
     )
 

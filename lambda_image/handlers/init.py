@@ -4,6 +4,7 @@ import os
 import secrets
 from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from lambda_image.handlers import log
 from lambda_image.json_text import parse_json
 from lambda_image.manifest import (
     Assignment,
+    ModelObject,
     Run,
     Slice,
     assignments,
@@ -24,14 +26,13 @@ from lambda_image.manifest import (
 )
 from lambda_image.ownership import RunObjects, first_item
 from lambda_image.results import RESULT_NAME
+from lambda_image.run_time import Waves, ended_by, plan_waves
 from lambda_image.settings import HandlerSettings
 from lambda_image.shares import share_key, withhold
 from lambda_image.storage import ObjectStore
 
 RUN_KEY_BYTES = 32
 SHARE_TOKEN_BYTES = 8  # of a name that no other try of Init has
-# A run that has no summary by then has ended without one: the state machine's TimeoutSeconds.
-ABANDONED_AFTER_S = 7200.0
 
 
 @with_short_errors
@@ -52,21 +53,23 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     if not isinstance(event, dict) or not {"input", "execution", "started_at"} <= event.keys():
         raise InvalidEvent("Init is invoked by the state machine, with input, execution and started_at")
     started_at = datetime.fromisoformat(event["started_at"]).timestamp()
-    request = parse(event["input"], event["execution"], settings.rendezvous_endpoint)
+    request = parse(event["input"], event["execution"], settings.rendezvous_endpoint, settings.max_concurrency)
     for warning in request.warnings:
         log("warning", message=warning)
     data = ObjectStore(request.data_bucket)
     results = ObjectStore(request.bucket, missing=InvalidEvent)
-    return init(request, data, results, started_at).to_json()
+    models = ObjectStore(request.model_bucket, missing=InvalidEvent)
+    return init(request, data, results, models, started_at).to_json()
 
 
-def init(request: RunRequest, data: ObjectStore, results: ObjectStore, started_at: float) -> Run:
+def init(request: RunRequest, data: ObjectStore, results: ObjectStore, models: ObjectStore, started_at: float) -> Run:
     """Writes the manifest of `request`.
 
     Args:
         request: the execution input.
         data: the bucket of the partitions.
         results: the bucket of the manifest and of the ranks' results.
+        models: the bucket of the run's own weights, if it has any.
         started_at: when the execution began, in seconds since the epoch. It is compared with the start of an earlier
             run, which the same clock gave, and never with this function's own time.
 
@@ -80,12 +83,17 @@ def init(request: RunRequest, data: ObjectStore, results: ObjectStore, started_a
 
     After an error nothing has been written.
     """
+    model = _model(request, models)
     dealt, found = shares(request, data)
+    waves = plan_waves(len(dealt), request.max_concurrency)
+    if request.fmi_enabled and not waves.all_at_once:
+        found.append(_no_gather(len(dealt), waves))
+        request = replace(request, fmi_enabled=False)
     for warning in found:
         log("warning", message=warning)
     run_key = secrets.token_hex(RUN_KEY_BYTES)
     withheld = share_key(request.result_path, secrets.token_hex(SHARE_TOKEN_BYTES))
-    manifest, lines = withhold(assignments(request, dealt, run_key, started_at), withheld)
+    manifest, lines = withhold(assignments(request, dealt, run_key, started_at, waves.time_limit_s, model), withheld)
     key = manifest_key(request.result_path)
     results.put(withheld, lines, metadata=RunObjects(results, request.execution, request.result_path).metadata)
     try:
@@ -108,6 +116,7 @@ def init(request: RunRequest, data: ObjectStore, results: ObjectStore, started_a
         tolerated_failures=request.tolerated_failures,
         started_at=started_at,
         warnings=warnings,
+        max_concurrency=waves.concurrency,
     )
 
 
@@ -138,6 +147,28 @@ def shares(request: RunRequest, data: ObjectStore) -> tuple[list[list[Slice]], l
     return deal(partitions, request.world_size or len(partitions)), warnings
 
 
+def _model(request: RunRequest, models: ObjectStore) -> ModelObject | None:
+    """The run's own weights, as they are now. Whether they are weights is for the ranks to see, which have PyTorch."""
+    if request.model_path is None:
+        return None
+    found, url = models.head(request.model_path), models.url(request.model_path)
+    if found is None:
+        raise InvalidEvent(
+            f"{url}, which model_path names, does not exist: upload the weights, correct model_path, or leave it "
+            "out for the weights in the image",
+            key="model_path",
+            object=url,
+        )
+    return ModelObject(request.model_bucket, request.model_path, found.etag)
+
+
+def _no_gather(world_size: int, waves: Waves) -> str:
+    return (
+        f"the ranks did not gather by sockets, because {world_size:,} ranks with max_concurrency {waves.concurrency:,} "
+        f"work in {waves.count:,} waves and not all at once. Their parts travelled by way of storage"
+    )
+
+
 def _claim(
     results: ObjectStore,
     request: RunRequest,
@@ -160,8 +191,8 @@ def _claim(
     earlier = first_item(there.data, results.url(key))
     if earlier.execution == request.execution:
         return list(parse_json(there.data)), []
-    free_at = earlier.started_at + ABANDONED_AFTER_S
-    if started_at < free_at and not _has_ended(results, earlier):
+    free_at = ended_by(earlier)
+    if started_at < free_at and not has_summary(results, earlier):
         raise InvalidEvent(
             f"result_path {request.result_path} is in use by the run {earlier.run_id}, which has no summary yet: give "
             "another result_path (or none, so that each run has its own), or wait for it. If it was stopped, remove "
@@ -188,7 +219,13 @@ def _clear(results: ObjectStore, result_path: str, kept: Collection[str]) -> lis
     return []
 
 
-def _has_ended(results: ObjectStore, run: Assignment) -> bool:
+def has_summary(results: ObjectStore, run: Assignment) -> bool:
+    """Looks whether a run has come to its end, and has left its summary.
+
+    Args:
+        results: the bucket of its results.
+        run: any item of its manifest.
+    """
     summary = results.find(f"{run.result_path}/summary.json")
     try:
         return summary is not None and parse_json(summary)["execution"] == run.execution

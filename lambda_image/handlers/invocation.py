@@ -36,6 +36,7 @@ from lambda_image.settings import HandlerSettings
 from lambda_image.shares import complete
 from lambda_image.storage import ObjectStore, Requests
 from lambda_image.stretches import StretchWriter
+from lambda_image.weights import WeightsCache
 from rendezvous_server.protocol import ROOT, Topology
 
 JOIN_TIMEOUT_S = 10.0  # for the rendezvous server to let this rank in, in the background of the first download
@@ -63,6 +64,7 @@ class Environment:
 
     settings: HandlerSettings
     engine: Engine
+    weights: WeightsCache  # of runs that bring their own
     collaborators: Collaborators
     engine_damage: str | None = None  # why another engine than the compiled one predicts, where that is damaged
 
@@ -76,7 +78,9 @@ class RankInvocation:
         self.tries, self.deadline = tries, deadline
         self.settings, self.engine = environment.settings, environment.engine
         self.engine_damage = environment.engine_damage
+        self.weights, self.weights_name = environment.weights, ""
         outside = environment.collaborators
+        self.open_store = outside.open_store
         self.join, self.clock, self.log = outside.join, outside.clock, outside.log
         self.phases = replace(cold_start)
         self.requests = Requests()
@@ -144,6 +148,7 @@ class RankInvocation:
 
     def _result(self) -> tuple[Record, bytes]:
         """The record of the attempt that counts, and its table; both are on S3."""
+        self._take_weights()
         if self.tries > 0 and self._claim().finished is None:
             self.inferring.resume(self.objects.store)
         if not (self.begun.done() and self._claim().finished is not None):
@@ -161,6 +166,14 @@ class RankInvocation:
             self.objects.remove_stray(key, self.assignment.rank)
             raise
         return (record, table) if standing is record else self._adopt(standing)
+
+    def _take_weights(self) -> None:
+        """Predicts by the run's own weights, if it brings any."""
+        if (model := self.assignment.model) is None:
+            return
+        self._phase("weights", object=model.key)
+        own = self.weights.load(model, self.open_store(model.bucket, self.requests))
+        self.engine, self.weights_name, self.engine_damage = own.engine, own.name, None
 
     def _claim(self) -> Claim:
         """Waits until this attempt has begun, but not beyond the deadline."""
@@ -280,6 +293,8 @@ class RankInvocation:
             s3_bytes_in=self.requests.bytes_in,
             s3_times=self.requests.times,
             engine_damage=self.engine_damage,
+            weights=self.weights_name or None,
+            architecture=process.architecture(),
         )
 
     def _facts(self) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from lambda_image.manifest import Assignment
 from lambda_image.model import engine as engines
 from lambda_image.model.engine import Engine
 from lambda_image.results import Phases
+from lambda_image.run_time import refuse_late
 from lambda_image.settings import HandlerSettings
+from lambda_image.weights import WeightsCache
 
 RECORD_TIME_S = 10.0  # of the invocation's time, kept for writing what is done; a quarter of what there is, at most
 LONGEST_INVOCATION_S = 900.0  # on Lambda; more or less than nothing is left only by a clock that was set
@@ -29,7 +31,8 @@ class RankFunction:
         collaborators: Collaborators | None = None,
         engine_damage: str | None = None,
     ) -> None:
-        self.environment = Environment(settings, engine, collaborators or Collaborators(), engine_damage)
+        weights = WeightsCache(settings.threads, settings.device)
+        self.environment = Environment(settings, engine, weights, collaborators or Collaborators(), engine_damage)
         self._cold_start = cold_start  # counts for the first invocation only
 
     @classmethod
@@ -65,8 +68,9 @@ class RankFunction:
         """Does the work of one rank, and leaves its predictions and its record on S3.
 
         Args:
-            event: {"item": the manifest's item, "attempt": how often the state machine has tried before}. A start that
-                Lambda refused is such a try, too, so this is not the number of the attempt.
+            event: {"item": the manifest's item, "attempt": how often the state machine has tried before. A start that
+                Lambda refused is such a try, too, so this is not the number of the attempt. "entered_at": when the
+                state machine came to this rank, ISO 8601}.
             context: what Lambda tells of the invocation, of which the remaining time counts.
 
         Returns:
@@ -81,6 +85,7 @@ class RankFunction:
         outside = self.environment.collaborators
         deadline = outside.clock() + _working_time_s(context.get_remaining_time_in_millis() / 1000)
         try:
+            refuse_late(assignment, event.get("entered_at"))
             invocation = RankInvocation(
                 self.environment, assignment, int(event.get("attempt") or 0), deadline, self._cold_start
             )

@@ -8,7 +8,6 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from typing import Any, cast
 
 from lambda_image import stretches
@@ -32,6 +31,7 @@ from lambda_image.results import (
     rank_record,
     table_facts,
 )
+from lambda_image.run_time import wall_time_s
 from lambda_image.settings import HandlerSettings
 from lambda_image.shares import complete_all
 from lambda_image.storage import ObjectStore, Version
@@ -73,23 +73,6 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     if len(content["failed_ranks"]) > NAMED_FAILURES:  # a state's output is limited to 256 KiB
         content["failed_ranks"] = content["failed_ranks"][:NAMED_FAILURES]
     return content
-
-
-def wall_time_s(started_at: float, entered_at: object) -> float | None:
-    """Computes how long a run took until Summarize, by one clock, which is that of the state machine.
-
-    Args:
-        started_at: when the execution began, in seconds since the epoch.
-        entered_at: when it came to Summarize, ISO 8601.
-
-    Returns:
-        Seconds, or None where they are not known, because the clock was set meanwhile or did not say.
-    """
-    try:
-        wall_s = datetime.fromisoformat(str(entered_at)).timestamp() - started_at
-    except ValueError:
-        return None
-    return wall_s if wall_s >= 0 else None
 
 
 def summarize(

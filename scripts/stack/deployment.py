@@ -17,7 +17,7 @@ from scripts.stack.images import PushedImage, Recipe
 from scripts.stack.template import ParameterSpec
 
 UNRESERVED = 100  # concurrent executions that AWS keeps for functions without a reserve
-IMAGE_GB = {"LambdaImage": 0.15, "RendezvousImage": 0.05}  # of those that are not in ECR yet, about
+IMAGE_GB = {"LambdaImage": 0.30, "RendezvousImage": 0.05}  # of those that are not in ECR yet, about
 NOT_YET = "not-yet-pushed@sha256:" + "0" * 64  # in a change set that is only looked at
 
 

@@ -22,7 +22,7 @@ from tests.docker.workers import endpoint_container, worker
 from tests.integration.system import BUCKET, Events, System, write_galaxies
 
 PARTITION_BYTES = 25_000_000
-IMAGES = ("cosmicai-lambda:slim", "cosmicai-lambda:pytorch")
+IMAGES = ("cosmicai-lambda:slim", "cosmicai-lambda:full")
 
 
 @dataclass(frozen=True)

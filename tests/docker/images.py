@@ -27,7 +27,7 @@ def engine_missing(limit_s: float = 30.0) -> str | None:
 
 def build() -> str | None:
     """Build what is not built, which takes seconds where the cache has it, and return why that failed, if it did."""
-    for target, services in (("slim", []), ("pytorch", ["rank"]), ("onnx", ["rank"])):
+    for target, services in (("full", []), ("slim", ["rank"]), ("onnx", ["rank"])):
         environ = {**os.environ, "LAMBDA_TARGET": target}
         command = ["docker", "compose", "build", *services]
         built = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=BUILD_LIMIT_S)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from lambda_image.data.partition import write_partition
 from lambda_image.data.predictions import Predictions
@@ -14,6 +15,7 @@ from scripts import execution
 from tests.data import networks
 from tests.docker.composition import PATIENCE_S, ROOT, TOLERANCE, Composition, events, in_process
 from tests.integration.system import BUCKET, write_galaxies
+from tests.small_checkpoints import small_model
 
 LONG = 1000  # galaxies of a rank that is to be met at work: a second of it, inferred in small batches
 
@@ -65,6 +67,18 @@ def test_a_rendezvous_server_that_is_restarted_costs_no_prediction(composition: 
     assert described["status"] == "SUCCEEDED", described.get("cause")
     summary = system.json(f"{path}/summary.json")
     assert (summary["samples"], summary["failed_ranks"]) == (4 * LONG, [])
+
+
+def test_a_run_brings_its_own_weights_to_the_default_image(composition: Composition, galaxies: Path, tmp_path: Path):
+    torch.save(small_model().state_dict(), tmp_path / "mine.pt")
+    system, path = composition.system, "results/own-weights"
+    system.s3.upload_file(str(tmp_path / "mine.pt"), BUCKET, "models/mine.pt")
+    described = system.run(data_prefix="galaxies", world_size=2, result_path=path, model_path="models/mine.pt")
+    assert described["status"] == "SUCCEEDED", described.get("cause")
+    summary = system.json(f"{path}/summary.json")
+    assert summary["weights"].startswith("s3://tests/models/mine.pt, SHA-256 ")
+    assert (summary["samples"], summary["gathered"]) == (150, True)
+    assert [record["engine"] for record in system.json(f"{path}/combined_data.json")] == ["eager"] * 2
 
 
 def test_what_is_not_understood_is_answered_with_its_error(composition: Composition):

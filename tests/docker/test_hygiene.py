@@ -10,8 +10,8 @@ import pytest
 
 MB = 10**6
 SIZES = {  # at most
+    "cosmicai-lambda:full": 780 * MB,
     "cosmicai-lambda:slim": 300 * MB,
-    "cosmicai-lambda:pytorch": 700 * MB,
     "cosmicai-lambda:onnx": 300 * MB,
     "cosmicai-rendezvous": 160 * MB,
     "cosmicai-local": 450 * MB,
@@ -23,8 +23,8 @@ CACHES = r"(root|tmp|home/.*)/\.cache/.+|var/lib/apt/lists/.+|var/cache/apt/.+|t
 SECRETS = r"(.*/)?(\.git|\.env|\.aws|\.ssh|\.netrc|\.pypirc|\.docker|id_[a-z0-9]+|.*\.key)"
 # Of the project itself, each image has what it runs.
 OWN = {
+    "cosmicai-lambda:full": {"lambda_image", "rendezvous_server"},
     "cosmicai-lambda:slim": {"lambda_image", "rendezvous_server"},
-    "cosmicai-lambda:pytorch": {"lambda_image", "rendezvous_server"},
     "cosmicai-lambda:onnx": {"lambda_image", "rendezvous_server"},
     "cosmicai-rendezvous": {"rendezvous_server"},
     "cosmicai-local": {"lambda_image", "rendezvous_server", "scripts", "statemachine"},
@@ -114,8 +114,10 @@ def test_of_the_project_it_has_what_it_runs(content: Content):
         }
         weights = content.named(rf"{home}/.*\.(safetensors|weights)")
         target = content.image.partition(":")[2]
-        expected = {"slim": ["weights"], "pytorch": ["safetensors"], "onnx": []}[target]  # what it has is the user's
-        assert [name.rpartition(".")[2] for name in weights] == expected
+        expected = {"full": ["safetensors", "weights"], "slim": ["weights"], "onnx": []}[
+            target
+        ]  # what it has is the user's
+        assert sorted(name.rpartition(".")[2] for name in weights) == expected
         assert bool(content.named(r"opt/.*/onnxruntime/.*\.so")) is (target == "onnx")
 
 

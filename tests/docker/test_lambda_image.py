@@ -34,7 +34,7 @@ def run(image: str, *command: str, **options) -> tuple[int, str]:
         container.remove(force=True)
 
 
-@pytest.mark.parametrize(("target", "name"), [("slim", "fast"), ("pytorch", "eager")])
+@pytest.mark.parametrize(("target", "name"), [("full", "auto"), ("slim", "fast"), ("full", "eager")])
 def test_its_engine_answers_as_the_one_here(target: str, name: str):
     status, said = run(
         f"cosmicai-lambda:{target}", "-c", PREDICT, name, entrypoint=["python"], network_mode="none", read_only=True
@@ -45,7 +45,41 @@ def test_its_engine_answers_as_the_one_here(target: str, name: str):
     images = rng.gamma(1.5, 0.6, (3, 5, 32, 32)).astype(np.float32)
     magnitudes = (17 + rng.standard_normal((3, 5))).astype(np.float32)
     assert np.abs(np.array(answers) - engine.load(SHIPPED_MODEL, 1).predict(images, magnitudes)).max() <= TOLERANCE
-    assert torch is (target == "pytorch")
+    assert torch is (name == "eager")  # it is imported only where it predicts
+
+
+REFUSED = """
+import json, sys
+from pathlib import Path
+from lambda_image.handlers.rank import RankFunction
+function = RankFunction.from_environ({})
+print(json.dumps([function.engine.name, function.engine_damage]))
+"""
+
+
+def test_where_its_engine_is_refused_pytorch_answers_and_says_why(tmp_path: Path):
+    """On a processor without AVX2, for example, or as here with a library that is damaged."""
+    (tmp_path / "engine.so").write_bytes(b"no library")
+    (tmp_path / "engine.so").chmod(0o644)
+    place = "/var/task/lambda_image/model/redshift.compiled/engine.so"
+    mounted = {str(tmp_path / "engine.so"): {"bind": place, "mode": "ro"}}
+    options = {"entrypoint": ["python"], "network_mode": "none", "read_only": True, "volumes": mounted}
+    status, said = run("cosmicai-lambda:full", "-c", REFUSED, **options)
+    assert status == 0, said
+    name, damage = json.loads(said.splitlines()[-1])
+    assert name == "eager"
+    assert f"{place} is damaged" in damage
+
+
+def test_its_weights_are_known_by_their_time_since_a_start_should_not_read_them():
+    """Layers keep no fractions of a second."""
+    code = """
+from lambda_image.model import SHIPPED_MODEL, engine_files
+folder, compiled = engine_files.find(SHIPPED_MODEL)
+assert SHIPPED_MODEL.stat().st_mtime_ns == compiled.checkpoint_mtime_ns
+"""
+    status, said = run("cosmicai-lambda:full", "-c", code, entrypoint=["python"])
+    assert status == 0, said
 
 
 def test_without_pytorch_weights_that_are_not_compiled_are_refused_with_the_reason():
@@ -58,6 +92,19 @@ def test_without_pytorch_weights_that_are_not_compiled_are_refused_with_the_reas
         "PyTorch, which would predict, is not installed",
     ):
         assert words in said
+
+
+def test_without_pytorch_weights_that_a_run_brings_are_refused_with_the_remedy():
+    code = """
+from lambda_image.manifest import ModelObject
+from lambda_image.storage import ObjectStore
+from lambda_image.weights import WeightsCache
+WeightsCache(1).load(ModelObject("b", "mine.pt", "etag"), ObjectStore("b"))
+"""
+    status, said = run("cosmicai-lambda:slim", "-c", code, entrypoint=["python"], network_mode="none")
+    assert status == 1
+    assert "CheckpointError: s3://b/mine.pt (model_path) cannot be run, because this image has no PyTorch" in said
+    assert "deploy the full image" in said
 
 
 def test_the_image_for_networks_in_onnx_runs_one_and_has_none_of_its_own(tmp_path: Path):

@@ -58,7 +58,7 @@ def manifest(uri: str) -> tuple[str, dict[str, Any]]:
 
 
 @pytest.mark.usefixtures("images")
-@pytest.mark.parametrize("image", ["cosmicai-lambda:slim", "cosmicai-lambda:pytorch", "cosmicai-rendezvous"])
+@pytest.mark.parametrize("image", ["cosmicai-lambda:full", "cosmicai-lambda:slim", "cosmicai-rendezvous"])
 def test_the_images_arrive_as_plain_manifests_that_lambda_takes(image: str, registry: str):
     client = engine()
     image_id = client.images.get(image).id

@@ -15,7 +15,7 @@ ENVIRONMENT = {
 PORTS = {"init": 9001, "rank": 9002, "summarize": 9003}  # as in statemachine/local/outside.json
 
 
-def worker(function: str, network: Network, image: str = "cosmicai-lambda:slim") -> DockerContainer:
+def worker(function: str, network: Network, image: str = "cosmicai-lambda:full") -> DockerContainer:
     container = DockerContainer(image).with_network(network)
     container.with_envs(**ENVIRONMENT, AWS_LAMBDA_RUNTIME_API=f"endpoint:{PORTS[function]}")
     return container.with_command(f"lambda_image.handlers.{function}.handler").with_kwargs(init=True, read_only=True)

@@ -1,7 +1,9 @@
 """Faults that are injected into real ranks, which are processes with real sockets, behind a proxy before S3."""
 
+import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -143,15 +145,45 @@ def test_a_refused_start_is_not_a_lost_rank(tmp_path: Path):
 
 
 def test_a_quota_smaller_than_the_run_costs_time_only(tmp_path: Path):
+    """First nobody knows of it, and ranks are refused until others are done. Then the input says so."""
     (tmp_path / "endpoint").mkdir()
     with faulty_runs(tmp_path / "endpoint", flags=["--concurrency", "2"]) as runs:
-        runs.add_workers(4)
-        prefix = runs.upload(tmp_path, 4, 10)
-        described = runs.execute(data_prefix=prefix, world_size=4, result_path="r", fmi_enabled=False)
-        assert described["status"] == "SUCCEEDED", described.get("cause")
-        refused = [event["code"] for event in runs.endpoint.events() if event["event"] == "refused"]
-        assert set(refused) == {"TooManyRequestsException"}
-        check_tables(runs, "r", 40)
+        runs.add_workers(2)
+        prefix = runs.upload(tmp_path, 6, 10)
+
+        def refusals(**given: object) -> list[str]:
+            before = len(runs.endpoint.events())
+            described = runs.execute(data_prefix=prefix, world_size=6, **given)
+            assert described["status"] == "SUCCEEDED", described.get("cause")
+            check_tables(runs, str(given["result_path"]), 60)
+            return [event["code"] for event in runs.endpoint.events()[before:] if event["event"] == "refused"]
+
+        assert set(refusals(result_path="unknown", gather_timeout_s=3)) == {"TooManyRequestsException"}
+        assert refusals(result_path="known", max_concurrency=2) == []
+        summary = runs.json("known/summary.json")
+        assert (summary["gathered"], summary["transports"]) == (False, {"storage": 6})
+        (why,) = summary["warnings"]
+        assert "6 ranks with max_concurrency 2 work in 3 waves and not all at once" in why
+
+
+def test_a_run_whose_time_is_over_ends_with_what_it_has(tmp_path: Path):
+    """Its first ranks take all the time that the manifest gives it, and the others are not begun."""
+    (tmp_path / "endpoint").mkdir()
+    with faulty_runs(tmp_path / "endpoint") as runs:
+        runs.add_workers(1)
+        prefix = runs.upload(tmp_path, 2, 20)
+        run, items = runs.init("overdue", data_prefix=prefix, world_size=2, max_concurrency=1, result_path="r")
+        assert run["max_concurrency"] == 1
+        ended = items[0]["started_at"] + items[0]["time_limit_s"]
+        in_time, late = (datetime.fromtimestamp(ended + s, UTC).isoformat() for s in (-1, 1))
+        assert runs.invoke("rank", {"item": items[0], "attempt": 0, "entered_at": in_time}) == {"rank": 0}
+        refused = runs.invoke("rank", {"item": items[1], "attempt": 0, "entered_at": late})
+        assert refused["errorType"] == "RunOverdue"
+        outcomes = [{"rank": 0}, {"rank": 1, "error": {"Error": "RunOverdue", "Cause": json.dumps(refused)}}]
+        failed = runs.invoke("summarize", {"state": {"run": run, "ranks": outcomes}, "entered_at": late})
+        assert failed["errorType"] == "TooManyFailures"
+        summary = runs.json("r/summary.json")
+        assert (summary["samples"], [rank["error"] for rank in summary["failed_ranks"]]) == (20, ["RunOverdue"])
 
 
 def test_finished_partitions_outlive_a_download_that_never_ends(tmp_path: Path):

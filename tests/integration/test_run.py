@@ -1,5 +1,6 @@
 """Whole runs: a real rendezvous server, a real state machine, real awslambdaric workers, real sockets."""
 
+import hashlib
 import json
 import os
 import signal
@@ -7,7 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
+import torch
 
+from lambda_image import load_engine
+from lambda_image.model import checkpoint
+from lambda_image.model.architecture import ModelConfig, RedshiftModel
 from lambda_image.summary import message_of
 from tests.integration.system import BUCKET, System, write_galaxies
 
@@ -37,7 +43,8 @@ def test_any_world_size_gives_the_same_predictions_in_the_same_order(system: Sys
 
 
 def test_results_lie_where_they_should_and_say_what_they_must(system: System, galaxies: str):
-    expect_success(system.run(data_prefix=galaxies, world_size="3", batch_size="16", result_path="results/layout"))
+    described = system.run(data_prefix=galaxies, world_size="3", batch_size="16", result_path="results/layout")
+    expect_success(described)
     ranks = range(3)
     kept = {key for key in system.keys("results/layout") if key.startswith("attempts/")}  # on a machine that is slow
     (shares,) = {key for key in system.keys("results/layout") if key.startswith("shares/")}
@@ -53,6 +60,10 @@ def test_results_lie_where_they_should_and_say_what_they_must(system: System, ga
     withheld = [json.loads(line) for line in system.get(f"results/layout/{shares}").splitlines()]
     assert [len(item["partitions"]) for item in withheld] == [4, 4, 3]
     assert withheld[0]["run_key"] not in json.dumps(manifest)
+    history = system.cloud.client("stepfunctions").get_execution_history(executionArn=described["executionArn"])
+    shown = json.dumps([described, history["events"]], default=str)
+    assert "results/layout/manifest.json" in shown
+    assert withheld[0]["run_key"] not in shown
     combined = system.json("results/layout/combined_data.json")
     assert [record["rank"] for record in combined] == [0, 1, 2]
     assert [record["samples"] for record in combined] == [48, 48, 36]
@@ -236,6 +247,51 @@ def test_bad_input_is_refused_before_anything_is_written(system: System, galaxie
     for word in words:
         assert word in message_of(described["cause"])
     assert not system.keys("results/bad")
+
+
+def test_a_run_brings_its_own_weights_by_model_path(system: System, galaxies: str, tmp_path: Path):
+    """In the format that people have, and named as the documents of earlier systems name them."""
+    torch.manual_seed(3)
+    network = RedshiftModel(ModelConfig())
+    torch.nn.init.constant_(network.concat_block[-1].bias, 0.5)  # its answers may be redshifts then
+    torch.nn.init.normal_(network.concat_block[-1].weight, std=0.001)
+    torch.save(network.state_dict(), tmp_path / "mine.pt")
+    system.s3.upload_file(str(tmp_path / "mine.pt"), BUCKET, "models/mine.pt")
+    checkpoint.save(tmp_path / "mine.safetensors", network)
+    given = {"data_prefix": galaxies, "world_size": 2, "file_limit": 2, "model_path": "s3://tests/models/mine.pt"}
+    expect_success(system.run(**given, result_path="results/own"))
+    summary, found = system.json("results/own/summary.json"), system.predictions("results/own")
+    content = hashlib.sha256((tmp_path / "mine.pt").read_bytes()).hexdigest()
+    assert summary["weights"] == f"s3://tests/models/mine.pt, SHA-256 {content}"
+    assert summary["gathered"]
+    images, magnitudes = (np.concatenate(part) for part in zip(*map(read, system_files(system, galaxies)), strict=True))
+    expected = load_engine(tmp_path / "mine.safetensors", threads=1).predict(images, magnitudes)
+    assert np.abs(found.redshift - expected).max() <= 1e-5
+
+    expect_success(system.run(data_prefix=galaxies, world_size=2, file_limit=2, result_path="results/images"))
+    assert system.json("results/images/summary.json")["weights"] is None
+    shipped = load_engine(threads=1, engine="eager").predict(images, magnitudes)
+    assert np.abs(system.predictions("results/images").redshift - shipped).max() <= 1e-5
+
+
+def system_files(system: System, prefix: str) -> list[bytes]:
+    return [system.get(f"{prefix}/{number}.safetensors") for number in (1, 2)]
+
+
+def read(content: bytes) -> tuple[np.ndarray, np.ndarray]:
+    tensors = safetensors.numpy.load(content)
+    return tensors["images"], tensors["magnitudes"]
+
+
+def test_weights_that_are_none_fail_the_run_in_one_line(system: System, galaxies: str):
+    system.s3.put_object(Bucket=BUCKET, Key="models/none.pt", Body=b"no weights")
+    described = system.run(data_prefix=galaxies, world_size=1, model_path="models/none.pt", result_path="results/none")
+    assert (described["status"], described["error"]) == ("FAILED", "TooManyFailures")
+    cause = message_of(described["cause"])
+    assert "rank 0: CheckpointError: s3://tests/models/none.pt (model_path): it is cut off" in cause
+    described = system.run(data_prefix=galaxies, model_path="models/lost.pt", result_path="results/none")
+    assert (described["status"], described["error"]) == ("FAILED", "InvalidEvent")
+    assert "s3://tests/models/lost.pt, which model_path names, does not exist" in message_of(described["cause"])
 
 
 def test_a_broken_partition_fails_the_run_by_rank_and_object(system: System, tmp_path: Path):

@@ -184,6 +184,8 @@ PAYLOADS = {
         "world_size": 2,
         "batch_size": 32,
         "data_path": "datasets/small/inference_subset.pt",
+        "model_path": "datasets/small/Mixed_Inception_z_VITAE_Base.pt",
+        "model_bucket": "team2-cosmical-7078ea12",
     },
 }
 MEANT_SOMETHING_ONCE = {
@@ -191,7 +193,6 @@ MEANT_SOMETHING_ONCE = {
     "S3_object_name",
     "object_type",
     "inference_script",
-    "model_path",
     "data_map",
     "unique_id",
 }
@@ -208,3 +209,25 @@ def test_payloads_in_use(shared, name):
     assert {key: getattr(request, key) for key in PAYLOADS[name]} == PAYLOADS[name]
     for key in event.keys() & MEANT_SOMETHING_ONCE:
         assert any(warning.startswith(f"{key} is ignored") for warning in request.warnings), key
+
+
+@pytest.mark.parametrize(
+    ("given", "bucket", "key"),
+    [
+        ({}, "b", None),
+        ({"model_path": "models/mine.pt"}, "b", "models/mine.pt"),
+        ({"model_path": "s3://other/models/mine.pt"}, "other", "models/mine.pt"),
+        ({"model_path": "/tmp/scripts/mine.pt"}, "b", "scripts/mine.pt"),
+        ({"model_path": ".../mine.pt"}, "data", "d/mine.pt"),
+        ({"model_path": ".../mine.pt", "data_prefix": ""}, "data", "mine.pt"),
+    ],
+)
+def test_the_weights_of_a_run_lie_beside_its_results_unless_the_path_says_otherwise(given, bucket, key):
+    request = parse({"bucket": "b", "data_bucket": "data", "data_prefix": "d", **given}, "r")
+    assert (request.model_bucket, request.model_path) == (bucket, key)
+
+
+@pytest.mark.parametrize("path", ["s3://bucket", "s3://b/../x", 7, "a\nb"])
+def test_a_model_path_that_names_no_object_is_refused(path: object):
+    with pytest.raises(InvalidEvent, match="model_path is"):
+        parse({"bucket": "b", "data_prefix": "d", "model_path": path}, "r")

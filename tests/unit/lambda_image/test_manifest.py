@@ -149,7 +149,7 @@ def test_what_init_tells_of_a_run_survives_json():
     assert text == (
         '{"run_id": "nightly", "execution": "arn:machine:nightly", "bucket": "b", "manifest_key": "r/manifest.json", '
         '"result_path": "r", "world_size": 2, "tolerated_failures": 1, "started_at": 1.5, '
-        '"warnings": ["script is ignored"]}'
+        '"warnings": ["script is ignored"], "max_concurrency": 0}'
     )
     assert Run.from_json(json.loads(text)) == RUN
     whole = {**RUN.to_json(), "started_at": 100}  # as a state machine may write 100.0

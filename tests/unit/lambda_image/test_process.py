@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from lambda_image import process
+from lambda_image.cost import PRICE_LIST
 
 
 @pytest.mark.parametrize(
@@ -24,3 +25,9 @@ def test_a_containers_quota_counts(tmp_path: Path, files: dict[str, str], cpus: 
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     assert process.usable_cpus(tmp_path) == (cpus or unlimited)
+
+
+def test_the_architecture_is_one_that_lambda_knows():
+    assert process.architecture(lambda: "aarch64") == process.architecture(lambda: "arm64") == "arm64"
+    assert process.architecture(lambda: "x86_64") == "x86_64"
+    assert process.architecture() in PRICE_LIST["usd"]["lambda_gb_second"]

@@ -17,6 +17,7 @@ def test_an_empty_environment():
     assert settings.model_path == SHIPPED_MODEL
     assert settings.threads >= 1
     assert settings.max_segment is None
+    assert settings.max_concurrency is None
 
 
 def test_what_is_set_counts():
@@ -27,12 +28,14 @@ def test_what_is_set_counts():
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769",
         "OMP_NUM_THREADS": "3",
         "TCP_MAX_SEGMENT": "1200",
+        "MAX_CONCURRENCY": "500",
     }
     settings = HandlerSettings.from_environ(environ)
     assert settings.rendezvous_endpoint == Address("h", 10000)
     assert settings.rendezvous_key == b"secret"
     assert (settings.model_path, settings.memory_mb, settings.threads) == (Path("/m.safetensors"), 1769, 3)
     assert settings.max_segment == 1200
+    assert settings.max_concurrency == 500
     assert "secret" not in repr(settings)
 
 

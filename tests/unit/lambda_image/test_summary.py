@@ -40,6 +40,19 @@ def test_a_complete_run():
     json.dumps(content, allow_nan=False)
 
 
+def test_a_run_on_arm64_is_priced_so_and_its_own_weights_are_named():
+    def summarised(**changes: object):
+        records = [{**record(0, transport="self"), **changes}, {**record(1), **changes}]
+        return summarise(manifest(), records, predictions(20), [], tolerated_failures=0, wall_s=5.0, memory_size_mb=512)
+
+    x86, arm = summarised(architecture="x86_64"), summarised(architecture="arm64", weights="s3://b/m, SHA-256 00")
+    assert summarised().cost == x86.cost  # records of earlier versions
+    requests = 4 * 2e-7
+    assert (arm.cost.lambda_usd - requests) / (x86.cost.lambda_usd - requests) == pytest.approx(0.8, rel=1e-3)
+    assert arm.cost.rendezvous_usd < x86.cost.rendezvous_usd
+    assert (x86.weights, arm.weights) == (None, "s3://b/m, SHA-256 00")
+
+
 @pytest.mark.parametrize(("tolerated", "status"), [(0, "failed"), (1, "succeeded")])
 def test_a_run_that_lost_a_rank(tolerated: int, status: str):
     lost = Failure(1, "PartitionMissing", "s3://b/d/1.pt does not exist")

@@ -149,3 +149,11 @@ def test_cloudformation_takes_the_templates_without_a_bucket_for_them() -> None:
 def test_a_template_that_is_too_long_is_refused() -> None:
     with pytest.raises(ValueError, match="CloudFormation takes 51,200"):
         body("Description: " + "x" * MAX_BODY_BYTES)
+
+
+def test_init_plans_by_the_concurrency_that_the_stack_reserves() -> None:
+    variables = RESOURCES["InitFunction"]["Properties"]["Environment"]["Variables"]
+    reserved = RESOURCES["RankFunction"]["Properties"]["ReservedConcurrentExecutions"]
+    assert variables["MAX_CONCURRENCY"]["Fn::If"][:2] == reserved["Fn::If"][:2]
+    without = variables["MAX_CONCURRENCY"]["Fn::If"][2]
+    assert HandlerSettings.from_environ({"MAX_CONCURRENCY": without}).max_concurrency is None

@@ -184,8 +184,10 @@ class Stage:
         )
 
     def invoke(self, attempt: int = 0, time_left_s: float = TIME_LEFT_S) -> dict[str, int]:
-        context = SimpleNamespace(get_remaining_time_in_millis=lambda: int(time_left_s * 1000))
-        return self.function({"item": self.assignment.to_json(), "attempt": attempt}, context)
+        return self.function({"item": self.assignment.to_json(), "attempt": attempt}, self.context(time_left_s))
+
+    def context(self, time_left_s: float = TIME_LEFT_S) -> SimpleNamespace:
+        return SimpleNamespace(get_remaining_time_in_millis=lambda: int(time_left_s * 1000))
 
     @classmethod
     def of(cls, other: "Stage", assignment: Assignment) -> "Stage":

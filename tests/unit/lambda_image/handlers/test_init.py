@@ -8,8 +8,8 @@ import pytest
 from lambda_image.data.safetensors_format import write_safetensors
 from lambda_image.errors import InvalidEvent, PartitionMalformed, PartitionMissing
 from lambda_image.events import parse
-from lambda_image.handlers.init import ABANDONED_AFTER_S, init
-from lambda_image.manifest import Assignment, Run
+from lambda_image.handlers.init import init
+from lambda_image.manifest import WAVE_S, Assignment, Run
 from lambda_image.partition_names import printable
 from lambda_image.shares import complete_all
 from lambda_image.storage import ObjectStore
@@ -28,7 +28,7 @@ def s3() -> FakeS3:
 def begin(s3: FakeS3, run_id: str = "run-1", now: float = NOW, **given: object) -> Run:
     request = parse({"bucket": "b", "data_prefix": "d", "result_path": "r", **given}, run_id)
     store = ObjectStore("b", client=s3, missing=PartitionMissing)  # type: ignore[arg-type]
-    return init(request, store, store, started_at=now)
+    return init(request, store, store, store, started_at=now)
 
 
 def manifest(s3: FakeS3) -> list[dict]:
@@ -148,15 +148,47 @@ def test_a_result_path_is_free_again_when_its_run_has_a_summary(s3: FakeS3):
 
 def test_a_result_path_is_free_again_when_its_run_must_have_ended(s3: FakeS3):
     begin(s3)
-    begin(s3, "run-2", NOW + ABANDONED_AFTER_S)
+    with pytest.raises(InvalidEvent, match="in use"):
+        begin(s3, "run-2", NOW + 2 * WAVE_S - 1)
+    begin(s3, "run-2", NOW + 2 * WAVE_S, max_concurrency=1)
     assert manifest(s3)[0]["run_id"] == "run-2"
+    with pytest.raises(InvalidEvent, match="in use"):  # which has three waves, and so more time
+        begin(s3, "run-3", NOW + 5 * WAVE_S)
+    begin(s3, "run-3", NOW + 6 * WAVE_S)
+
+
+@pytest.mark.parametrize(("max_concurrency", "planned", "gathers"), [(None, 0, True), (3, 0, True), (2, 2, False)])
+def test_ranks_that_are_not_all_at_work_at_once_do_not_gather(s3: FakeS3, max_concurrency, planned, gathers):
+    run = begin(s3, max_concurrency=max_concurrency, rendezvous_endpoint="server:10000")
+    assert run.to_json()["max_concurrency"] == planned
+    assert {item["fmi_enabled"] for item in manifest(s3)} == {gathers}
+    assert {item["time_limit_s"] for item in manifest(s3)} == {WAVE_S if gathers else 2 * WAVE_S}
+    told = [
+        "the ranks did not gather by sockets, because 3 ranks with max_concurrency 2 work in 2 waves and not all at "
+        "once. Their parts travelled by way of storage"
+    ]
+    assert list(run.warnings) == ([] if gathers else told)
+
+
+def test_the_weights_of_a_run_are_named_with_their_version(s3: FakeS3):
+    s3.objects["m/mine.pt"] = b"weights"
+    begin(s3, model_path="m/mine.pt")
+    (named,) = {tuple(item["model"].values()) for item in manifest(s3)}
+    assert named == ("b", "m/mine.pt", s3.head_object(Key="m/mine.pt")["ETag"])
+    with pytest.raises(InvalidEvent, match=r"s3://b/m/lost.pt, which model_path names, does not exist"):
+        begin(s3, "run-2", result_path="other", model_path="m/lost.pt")
+    assert not [key for key in s3.objects if key.startswith("other/")]
+
+
+def test_a_run_that_was_not_to_gather_is_not_told_that_it_does_not(s3: FakeS3):
+    assert begin(s3, max_concurrency=2, fmi_enabled=False).warnings == ()
 
 
 def test_whether_a_run_must_have_ended_is_told_by_one_clock(s3: FakeS3):
     """That of the machine where Init runs may be hours off. It is not even asked."""
-    begin(s3, now=time.time() - 10 * ABANDONED_AFTER_S)
+    begin(s3, now=time.time() - 10 * WAVE_S)
     with pytest.raises(InvalidEvent, match="in use"):
-        begin(s3, "run-2", time.time() - 10 * ABANDONED_AFTER_S + 60)
+        begin(s3, "run-2", time.time() - 10 * WAVE_S + 60)
 
 
 def test_nothing_of_a_larger_earlier_run_stays_beside_a_smaller_one(s3: FakeS3):

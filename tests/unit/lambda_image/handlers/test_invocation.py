@@ -18,7 +18,9 @@ from lambda_image.errors import (
     StorageUnavailable,
 )
 from lambda_image.handlers.invocation import JOIN_TIMEOUT_S, WITHDRAWAL_S
+from lambda_image.manifest import ModelObject
 from lambda_image.results import digest, pack, unpack
+from lambda_image.weights import OwnWeights
 from tests.unit.lambda_image.handlers.rank_stage import (
     CLAIM,
     NOW,
@@ -27,6 +29,7 @@ from tests.unit.lambda_image.handlers.rank_stage import (
     ROWS,
     STRETCH,
     TABLE,
+    MeanMagnitude,
     Stage,
 )
 
@@ -390,3 +393,13 @@ def test_a_rank_of_an_earlier_run_writes_nothing_that_stays(world_size):
         with pytest.raises(RunSuperseded, match=r"s3://b/r/.*belongs to the run run-2"):
             stage.invoke()
         assert {key: data for key, data in stage.s3.objects.items() if key.startswith("r/")} == after, frozen_at
+
+
+def test_the_weights_of_a_run_predict_instead_of_the_images():
+    stage = Stage(model=ModelObject("b", "m", "etag"))
+    stage.engine.error = AssertionError("the image's weights have predicted")
+    own = OwnWeights(MeanMagnitude(), "s3://b/m, SHA-256 00")  # type: ignore[arg-type]
+    stage.function.environment.weights.load = lambda model, store: own  # type: ignore[method-assign]
+    stage.invoke()
+    assert stage.json(RECORD)["weights"] == "s3://b/m, SHA-256 00"
+    assert len(stage.table()) == ROWS

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lambda_image.errors import InvalidEvent
+from lambda_image.errors import InvalidEvent, RunOverdue
 from lambda_image.handlers.rank import RECORD_TIME_S
 from tests.unit.lambda_image.handlers.rank_stage import NOW, RECORD, Stage
 
@@ -42,3 +42,17 @@ def test_the_time_that_is_left_is_taken_for_what_it_can_be(left_s, works_s):
     stage = Stage(gather_timeout_s=840.0 * 2)
     stage.invoke(time_left_s=left_s)
     assert stage.communicator.gathered[0]["deadline"] == NOW + works_s
+
+
+@pytest.mark.parametrize("entered_at", ["1970-01-01T02:16:40Z", None])
+def test_a_rank_whose_turn_comes_in_time_works(entered_at):
+    stage = Stage()
+    stage.function({"item": stage.assignment.to_json(), "entered_at": entered_at}, stage.context())
+    assert RECORD in stage.s3.objects
+
+
+def test_a_rank_whose_turn_comes_too_late_does_nothing():
+    stage = Stage()
+    with pytest.raises(RunOverdue):
+        stage.function({"item": stage.assignment.to_json(), "entered_at": "1970-01-01T02:16:41Z"}, stage.context())
+    assert not stage.journal

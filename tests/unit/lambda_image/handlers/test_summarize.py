@@ -9,7 +9,7 @@ import pytest
 from lambda_image.data.predictions import Predictions
 from lambda_image.data.tally import RowTally
 from lambda_image.errors import InvalidEvent, RunSuperseded
-from lambda_image.handlers.summarize import reported_failures, summarize, wall_time_s
+from lambda_image.handlers.summarize import reported_failures, summarize
 from lambda_image.manifest import Assignment, Run, Slice, predictions_key, result_key, stretch_key
 from lambda_image.request_times import RequestTimes
 from lambda_image.results import Phases, Usage, Work, rank_record, table_facts
@@ -321,14 +321,6 @@ def test_a_summarize_that_was_left_behind_replaces_nothing():
 
 
 # --- clocks
-
-
-@pytest.mark.parametrize(
-    ("entered_at", "wall_s"),
-    [("1970-01-01T00:02:00Z", 20.0), ("1970-01-01T00:00:00Z", None), (None, None), ("soon", None)],
-)
-def test_the_wall_time_comes_from_one_clock_or_is_unknown(entered_at: object, wall_s: float | None):
-    assert wall_time_s(100.0, entered_at) == wall_s
 
 
 def test_nothing_is_computed_from_a_wall_time_that_is_unknown():

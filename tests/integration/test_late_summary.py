@@ -1,0 +1,67 @@
+"""Runs that end before Summarize, and the summary that they get all the same."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from scripts.aws_endpoint import REGION
+from scripts.late_summary import summarise_late
+from statemachine.definition import definition
+from statemachine.local.settings import ACCOUNT, FUNCTIONS, function_arn
+from tests.integration.system import BUCKET, System
+
+pytestmark = pytest.mark.timeout(240)
+LONG: dict[str, Any] = {"world_size": 2, "batch_size": 1}
+
+
+def late(system: System, path: str, described: dict[str, Any]) -> Any:
+    summary = summarise_late(system.s3, BUCKET, path, described)
+    if summary is not None:
+        assert system.json(f"{path}/summary.json") == json.loads(json.dumps(summary.to_json()))
+    return summary
+
+
+def test_a_run_that_is_stopped_gets_a_summary_of_what_its_ranks_have_left(system: System, many_galaxies: str):
+    path = "results/stopped"
+    run = system.start(data_prefix=many_galaxies, result_path=path, tolerated_failures=1, **LONG)
+    while not any(key.startswith("attempts/") for key in system.keys(path)):  # one of its two partitions is finished
+        time.sleep(0.01)
+    system.cloud.client("stepfunctions").stop_execution(executionArn=run)
+    described = system.cloud.wait_for(run)
+    assert described["status"] == "ABORTED"
+    assert "summary.json" not in system.keys(path)
+    summary = late(system, path, described)
+    assert summary.execution == run
+    assert summary.samples == len(system.predictions(path)) >= 300
+    assert summary.wall_s is not None
+    assert summary.warnings[0].startswith("the run was stopped before its last step")
+    assert late(system, path, described) is None  # there is one now
+
+
+def test_a_run_that_the_state_machine_ends_gets_one_too(system: System, many_galaxies: str):
+    arns = {f"{name.capitalize()}FunctionArn": function_arn(name, REGION) for name in FUNCTIONS}
+    brief = {**json.loads(definition(arns)), "TimeoutSeconds": 1}
+    client = system.cloud.client("stepfunctions")
+    machine = client.create_state_machine(
+        name="brief", definition=json.dumps(brief), roleArn=f"arn:aws:iam::{ACCOUNT}:role/machine"
+    )["stateMachineArn"]
+    path = "results/brief"
+    given = {"bucket": BUCKET, "data_prefix": many_galaxies, "result_path": path, **LONG}
+    run = client.start_execution(stateMachineArn=machine, input=json.dumps(given))["executionArn"]
+    described = system.cloud.wait_for(run)
+    assert described["status"] == "TIMED_OUT"
+    summary = late(system, path, described)
+    assert summary.execution == run
+    assert "reached the time limit of the state machine" in summary.warnings[0]
+    assert len(system.predictions(path)) == summary.samples
+
+
+def test_a_run_that_init_refused_or_that_has_ended_well_gets_none(system: System, galaxies: str):
+    refused = system.run(data_prefix="nowhere", result_path="results/refused")
+    assert summarise_late(system.s3, BUCKET, "results/refused", refused) is None
+    well = system.run(data_prefix=galaxies, world_size=1, result_path="results/well")
+    assert summarise_late(system.s3, BUCKET, "results/well", well) is None
+    other = {**well, "executionArn": "arn:other", "status": "ABORTED"}
+    assert summarise_late(system.s3, BUCKET, "results/well", other) is None  # the path is another run's
