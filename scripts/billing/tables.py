@@ -16,7 +16,7 @@ def plain_table(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
     """Makes an empty table whose first columns hold words and whose others hold numbers."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in left:
-        table.add_column(name)
+        table.add_column(name, no_wrap=True)
     for name in right:
         table.add_column(name, justify="right")
     return table
