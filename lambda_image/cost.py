@@ -36,6 +36,8 @@ class Prices:
 
 SHIPPED = Prices(PRICE_LIST["region"], PRICE_LIST["date"], PRICE_LIST["usd"])
 PRICES_FROM = str(SHIPPED)
+PRICES: Mapping[str, float] = {name: usd for name, usd in SHIPPED.usd.items() if not isinstance(usd, Mapping)}
+LAMBDA_GB_SECOND: Mapping[str, float] = PRICE_LIST["usd"]["lambda_gb_second"]  # by the processor's architecture
 ARCHITECTURES = ("x86_64", "arm64")
 RENDEZVOUS_VCPU, RENDEZVOUS_GB = 0.25, 0.5  # the smallest Fargate task
 TRANSITIONS_PER_RUN, TRANSITIONS_PER_RANK = 5, 2  # Start, Init, Ranks, Summarize, End; start and task of each child

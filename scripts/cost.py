@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--init-seconds", type=float, default=0.0, help="cold start among the --seconds of a rank")
     source.add_argument("--wall-seconds", type=float, help="of the run, where its results do not tell")
     terms = parser.add_argument_group("how it is billed")
-    terms.add_argument("--architecture", choices=ARCHITECTURES, default="x86_64", help="of the functions")
+    terms.add_argument("--architecture", choices=ARCHITECTURES, help="of the functions; as the run had it, or x86_64")
     terms.add_argument("--storage-mb", type=int, default=FREE_STORAGE_MB, help="size of /tmp of a rank")
     terms.add_argument("--express", action="store_true", help="let the Map's children be Express executions")
     terms.add_argument("--server-vcpu", type=float, default=RENDEZVOUS_VCPU, help="of the rendezvous server on Fargate")
@@ -81,15 +81,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     changes = [parse_what_if(text) for text in args.what_if]
     _check(args)
+    prices, measured = read_prices(args.prices), find_source(args)
     terms = BillingTerms(
-        args.architecture,
+        args.architecture or measured.architecture or "x86_64",
         express=args.express,
         server_vcpu=args.server_vcpu,
         server_gb=args.server_gb,
         log_kb=args.log_kb,
-        prices=read_prices(args.prices),
+        prices=prices,
     )
-    measured = find_source(args)
     lines = measured.bill(terms, args.storage_mb)
     console = output_console(tables.WIDTH)
     console.print(tables.bill_table(f"{measured.name} (prices: {terms.prices})", lines), markup=False)

@@ -14,7 +14,7 @@ import numpy as np
 from rich.table import Table
 
 from lambda_image import process
-from lambda_image.cost import SHIPPED
+from lambda_image.cost import LAMBDA_GB_SECOND
 from lambda_image.data.sizes import PUBLISHED, Sizes
 from lambda_image.events import MAX_BATCH_SIZE
 from lambda_image.model import SHIPPED_MODEL
@@ -150,7 +150,7 @@ def usd_per_million(setting: Setting, rate: float) -> float:
         rate: Galaxies per second.
     """
     gb_seconds = 1e6 / rate * setting.threads * MB_PER_VCPU / 1024
-    return gb_seconds * SHIPPED.of("lambda_gb_second")
+    return gb_seconds * LAMBDA_GB_SECOND["x86_64"]
 
 
 def advice_lines(advice: Advice, rates: Mapping[Setting, float], on_lambda: bool = True) -> Iterator[str]:

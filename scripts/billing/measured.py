@@ -52,6 +52,7 @@ class MeasuredRun:
     result_gb: float = 0.0
     data_gb: float = 0.0
     notes: Sequence[str] = ()
+    architecture: str | None = None  # of the processors, where it is known
 
     def bill(self, terms: BillingTerms, storage_mb: float = FREE_STORAGE_MB) -> list[BillLine]:
         """Makes the bill of the run.

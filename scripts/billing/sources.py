@@ -18,8 +18,8 @@ from scripts.catalogue.run_source import ResultSource, read_json
 from scripts.stack.costs import GETS_PER_PARTITION, PUTS_PER_RANK
 from scripts.words import counted
 
-LOG_COLUMNS = ("request_id", "rank", "billed_ms", "memory_mb", "max_memory_mb", "init_ms")
 NEEDED_COLUMNS = ("billed_ms", "memory_mb")
+PEAK_COLUMNS = ("peak_mb", "max_memory_mb")  # ours, and what CloudWatch calls it
 BESIDE_MB = 1024  # memory of Init and Summarize, as deployed
 TABLES_PER_RESULT = 2  # a rank's own, and that of the run
 
@@ -56,6 +56,7 @@ def of_results(source: ResultSource) -> MeasuredRun:
         result_gb=TABLES_PER_RESULT * sum(record["predictions"]["bytes"] for record in records) / 1e9,
         data_gb=sum(record["s3"]["bytes_in"] for record in records) / 1e9,
         notes=notes,
+        architecture=records[0].get("architecture"),
     )
 
 
@@ -149,13 +150,14 @@ def of_log(file: Path, wall_s: float | None = None) -> MeasuredRun:
         raise InvalidEvent(f"{printable(file)} has no rows: no function has ended")
     named = any(row.get("rank") for row in rows)
     times, others = [], []
-    for number, row in enumerate(rows, start=2):
-        one = _logged(file, number, row)
+    numbered = list(enumerate(rows, start=2))
+    for line, row in numbered:
+        one = _logged(file, line, row)
         if named and one.rank is None:
             others.append(Billed(one.seconds, one.memory_mb, start_s=one.start_s))
         else:
             times.append(one)
-    used = [float(row["max_memory_mb"]) for row in rows if row.get("max_memory_mb")]
+    used = [_number(file, line, row, name) for line, row in numbered for name in PEAK_COLUMNS if row.get(name)]
     notes = ["a log does not tell requests to S3, nor what ranks waited in the gather, which counts as work"]
     if used:
         notes.append(f"ranks used up to {max(used):,.0f} MB of {max(one.memory_mb for one in times):,.0f} MB")
@@ -169,20 +171,25 @@ def of_log(file: Path, wall_s: float | None = None) -> MeasuredRun:
     )
 
 
-def _logged(file: Path, number: int, row: Mapping[str, Any]) -> RankTimes:
-    def value(name: str) -> float:
-        text = row.get(name) or ("0" if name == "init_ms" else "")
-        try:
-            found = float(text)
-        except ValueError:
-            found = math.nan
-        if not (math.isfinite(found) and found >= 0):
-            raise InvalidEvent(f"{printable(file)}, line {number}: {name} is {text!r}; allowed: a number from 0")
-        return found
-
-    seconds = value("billed_ms") / 1000
-    start_s = min(seconds, value("init_ms") / 1000)  # where it is not billed, it is longer than what is
+def _logged(file: Path, line: int, row: Mapping[str, Any]) -> RankTimes:
+    seconds = _number(file, line, row, "billed_ms") / 1000
+    if row.get("billed_restore_ms"):
+        seconds += _number(file, line, row, "billed_restore_ms") / 1000
+    # Where the start is not billed, it may be longer than what is.
+    start_s = min(seconds, _number(file, line, row, "init_ms") / 1000) if row.get("init_ms") else 0.0
     rank = row.get("rank")
     if rank and not str(rank).isdecimal():
-        raise InvalidEvent(f"{printable(file)}, line {number}: rank is {rank!r}; allowed: a whole number, or nothing")
-    return RankTimes(value("memory_mb"), seconds - start_s, start_s=start_s, rank=int(rank) if rank else None)
+        raise InvalidEvent(f"{printable(file)}, line {line}: rank is {rank!r}; allowed: a whole number, or nothing")
+    memory_mb = _number(file, line, row, "memory_mb")
+    return RankTimes(memory_mb, seconds - start_s, start_s=start_s, rank=int(rank) if rank else None)
+
+
+def _number(file: Path, line: int, row: Mapping[str, Any], name: str) -> float:
+    text = row.get(name) or ""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not (math.isfinite(found) and found >= 0):
+        raise InvalidEvent(f"{printable(file)}, line {line}: {name} is {text!r}; allowed: a number from 0")
+    return found

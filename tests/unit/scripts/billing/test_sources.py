@@ -62,6 +62,13 @@ def test_ranks_that_left_no_record_are_told_of(tmp_path: Path):
     assert of_results(ResultFolderSource(tmp_path)).wall_s is None
 
 
+def test_the_architecture_is_that_of_the_records(tmp_path: Path):
+    folder(tmp_path)
+    assert of_results(ResultFolderSource(tmp_path)).architecture is None
+    (tmp_path / "0.json").write_text(json.dumps(record(0) | {"architecture": "arm64"}))
+    assert of_results(ResultFolderSource(tmp_path)).architecture == "arm64"
+
+
 def test_a_run_without_any_record_has_no_times(tmp_path: Path):
     with pytest.raises(InvalidEvent, match="holds no records of ranks"):
         of_results(folder(tmp_path, count=0))
@@ -81,6 +88,14 @@ def test_a_log_has_ranks_their_attempts_and_the_other_functions(tmp_path: Path):
     assert (run.ranks, run.wall_s, len(run.others)) == (2, 9.0, 1)
     assert (run.others[0].seconds, run.others[0].memory_mb) == (0.677, 128)
     assert run.notes[1] == "ranks used up to 900 MB of 2,048 MB"
+
+
+def test_a_log_as_the_command_for_logs_writes_it(tmp_path: Path):
+    head = "function,rank,request_id,billed_ms,init_ms,billed_restore_ms,memory_mb,peak_mb"
+    (tmp_path / "log.csv").write_text(f"{head}\nrank,0,a,1502.0,498.0,8,2048,700\ninit,,b,100,,,512,90\n")
+    run = of_log(tmp_path / "log.csv")
+    assert [(one.seconds, one.start_s) for one in run.times] == [(pytest.approx(1.51), pytest.approx(0.498))]
+    assert (len(run.others), run.notes[1]) == (1, "ranks used up to 700 MB of 2,048 MB")
 
 
 def test_a_log_that_names_no_ranks_is_of_ranks(tmp_path: Path):
