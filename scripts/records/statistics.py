@@ -31,12 +31,20 @@ class OutlierRule:
     def kept(self, values: Sequence[float]) -> np.ndarray:
         """Leaves outliers out."""
         array = np.asarray(values, float)
-        if self.ranges is None or not len(array):
-            return array
-        low, high = np.percentile(array, [25, 75])
+        low, high = self.limits(array)
+        return np.compress((array >= low) & (array <= high), array)
+
+    def limits(self, values: np.ndarray) -> tuple[float, float]:
+        """Computes between which two numbers values are no outliers.
+
+        Args:
+            values: finite numbers [N].
+        """
+        if self.ranges is None or not len(values):
+            return -np.inf, np.inf
+        low, high = (float(quartile) for quartile in np.percentile(values, [25, 75]))
         margin = self.ranges * (high - low)
-        inside: np.ndarray = (array >= low - margin) & (array <= high + margin)
-        return np.compress(inside, array)
+        return low - margin, high + margin
 
 
 def parse_rule(text: str) -> OutlierRule:
