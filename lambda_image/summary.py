@@ -13,6 +13,7 @@ from lambda_image.manifest import Assignment
 from lambda_image.metrics import Accuracy, accuracy
 from lambda_image.results import STORAGE, Record
 
+OTHER_SECONDS = 1.0  # of Init and of Summarize
 NAMED_WARNINGS = 10  # about gathers that failed: one cause gives each rank a warning
 
 
@@ -103,9 +104,8 @@ def summarise(
     failed = sorted(failures, key=lambda failure: failure.rank)
     first = manifest[0]
     transports = [str(record["transport"]) for record in records]
-    ranks = [_billed(record) for record in records]
-    # Init and Summarize are two short invocations; what they take is small against the ranks.
-    others = [Billed(seconds=1.0, memory_mb=memory_size_mb, puts=2, gets=len(manifest))] * 2
+    ranks = [billed(record) for record in records]
+    others = beside_the_ranks(len(manifest), memory_size_mb)
     complete = [record for record in records if record["error"] is None]
     reasons = [record["gather_error"] for record in records if record["gather_error"] is not None]
     # A rank may end well without a prediction of a partition, which was empty or all of whose rows were skipped.
@@ -161,7 +161,24 @@ def _damaged(records: Sequence[Record]) -> list[str]:
     return [f"rank {damages[0][0]}{more}: {damages[0][1]}"]
 
 
-def _billed(record: Record) -> Billed:
+def beside_the_ranks(ranks: int, memory_mb: float) -> list[Billed]:
+    """Estimates Init and Summarize, two short invocations. What they take is small against the ranks.
+
+    Args:
+        ranks: how many there are.
+        memory_mb: of either function.
+    """
+    return [Billed(OTHER_SECONDS, memory_mb, puts=2, gets=ranks)] * 2
+
+
+def billed(record: Record) -> Billed:
+    """Tells what AWS bills for a rank by its record."""
     phases, requests = record["phases"], record["s3"]
-    seconds = phases["cold_start_s"] + phases["total_s"]
-    return Billed(seconds, record["memory_size_mb"], requests["puts"], requests["gets"])
+    return Billed(
+        seconds=phases["cold_start_s"] + phases["total_s"],
+        memory_mb=record["memory_size_mb"],
+        puts=requests["puts"],
+        gets=requests["gets"],
+        start_s=phases["cold_start_s"],
+        waiting_s=phases["gather_s"],
+    )

@@ -19,6 +19,7 @@ from scripts.parser import CommandParser
 COMMANDS = (
     *("demo", "infer", "results", "report", "sample", "import", "split", "convert", "compile", "tune", "bench"),
     *("deploy", "destroy", "upload", "invoke", "watch"),
+    *("cost", "compare", "clean", "join", "plan"),
 )
 # Of commands that are not modules by their own name, as a keyword cannot be.
 MODULES = {"import": "importing.command", "report": "report.command"}

@@ -19,6 +19,7 @@ from lambda_image.data.sizes import PUBLISHED, Sizes
 from lambda_image.errors import PartitionMalformed, UsageError
 from lambda_image.manifest import deal
 from lambda_image.partition_names import printable
+from scripts.bench.flags import check_at_least_one
 from scripts.words import counted
 
 MIB = 1 << 20  # the unit of published sizes: 25 MB are 1,278 rows
@@ -33,7 +34,9 @@ EXAMPLE = "cosmicai split galaxies.safetensors --size-mb 25 --out partitions/"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, help="a .pt (pickled TensorDataset) or .safetensors file of galaxies")
-    parser.add_argument("--size-mb", type=float, default=25.0, help=SIZE_HELP)
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--size-mb", "--size-mib", type=float, default=25.0, help=SIZE_HELP)
+    size.add_argument("--rows", type=int, help="galaxies at most in each file, instead of a size")
     parser.add_argument("--format", choices=("safetensors", "pt"), default="safetensors", help="format of the files")
     parser.add_argument(
         "--out", type=Path, required=True, help="a new or empty directory, for 1.safetensors, 2..., ..."
@@ -41,17 +44,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.rows is not None:
+        check_at_least_one("--rows", args.rows)
     if not (args.size_mb > 0 and math.isfinite(args.size_mb)):
         raise UsageError(f"--size-mb is {args.size_mb}; allowed: a number above 0")
     if args.dataset.is_dir():
         remedy = import_of_files(printable(args.dataset), [path.name for path in args.dataset.rglob("*")])
         raise UsageError(f"{args.dataset} is a folder: give one dataset file{remedy}")
-    files, rows = split(args.dataset, args.out, args.size_mb, args.format)
+    files, rows = split(args.dataset, args.out, args.size_mb, args.format, args.rows)
     print(f"{counted(rows, 'galaxy', 'galaxies')} in {counted(files, 'file')} in {args.out}")
     return 0
 
 
-def split(dataset: Path, out: Path, size_mb: float, file_format: FileFormat) -> tuple[int, int]:
+def split(
+    dataset: Path, out: Path, size_mb: float, file_format: FileFormat, rows_per_file: int | None = None
+) -> tuple[int, int]:
     """Cuts a dataset into files of about the same size.
 
     The files carry the columns of the dataset, and as the column `row` which of its rows they have. A dataset that has
@@ -63,6 +70,7 @@ def split(dataset: Path, out: Path, size_mb: float, file_format: FileFormat) -> 
         size_mb: size at most of the images, magnitudes and redshifts in each file, in 2^20 bytes. Further columns and
             the file's header are not counted, as published partitions have none: 25 MB are 1,278 galaxies.
         file_format: format of the files.
+        rows_per_file: galaxies at most in each file, instead of a size.
 
     Returns:
         How many files and how many galaxies were written.
@@ -80,7 +88,7 @@ def split(dataset: Path, out: Path, size_mb: float, file_format: FileFormat) -> 
     return write_partitions(
         out,
         rows,
-        rows_of(size_mb, stream.sizes),
+        rows_per_file or rows_of(size_mb, stream.sizes),
         file_format,
         lambda start, stop: read_partition(dataset, rows=(start, stop)),
     ), rows

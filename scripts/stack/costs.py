@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lambda_image.cost import PRICES, PRICES_FROM, Billed, Cost, cost, rendezvous_hour
+from lambda_image.cost import PRICES_FROM, Billed, BillingTerms, Cost, cost, rendezvous_lines, usd_of
 from lambda_image.settings import MAX_VCPUS, MB_PER_VCPU
+from lambda_image.summary import OTHER_SECONDS, beside_the_ranks
 
 HOURS_PER_MONTH = 730
 ALARMS = 3  # in stack.yaml
 BALANCER_ADDRESSES = 2  # one in each subnet
-OTHER_SECONDS = 1.0  # of Init and of Summarize, as in the summary of a run
 SAMPLE_RANKS, SAMPLE_GALAXIES = 4, 4096
 PUTS_PER_RANK = 3  # the predictions, and the record before and after the gather
 GETS_PER_PARTITION = 1
@@ -34,31 +34,38 @@ class Standing:
     unless: str = ""  # when AWS does not bill it
 
 
-def standing(parameters: Mapping[str, str], image_gb: float) -> list[Standing]:
+def standing(parameters: Mapping[str, str], image_gb: float, terms: BillingTerms | None = None) -> list[Standing]:
     """Lists what the stack costs in a month in which nobody runs.
 
     Args:
         parameters: of stack.yaml, by name.
         image_gb: what the images take in ECR, compressed.
+        terms: the size and the prices of the rendezvous server; without them, those of the stack.
     """
-    dashboard = Standing("dashboard", PRICES["dashboard_month"], "free for the account's first three")
-    alarms = Standing(f"{ALARMS} alarms", ALARMS * PRICES["alarm_month"], "free for the account's first ten")
+    terms = terms or BillingTerms(parameters.get("Architecture", "x86_64"))
+    dashboard = Standing("dashboard", terms.price("dashboard_month"), "free for the account's first three")
+    alarms = Standing(f"{ALARMS} alarms", ALARMS * terms.price("alarm_month"), "free for the account's first ten")
     lines = [
-        Standing("key of the rendezvous server, in Secrets Manager", PRICES["secret_month"]),
-        Standing(f"images in ECR, {image_gb:.2f} GB", image_gb * PRICES["image_gb_month"]),
+        Standing("key of the rendezvous server, in Secrets Manager", terms.price("secret_month")),
+        Standing(f"images in ECR, {image_gb:.2f} GB", image_gb * terms.price("image_gb_month")),
         alarms,
         dashboard,
     ]
     if parameters.get("WithLoadBalancer") == "true":
-        server = rendezvous_hour(parameters.get("Architecture", "x86_64")) * HOURS_PER_MONTH
-        addresses = BALANCER_ADDRESSES * PRICES["public_ipv4_hour"] * HOURS_PER_MONTH
-        balancer = PRICES["load_balancer_hour"] * HOURS_PER_MONTH
+        server = usd_of(rendezvous_lines(HOURS_PER_MONTH * 3600, terms))
+        addresses = BALANCER_ADDRESSES * terms.price("public_ipv4_hour") * HOURS_PER_MONTH
+        balancer = terms.price("load_balancer_hour") * HOURS_PER_MONTH
         lines += [
             Standing("rendezvous server that always runs, with its address", server),
             Standing("network load balancer, before traffic", balancer),
             Standing("addresses of the load balancer", addresses),
         ]
     return lines
+
+
+def vcpus(memory_mb: float) -> float:
+    """Computes how many vCPUs Lambda gives a function of this memory."""
+    return min(memory_mb / MB_PER_VCPU, MAX_VCPUS)
 
 
 def run_cost(
@@ -85,11 +92,10 @@ def run_cost(
         speed: how fast a rank is.
     """
     speed = speed or Speed()
-    vcpus = min(memory_mb / MB_PER_VCPU, MAX_VCPUS)
-    seconds = speed.start_s + speed.transfer_s + galaxies / ranks / (speed.galaxies_per_vcpu_s * vcpus)
+    seconds = speed.start_s + speed.transfer_s + galaxies / ranks / (speed.galaxies_per_vcpu_s * vcpus(memory_mb))
     gets = GETS_PER_PARTITION * -(-partitions // ranks)
     each = [Billed(seconds, memory_mb, PUTS_PER_RANK, gets)] * ranks
-    others = [Billed(OTHER_SECONDS, summarize_mb, puts=2, gets=ranks)] * 2
+    others = beside_the_ranks(ranks, summarize_mb)
     return cost([*each, *others], ranks, seconds + 2 * OTHER_SECONDS, with_rendezvous, architecture)
 
 

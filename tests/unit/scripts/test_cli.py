@@ -21,6 +21,11 @@ def test_every_command_has_help_with_an_example(command: str, capsys: pytest.Cap
 # A value that no flag and no argument of each command may have, with the word that names the place. `bench` is missing,
 # since its benchmarks have flags of their own, which their own tests try.
 WRONG = [
+    ("plan", "cosmicai plan needs the results of a run, or --check"),
+    ("clean nothing-of-that-name --out a.pt", "DATA nothing-of-that-name does not exist"),
+    ("join nothing-of-that-name --out a.pt", "DATA nothing-of-that-name does not exist"),
+    ("compare nothing-of-that-name", "nothing-of-that-name does not exist"),
+    ("cost nothing-of-that-name", "nothing-of-that-name is neither a folder nor a run"),
     ("demo --world-size 0", "--world-size is 0; allowed: a whole number from 1 to 128"),
     ("demo --world-size 20000", "--world-size is 20000; allowed"),
     ("demo --batch-size 0", "--batch-size is 0; allowed"),

@@ -156,3 +156,13 @@ def test_plain_mistakes_are_told(dataset, tmp_path):
         run(dataset, "--size-mb", "inf", "--out", tmp_path / "out")
     with pytest.raises(UsageError, match="is a folder"):
         run(tmp_path, "--out", tmp_path / "out")
+
+
+def test_files_of_so_many_rows(dataset, tmp_path, capsys):
+    assert run(dataset, "--rows", 10, "--out", tmp_path / "out") == 0
+    lengths = sorted(len(read_partition(path)) for path in (tmp_path / "out").iterdir())
+    assert lengths == [7, 8, 8]
+    assert run(dataset, "--size-mib", 1, "--out", tmp_path / "by-size") == 0
+    assert "23 galaxies in 1 file" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="--rows is 0"):
+        run(dataset, "--rows", 0, "--out", tmp_path / "none")

@@ -2,11 +2,15 @@ from pathlib import Path
 
 import pytest
 
-from lambda_image.cost import PRICE_LIST, PRICES, PRICES_FROM, rendezvous_hour
+from lambda_image.cost import ARCHITECTURES, PRICE_LIST, PRICES_FROM, SHIPPED, BillingTerms, rendezvous_lines, usd_of
 from scripts.stack.costs import BALANCER_ADDRESSES, HOURS_PER_MONTH, Speed, cost_lines, run_cost, standing
 
 ROOT = Path(__file__).resolve().parents[4]
 DEFAULTS = {"RankMemory": "3008", "SummarizeMemory": "1024", "Architecture": "x86_64", "WithLoadBalancer": "false"}
+
+
+def rendezvous_hour(architecture: str = "x86_64") -> float:
+    return usd_of(rendezvous_lines(3600.0, BillingTerms(architecture)))
 
 
 def test_the_price_list_says_when_and_where_and_from_whom():
@@ -14,7 +18,7 @@ def test_the_price_list_says_when_and_where_and_from_whom():
     prefixes = tuple(PRICE_LIST["sources"])
     assert all(name.startswith(prefixes) for name in PRICE_LIST["usd"])
     assert all(source.startswith("https://aws.amazon.com/") for source in PRICE_LIST["sources"].values())
-    assert all(price > 0 for price in PRICES.values())
+    assert all(SHIPPED.of(name, one) > 0 for name in SHIPPED.usd for one in ARCHITECTURES)
 
 
 def test_a_stack_without_a_load_balancer_has_no_hours():
@@ -26,7 +30,7 @@ def test_a_stack_without_a_load_balancer_has_no_hours():
 def test_a_load_balancer_costs_by_the_hour_with_its_server_and_addresses():
     without = sum(line.usd for line in standing(DEFAULTS, 0.0))
     total = sum(line.usd for line in standing({**DEFAULTS, "WithLoadBalancer": "true"}, 0.0))
-    hourly = PRICES["load_balancer_hour"] + BALANCER_ADDRESSES * PRICES["public_ipv4_hour"] + rendezvous_hour()
+    hourly = SHIPPED.of("load_balancer_hour") + BALANCER_ADDRESSES * SHIPPED.of("public_ipv4_hour") + rendezvous_hour()
     assert total - without == pytest.approx(hourly * HOURS_PER_MONTH)
 
 
@@ -63,7 +67,7 @@ def test_the_documents_figures_are_what_is_computed():
     rows = {
         "keep it for a month in which nobody runs": f"{total:.2f}, or {total - free:.2f} where",
         "keep it for a month with a load balancer": f"{balanced:.2f} |",
-        "keep 100 GB of data for a month": f"{100 * PRICES['s3_gb_month']:.2f} |",
+        "keep 100 GB of data for a month": f"{100 * SHIPPED.of('s3_gb_month'):.2f} |",
         "a run of 4,096 galaxies by 4 ranks": f"{run_cost(4, 4096, 3008).total_usd:.4f} |",
         "a run of 1,000,000 galaxies by 100 ranks": f"{run_cost(100, 10**6, 3008, partitions=800).total_usd:.3f} |",
         "a run of 10,000,000 galaxies by 1,000 ranks": f"{largest.total_usd:.2f} |",

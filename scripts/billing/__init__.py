@@ -1,0 +1,1 @@
+"""What runs cost: where their times come from, and the tables that show it."""

@@ -1,0 +1,175 @@
+"""cosmicai plan: how long runs will take and what they will cost, by the phases of one that was measured."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from lambda_image.cost import ARCHITECTURES, BillingTerms
+from lambda_image.errors import UsageError
+from lambda_image.events import MAX_WORLD_SIZE
+from scripts.bench.command import output_console
+from scripts.bench.files import check_file, check_picture, write_figures
+from scripts.bench.flags import check_at_least_one, parse_numbers
+from scripts.billing import tables
+from scripts.billing.wishes import LAMBDA_MB, positive, read_prices
+from scripts.catalogue.run_source import find_run
+from scripts.planning.calibration import Calibration, calibrate
+from scripts.planning.choices import choices, pareto, partition_mb
+from scripts.planning.prediction import Forecast
+
+HELP = "predict how long runs take on Lambda and what they cost, by one run that was measured"
+EXAMPLE = "cosmicai plan out/demo --data-gb 100 --partition-mb 25,50,100 --memory 1769,3538 --picture plan.svg"
+
+SIZES_MB = "10,25,50,75,100,250,1000"
+MEMORIES = "1024,1769,3008,3538,5307,10240"
+MOST_GB = 1_000_000.0
+GB = 2**30
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "run_named", nargs="?", metavar="RUN", help="the folder of a run's results, or its name in out/"
+    )
+    data = parser.add_mutually_exclusive_group()
+    data.add_argument("--data-gb", type=float, help="images and magnitudes, in 2^30 bytes; as much as the run had")
+    data.add_argument("--galaxies", type=int, help="how many there are")
+    parser.add_argument("--partition-mb", default=SIZES_MB, metavar="SIZES", help="sizes of a file, in 2^20 bytes")
+    parser.add_argument("--memory", default=MEMORIES, metavar="SIZES", help="memory of a rank in MB")
+    parser.add_argument("--world-size", metavar="RANKS", help="numbers of ranks; without it, a rank for each partition")
+    parser.add_argument("--concurrency", type=int, default=1000, help="functions that the account runs at a time")
+    parser.add_argument("--cold-start", type=float, metavar="SECONDS", help="of a rank; without it, as in the run")
+    parser.add_argument("--architecture", choices=ARCHITECTURES, default="x86_64", help="of the functions, for prices")
+    parser.add_argument("--prices", type=Path, metavar="FILE", help="a list like lambda_image/prices.json")
+    parser.add_argument("--all", action="store_true", help="show every choice, not only those that nothing beats")
+    parser.add_argument("--check", action="store_true", help="measure on this machine how far predictions are off")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="all figures")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="cost against time, .svg or .png")
+
+
+def run(args: argparse.Namespace) -> int:
+    check_file("--json", args.json)
+    check_picture("--picture", args.picture)
+    console = output_console(tables.WIDTH)
+    if args.check:
+        return _check(args, console)
+    if args.run_named is None:
+        raise UsageError("cosmicai plan needs the results of a run, or --check")
+    sizes = parse_numbers("--partition-mb", args.partition_mb, 1, 100_000)
+    memories = parse_numbers("--memory", args.memory, LAMBDA_MB.start, LAMBDA_MB.stop - 1)
+    worlds = parse_numbers("--world-size", args.world_size, 1, MAX_WORLD_SIZE) if args.world_size else []
+    check_at_least_one("--concurrency", args.concurrency)
+    positive("--data-gb", args.data_gb)
+    positive("--cold-start", args.cold_start)
+    if args.data_gb is not None and args.data_gb > MOST_GB:
+        raise UsageError(f"--data-gb is {args.data_gb:g}; allowed: at most {MOST_GB:,.0f}")
+    if args.galaxies is not None:
+        check_at_least_one("--galaxies", args.galaxies)
+    terms = BillingTerms(args.architecture, prices=read_prices(args.prices))
+    measured = with_start(calibrate(find_run(args.run_named)), args.cold_start)
+    galaxies = args.galaxies or measured.galaxies
+    if args.data_gb is not None:
+        galaxies = max(1, round(args.data_gb * GB / measured.galaxy_bytes))
+    every = choices(measured, galaxies, sizes, memories, worlds, args.concurrency, terms)
+    front = pareto(every)
+    size = galaxies * measured.galaxy_bytes / GB
+    console.print(f"{galaxies:,} galaxies, {size:,.2f} GB; prices: {terms.prices}", markup=False)
+    console.print(_table(measured, every if args.all else front, front), markup=False)
+    for line in advice(measured, every, front):
+        console.print(line, markup=False)
+    report = {
+        "measured": asdict(measured),
+        "galaxies": galaxies,
+        "choices": [_figures(measured, one, one in front) for one in every],
+    }
+    write_figures(report, args.json, console)
+    if args.picture is not None and front:
+        from scripts.planning.picture import draw
+
+        draw(measured, every, front, args.picture)
+        console.print(f"picture in {args.picture}", markup=False)
+    return 0 if front else 1
+
+
+def with_start(measured: Calibration, start_s: float | None) -> Calibration:
+    """Replaces the cold start, where another is given, in seconds."""
+    return measured if start_s is None else replace(measured, start_s=start_s)
+
+
+def advice(measured: Calibration, every: Sequence[Forecast], front: Sequence[Forecast]) -> list[str]:
+    """Says what is fastest and what is cheapest, or why nothing is possible."""
+    if not front:
+        reasons = dict.fromkeys(problem for one in every for problem in one.problems)
+        return [f"nothing of this is possible: {'; '.join(list(reasons)[:3])}"]
+    lines = []
+    for word, one in (("fastest", front[0]), ("cheapest", front[-1])):
+        case = one.case
+        lines.append(
+            f"{word}: {partition_mb(measured, case):,.0f} MB partitions, {case.world_size:,} ranks with "
+            f"{case.memory_mb:,.0f} MB: {one.total_s:,.1f} s and {one.usd:,.4f} USD"
+        )
+    if impossible := sum(not one.possible for one in every):
+        lines.append(f"{impossible} of {len(every)} choices are not possible; --all --json FILE says why")
+    if any(not one.gathered for one in front):
+        lines.append("where ranks cannot all run at a time, their parts travel by S3 instead of the gather")
+    return lines
+
+
+def _figures(measured: Calibration, one: Forecast, on_front: bool) -> dict[str, Any]:
+    content = {**asdict(one.case), "partition_mb": partition_mb(measured, one.case), "beaten_by_none": on_front}
+    names = ("wall_s", "summarize_s", "total_s", "slowest_rank_s", "last_start_s", "refused", "gathered", "usd")
+    content |= {name: getattr(one, name) for name in names}
+    content["lines"] = [{"service": line.service, "part": line.part, "usd": line.usd} for line in one.lines]
+    return {**content, "problems": list(one.problems)}
+
+
+def _table(measured: Calibration, shown: Sequence[Forecast], front: Sequence[Forecast]) -> Table:
+    heads = ("partition", "ranks", "memory", "a rank", "last start", "time", "USD")
+    table = tables.plain_table("", (), heads)
+    table.add_column("")
+    for one in shown:
+        mark = "; ".join(one.problems) or ("fastest" if one is front[0] else "cheapest" if one is front[-1] else "")
+        case = one.case
+        table.add_row(
+            f"{partition_mb(measured, case):,.1f} MB",
+            f"{case.world_size:,}",
+            f"{case.memory_mb:,.0f} MB",
+            f"{one.slowest_rank_s:,.1f} s",
+            f"{one.last_start_s:,.1f} s",
+            f"{one.total_s:,.1f} s",
+            f"{one.usd:,.4f}",
+            mark,
+        )
+    return table
+
+
+def _check(args: argparse.Namespace, console: Console) -> int:
+    from scripts.bench.machine import describe_machine
+    from scripts.bench.progress import BenchProgress
+    from scripts.planning.check import REPEATS, ROWS, WORLDS, check, check_table
+
+    if args.run_named is not None:
+        raise UsageError("--check makes runs of its own, and takes none")
+    with BenchProgress(sys.stdout) as progress:
+        progress.begin(len(WORLDS) * (len(ROWS) * REPEATS + 1))
+        measured, cases = check(progress.step)
+    console.print(check_table(cases), markup=False)
+    held = sum(case.holds for case in cases)
+    largest = max(abs(case.error) for case in cases)
+    console.print(
+        f"{held} of {len(cases)} predictions are within 15% or the spread of {REPEATS} runs; the largest error is "
+        f"{largest:.0%}",
+        markup=False,
+    )
+    report = {
+        "machine": describe_machine(("cosmicai", "torch", "numpy"), "cpu"),
+        "measured": asdict(measured),
+        "cases": [{**asdict(case), "error": case.error, "holds": case.holds} for case in cases],
+    }
+    write_figures(report, args.json, console)
+    return 0 if held == len(cases) else 1

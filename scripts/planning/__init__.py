@@ -1,0 +1,1 @@
+"""What a run will take: its phases from one that was measured, and what AWS adds."""

@@ -1,0 +1,69 @@
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from lambda_image.errors import InvalidEvent, UsageError
+from scripts import plan
+from tests.unit.scripts.billing.test_sources import folder
+
+
+def run(*arguments: object) -> int:
+    parser = argparse.ArgumentParser()
+    plan.add_arguments(parser)
+    return plan.run(parser.parse_args([str(argument) for argument in arguments]))
+
+
+def test_a_plan_by_the_results_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder(tmp_path)
+    flags = ("--galaxies", 100_000, "--partition-mb", "5,25", "--memory", "1769,10240", "--json", tmp_path / "p.json")
+    assert run(tmp_path, *flags, "--cold-start", 2) == 0
+    report, out = json.loads((tmp_path / "p.json").read_bytes()), capsys.readouterr().out
+    assert len(report["choices"]) == 4
+    assert report["measured"]["start_s"] == 2
+    front = [one for one in report["choices"] if one["beaten_by_none"]]
+    assert min(report["choices"], key=lambda one: one["total_s"]) in front
+    assert all(one["usd"] == pytest.approx(sum(line["usd"] for line in one["lines"])) for one in front)
+    assert "fastest: 5 MB partitions" in out
+    assert "cheapest: " in out
+
+
+def test_data_by_size_and_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder(tmp_path)
+    flags = ("--data-gb", 0.5, "--world-size", "1,4", "--memory", 1769, "--partition-mb", 100, "--concurrency", 3)
+    assert run(tmp_path, *flags, "--all", "--picture", tmp_path / "p.png") == 1  # 900 s are not enough for either
+    assert "nothing of this is possible: a rank takes" in capsys.readouterr().out
+    assert not (tmp_path / "p.png").exists()
+    assert (
+        run(tmp_path, "--galaxies", 100, "--partition-mb", 1, "--concurrency", 1, "--picture", tmp_path / "p.png") == 0
+    )
+    assert (tmp_path / "p.png").stat().st_size > 5000
+    assert "their parts travel by S3" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ((), "needs the results of a run, or --check"),
+        (("x", "--check"), "--check makes runs of its own"),
+        (("x", "--memory", 1), "--memory is '1'"),
+        (("x", "--partition-mb", "a"), "--partition-mb is 'a'"),
+        (("x", "--world-size", 20_000), "--world-size is '20000'"),
+        (("x", "--data-gb", -1), "--data-gb is -1"),
+        (("x", "--data-gb", 1e9), "--data-gb is 1e[+]09; allowed: at most 1,000,000"),
+        (("x", "--galaxies", 0), "--galaxies is 0"),
+        (("x", "--concurrency", 0), "--concurrency is 0"),
+        (("x", "--picture", "x.gif"), "its name must end in"),
+        (("x",), "is neither a folder nor a run"),
+    ],
+)
+def test_wrong_flags(flags: tuple[object, ...], said: str):
+    with pytest.raises(UsageError, match=said):
+        run(*flags)
+
+
+def test_a_run_that_is_not_complete(tmp_path: Path):
+    folder(tmp_path, count=1)
+    with pytest.raises(InvalidEvent, match="is no complete run"):
+        run(tmp_path)
