@@ -21,10 +21,10 @@ from lambda_image.data.sizes import magnitude_columns
 from lambda_image.errors import PartitionMalformed, UsageError
 from lambda_image.partition_names import printable
 from scripts import execution
-from scripts.bench.command import output_console
-from scripts.bench.files import check_file, write_figures
-from scripts.bench.flags import parse_names
 from scripts.billing.tables import plain_table
+from scripts.console import output_console
+from scripts.flag_values import parse_names
+from scripts.output_files import check_file, write_figures
 from scripts.records.statistics import OutlierRule, parse_rule
 from scripts.split import check_out
 from scripts.words import counted

@@ -10,9 +10,9 @@ from rich.table import Table
 
 from lambda_image.atomic_file import atomic_file
 from lambda_image.errors import InvalidEvent
-from scripts.bench.command import output_console
-from scripts.bench.files import check_file, write_figures
 from scripts.billing.tables import plain_table
+from scripts.console import output_console
+from scripts.output_files import check_file, write_figures
 from scripts.records.reading import S3, read_runs
 from scripts.records.statistics import (
     BATCH,

@@ -19,15 +19,15 @@ from lambda_image.cost import (
     usd_of,
 )
 from lambda_image.errors import UsageError
-from scripts.bench.command import output_console
-from scripts.bench.files import check_file, write_figures
-from scripts.bench.flags import check_at_least_one
 from scripts.billing import tables
 from scripts.billing.measured import MeasuredRun, WhatIf, by_partition, by_rank, supposed
 from scripts.billing.months import MONTHS_PER_YEAR, Deployment, month
 from scripts.billing.sources import of_log, of_results, stated
 from scripts.billing.wishes import STORAGE_MB, not_negative, parse_what_if, positive, read_prices
 from scripts.catalogue.run_source import ResultFolderSource, find_run
+from scripts.console import output_console
+from scripts.flag_values import check_at_least_one
+from scripts.output_files import check_file, write_figures
 
 HELP = "tell what a run costs on AWS, line by line, and what runs cost in a month and a year"
 EXAMPLE = "cosmicai cost out/demo --runs-per-month 1000 --what-if memory=1769,world=8"

@@ -19,7 +19,7 @@ from lambda_image.data.partition import (
 from lambda_image.errors import PartitionMalformed, UsageError
 from lambda_image.partition_names import printable
 from scripts import execution
-from scripts.bench.files import check_file
+from scripts.output_files import check_file
 from scripts.words import counted
 
 HELP = "put partitions together into one dataset, or take some rows of a dataset"

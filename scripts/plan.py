@@ -13,12 +13,12 @@ from rich.table import Table
 from lambda_image.cost import ARCHITECTURES, BillingTerms
 from lambda_image.errors import UsageError
 from lambda_image.events import MAX_WORLD_SIZE
-from scripts.bench.command import output_console
-from scripts.bench.files import check_file, check_picture, write_figures
-from scripts.bench.flags import check_at_least_one, parse_numbers
 from scripts.billing import tables
 from scripts.billing.wishes import LAMBDA_MB, positive, read_prices
 from scripts.catalogue.run_source import find_run
+from scripts.console import output_console
+from scripts.flag_values import check_at_least_one, parse_numbers
+from scripts.output_files import check_file, check_picture, write_figures
 from scripts.planning.calibration import Calibration, calibrate
 from scripts.planning.choices import choices, pareto, partition_mb
 from scripts.planning.prediction import Forecast
@@ -149,13 +149,13 @@ def _table(measured: Calibration, shown: Sequence[Forecast], front: Sequence[For
 
 
 def _check(args: argparse.Namespace, console: Console) -> int:
-    from scripts.bench.machine import describe_machine
-    from scripts.bench.progress import BenchProgress
+    from scripts.machine import describe_machine
     from scripts.planning.check import REPEATS, ROWS, WORLDS, check, check_table
+    from scripts.step_progress import StepProgress
 
     if args.run_named is not None:
         raise UsageError("--check makes runs of its own, and takes none")
-    with BenchProgress(sys.stdout) as progress:
+    with StepProgress(sys.stdout) as progress:
         progress.begin(len(WORLDS) * (len(ROWS) * REPEATS + 1))
         measured, cases = check(progress.step)
     console.print(check_table(cases), markup=False)

@@ -19,7 +19,7 @@ from lambda_image.data.sizes import PUBLISHED, Sizes
 from lambda_image.errors import PartitionMalformed, UsageError
 from lambda_image.manifest import deal
 from lambda_image.partition_names import printable
-from scripts.bench.flags import check_at_least_one
+from scripts.flag_values import check_at_least_one
 from scripts.words import counted
 
 MIB = 1 << 20  # the unit of published sizes: 25 MB are 1,278 rows

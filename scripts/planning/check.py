@@ -1,6 +1,6 @@
 """How far a plan is off on this machine: runs of 1 to 8 ranks, of which one predicts all others."""
 
-import json
+import io
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,16 @@ from rich.table import Table
 from lambda_image.data.partition import write_partition
 from scripts import execution
 from scripts.billing.tables import plain_table
+from scripts.catalogue.run_source import read_json
 from scripts.galaxies import Mixture, render
 from scripts.local_cloud import LocalCloud, local_cloud
 from scripts.planning.calibration import Calibration, from_records
 from scripts.planning.prediction import Case, forecast
-from statemachine.definition import STATE_MACHINE
+from scripts.progress import RunProgress
+from scripts.runs.following import Follower
+from scripts.runs.place import place_at
+from scripts.runs.stored_results import StoredResults
+from scripts.runs.uploading import upload
 
 WORLDS = (1, 2, 4, 8)
 ROWS = (128, 256, 512)  # of a partition: 2.5, 5 and 10 MB
@@ -104,9 +109,9 @@ def _measure(
     found: Mapping[tuple[int, int], list[Ended]],
     say: Callable[[str], None],
 ) -> None:
+    place = place_at(cloud, BUCKET)
     for size, some in files.items():
-        execution.upload(cloud, some, BUCKET, str(size))
-    machine = cloud.state_machine(STATE_MACHINE)
+        upload(place.client("s3"), some, BUCKET, str(size))
     cloud.wait_until_ready()
     smallest = min(files)
     for number in range(repeats + 1):
@@ -114,14 +119,12 @@ def _measure(
             say(f"{world} ranks, {size} galaxies in a partition, {f'run {number}' if number else 'warming up'}")
             given = {"bucket": BUCKET, "data_prefix": str(size), "world_size": world, "batch_size": 128}
             name = execution.new_name("plan", datetime.now(UTC))
-            ended = execution.execute(cloud, machine, name, given)
+            started = execution.begin(place, name, given)
+            Follower(place, started, RunProgress(io.StringIO(), []), lookout=cloud.lookout()).follow()
+            results = StoredResults(place.client("s3"), BUCKET, started.result_path)
             if number:
-                objects = ended.objects
-                content = {
-                    "summary": json.loads(objects["summary.json"]),
-                    "records": [json.loads(objects[f"{rank}.json"]) for rank in range(world)],
-                }
-                found[world, size].append(content)
+                records = [read_json(results, f"{rank}.json") for rank in range(world)]
+                found[world, size].append({"summary": read_json(results, "summary.json"), "records": records})
 
 
 def _partitions(folder: Path, rows: int) -> list[Path]:
