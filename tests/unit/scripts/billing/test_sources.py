@@ -64,6 +64,8 @@ def test_ranks_that_left_no_record_are_told_of(tmp_path: Path):
 
 def test_the_architecture_is_that_of_the_records(tmp_path: Path):
     folder(tmp_path)
+    older = {name: value for name, value in record(0).items() if name != "architecture"}
+    (tmp_path / "0.json").write_text(json.dumps(older))
     assert of_results(ResultFolderSource(tmp_path)).architecture is None
     (tmp_path / "0.json").write_text(json.dumps(record(0) | {"architecture": "arm64"}))
     assert of_results(ResultFolderSource(tmp_path)).architecture == "arm64"
