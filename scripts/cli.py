@@ -17,8 +17,8 @@ from scripts.extras import remedy
 from scripts.parser import CommandParser
 
 COMMANDS = (
-    *("demo", "infer", "invoke", "results", "sample", "import", "split", "convert", "compile", "tune", "bench"),
-    *("deploy", "destroy"),
+    *("demo", "infer", "results", "sample", "import", "split", "convert", "compile", "tune", "bench"),
+    *("deploy", "destroy", "upload", "invoke", "watch"),
 )
 MODULES = {"import": "importing.command"}  # of commands that are not modules by their own name, as a keyword cannot be
 ENDING = (signal.SIGTERM, signal.SIGHUP)  # beside SIGINT, which Python makes a KeyboardInterrupt
