@@ -51,9 +51,10 @@ class AwsEndpoint:
     def state_machine(self, name: str) -> str:
         """Finds the state machine of this name, or makes it, and returns its ARN."""
         client = self.client("stepfunctions")
-        for machine in client.list_state_machines()["stateMachines"]:
-            if machine["name"] == name:
-                return str(machine["stateMachineArn"])
+        for page in client.get_paginator("list_state_machines").paginate():
+            for machine in page["stateMachines"]:
+                if machine["name"] == name:
+                    return str(machine["stateMachineArn"])
         arns = {
             f"{function.capitalize()}FunctionArn": f"arn:aws:lambda:{REGION}:123456789012:function:{function}"
             for function in ("init", "rank", "summarize")
@@ -121,20 +122,23 @@ class AwsEndpoint:
         seen = "there was no answer" if health is None else lacking(health)
         raise EndpointError(f"{self.endpoint_url}: {what} was not ready within {timeout_s:g} s: {seen}")
 
-    def wait_for(self, execution: str, each: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    def lookout(self) -> Callable[[], None]:
+        """Makes what is to be called between two looks at an execution. An endpoint of others' needs none."""
+        return lambda: None
+
+    def wait_for(self, execution: str) -> dict[str, Any]:
         """Waits for the end of an execution.
 
         Args:
             execution: its ARN.
-            each: is called between two looks at it.
 
         Returns:
             The execution as Step Functions describes it.
         """
-        client = self.client("stepfunctions")
+        client, look = self.client("stepfunctions"), self.lookout()
         while True:
             described: dict[str, Any] = client.describe_execution(executionArn=execution)
             if described["status"] != "RUNNING":
                 return described
-            each()
+            look()
             time.sleep(POLL_INTERVAL_S)

@@ -17,26 +17,11 @@ from scripts.extras import remedy
 from scripts.parser import CommandParser
 
 COMMANDS = (
-    *(
-        "demo",
-        "infer",
-        "invoke",
-        "results",
-        "report",
-        "sample",
-        "import",
-        "split",
-        "convert",
-        "compile",
-        "tune",
-        "bench",
-    ),
-    *("deploy", "destroy"),
+    *("demo", "infer", "results", "report", "sample", "import", "split", "convert", "compile", "tune", "bench"),
+    *("deploy", "destroy", "upload", "invoke", "watch"),
 )
-MODULES = {
-    "import": "importing.command",
-    "report": "report.command",
-}  # of commands that are not modules by their own name, as a keyword cannot be
+# Of commands that are not modules by their own name, as a keyword cannot be.
+MODULES = {"import": "importing.command", "report": "report.command"}
 ENDING = (signal.SIGTERM, signal.SIGHUP)  # beside SIGINT, which Python makes a KeyboardInterrupt
 
 

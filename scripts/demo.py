@@ -16,8 +16,11 @@ from scripts.execution import SAMPLE_GALAXIES, SAMPLE_PARTITIONS
 from scripts.local_cloud import Event, local_cloud
 from scripts.progress import RunProgress
 from scripts.result_folder import result_folder
+from scripts.runs.following import Follower
+from scripts.runs.place import place_at
+from scripts.runs.stored_results import StoredResults
+from scripts.runs.uploading import upload
 from scripts.user_model import advice, usable_model
-from statemachine.definition import STATE_MACHINE
 
 HELP = "run everything on this machine: ranks find each other and predict redshifts"
 EXAMPLE = "cosmicai demo --world-size 8 --data my_galaxies.pt --model my_checkpoint.pt"
@@ -58,15 +61,18 @@ def run(args: argparse.Namespace) -> int:
                 if not files:  # while the workers start
                     files = execution.sample(Path(scratch) / "partitions")
                     progress.print(f"{SAMPLE_GALAXIES:,} sample galaxies in {SAMPLE_PARTITIONS} partitions")
-                execution.upload(cloud, files, BUCKET, "data")
-                machine = cloud.state_machine(STATE_MACHINE)
+                place = place_at(cloud, BUCKET)
+                upload(place.client("s3"), files, BUCKET, "data")
                 cloud.wait_until_ready()
                 out.clear()
                 execution_input = execution.input_for(args, BUCKET, files, "data", warnings)
                 with progress:
                     name = execution.new_name("demo", datetime.now(UTC))
-                    ended = execution.execute(cloud, machine, name, execution_input)
-            return ended.report(out, progress.print)
+                    started = execution.begin(place, name, execution_input)
+                    described = Follower(place, started, progress, lookout=cloud.lookout()).follow()
+                results = StoredResults(place.client("s3"), BUCKET, started.result_path)
+                count = execution.collect(results, out, progress.print)
+            return execution.report(described, out, count, progress.print)
 
 
 def _totals(args: argparse.Namespace, files: list[Path], sizes: Sizes) -> list[int]:

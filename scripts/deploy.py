@@ -52,9 +52,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     instead.add_argument("--list-parameters", action="store_true", help="list the parameters of the stack")
 
 
-def add_place(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags that say which stack is meant, and where."""
-    parser.add_argument("--stack", default=STACK, help="name of the stack, with which all names in it begin")
+def add_place(parser: argparse.ArgumentParser, default: str | None = STACK) -> None:
+    """Adds the flags that say which stack is meant, and where.
+
+    Args:
+        parser: gets the flags.
+        default: the stack that is meant without --stack; None tells whether one was named.
+    """
+    parser.add_argument("--stack", default=default, help="name of the stack, with which all names in it begin")
     parser.add_argument("--region", help="without it, the profile or AWS_REGION says so")
     parser.add_argument(
         "--profile", help="of ~/.aws/config; without it, AWS_PROFILE or the usual AWS_* variables count"

@@ -1,37 +1,50 @@
-"""One run on a local AWS endpoint. Galaxies go to its S3, an execution runs, and its results come back as tables."""
+"""One run: what goes into it, its start, and what comes out of it as files and tables."""
 
 import argparse
 import json
 import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 import numpy as np
+from botocore.exceptions import ClientError
 from rich.console import Console, RenderableType
 
 from lambda_image.data.foreign import import_of_files
 from lambda_image.data.partition import write_partition
 from lambda_image.data.quality import OnBadRow
 from lambda_image.errors import InvalidEvent, UsageError
-from lambda_image.events import MAX_BATCH_SIZE
+from lambda_image.events import MAX_BATCH_SIZE, parse
 from lambda_image.partition_names import PARTITION_SUFFIXES, check_name, printable, select
 from lambda_image.summary import message_of
-from scripts.aws_endpoint import AwsEndpoint
+from scripts.catalogue.run_source import ResultFolderSource, ResultSource, read_json
 from scripts.galaxies import Mixture, render
 from scripts.report.command import write_report
 from scripts.result_folder import ResultFolder
+from scripts.runs.following import StartedRun
+from scripts.runs.place import Place
+from scripts.runs.run_input import ANYWHERE
+from scripts.stack.account import AccountError, code_of
 from scripts.tables import run_tables
 from scripts.words import counted
 
 TABLE_WIDTH = 110  # where the output is no terminal, which would know its own
 SAMPLE_GALAXIES, SAMPLE_PARTITIONS, SAMPLE_SEED = 4096, 8, 0
 TOKEN_BYTES = 6  # at random: of two executions in one second, one in 10^14 meets another's name
+SHOWN = ("summary", "combined_data")  # what tables and reports are made of
+ENDINGS = {"TIMED_OUT": "took too long and was ended", "ABORTED": "was stopped"}
 MAX_RANKS = 128  # each a process of one machine: 470 MB with PyTorch (measured), so 60 GB together
+
+
+class ResultsToCopy(ResultSource, Protocol):
+    """The results of a run, and the way to copy them."""
+
+    def download(self, folder: Path) -> int:
+        """Copies all of them into a folder, and returns how many there are."""
 
 
 def add_arguments(parser: argparse.ArgumentParser, out: Path) -> None:
@@ -81,74 +94,132 @@ def check_batch_size(size: int) -> None:
         raise UsageError(f"--batch-size is {size}; allowed: a whole number from 1 to {MAX_BATCH_SIZE}")
 
 
-@dataclass(frozen=True)
-class Execution:
-    """An execution that has ended, and its result objects by their names under the result path."""
+def begin(place: Place, name: str, execution_input: Mapping[str, Any]) -> StartedRun:
+    """Starts an execution.
 
-    described: Mapping[str, Any]
-    objects: Mapping[str, bytes]
+    Args:
+        place: where it runs.
+        name: its name, which no other execution has.
+        execution_input: what it is started with.
 
-    def report(self, out: ResultFolder, print_line: Callable[[str], None]) -> int:
-        """Writes the objects of the run and then shows it, so that nothing that goes wrong at the terminal costs them.
-
-        Args:
-            out: where its objects go.
-            print_line: shows a line of text.
-
-        Returns:
-            The exit status of a command that has done nothing else.
-
-        Raises:
-            InvalidEvent: the objects could not be written; the run has been shown.
-        """
-        try:
-            if self.objects:
-                out.write(self.objects)
-        except OSError as error:
-            self._show(print_line)
-            problem = f"the results could not be written to --out {printable(out.given)}: {error.strerror}"
-            raise InvalidEvent(problem) from error
-        self._show(print_line)
-        if self.objects:
-            print_line(f"{counted(len(self.objects), 'result object')} in {out.given}/")
-            self._write_report(out, print_line)
-        status = self.described["status"]
-        if status == "SUCCEEDED":
-            return 0
-        cause = message_of(self.described.get("cause", ""))
-        print(f"cosmicai: the run {status.lower()}: {self.described.get('error')}: {cause}", file=sys.stderr)
-        if self.objects:  # the cause names their place on the endpoint, which may be gone
-            print(f"cosmicai: what lay under results/ in that run is in {out.given}/ now", file=sys.stderr)
-        return 1
-
-    def _write_report(self, out: ResultFolder, print_line: Callable[[str], None]) -> None:
-        """A run is not worse for a report that cannot be written."""
-        if find_spec("vl_convert") is None or not {"summary.json", "combined_data.json"} <= self.objects.keys():
-            return
-        try:
-            print_line(f"report in {write_report(out.given, files=False)}")
-        except OSError as error:
-            print_line(f"no report could be written: {error}")
-
-    def _show(self, print_line: Callable[[str], None]) -> None:
-        if "combined_data.json" in self.objects and "summary.json" in self.objects:
-            summary, records = (json.loads(self.objects[f"{name}.json"]) for name in ("summary", "combined_data"))
-            show_run(summary, records, print_line)
+    Raises:
+        AccountError: the name is taken, or the state machine is gone.
+        botocore's errors: AWS refuses or does not answer.
+    """
+    try:
+        arn = place.client("stepfunctions").start_execution(
+            stateMachineArn=place.machine, name=name, input=json.dumps(execution_input)
+        )["executionArn"]
+    except ClientError as error:
+        if code_of(error) == "ExecutionAlreadyExists":
+            follow = place.command("watch", name)
+            raise AccountError(
+                f"there is a run {name} already: give another --name, or follow it by {follow}"
+            ) from error
+        if code_of(error) in ("StateMachineDoesNotExist", "StateMachineDeleting"):
+            raise AccountError(f"{place.name} has no state machine {place.machine}: run cosmicai deploy") from error
+        raise
+    return started_run(arn, execution_input)
 
 
-def upload(endpoint: AwsEndpoint, files: Sequence[Path], bucket: str, prefix: str) -> None:
-    """Uploads files, by their names, under a prefix in a bucket that need not be there yet."""
-    s3 = endpoint.client("s3")
-    s3.create_bucket(Bucket=bucket)
-    for file in files:
-        s3.upload_file(str(file), bucket, f"{prefix}/{file.name}")
+def started_run(arn: str, execution_input: Mapping[str, Any]) -> StartedRun:
+    """Finds out where the results of an execution go.
+
+    Args:
+        arn: that of the execution.
+        execution_input: what it was started with.
+
+    Raises:
+        InvalidEvent: it has no results, since Init refuses such an input.
+    """
+    request = parse(execution_input, arn, ANYWHERE)
+    return StartedRun(arn, request.bucket, request.result_path)
 
 
-def remove(endpoint: AwsEndpoint, files: Sequence[Path], bucket: str, prefix: str) -> None:
-    """Removes what `upload` has put there."""
-    s3 = endpoint.client("s3")
-    for file in files:
-        s3.delete_object(Bucket=bucket, Key=f"{prefix}/{file.name}")
+def collect(results: ResultsToCopy, out: ResultFolder, print_line: Callable[[str], None]) -> int:
+    """Brings the results of a run home.
+
+    Args:
+        results: where they are.
+        out: where they go.
+        print_line: shows a line of text.
+
+    Returns:
+        How many there are.
+
+    Raises:
+        InvalidEvent: they could not be written; the run has been shown.
+    """
+    try:
+        return out.fill(results.download)
+    except OSError as error:
+        show_results(results, print_line)
+        problem = f"the results could not be written to --out {printable(out.given)}: {error.strerror}"
+        raise InvalidEvent(problem) from error
+
+
+def report(described: Mapping[str, Any], out: ResultFolder, count: int, print_line: Callable[[str], None]) -> int:
+    """Shows a run whose results are home already, so that nothing that goes wrong at the terminal costs them.
+
+    Args:
+        described: the execution as Step Functions describes it.
+        out: where its results are.
+        count: how many there are.
+        print_line: shows a line of text.
+
+    Returns:
+        The exit status of a command that has done nothing else.
+    """
+    if count:
+        show_results(ResultFolderSource(out.path), print_line)
+        print_line(f"{counted(count, 'result object')} in {out.given}/")
+        _write_report(out.given, print_line)
+    return tell_end(described, out.given if count else None)
+
+
+def _write_report(folder: Path, print_line: Callable[[str], None]) -> None:
+    """A run is not worse for a report that cannot be written."""
+    if find_spec("vl_convert") is None or not all((folder / f"{name}.json").exists() for name in SHOWN):
+        return
+    try:
+        print_line(f"report in {write_report(folder, files=False)}")
+    except OSError as error:
+        print_line(f"no report could be written: {error}")
+
+
+def tell_end(described: Mapping[str, Any], results: Path | None) -> int:
+    """Says on the error output how a run failed.
+
+    Args:
+        described: the execution as Step Functions describes it.
+        results: the folder of its results, if there are any.
+
+    Returns:
+        The exit status, which is 0 for a run that has succeeded.
+    """
+    status = str(described["status"])
+    if status == "SUCCEEDED":
+        return 0
+    reason = [described.get("error"), message_of(described["cause"]) if described.get("cause") else None]
+    print(
+        ": ".join([f"cosmicai: the run {ENDINGS.get(status, status.lower())}", *filter(None, reason)]), file=sys.stderr
+    )
+    if results is not None:  # the cause names their place on the endpoint, which may be gone
+        print(f"cosmicai: what lay under results/ in that run is in {results}/ now", file=sys.stderr)
+    return 1
+
+
+def show_results(results: ResultSource, print_line: Callable[[str], None]) -> bool:
+    """Shows the tables of a run, if it has left a summary.
+
+    Returns:
+        Whether it has.
+    """
+    summary, records = (read_json(results, f"{name}.json") for name in ("summary", "combined_data"))
+    if summary is None or records is None:
+        return False
+    show_run(summary, records, print_line)
+    return True
 
 
 def new_name(command: str, now: datetime) -> str:
@@ -162,33 +233,6 @@ def new_name(command: str, now: datetime) -> str:
         A name that Step Functions allows (1 to 80 characters), and that may be part of a key on S3.
     """
     return f"{command}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(TOKEN_BYTES)}"
-
-
-def execute(endpoint: AwsEndpoint, machine: str, name: str, execution_input: Mapping[str, Any]) -> Execution:
-    """Starts an execution and waits for its end.
-
-    Args:
-        endpoint: where it runs.
-        machine: the ARN of the state machine.
-        name: its name, which no other execution has.
-        execution_input: what it is started with.
-    """
-    arn = endpoint.client("stepfunctions").start_execution(
-        stateMachineArn=machine, name=name, input=json.dumps(execution_input)
-    )["executionArn"]
-    described = endpoint.wait_for(arn)
-    path = str(execution_input.get("result_path") or f"results/{arn.rpartition(':')[2]}").strip("/")
-    bucket = execution_input.get("bucket") or execution_input["bucket_name"]
-    return Execution(described, _objects(endpoint, bucket, f"{path}/"))
-
-
-def _objects(endpoint: AwsEndpoint, bucket: str, prefix: str) -> dict[str, bytes]:
-    """All but what ranks have kept for their next attempts, which nobody needs when the run has ended."""
-    s3 = endpoint.client("s3")
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    listed = [found["Key"] for page in pages for found in page.get("Contents", ())]
-    keys = [key for key in listed if not key.startswith((f"{prefix}attempts/", f"{prefix}shares/"))]
-    return {key.removeprefix(prefix): s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
 
 
 def input_for(

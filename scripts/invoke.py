@@ -1,122 +1,128 @@
-"""cosmicai invoke: a run on an AWS endpoint that is there already, as `docker compose` starts one."""
+"""cosmicai invoke: a run on AWS, or on an AWS endpoint that is there already, as `docker compose` starts one."""
 
 import argparse
 import json
-import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from boto3.exceptions import Boto3Error
-from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from lambda_image.errors import InvalidEvent, UsageError
+from lambda_image.errors import UsageError
 from lambda_image.partition_names import printable
 from scripts import execution
-from scripts.aws_endpoint import AwsEndpoint, EndpointError
+from scripts.deploy import agree
 from scripts.progress import RunProgress
 from scripts.result_folder import result_folder
-from statemachine.definition import STATE_MACHINE
+from scripts.runs import place as places
+from scripts.runs import readiness, run_input, uploading
+from scripts.runs.following import Follower, StartedRun, ways_on
+from scripts.runs.place import Place
+from scripts.runs.rank_watch import RankWatch
+from scripts.runs.rendezvous import rendezvous_for
+from scripts.runs.stored_results import StoredResults
+from scripts.stack.account import explained
 
-HELP = "run on a local AWS endpoint that is up (SERVE=1 docker compose up serve)"
-EXAMPLE = "cosmicai invoke --endpoint-url http://127.0.0.1:4566 --data my_galaxies.pt"
+HELP = "make a run on AWS, or on a local AWS endpoint that is up (SERVE=1 docker compose up serve)"
+EXAMPLE = "cosmicai invoke --region eu-west-1 --data-prefix datasets/galaxies"
 
-BUCKET = "cosmicai-invoke"
-ANSWER_CHARACTERS = 300  # of an answer that may be a web page
-READY_TIMEOUT_S = 120.0  # until a container per rank has started, with as much CPU as a Lambda of its size has
+OUT = Path("out/invoke")
+SAMPLE_RANKS, SAMPLE_BATCH = 4, 256  # of data that is uploaded for the run, where the flags do not say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    run_input.add_arguments(parser)
     parser.add_argument(
-        "input",
+        "--data",
         type=Path,
-        nargs="?",
-        help="an execution input (JSON) for data that is on the endpoint's S3; it takes the place of --data, "
-        "--world-size, --batch-size and --on-bad-row",
+        help="a dataset file, or a folder of partitions, that is uploaded for this run and removed after it; without "
+        f"data and an input, {execution.SAMPLE_GALAXIES:,} sample galaxies",
     )
-    execution.add_arguments(parser, out=Path("out/invoke"))
+    parser.add_argument("--name", help="the ID of the run; without it, a new one")
+    parser.add_argument("--detach", action="store_true", help="start the run, and do not wait for its end")
     parser.add_argument(
-        "--endpoint-url",
-        default=os.environ.get("AWS_ENDPOINT_URL"),
-        help="where the endpoint is; without it, the variable AWS_ENDPOINT_URL says so",
+        "--out", type=Path, default=OUT, help="a folder for the result objects; those of an earlier run are replaced"
     )
+    places.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    execution.check_arguments(args)
-    endpoint = endpoint_at(args.endpoint_url)
-    progress = RunProgress(sys.stdout, [])  # what the ranks log stays with them
-    name = execution.new_name("invoke", datetime.now(UTC))
-    prefix = f"data/{name}"  # of this run alone: others may use the endpoint, at the same time or before
-    with result_folder(args.out) as out, tempfile.TemporaryDirectory(prefix="cosmicai-") as scratch:
-        files, warnings = ([], []) if args.input else _files(args.data, Path(scratch))
-        try:
-            if args.input:
-                execution_input = read_input(args.input)
-                check_bucket(endpoint, execution_input, args.input)
-            else:
-                execution.upload(endpoint, files, BUCKET, prefix)
-                execution_input = execution.input_for(args, BUCKET, files, prefix, warnings)
-                progress.print(f"{printable(args.data or 'sample galaxies')} uploaded to {args.endpoint_url}")
-            machine = endpoint.state_machine(STATE_MACHINE)
-            ranks = str(execution_input.get("world_size", ""))
-            endpoint.wait_until_ready(int(ranks) if ranks.isdecimal() else 1, READY_TIMEOUT_S)
+    given = run_input.read(args)
+    with_data = not given.keys() & set(run_input.PLACES)
+    if args.data and not with_data:
+        raise UsageError("--data and an input that names data are two places of data: give one of them")
+    if args.batch_size is not None:
+        execution.check_batch_size(args.batch_size)
+    progress = RunProgress(sys.stdout, [])
+    name = args.name or execution.new_name("invoke", datetime.now(UTC))
+    with (
+        result_folder(args.out) as out,
+        tempfile.TemporaryDirectory(prefix="cosmicai-") as scratch,
+        explained(args.endpoint_url or "AWS"),
+    ):
+        files, warnings = _files(args.data, Path(scratch)) if with_data else ([], [])
+        place = places.open_place(args)
+        bucket = given.get("bucket") or given.get("bucket_name") or _bucket(place)
+        given = {"bucket": bucket, **given}
+        prefix = f"data/{name}"  # of this run alone: others may use the bucket, at the same time or before
+        functions = readiness.configurations(place)
+        choice = rendezvous_for(place, given, args.rendezvous)
+        if choice.sentence:
+            progress.print(choice.sentence)
+        given = {**given, **choice.keys}
+        arn = f"{place.machine.replace(':stateMachine:', ':execution:')}:{name}"
+        init = functions.get("init", {})
+        if with_data:
+            given = _defaults(args.data, files, prefix, warnings) | given
+            run_input.check(place, given, arn, init)  # before anything is sent
+            uploading.upload(place.client("s3"), files, bucket, prefix)
+            progress.print(f"{printable(args.data or 'sample galaxies')} uploaded to {place.name}")
+        judged = run_input.judge(place, given, arn, init, progress.print)
+        readiness.wait_for(place, functions, judged.world_size, judged.request.fmi_enabled, progress.print)
+        if not args.detach:
             out.clear()
-            progress.print(f"running {json.dumps(execution_input)}")
-            ended = execution.execute(endpoint, machine, name, execution_input)
-        except BotoCoreError as error:
-            raise EndpointError(f"{args.endpoint_url} does not answer: {error}") from error
-        except (ClientError, Boto3Error, ResponseParserError) as error:
-            answer = " ".join(str(error).split())[:ANSWER_CHARACTERS]
-            raise EndpointError(
-                f"{args.endpoint_url} refuses: {answer} (is it a local AWS endpoint of ours?)"
-            ) from error
-        # The endpoint keeps objects in memory, and nobody else knows of these. Those of a run that was not seen to end
-        # stay, since it may be reading them.
+        given = {key: value for key, value in given.items() if value is not None}
+        progress.print(f"running {json.dumps(given)}")
+        started = execution.begin(place, name, given)
+        if args.detach:
+            for line in ways_on(place, name):
+                progress.print(line)
+            return 0
+        if judged.totals:
+            progress = RunProgress(sys.stdout, judged.totals)
+        described = follow(place, started, progress, judged.world_size)
+        # A local endpoint keeps objects in memory, and S3 costs. Those of a run that was not seen to end stay, since it
+        # may be reading them.
         with suppress(BotoCoreError, ClientError, ResponseParserError):
-            execution.remove(endpoint, files, BUCKET, prefix)
-        return ended.report(out, progress.print)
+            uploading.remove(place.client("s3"), files, bucket, prefix)
+        results = StoredResults(place.client("s3"), started.bucket, started.result_path)
+        return execution.report(described, out, execution.collect(results, out, progress.print), progress.print)
 
 
-def endpoint_at(url: str | None) -> AwsEndpoint:
-    """Takes the endpoint at `url`, without asking it anything.
+def follow(place: Place, started: StartedRun, progress: RunProgress, ranks: int | None) -> dict[str, Any]:
+    """Follows a run until its end, with its ranks on the screen and a question at Ctrl-C.
 
-    Raises:
-        UsageError: there is no URL, or it is none.
-    """
-    if not url:
-        raise UsageError("no endpoint is named: give --endpoint-url or set AWS_ENDPOINT_URL")
-    endpoint = AwsEndpoint(url)
-    try:
-        _ = urlsplit(url).port  # raises beyond 65535, as botocore does only when it connects
-        endpoint.client("s3")
-    except ValueError as error:
-        raise UsageError(f"--endpoint-url is {url}; allowed: a URL such as http://127.0.0.1:4566") from error
-    return endpoint
+    Args:
+        place: where it runs.
+        started: the run.
+        progress: shows it.
+        ranks: how many ranks it has; None where only the run knows.
 
-
-def check_bucket(endpoint: AwsEndpoint, execution_input: Mapping[str, Any], file: Path) -> None:
-    """Looks up the bucket that the input in `file` names.
+    Returns:
+        The execution as Step Functions describes it.
 
     Raises:
-        InvalidEvent: the endpoint has no such bucket.
+        KeyboardInterrupt: the user leaves; the run goes on.
+        botocore's errors: AWS refuses, or has not answered for minutes; the run goes on.
     """
-    bucket = execution_input.get("bucket") or execution_input["bucket_name"]
-    try:
-        endpoint.client("s3").head_bucket(Bucket=bucket)
-    except ParamValidationError as error:
-        raise InvalidEvent(f"{file}: {bucket!r} is not a bucket's name") from error
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "404":
-            raise
-        where = f"{endpoint.endpoint_url} has no bucket {bucket!r}"
-        raise InvalidEvent(f"{where}: create it and upload the data, or name another in {file}") from error
+    watch = RankWatch(place, started.arn, started.bucket, started.result_path, progress, ranks)
+    with progress:
+        return Follower(place, started, progress, agree if sys.stdin.isatty() else None, watch).follow()
 
 
 def _files(data: Path | None, scratch: Path) -> tuple[Sequence[Path], Sequence[str]]:
@@ -124,16 +130,15 @@ def _files(data: Path | None, scratch: Path) -> tuple[Sequence[Path], Sequence[s
     return (execution.sample(scratch), []) if data is None else execution.partition_files(data)
 
 
-def read_input(file: Path) -> dict[str, Any]:
-    """Reads an execution input. Init judges its values.
+def _defaults(data: Path | None, files: Sequence[Path], prefix: str, warnings: Sequence[str]) -> dict[str, Any]:
+    """The execution input for uploaded files, of which flags and the file may change the rest."""
+    one = data is not None and data.is_file()
+    where = {"data_path": f"{prefix}/{files[0].name}"} if one else {"data_prefix": prefix}
+    told = {"warnings": list(warnings)} if warnings else {}
+    return {"world_size": SAMPLE_RANKS, "batch_size": SAMPLE_BATCH, **where, **told}
 
-    Raises:
-        InvalidEvent: the file is not JSON, or not an execution input at all.
-    """
-    try:
-        found = json.loads(file.read_bytes())
-    except ValueError as error:
-        raise InvalidEvent(f"{file} is not JSON: {error}") from error
-    if not isinstance(found, dict) or not (found.get("bucket") or found.get("bucket_name")):
-        raise InvalidEvent(f"{file} is not an execution input: a JSON object with a bucket")
-    return found
+
+def _bucket(place: Place) -> str:
+    if place.bucket is None:
+        raise UsageError(f"the bucket of {place.name} is unknown, as CloudFormation denies to show it: give --bucket")
+    return place.bucket

@@ -45,8 +45,8 @@ class LocalCloud(AwsEndpoint):
             if process.poll() is not None:
                 raise EndpointError(f"the {name} {ending(process.returncode)}")
 
-    def wait_for(self, execution: str, each: Callable[[], None] = lambda: None) -> dict[str, Any]:
-        """Waits for the end of an execution. A rendezvous server that is lost is one warning, and no more."""
+    def lookout(self) -> Callable[[], None]:
+        """Makes what tells, between two looks at an execution, once and no more that the rendezvous server is lost."""
         introduced = True
 
         def look() -> None:
@@ -56,9 +56,8 @@ class LocalCloud(AwsEndpoint):
                 introduced = False
                 lost = f"the {RENDEZVOUS} {ending(status)}. Ranks that have not met send their parts by way of storage"
                 self.listener({"event": "warning", "message": lost})
-            each()
 
-        return super().wait_for(execution, look)
+        return look
 
 
 @contextmanager

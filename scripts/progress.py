@@ -3,7 +3,8 @@
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -11,6 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 PLAIN_INTERVAL_S = 1.0  # between two plain lines about the same phase of a rank
+MOST_BARS = 64  # rows that a terminal may have
 # For two ^C of a terminal. Behind a full line they would take a new one, which is not cleared.
 ECHO_COLUMNS = 4
 
@@ -40,11 +42,12 @@ class RunProgress:
 
         Args:
             out: where to show progress.
-            totals: how many samples each rank has.
+            totals: how many samples each rank has; of ranks that are not in it nobody knows.
         """
         self._console = Console(file=out, highlight=False)
         self._lock = threading.Lock()  # events come in the threads of several processes
         self._totals = totals
+        self._counts: Mapping[str, int] = {}
         self._last_line: dict[int, tuple[str, float]] = {}
         self._started = time.monotonic()
         self._running = self._engine_shown = False
@@ -59,9 +62,7 @@ class RunProgress:
                 TimeElapsedColumn(),
                 console=self._console,
             )
-            for rank, total in enumerate(totals):
-                task = self._bars.add_task("", start=False, rank=rank, phase="waiting", rate="", total=total)
-                self._tasks[rank] = task
+            self.expect(len(totals))
 
     def __enter__(self) -> "RunProgress":
         self._started, self._running = time.monotonic(), True
@@ -75,6 +76,40 @@ class RunProgress:
         self._running = False
         if self._bars:
             self._bars.stop()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Within it nothing is drawn, so that the user can be asked something."""
+        drawn = self._bars is not None and self._running
+        if drawn and self._bars:
+            self._bars.stop()
+        try:
+            yield
+        finally:
+            if drawn and self._bars:
+                self._bars.start()
+
+    def expect(self, ranks: int) -> None:
+        """Draws a bar for each of so many ranks, where bars are drawn. More than fit are counted instead."""
+        if self._bars is None or ranks > MOST_BARS:
+            return
+        for rank in range(len(self._tasks), ranks):
+            total = self._totals[rank] if rank < len(self._totals) else None
+            self._tasks[rank] = self._bars.add_task(
+                "", start=self._running, rank=rank, phase="waiting", rate="", total=total
+            )
+
+    def count(self, counts: Mapping[str, int]) -> None:
+        """Shows how many ranks of a large run are how far.
+
+        Args:
+            counts: the item counts of its map run, as Step Functions has them.
+        """
+        shown = {name: counts.get(name, 0) for name in ("pending", "running", "succeeded", "failed")}
+        if shown != self._counts:
+            self._counts = shown
+            words = ", ".join(f"{count:,} {name}" for name, count in shown.items() if count)
+            self.print(f"{time.monotonic() - self._started:6.1f} s  {counts.get('total', 0):,} ranks: {words}")
 
     def print(self, text: str) -> None:
         """Prints a line above the bars."""
@@ -108,11 +143,19 @@ class RunProgress:
                 updates["completed"] = samples
             if rate:
                 updates["rate"] = rate
-            self._bars.update(self._tasks[rank], **updates)
+            self.expect(rank + 1)
+            if rank in self._tasks:
+                if phase == "done" and samples is not None:
+                    updates["total"] = samples or 1  # a bar that was of unknown length is full, too
+                self._bars.update(self._tasks[rank], **updates)
             return
         shown_phase, shown_at = self._last_line.get(rank, ("", 0.0))
         now = time.monotonic()
         if shown_phase != phase or now - shown_at >= PLAIN_INTERVAL_S:
             self._last_line[rank] = (phase, now)
-            count = f"{samples} of {self._totals[rank]} samples" if samples is not None else ""
+            count = ""
+            if samples is not None:
+                count = (
+                    f"{samples} of {self._totals[rank]} samples" if rank < len(self._totals) else f"{samples} samples"
+                )
             self.print(f"{now - self._started:6.1f} s  rank {rank}  {phase:<10} {count:<22} {rate}".rstrip())

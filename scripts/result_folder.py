@@ -4,7 +4,7 @@ import json
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,20 +35,25 @@ class ResultFolder:
                 if (self.path / name).exists():
                     (self.path / name).rmdir()
 
-    def write(self, objects: Mapping[str, bytes]) -> None:
-        """Writes all results, which appear at once.
+    def fill(self, put: Callable[[Path], int]) -> int:
+        """Takes all results, which appear at once.
 
         Args:
-            objects: the content of each result, by its name under the result path.
+            put: writes them into a folder, by their names under the result path, and returns how many there are.
+
+        Returns:
+            How many there are. Where there are none, there is no folder either.
 
         Raises:
             OSError: they cannot be written; no part of them is at `path`.
         """
-        for name, content in objects.items():
-            file = self._partial / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(without_run_key(content) if name == "manifest.json" else content)
-        self._partial.replace(self.path)  # which is absent or empty
+        count = put(self._partial)
+        if count:
+            manifest = self._partial / "manifest.json"
+            if manifest.exists():
+                manifest.write_bytes(without_run_key(manifest.read_bytes()))
+            self._partial.replace(self.path)  # which is absent or empty
+        return count
 
 
 @contextmanager

@@ -80,12 +80,12 @@ def init(request: RunRequest, data: ObjectStore, results: ObjectStore, started_a
 
     After an error nothing has been written.
     """
-    shares, found = _shares(request, data)
+    dealt, found = shares(request, data)
     for warning in found:
         log("warning", message=warning)
     run_key = secrets.token_hex(RUN_KEY_BYTES)
     withheld = share_key(request.result_path, secrets.token_hex(SHARE_TOKEN_BYTES))
-    manifest, lines = withhold(assignments(request, shares, run_key, started_at), withheld)
+    manifest, lines = withhold(assignments(request, dealt, run_key, started_at), withheld)
     key = manifest_key(request.result_path)
     results.put(withheld, lines, metadata=RunObjects(results, request.execution, request.result_path).metadata)
     try:
@@ -97,7 +97,7 @@ def init(request: RunRequest, data: ObjectStore, results: ObjectStore, started_a
     if written is not manifest:  # that of an earlier try, which has shares of its own
         with suppress(RunError):
             results.delete([withheld])
-    log("manifest", ranks=len(written), partitions=sum(map(len, shares)), object=results.url(key))
+    log("manifest", ranks=len(written), partitions=sum(map(len, dealt)), object=results.url(key))
     warnings = (*request.warnings, *found, *left)
     return Run(
         execution=request.execution,
@@ -111,8 +111,21 @@ def init(request: RunRequest, data: ObjectStore, results: ObjectStore, started_a
     )
 
 
-def _shares(request: RunRequest, data: ObjectStore) -> tuple[list[list[Slice]], list[str]]:
-    """What each rank works on, and what the user must be told of the data."""
+def shares(request: RunRequest, data: ObjectStore) -> tuple[list[list[Slice]], list[str]]:
+    """Finds the data and deals it to the ranks, without writing anything.
+
+    Args:
+        request: the execution input.
+        data: the bucket of the partitions.
+
+    Returns:
+        What each rank works on, and what the user must be told of the data.
+
+    Raises:
+        InvalidEvent: the input does not fit what is in the bucket.
+        PartitionMissing: there is no partition under the prefix, or no dataset under the key.
+        PartitionMalformed: the dataset is none.
+    """
     if request.data_path is not None:
         with data.open(request.data_path) as dataset:
             rows = count_rows(dataset, data.url(request.data_path))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 from scripts.stack.account import DENIED, AccountError, code_of
 
@@ -33,19 +33,27 @@ def _stack_of(s3: Any, bucket: str) -> str | None:
     return next((str(tag["Value"]) for tag in tags if tag["Key"] == TAG), None)
 
 
-def check_bucket(s3: Any, bucket: str, region: str) -> None:
+def check_bucket(s3: Any, bucket: str, region: str, remedy: str = "create it, or leave ExistingBucket out") -> None:
     """Makes sure that a bucket can serve the stack.
+
+    Args:
+        s3: a client.
+        bucket: its name.
+        region: that of the stack.
+        remedy: what to do where there is no such bucket.
 
     Raises:
         AccountError: it is not there, belongs to others or lies in another region.
     """
     try:
         answer = s3.head_bucket(Bucket=bucket)
+    except ParamValidationError as error:
+        raise AccountError(f"{bucket!r} is not a bucket's name: correct it") from error
     except ClientError as error:
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         headers = error.response["ResponseMetadata"].get("HTTPHeaders", {})
         if status == 404:
-            raise AccountError(f"there is no bucket {bucket}: create it, or leave ExistingBucket out") from error
+            raise AccountError(f"there is no bucket {bucket}: {remedy}") from error
         if status == 301 or headers.get("x-amz-bucket-region", region) != region:
             where = headers.get("x-amz-bucket-region", "another region")
             raise AccountError(

@@ -64,10 +64,12 @@ async def serve(
             prepared = tasks.create_task(_prepare(moto, functions))
             keeping = tasks.create_task(keep_log_groups(logs.values(), moto))
             waking_s = {name: function.waking_s for name, function in functions.items() if function.waking_s}
-            invokes, proxy = InvokeApi(dispatchers, emit, Refusals(concurrency, waking_s)), Proxy(moto, prepared)
+            refusals = Refusals(concurrency, waking_s)
+            invokes, proxy = InvokeApi(dispatchers, emit, refusals), Proxy(moto, prepared)
+            asked = FunctionsApi({name: each.settings for name, each in dispatchers.items()}, refusals)
             stack.push_async_callback(proxy.close)
             stack.push_async_callback(invokes.close)
-            await listen(stack, public_app(dispatchers, moto, invokes, proxy, host), listener)
+            await listen(stack, public_app(dispatchers, moto, invokes, asked, proxy, host), listener)
             emit({"event": "listening", "port": port, "host": host, "runtime_apis": runtime_apis})
             supervisors = [
                 WorkerSupervisor(dispatcher, worker, environ, f"http://127.0.0.1:{port}", emit)
@@ -88,7 +90,12 @@ async def _prepare(moto: asyncio.Task[URL], functions: Mapping[str, FunctionSett
 
 
 def public_app(
-    dispatchers: Mapping[str, Dispatcher], moto: asyncio.Task[URL], invokes: InvokeApi, proxy: Proxy, own_name: str = ""
+    dispatchers: Mapping[str, Dispatcher],
+    moto: asyncio.Task[URL],
+    invokes: InvokeApi,
+    asked: FunctionsApi,
+    proxy: Proxy,
+    own_name: str = "",
 ) -> web.Application:
     """Makes the application of the public port."""
 
@@ -102,6 +109,6 @@ def public_app(
     app[OWN_NAME] = own_name
     app.router.add_get(HEALTH_PATH, health)
     app.router.add_post(INVOKE_PATH, invokes.invoke)
-    FunctionsApi({name: dispatcher.settings for name, dispatcher in dispatchers.items()}).add_to(app)
+    asked.add_to(app)
     app.router.add_route("*", "/{path:.*}", proxy.forward)
     return app

@@ -1,5 +1,6 @@
-"""What clients ask Lambda of its functions beside invoking them: which there are, and how each is set up."""
+"""What clients ask Lambda beside invoking functions: which there are, how each is set up, how many run at a time."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -9,18 +10,23 @@ from aiohttp import web
 from statemachine.local.dispatcher import new_request_id
 from statemachine.local.function_logs import group_name_of
 from statemachine.local.invoke_api import api_error
+from statemachine.local.refusals import Refusals
 from statemachine.local.settings import FunctionSettings, function_arn, function_name
 
 LIST_PATH = "/2015-03-31/functions"
 GET_PATH = "/2015-03-31/functions/{name}"
 CONFIGURATION_PATH = "/2015-03-31/functions/{name}/configuration"
+CONCURRENCY_PATH = "/2019-09-30/functions/{name}/concurrency"
+ACCOUNT_PATH = "/2016-08-19/account-settings"
+CONCURRENCY = 1000  # of an account, unless it has asked for more; and of this endpoint, unless told otherwise
 
 
 class FunctionsApi:
-    """Answers ListFunctions, GetFunction and GetFunctionConfiguration."""
+    """Answers ListFunctions, GetFunction, GetFunctionConfiguration, GetFunctionConcurrency and GetAccountSettings."""
 
-    def __init__(self, functions: Mapping[str, FunctionSettings]) -> None:
+    def __init__(self, functions: Mapping[str, FunctionSettings], refusals: Refusals | None = None) -> None:
         self._functions = functions
+        self._refusals = refusals or Refusals()
         self._since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
 
     def add_to(self, app: web.Application) -> None:
@@ -29,6 +35,9 @@ class FunctionsApi:
             app.router.add_get(path, self.list_functions)
         app.router.add_get(GET_PATH, self.get_function)
         app.router.add_get(CONFIGURATION_PATH, self.get_configuration)
+        app.router.add_get(CONCURRENCY_PATH, self.get_concurrency)
+        for path in (ACCOUNT_PATH, f"{ACCOUNT_PATH}/"):
+            app.router.add_get(path, self.get_account_settings)
 
     async def list_functions(self, request: web.Request) -> web.Response:
         """Handles GET /2015-03-31/functions/."""
@@ -49,6 +58,17 @@ class FunctionsApi:
         function = self._functions.get(name)
         return _missing(name) if function is None else web.json_response(self._configuration(name, function))
 
+    async def get_concurrency(self, request: web.Request) -> web.Response:
+        """Handles GET /2019-09-30/functions/NAME/concurrency. No function here has a reserve of its own."""
+        name = function_name(request.match_info["name"])
+        return _missing(name) if name not in self._functions else web.json_response({})
+
+    async def get_account_settings(self, request: web.Request) -> web.Response:
+        """Handles GET /2016-08-19/account-settings/."""
+        concurrency = CONCURRENCY if self._refusals.concurrency is None else self._refusals.concurrency
+        limit = {"ConcurrentExecutions": concurrency, "UnreservedConcurrentExecutions": concurrency}
+        return web.json_response({"AccountLimit": limit, "AccountUsage": {"FunctionCount": len(self._functions)}})
+
     def _configuration(self, name: str, function: FunctionSettings) -> dict[str, Any]:
         return {
             "FunctionName": name,
@@ -60,7 +80,7 @@ class FunctionsApi:
             "MemorySize": function.memory_mb,
             "Version": "$LATEST",
             "LastModified": self._since,
-            "State": "Active",
+            "State": self._refusals.state(name, asyncio.get_running_loop().time()),
             "LastUpdateStatus": "Successful",
             "LoggingConfig": {"LogFormat": "Text", "LogGroup": group_name_of(name)},
         }

@@ -42,6 +42,14 @@ class Refusals:
         """Takes note that an invocation has ended."""
         self._in_flight.discard(request_id)
 
+    def state(self, function: str, now: float) -> str:
+        """Returns the state of a function in Lambda's words, without waking it."""
+        if function not in self.waking_s:
+            return "Active"
+        if function not in self._active_at:
+            return "Inactive"
+        return "Active" if now >= self._active_at[function] else "Pending"
+
     def _asleep(self, function: str, now: float) -> Refusal | None:
         if function not in self.waking_s:
             return None
