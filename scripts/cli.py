@@ -17,11 +17,24 @@ from scripts.extras import remedy
 from scripts.parser import CommandParser
 
 COMMANDS = (
-    *("demo", "infer", "results", "report", "sample", "import", "split", "convert", "compile", "tune", "bench"),
+    *(
+        "demo",
+        "infer",
+        "results",
+        "report",
+        "sweep",
+        "sample",
+        "import",
+        "split",
+        "convert",
+        "compile",
+        "tune",
+        "bench",
+    ),
     *("deploy", "destroy", "upload", "invoke", "watch"),
 )
 # Of commands that are not modules by their own name, as a keyword cannot be.
-MODULES = {"import": "importing.command", "report": "report.command"}
+MODULES = {"import": "importing.command", "report": "report.command", "sweep": "sweep.command"}
 ENDING = (signal.SIGTERM, signal.SIGHUP)  # beside SIGINT, which Python makes a KeyboardInterrupt
 
 
