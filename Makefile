@@ -29,7 +29,7 @@ DECIDING := $(addprefix rendezvous_server., admission counts deadlines effects g
 	$(addprefix lambda_image.comm., channel.frames channel.handshake channel.signals connecting.backoff \
 		connecting.candidates connecting.membership connecting.nat operations.cost_model operations.operation \
 		operations.reduction operations.transfer operations.trees peer_facts) \
-	$(addprefix lambda_image.data., dataset file_content formats quality safetensors_format torch_format)
+	$(addprefix lambda_image.data., dataset file_content formats partition_shapes quality safetensors_format torch_format)
 # What tests/aws judges the stack with. Each has an environment of its own: checkov pins an old boto3, and none of them is
 # needed for anything else. ministack executes CloudFormation, parliament and iam-simulate judge policies, and
 # asl-validator judges state machines.

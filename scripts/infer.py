@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from math import ceil
 from pathlib import Path
 from typing import Any, get_args
 
@@ -29,12 +28,12 @@ from lambda_image.partition_names import printable
 from lambda_image.results import Work
 from lambda_image.settings import MAX_VCPUS
 from scripts import execution
-from scripts.bench.command import output_console
-from scripts.bench.files import check_file, check_picture
-from scripts.bench.flags import check_at_least_one
-from scripts.bench.machine import describe_machine
-from scripts.bench.progress import BenchProgress
+from scripts.console import output_console
+from scripts.flag_values import check_at_least_one
+from scripts.galaxy_progress import GalaxyProgress
 from scripts.local_results import results_json
+from scripts.machine import describe_machine
+from scripts.output_files import check_file, check_picture
 from scripts.shard import Shard, Stretch, parse_shard, stretches
 from scripts.tables import accuracy_rows
 from scripts.user_model import advice, usable_model
@@ -99,7 +98,7 @@ def run(args: argparse.Namespace, load: Callable[..., engines.Engine] = engines.
     rows = sum(stretch.stop - stretch.start for stretch in share)
     if not rows and shard.whole:
         raise PartitionMalformed(f"{printable(args.data)}: it holds no galaxies", object=str(args.data))
-    with BenchProgress(sys.stdout) as progress, tempfile.TemporaryDirectory(prefix="cosmicai-") as scratch:
+    with GalaxyProgress(sys.stdout) as progress, tempfile.TemporaryDirectory(prefix="cosmicai-") as scratch:
         for warning in warnings:
             progress.say(f"warning: {warning}")
         model = usable_model(args.model, Path(scratch))
@@ -127,7 +126,7 @@ def predict(
     engine: engines.Engine,
     batch_size: int,
     on_bad_row: OnBadRow,
-    progress: BenchProgress,
+    progress: GalaxyProgress,
     rows: int,
 ) -> Inferred:
     """Infer a share of a dataset, with the code that a rank runs.
@@ -136,10 +135,14 @@ def predict(
         PartitionMalformed: A file cannot be read, or a row is no good and `on_bad_row` is `fail`.
     """
     work = Work()
-    progress.begin(sum(ceil((stretch.stop - stretch.start) / batch_size) for stretch in share))
+    progress.begin(rows)
+
+    shown = 0
 
     def show(done: Work) -> None:
-        progress.step(f"{done.samples:,} of {rows:,} galaxies, {done.samples / done.inference_s:,.0f}/s")
+        nonlocal shown
+        progress.advance(done.samples - shown)
+        shown = done.samples
 
     partitions = [(str(stretch.file), partial(_opened, stretch, engine.sizes)) for stretch in share]
     parts = list(infer(partitions, engine, batch_size, work, show, on_bad_row))

@@ -22,13 +22,13 @@ from lambda_image.model import engine as engines
 from lambda_image.model.engine import Engine
 from lambda_image.model.engine_files import DEVICES, Device
 from lambda_image.settings import MAX_VCPUS, MB_PER_VCPU
-from scripts.bench.command import output_console
-from scripts.bench.files import check_files, write_figures
-from scripts.bench.flags import check_at_least_one, parse_numbers
-from scripts.bench.machine import describe_machine
-from scripts.bench.progress import BenchProgress
-from scripts.bench.rounds import Series
+from scripts.console import output_console
+from scripts.flag_values import check_at_least_one, parse_numbers
 from scripts.galaxies import Mixture, render
+from scripts.machine import describe_machine
+from scripts.output_files import check_files, write_figures
+from scripts.series import Series
+from scripts.step_progress import StepProgress
 
 HELP = "sweep batch sizes and threads, and say which are best on this machine and why"
 EXAMPLE = "cosmicai tune --threads 1,2 --batch-sizes 64,128,256,512"
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace, round_s: float = ROUND_S) -> int:
     series = {setting: Series(asdict(setting)) for setting in settings}
     sizes = engines.load(args.model, threads[0], device=args.device).sizes
     images, magnitudes = _galaxies(max(batch_sizes), sizes)
-    with BenchProgress(sys.stdout) as progress:
+    with StepProgress(sys.stdout) as progress:
         progress.begin(len(settings) * args.rounds)
         for number in range(args.rounds):
             for count in threads:

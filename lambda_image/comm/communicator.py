@@ -109,9 +109,9 @@ class Communicator:
         Raises:
             ValueError: An argument is malformed.
         """
-        ends = _ends(deadline, timeout_s)
-        if not math.isfinite(ends):
-            raise ValueError(f"the deadline is {ends}, and every wait must end")
+        end = _deadline(deadline, timeout_s)
+        if not math.isfinite(end):
+            raise ValueError(f"the deadline is {end}, and every wait must end")
         if len(run_key) != KEY_BYTES:
             raise ValueError(f"a run key has {KEY_BYTES} bytes, this one {len(run_key)}")
         Join(run_id, rank, world_size)  # refuses what no group can be called
@@ -125,7 +125,7 @@ class Communicator:
         connector = None
         if endpoint is not None and world_size > 1:
             settings = settings or ChannelSettings()
-            connector = Connector(Membership(endpoint, join, run_key, rendezvous_key, ends, settings), roster)
+            connector = Connector(Membership(endpoint, join, run_key, rendezvous_key, end, settings), roster)
             connector.start()
         return cls(GroupContext(rank, world_size, roster, wakeup, star_only=topology is Topology.STAR), connector)
 
@@ -140,7 +140,7 @@ class Communicator:
             deadline: See the class.
             timeout_s: See the class.
         """
-        collectives.send(self._group, value, self._peer(to), _ends(deadline, timeout_s))
+        collectives.send(self._group, value, self._peer(to), _deadline(deadline, timeout_s))
 
     def recv(
         self, source: int, *, out: Value | None = None, deadline: float | None = None, timeout_s: float | None = None
@@ -156,7 +156,7 @@ class Communicator:
         Returns:
             The value.
         """
-        return collectives.recv(self._group, self._peer(source), _ends(deadline, timeout_s), out)
+        return collectives.recv(self._group, self._peer(source), _deadline(deadline, timeout_s), out)
 
     def barrier(self, *, deadline: float | None = None, timeout_s: float | None = None) -> None:
         """Wait until every rank has called it.
@@ -165,7 +165,7 @@ class Communicator:
             deadline: See the class.
             timeout_s: See the class.
         """
-        collectives.barrier(self._group, _ends(deadline, timeout_s))
+        collectives.barrier(self._group, _deadline(deadline, timeout_s))
 
     def bcast(
         self,
@@ -188,7 +188,7 @@ class Communicator:
         Returns:
             The value, which at the root is the very object given.
         """
-        return collectives.bcast(self._group, value, self._rank(root), _ends(deadline, timeout_s), out)
+        return collectives.bcast(self._group, value, self._rank(root), _deadline(deadline, timeout_s), out)
 
     def gather(
         self,
@@ -222,7 +222,7 @@ class Communicator:
             self._group,
             part,
             self._rank(root),
-            _ends(deadline, timeout_s),
+            _deadline(deadline, timeout_s),
             allow_missing=allow_missing,
             await_retries=await_retries,
             confirm=confirm,
@@ -241,7 +241,7 @@ class Communicator:
             timeout_s: See the class.
         """
         if self._rank(root) != self.rank:
-            collectives.withdraw(self._group, error, root, _ends(deadline, timeout_s))
+            collectives.withdraw(self._group, error, root, _deadline(deadline, timeout_s))
 
     def allgather(
         self,
@@ -262,7 +262,7 @@ class Communicator:
         Returns:
             The parts by rank.
         """
-        return collectives.allgather(self._group, part, _ends(deadline, timeout_s), out)
+        return collectives.allgather(self._group, part, _deadline(deadline, timeout_s), out)
 
     def scatter(
         self,
@@ -285,7 +285,7 @@ class Communicator:
         Returns:
             This rank's part.
         """
-        return collectives.scatter(self._group, parts, self._rank(root), _ends(deadline, timeout_s), out)
+        return collectives.scatter(self._group, parts, self._rank(root), _deadline(deadline, timeout_s), out)
 
     def reduce(
         self,
@@ -312,8 +312,8 @@ class Communicator:
         Returns:
             The result at the root, and None at the other ranks.
         """
-        ends = _ends(deadline, timeout_s)
-        return reduce_collectives.reduce(self._group, value, _reduction(reduction), self._rank(root), ends, out)
+        end = _deadline(deadline, timeout_s)
+        return reduce_collectives.reduce(self._group, value, _reduction(reduction), self._rank(root), end, out)
 
     def allreduce(
         self,
@@ -336,8 +336,8 @@ class Communicator:
         Returns:
             The result, with the same bits at every rank as that of `reduce`.
         """
-        ends = _ends(deadline, timeout_s)
-        return reduce_collectives.allreduce(self._group, value, _reduction(reduction), ends, out)
+        end = _deadline(deadline, timeout_s)
+        return reduce_collectives.allreduce(self._group, value, _reduction(reduction), end, out)
 
     def scan(
         self,
@@ -360,7 +360,7 @@ class Communicator:
         Returns:
             The result.
         """
-        return reduce_collectives.scan(self._group, value, _reduction(reduction), _ends(deadline, timeout_s), out)
+        return reduce_collectives.scan(self._group, value, _reduction(reduction), _deadline(deadline, timeout_s), out)
 
     def wait_for_peer(self, rank: int, *, deadline: float | None = None, timeout_s: float | None = None) -> bool:
         """Wait until a rank has been announced or has connected, or until the rendezvous has failed (see `failure`).
@@ -373,7 +373,7 @@ class Communicator:
         Returns:
             Whether the rank is known. Nothing is raised if it is not.
         """
-        return self._group.wait_for_peer(self._peer(rank), _ends(deadline, timeout_s))
+        return self._group.wait_for_peer(self._peer(rank), _deadline(deadline, timeout_s))
 
     def excuse(self, rank: int, reason: str) -> None:
         """Note that a rank will send nothing more, so that no operation waits until it comes or connects.
@@ -447,7 +447,7 @@ class Communicator:
         return rank
 
 
-def _ends(deadline: float | None, timeout_s: float | None) -> float:
+def _deadline(deadline: float | None, timeout_s: float | None) -> float:
     """When a wait must have ended, by whichever of the two is given."""
     if deadline is None:
         return time.monotonic() + (DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s)

@@ -26,7 +26,6 @@ MAX_NAME = 1_000  # characters of a module or of a name in it
 MAX_SHOWN = 200
 MAX_KEY = 2**60  # of integer keys: beyond the modulus of Python's hash, many integers can be found that have one hash
 
-
 FETCH_AGAIN = "fetch it again, or save it again with torch.save"
 
 
@@ -193,11 +192,11 @@ class Interpreter:
             raise ArchiveError(f"its pickle holds a reference where none can be: {FETCH_AGAIN}")
         self._stack.append(self._persistent(self._stack.pop()))
 
-    def _tuple(self) -> None:
+    def _marked_tuple(self) -> None:
         items = self._marked()
         self._stack.append(tuple(items))
 
-    def _frozenset(self) -> None:
+    def _marked_frozenset(self) -> None:
         items = self._marked()
         self._stack.append(frozenset(map(_key, items)))
 
@@ -205,7 +204,7 @@ class Interpreter:
         target = self._stack[-1]
         if isinstance(target, Inert):  # its class may derive from a container
             return
-        if not issubclass(type(target), kind):
+        if not isinstance(target, kind):
             filled = f"its pickle fills a {type(target).__name__} as if it were a {kind.__name__}"
             raise ArchiveError(f"{filled}: {FETCH_AGAIN}")
         if isinstance(target, list):
@@ -353,7 +352,7 @@ STEPS: dict[int, Step] = {
         pickle.BINBYTES: _sized(4, bytes),
         pickle.BINBYTES8: _sized(8, bytes),
         pickle.BYTEARRAY8: _sized(8, bytes),
-        pickle.TUPLE: Interpreter._tuple,
+        pickle.TUPLE: Interpreter._marked_tuple,
         pickle.TUPLE1: _tuple(1),
         pickle.TUPLE2: _tuple(2),
         pickle.TUPLE3: _tuple(3),
@@ -362,7 +361,7 @@ STEPS: dict[int, Step] = {
         pickle.SETITEM: _fill_one(dict),
         pickle.SETITEMS: _fill_many(dict),
         pickle.ADDITEMS: _fill_many(set),
-        pickle.FROZENSET: Interpreter._frozenset,
+        pickle.FROZENSET: Interpreter._marked_frozenset,
         pickle.BINPUT: _short_put,
         pickle.LONG_BINPUT: _long_put,
         pickle.MEMOIZE: Interpreter._memoize,

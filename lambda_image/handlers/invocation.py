@@ -9,43 +9,38 @@ be at work at once, since Lambda delivers at least once and Step Functions gives
 counts, and the other one takes over its result.
 """
 
-import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import contextmanager, suppress
-from copy import deepcopy
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import Any
 
-from lambda_image import process, stretches
+from lambda_image import process
 from lambda_image.comm.channel.channel import ChannelSettings
 from lambda_image.comm.communicator import Communicator
-from lambda_image.data.partition import PartitionStream, open_partition
 from lambda_image.data.predictions import Predictions
-from lambda_image.errors import DeadlineExceeded, RunSuperseded, StorageUnavailable
+from lambda_image.errors import RunSuperseded, StorageUnavailable
 from lambda_image.handlers import log
 from lambda_image.handlers.gathering import Gathering
-from lambda_image.inference import infer, no_predictions
-from lambda_image.manifest import Assignment, Slice, predictions_key, result_key
+from lambda_image.handlers.inferring import Inferring
+from lambda_image.inference import no_predictions
+from lambda_image.manifest import Assignment, predictions_key, result_key
 from lambda_image.model.engine import Engine
 from lambda_image.ownership import RunObjects
-from lambda_image.read_ahead import OverdueError
 from lambda_image.register import Claim, RankRegister
-from lambda_image.results import STORAGE, Phases, Record, Usage, Work, digest, rank_record, table_facts
+from lambda_image.results import STORAGE, Phases, Record, Usage, digest, rank_record, table_facts
 from lambda_image.settings import HandlerSettings
 from lambda_image.shares import complete
 from lambda_image.storage import ObjectStore, Requests
-from lambda_image.stretches import Finished, StretchWriter
+from lambda_image.stretches import StretchWriter
 from rendezvous_server.protocol import ROOT, Topology
 
 JOIN_TIMEOUT_S = 10.0  # for the rendezvous server to let this rank in, in the background of the first download
 WITHDRAWAL_S = 5.0  # for the root to hear that a rank failed for good; it may be connecting at that moment
 DUPLICATE = "the invocation was delivered twice, and this delivery takes no part in the gather"
-PROGRESS_INTERVAL_S = 0.25  # between two progress lines
 
 
 def _open_store(bucket: str, requests: Requests) -> ObjectStore:
@@ -72,21 +67,6 @@ class Environment:
     engine_damage: str | None = None  # why another engine than the compiled one predicts, where that is damaged
 
 
-@dataclass(frozen=True)
-class Download:
-    """A partition that is being read since `started`, seconds of the clock, when `bytes_before` had come in all."""
-
-    url: str
-    bytes_before: int
-    started: float
-
-    def rate(self, bytes_in: int, now: float) -> tuple[float, str]:
-        """In bytes per second, and in words."""
-        count, seconds = bytes_in - self.bytes_before, now - self.started
-        rate = count / seconds if seconds > 0 else 0.0
-        return rate, f"{count:,} bytes in {seconds:.1f} s, which are {rate:,.1f} B/s"
-
-
 class RankInvocation:
     """What one invocation knows and does. Inference and gather end by `deadline`, seconds of the clock."""
 
@@ -99,17 +79,15 @@ class RankInvocation:
         outside = environment.collaborators
         self.join, self.clock, self.log = outside.join, outside.clock, outside.log
         self.phases = replace(cold_start)
-        self.work = Work()
-        self.finished: dict[int, Finished] = {}  # by the partition's place in the assignment
         self.requests = Requests()
-        self.data = outside.open_store(assignment.data_bucket, self.requests)
+        data = outside.open_store(assignment.data_bucket, self.requests)
         results = outside.open_store(assignment.bucket, self.requests)
         self.assignment = assignment = complete(assignment, results)
         self.objects = RunObjects(results, assignment.execution, assignment.result_path)
         self.register = RankRegister(self.objects, assignment)
         self.begun: Future[Claim] = Future()
         self.stretches = StretchWriter(self.objects, assignment, lambda: self._claim().attempt, self._facts, self.log)
-        self.download: Download | None = None  # the one that began last
+        self.inferring = Inferring(assignment, data, deadline, self.clock, self._phase)
         self.communicator: Communicator | None = None
         self.started = self.clock()
 
@@ -167,9 +145,9 @@ class RankInvocation:
     def _result(self) -> tuple[Record, bytes]:
         """The record of the attempt that counts, and its table; both are on S3."""
         if self.tries > 0 and self._claim().finished is None:
-            self._resume()
+            self.inferring.resume(self.objects.store)
         if not (self.begun.done() and self._claim().finished is not None):
-            self._infer()
+            self.inferring.infer(self.engine, self._check, self.stretches.add)
         claim = self._claim()
         self._phase("write")
         if claim.finished is not None:
@@ -190,77 +168,14 @@ class RankInvocation:
             return self.begun.result(max(0.0, self.deadline - self.clock()))
         except FutureTimeoutError:
             key = result_key(self.assignment.result_path, self.assignment.rank)
-            raise self._out_of_time("claim", self.objects.store.url(key), 0.0, "no answer from S3") from None
+            raise self.inferring.out_of_time("claim", self.objects.store.url(key), 0.0, "no answer from S3") from None
 
-    def _resume(self) -> None:
-        """Takes over what earlier attempts have finished."""
-        kept = stretches.read(self.objects.store, self.assignment)
-        self.finished = dict(kept.finished)
-        for part in self.finished.values():
-            self.work.merge(part.work)
-        if self.finished:
-            self._phase("resume", partitions=len(self.finished))
-
-    def _infer(self) -> None:
-        """Fills `finished`, one partition after another."""
-        last_reported = -math.inf
-
-        def report(work: Work) -> None:
-            nonlocal last_reported
-            if (now := self.clock()) - last_reported >= PROGRESS_INTERVAL_S:
-                last_reported = now
-                self._phase("inference", samples=work.samples, samples_per_s=round(_speed(work), 1))
-            if self.begun.done() and (error := self.begun.exception()) is not None:
-                raise error
-            if self.stretches.error is not None:
-                raise self.stretches.error
-
-        left = [place for place in range(len(self.assignment.partitions)) if place not in self.finished]
-        slices = [self.assignment.partitions[place] for place in left]
-        partitions = [(part.key, partial(self._open, part)) for part in slices]
-        before, done = deepcopy(self.work), 0
-        inferred = infer(
-            partitions,
-            self.engine,
-            self.assignment.batch_size,
-            self.work,
-            report,
-            self.assignment.on_bad_row,
-            self.deadline,
-            self.clock,
-        )
-        try:
-            for predictions in inferred:
-                part = Finished(predictions, self.work.since(before))
-                before = deepcopy(self.work)
-                self.finished[left[done]] = part
-                done += 1
-                if done < len(left):
-                    self.stretches.add(left[done - 1], part)
-        except OverdueError as overdue:
-            url = self.data.url(slices[done].key)
-            if overdue.made:
-                what = f"{self.work.samples:,} samples inferred at {_speed(self.work):,.1f} samples/s"
-                raise self._out_of_time("inference", url, _speed(self.work), what) from overdue
-            download = self.download or Download(url, 0, self.started)
-            rate, what = download.rate(self.requests.bytes_in, self.clock())
-            raise self._out_of_time("download", download.url, rate, what) from overdue
-
-    def _out_of_time(self, phase: str, url: str, rate: float, what: str) -> DeadlineExceeded:
-        done, total = len(self.finished), len(self.assignment.partitions)
-        message = (
-            f"rank {self.assignment.rank} ran out of its function's time in the {phase} of {url}: {what}. "
-            f"{done} of {total} partitions are finished and kept. Its next attempt goes on from there"
-        )
-        return DeadlineExceeded(message, phase=phase, object=url, rate=rate)
-
-    @contextmanager
-    def _open(self, part: Slice) -> Iterator[PartitionStream]:
-        """Called ahead of the inference, in a thread of its own."""
-        self._phase("download", object=part.key)
-        self.download = Download(self.data.url(part.key), self.requests.bytes_in, self.clock())
-        with self.data.open(part.key, part.etag) as source:
-            yield open_partition(source, self.data.url(part.key), part.rows, self.engine.sizes)
+    def _check(self) -> None:
+        """Raises what went wrong in the background."""
+        if self.begun.done() and (error := self.begun.exception()) is not None:
+            raise error
+        if self.stretches.error is not None:
+            raise self.stretches.error
 
     def _keep_what_is_done(self, error: Exception) -> None:
         """One bad partition costs no other its predictions; an S3 that does not answer must not hide the error.
@@ -290,7 +205,7 @@ class RankInvocation:
     def _write_table(self) -> tuple[str, bytes]:
         """The key and the content of this attempt's table, which another attempt cannot replace."""
         a = self.assignment
-        parts = dict(sorted(self.finished.items()))
+        parts = dict(sorted(self.inferring.finished.items()))
         tables = [no_predictions(self.engine), *(part.table for part in parts.values())]
         table = Predictions.concatenate(tables).to_parquet()
         key = predictions_key(a.result_path, a.rank)
@@ -333,7 +248,7 @@ class RankInvocation:
         return rank_record(
             self.assignment,
             self._claim().attempt,
-            self.work,
+            self.inferring.work,
             self._phases_so_far(),
             self._usage(),
             predictions,
@@ -344,8 +259,9 @@ class RankInvocation:
         )
 
     def _phases_so_far(self) -> Phases:
-        self.phases.download_s = self.work.read_s
-        self.phases.first_batch_s, self.phases.inference_s = self.work.first_batch_s, self.work.inference_s
+        work = self.inferring.work
+        self.phases.download_s = work.read_s
+        self.phases.first_batch_s, self.phases.inference_s = work.first_batch_s, work.inference_s
         self.phases.total_s = self.clock() - self.started
         if (communicator := self.communicator) is not None:
             self.phases.join_s = communicator.join_s
@@ -380,8 +296,3 @@ class RankInvocation:
             return step()
         finally:
             setattr(self.phases, phase, getattr(self.phases, phase) + self.clock() - started)
-
-
-def _speed(work: Work) -> float:
-    """In samples per second of inference."""
-    return work.samples / work.inference_s if work.inference_s else 0.0

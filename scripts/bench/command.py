@@ -15,9 +15,10 @@ from rich.console import Console, RenderableType
 
 from lambda_image.model.engine_files import Device
 from scripts.bench.errors import BenchmarkError
-from scripts.bench.files import Draw, check_files, write_figures, write_picture
-from scripts.bench.machine import describe_machine
-from scripts.bench.progress import BenchProgress
+from scripts.console import output_console
+from scripts.machine import describe_machine
+from scripts.output_files import Draw, check_files, write_figures, write_picture
+from scripts.step_progress import StepProgress
 
 
 class BenchmarkResults(Protocol):
@@ -49,7 +50,7 @@ class Benchmark(Generic[R]):
 
     name: str
     packages: Sequence[str]
-    measure: Callable[[BenchProgress], R]
+    measure: Callable[[StepProgress], R]
     tables: Callable[[R, Console], RenderableType]
     draw: Draw
     device: Device = "cpu"
@@ -82,7 +83,7 @@ def run_benchmark(benchmark: Benchmark[R], figures: Path | None, picture: Path |
         "machine": describe_machine(benchmark.packages, benchmark.device),
         **benchmark.settings,
     }
-    with BenchProgress(sys.stdout) as progress:
+    with StepProgress(sys.stdout) as progress:
         results = benchmark.measure(progress)
     report |= results.to_json()
     console = output_console(benchmark.table_width)
@@ -92,8 +93,3 @@ def run_benchmark(benchmark: Benchmark[R], figures: Path | None, picture: Path |
     for failure in results.failures:
         print(f"cosmicai: {failure}", file=sys.stderr)
     return 1 if results.failures else 0
-
-
-def output_console(width: int) -> Console:
-    """Return a console on the standard output, `width` columns wide where that is no terminal."""
-    return Console(width=None if sys.stdout.isatty() else width, highlight=False)

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
-from scripts.bench.rounds import OTHER_WORK, Series, Spread, spread
+from scripts.bench.rounds import OTHER_WORK
+from scripts.series import Series, Spread, spread
 
 NOTHING = "-"  # where nothing was measured
 MEDIANS = "Medians of the rounds, with the lowest and the highest."

@@ -1,29 +1,18 @@
-"""Rounds of a measurement, and what they say together. This module does no I/O and has no clock."""
+"""Rounds that may fail, and what those of two contenders say together. This module does no I/O and has no clock."""
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from math import ceil
 from statistics import median
-from typing import Any
 
 from scripts.bench.errors import BenchmarkError
+from scripts.series import Round
 
 CONFIDENCE = 0.95  # of an interval
 RESAMPLES = 2000  # they settle the ends of an interval to about a hundredth of its width
 
 OTHER_WORK = "other_work_cores"  # the figure that says how many cores worked on other things meanwhile
-
-Round = dict[str, float]  # figures of one round by name, the unit in the name
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """One figure of several rounds."""
-
-    median: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +22,6 @@ class Interval:
     middle: float
     low: float
     high: float
-
-
-@dataclass
-class Series:
-    """The same thing measured several times. `labels` say which thing."""
-
-    labels: Mapping[str, Any]
-    rounds: list[Round] = field(default_factory=list)
-
-    def figures(self) -> dict[str, Spread]:
-        """Return the spread of every figure that all rounds have."""
-        if not self.rounds:
-            return {}
-        names = [name for name in self.rounds[0] if all(name in figures for figures in self.rounds)]
-        return {name: spread([figures[name] for figures in self.rounds]) for name in names}
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the labels, the spreads and every round."""
-        figures = {name: asdict(figure) for name, figure in self.figures().items()}
-        return {**self.labels, "figures": figures, "rounds": self.rounds}
 
 
 @dataclass
@@ -78,11 +47,6 @@ class Attempts:
             self._failed.add(what)
             self.failures.append(f"{what}: {error}")
             return {}
-
-
-def spread(values: Sequence[float]) -> Spread:
-    """Return the median, the lowest and the highest of some values."""
-    return Spread(median(values), min(values), max(values))
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -12,11 +12,11 @@ from lambda_image.data.partition import FileFormat, Partition
 from lambda_image.data.quality import Quality, describe, judge_inputs
 from lambda_image.data.sizes import BANDS, MAX_BANDS, MAX_SIDE, PUBLISHED_SIDE, Sizes
 from lambda_image.errors import UsageError
+from scripts.galaxy_progress import GalaxyProgress
 from scripts.importing.galaxies import Galaxies, Request
 from scripts.importing.images import PixelFlags
 from scripts.importing.magnitudes import PhotometryFlags
 from scripts.importing.photometry import UNIT_HELP, System, zero_point
-from scripts.importing.progress import ImportProgress
 from scripts.importing.wanted import Wanted
 from scripts.split import SIZE_HELP, check_out, rows_of, write_partitions
 from scripts.words import counted
@@ -94,7 +94,8 @@ def run(args: argparse.Namespace) -> int:
     if args.show:
         return 0
     tally = _Tally()
-    with ImportProgress(sys.stdout, len(galaxies)) as progress:
+    with GalaxyProgress(sys.stdout) as progress:
+        progress.begin(len(galaxies))
 
         def written(part: Partition) -> None:
             tally.add(part)

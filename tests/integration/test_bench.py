@@ -231,11 +231,11 @@ def test_a_world_that_open_files_do_not_allow_is_skipped_and_said():
     """In a process of its own: a hard limit cannot be raised again."""
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200));"
-        "from scripts.bench.progress import BenchProgress;"
+        "from scripts.step_progress import StepProgress;"
         "from scripts.bench.rendezvous.measure import RendezvousResults, measure_group;"
         "from scripts.bench.rendezvous.plan import RendezvousPlan;"
         "results = RendezvousResults();"
-        "measure_group(RendezvousPlan(rounds=1, worlds=(8, 512)), results, BenchProgress(sys.stdout));"
+        "measure_group(RendezvousPlan(rounds=1, worlds=(8, 512)), results, StepProgress(sys.stdout));"
         "print(len(results.group), *results.failures, sep='\\n')"
     )
     done = subprocess.run(

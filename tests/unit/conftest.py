@@ -4,11 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-MUCH_IMPORTED = 50  # modules since the last freeze
+MUCH_IMPORTED = 200  # modules since the last freeze
+
+gc.disable()  # until all tests have been imported
 
 
 def pytest_collection_finish() -> None:
-    gc.set_threshold(10_000, 20, 50)  # collections of what tests leave behind cost more than it does
+    gc.enable()
+    gc.set_threshold(50_000, 20, 50)  # collections of what tests leave behind cost more than it does
     _freeze()
 
 

@@ -147,7 +147,7 @@ def test_the_two_threads_of_a_communicator_share_the_roster_and_the_channels_onl
 
 
 def test_torch_stays_with_the_model():
-    assert within(importers("torch"), "lambda_image/model/", "lambda_image/inference.py", "scripts/")
+    assert within(importers("torch"), "lambda_image/model/", "scripts/")
 
 
 def test_formats_of_catalogues_stay_out_of_the_images():
@@ -191,6 +191,10 @@ def test_the_local_endpoint_shares_with_the_image_what_it_knows_of_the_operating
     assert {name for name in names if name.startswith("lambda_image")} == {"lambda_image.process.usable_cpus"}
     foreign = {name.partition(".")[0] for name in SOURCES["lambda_image/process.py"]} - sys.stdlib_module_names
     assert not foreign
+
+
+def test_what_others_use_beside_benchmarks_lies_outside_of_them():
+    assert within(importers("scripts.bench"), "scripts/bench/")
 
 
 def test_the_protocol_needs_the_standard_library_only():

@@ -18,8 +18,8 @@ from scripts.bench.comm.measure import TIME, figures_of
 from scripts.bench.comm.operations import BARRIER, GATHER
 from scripts.bench.comm.plan import CommPlan, OperationCase, format_size
 from scripts.bench.comm.ranks import Ranks, running
-from scripts.bench.progress import BenchProgress
 from scripts.bench.servers import our_server
+from scripts.step_progress import StepProgress
 
 STAR = Contender("ours, star only", OURS, "star into")
 LARGE = 20_000_000
@@ -40,7 +40,7 @@ class CostResults:
         return {"costs": asdict(self.costs)}
 
 
-def measure_costs(plan: CommPlan, progress: BenchProgress) -> CostResults:
+def measure_costs(plan: CommPlan, progress: StepProgress) -> CostResults:
     """Measure the constants.
 
     What a rank does itself is taken from its CPU time, which ranks that share processors do not change. Tags are on,

@@ -14,8 +14,8 @@ from scripts.bench.comm.picture import draw
 from scripts.bench.comm.plan import QUICK, CommPlan
 from scripts.bench.comm.tables import result_tables
 from scripts.bench.command import Benchmark, run_benchmark
-from scripts.bench.flags import parse_names, parse_numbers
-from scripts.bench.progress import BenchProgress
+from scripts.flag_values import parse_names, parse_numbers
+from scripts.step_progress import StepProgress
 
 TABLE_WIDTH = 140
 PACKAGES = ("cosmicai", "torch", "numpy", "matplotlib")
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace, plan: CommPlan | None = None) -> int:
         )
         return run_benchmark(costs, args.json, None)
 
-    def measure_all(progress: BenchProgress) -> CommResults:
+    def measure_all(progress: StepProgress) -> CommResults:
         return measure(_without_gloo(plan, progress) if find_spec("torch") is None else plan, operations, progress)
 
     benchmark = Benchmark(
@@ -58,6 +58,6 @@ def run(args: argparse.Namespace, plan: CommPlan | None = None) -> int:
     return run_benchmark(benchmark, args.json, args.picture)
 
 
-def _without_gloo(plan: CommPlan, progress: BenchProgress) -> CommPlan:
+def _without_gloo(plan: CommPlan, progress: StepProgress) -> CommPlan:
     progress.say("Gloo is left out, because PyTorch is not installed")
     return replace(plan, contenders=tuple(one for one in plan.contenders if one.kind != GLOO))

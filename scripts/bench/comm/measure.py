@@ -17,10 +17,11 @@ from scripts.bench.comm.operations import GATHER
 from scripts.bench.comm.plan import CommPlan, OperationCase
 from scripts.bench.comm.ranks import Ranks, running
 from scripts.bench.errors import BenchmarkError
-from scripts.bench.machine import with_other_work
-from scripts.bench.progress import BenchProgress
-from scripts.bench.rounds import Attempts, Round, Series
+from scripts.bench.other_work import with_other_work
+from scripts.bench.rounds import Attempts
 from scripts.bench.servers import our_server
+from scripts.series import Round, Series
+from scripts.step_progress import StepProgress
 
 TIME, RATE, SHARE, TIMES = "ms", "mb_per_s", "share_of_raw", "times_gloo"
 
@@ -37,7 +38,7 @@ class CommResults:
         return {"comm": [one.to_json() for one in self.series], "failures": self.failures}
 
 
-def measure(plan: CommPlan, operations: Sequence[str], progress: BenchProgress) -> CommResults:
+def measure(plan: CommPlan, operations: Sequence[str], progress: StepProgress) -> CommResults:
     """Measure all contenders in turn.
 
     Args:
@@ -71,7 +72,7 @@ def _rounds(
     contenders: list[Ranks],
     order: random.Random,
     attempts: Attempts,
-    progress: BenchProgress,
+    progress: StepProgress,
 ) -> list[Series]:
     labels = {**case.labels, "world_size": world_size}
     series = {

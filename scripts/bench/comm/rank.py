@@ -37,8 +37,16 @@ def main(spec: dict[str, Any]) -> None:
 class Rounds:
     """Measures operations of one rank."""
 
-    def __init__(self, rank: int, world_size: int, backend: Backend, gate: Star) -> None:
+    def __init__(
+        self,
+        rank: int,
+        world_size: int,
+        backend: Backend,
+        gate: Star,
+        collect: Callable[[], object] = gc.collect,
+    ) -> None:
         self._rank, self._world_size, self._backend, self._gate = rank, world_size, backend, gate
+        self._collect = collect  # garbage, before a round
         self._own = np.empty(0)
         self._checked: set[tuple[str, int]] = set()
 
@@ -52,7 +60,7 @@ class Rounds:
         if self._own.nbytes != size:
             self._own = _value(self._rank, size)
         step = self._step(operation)
-        gc.collect()
+        self._collect()
         if operation == BARRIER:  # back to back, as nobody gets ahead of the others anyway
             for _ in range(warm_up):
                 step()

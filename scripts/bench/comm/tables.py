@@ -20,7 +20,7 @@ from scripts.bench.formatting import (
     format_spread,
     format_spread_in_two_lines,
 )
-from scripts.bench.rounds import Series, Spread
+from scripts.series import Series, Spread
 
 HOW = (
     "Milliseconds from the first rank's call until the last has its result (gather: until the root has all parts). "

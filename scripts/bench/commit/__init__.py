@@ -9,9 +9,10 @@ from scripts.bench.commit.measure import CommitResults, measure
 from scripts.bench.commit.picture import draw
 from scripts.bench.commit.plan import QUICK, CommitPlan
 from scripts.bench.commit.tables import result_tables
-from scripts.bench.flags import add_common_arguments, check_at_least_one
+from scripts.bench.flags import add_common_arguments
 from scripts.bench.processes import ROOT
-from scripts.bench.progress import BenchProgress
+from scripts.flag_values import check_at_least_one
+from scripts.step_progress import StepProgress
 
 HELP = "start of a rank and a whole run of this checkout, beside those of an earlier commit"
 EXAMPLE = "cosmicai bench commit HEAD~1 --json bench.json"
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace, plan: CommitPlan | None = None) -> int:
         check_at_least_one("--pairs", args.pairs)
         plan = replace(plan, pairs=args.pairs)
 
-    def measure_all(progress: BenchProgress) -> CommitResults:
+    def measure_all(progress: StepProgress) -> CommitResults:
         with at_commit(args.base, progress.say) as base:
             compile_engine(ROOT, "this checkout", progress.say)  # one that is stale would leave the work to PyTorch
             return measure(plan, base, ROOT, args.world_size, progress)

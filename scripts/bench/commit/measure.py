@@ -11,8 +11,9 @@ from scripts.bench.commit.checkout import run_in
 from scripts.bench.commit.plan import CommitPlan
 from scripts.bench.commit.rank_start import rank_start_s
 from scripts.bench.commit.whole_run import run_demo
-from scripts.bench.progress import BenchProgress
-from scripts.bench.rounds import Interval, Series, ratio_of_medians
+from scripts.bench.rounds import Interval, ratio_of_medians
+from scripts.series import Series
+from scripts.step_progress import StepProgress
 
 BASE, THIS = "base", "this"
 RANK_START = "rank_start_s"
@@ -38,7 +39,7 @@ class CommitResults:
         }
 
 
-def measure(plan: CommitPlan, base: Path, this: Path, world_size: int, progress: BenchProgress) -> CommitResults:
+def measure(plan: CommitPlan, base: Path, this: Path, world_size: int, progress: StepProgress) -> CommitResults:
     """Measure both commits.
 
     Args:

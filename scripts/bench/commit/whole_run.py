@@ -9,7 +9,7 @@ from statistics import mean
 from typing import Any
 
 from scripts.bench.commit.checkout import run_in
-from scripts.bench.rounds import Round
+from scripts.series import Round
 
 COMMAND, RUN, COLD_START, INFERENCE, PEAK = "command_s", "run_s", "cold_start_s", "inference_s", "peak_mb"
 

@@ -5,14 +5,14 @@ import importlib.util
 from collections.abc import Callable, Sequence
 
 from scripts.bench.command import Benchmark, run_benchmark
-from scripts.bench.flags import check_at_least_one, parse_names
 from scripts.bench.inference.contenders import NAMES, ONNX_RUNTIME, OPENVINO
 from scripts.bench.inference.measure import InferenceResults, measure
 from scripts.bench.inference.picture import draw
 from scripts.bench.inference.plan import QUICK, InferencePlan
 from scripts.bench.inference.prepare import prepared
 from scripts.bench.inference.tables import result_tables
-from scripts.bench.progress import BenchProgress
+from scripts.flag_values import check_at_least_one, parse_names
+from scripts.step_progress import StepProgress
 
 NEEDED = {ONNX_RUNTIME: "onnxruntime", OPENVINO: "openvino"}  # beside onnx and onnxscript, which write the model
 PACKAGES = ("cosmicai", "torch", "onnxruntime", "openvino", "numpy")
@@ -26,7 +26,7 @@ def run(args: argparse.Namespace, plan: InferencePlan | None = None) -> int:
     plan = plan or (QUICK if args.quick else InferencePlan())
     plan = plan.for_a_gpu() if args.device == "cuda" else plan
 
-    def measure_all(progress: BenchProgress) -> InferenceResults:
+    def measure_all(progress: StepProgress) -> InferenceResults:
         able = _able(names, progress.say)
         with prepared(
             args.model, args.partition, plan.galaxies, args.threads, able, progress.say, args.device

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from scripts.bench.inference.contenders import BF16, EAGER, FAST, GEMM, INT8, PEERS, PUBLISHED, Spec
 from scripts.bench.inference.plan import InferencePlan
 from scripts.bench.inference.processes import Worker, duration_s, running
-from scripts.bench.progress import BenchProgress
-from scripts.bench.rounds import Series
+from scripts.series import Series
+from scripts.step_progress import StepProgress
 
 IMPORT_TORCH = "import torch"
 RATE, COLD, PEAK, SHARE = "samples_per_s", "cold_start_s", "peak_mb", "share_of_gemm"
@@ -62,7 +62,7 @@ class InferenceResults:
         }
 
 
-def measure(plan: InferencePlan, names: Sequence[str], spec: Spec, progress: BenchProgress) -> InferenceResults:
+def measure(plan: InferencePlan, names: Sequence[str], spec: Spec, progress: StepProgress) -> InferenceResults:
     """Measure all contenders in turn.
 
     Args:
@@ -93,7 +93,7 @@ def measure(plan: InferencePlan, names: Sequence[str], spec: Spec, progress: Ben
 
 
 def _measure_cold_starts(
-    plan: InferencePlan, names: Sequence[str], spec: Spec, results: InferenceResults, progress: BenchProgress
+    plan: InferencePlan, names: Sequence[str], spec: Spec, results: InferenceResults, progress: StepProgress
 ) -> None:
     for _ in range(plan.cold_starts):
         for name in (IMPORT_TORCH, *names):

@@ -4,9 +4,9 @@ import argparse
 
 from lambda_image.errors import UsageError
 from scripts.bench.command import Benchmark, run_benchmark
-from scripts.bench.flags import check_at_least_one
 from scripts.bench.input.measure import measure
 from scripts.bench.input.tables import result_tables
+from scripts.flag_values import check_at_least_one
 
 PACKAGES = ("cosmicai", "numpy", "torch", "safetensors", "arro3-core")
 

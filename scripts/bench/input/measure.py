@@ -16,7 +16,7 @@ from scripts.bench.input.judge import FAILED, Judge, Verdict
 from scripts.bench.input.mutations import Mutation, mutate
 from scripts.bench.input.originals import Original, originals
 from scripts.bench.processes import MeasuredProcess
-from scripts.bench.progress import BenchProgress
+from scripts.step_progress import StepProgress
 
 MODULE = "scripts.bench.input.worker"
 MEMORY_MB = 256  # beyond what the worker has when it is ready: a file here has 4 MB
@@ -117,7 +117,7 @@ class Worker:
         self._process.stop()
 
 
-def measure(seed: int, numbers: Sequence[int], keep: Path | None, progress: BenchProgress) -> InputResults:
+def measure(seed: int, numbers: Sequence[int], keep: Path | None, progress: StepProgress) -> InputResults:
     """Have the mutations of these numbers read, and judge what comes of them."""
     results = InputResults()
     progress.begin(1 + len(numbers) // FILES_PER_STEP)
@@ -151,7 +151,7 @@ def _predicted(worker: Worker, original: Original) -> np.ndarray:
     return Predictions.from_parquet(table).redshift
 
 
-def _show(mutation: Mutation, answer: dict[str, Any], verdict: Verdict, progress: BenchProgress) -> None:
+def _show(mutation: Mutation, answer: dict[str, Any], verdict: Verdict, progress: StepProgress) -> None:
     progress.say(f"{mutation.original.name}: {mutation.change}")
     progress.say(f"rows {mutation.rows or 'all'}, on_bad_row {mutation.on_bad_row}")
     progress.say(str(answer.get("traceback") or answer))

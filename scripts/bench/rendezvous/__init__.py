@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from lambda_image.address import Address
 from lambda_image.errors import UsageError
 from scripts.bench.command import Benchmark, run_benchmark
-from scripts.bench.flags import add_common_arguments, parse_names
-from scripts.bench.progress import BenchProgress
+from scripts.bench.flags import add_common_arguments
 from scripts.bench.rendezvous.measure import PARTS, RendezvousResults, measure
 from scripts.bench.rendezvous.picture import draw
 from scripts.bench.rendezvous.plan import QUICK, RendezvousPlan
 from scripts.bench.rendezvous.tables import result_tables
 from scripts.bench.servers import Server, other_server
+from scripts.flag_values import parse_names
+from scripts.step_progress import StepProgress
 
 HELP = "pairings, group bootstrap and relay: rates, latencies, CPU and memory of the rendezvous server"
 EXAMPLE = "cosmicai bench rendezvous --against 127.0.0.1:10001 --against-pid 4711 --json bench.json --picture bench.svg"
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace, plan: RendezvousPlan | None = None) -> int:
     against = _against(args.against, args.against_pid, parts)
     chosen = plan or (QUICK if args.quick else RendezvousPlan())
 
-    def measure_all(progress: BenchProgress) -> RendezvousResults:
+    def measure_all(progress: StepProgress) -> RendezvousResults:
         return measure(chosen, parts, against, progress)
 
     benchmark = Benchmark(

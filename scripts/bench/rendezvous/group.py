@@ -31,8 +31,8 @@ from rendezvous_server.protocol import (
     encode_row,
 )
 from scripts.bench.errors import BenchmarkError
-from scripts.bench.rounds import Round
 from scripts.bench.servers import Server
+from scripts.series import Round
 
 TABLES_READ = 64  # in full, of each group; all of a smaller one
 CONNECTS_AT_ONCE = 64  # then a look at what the server has answered, so that it is never without work

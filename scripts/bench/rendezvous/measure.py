@@ -8,14 +8,15 @@ from typing import Any
 
 from rendezvous_server.protocol import Topology
 from scripts.bench.errors import BenchmarkError
-from scripts.bench.machine import with_other_work
-from scripts.bench.progress import BenchProgress
+from scripts.bench.other_work import with_other_work
 from scripts.bench.rendezvous.group import GroupLoad, raise_file_limit
 from scripts.bench.rendezvous.pairing import PairingCase, PairingLoad
 from scripts.bench.rendezvous.plan import RendezvousPlan
 from scripts.bench.rendezvous.relay import relay_round
-from scripts.bench.rounds import Attempts, Round, Series, ratios
+from scripts.bench.rounds import Attempts, ratios
 from scripts.bench.servers import Server, our_server
+from scripts.series import Round, Series
+from scripts.step_progress import StepProgress
 
 PARTS = ("pairing", "group", "relay")
 WARM_UP_RANKS = 2
@@ -44,7 +45,7 @@ class RendezvousResults:
 
 
 def measure(
-    plan: RendezvousPlan, parts: Sequence[str], against: Sequence[Server], progress: BenchProgress
+    plan: RendezvousPlan, parts: Sequence[str], against: Sequence[Server], progress: StepProgress
 ) -> RendezvousResults:
     """Measure one part after the other.
 
@@ -70,7 +71,7 @@ class PairingBench:
     """Servers take turns within each case, so that what else the machine does hits all of them alike."""
 
     def __init__(
-        self, plan: RendezvousPlan, servers: Sequence[Server], results: RendezvousResults, progress: BenchProgress
+        self, plan: RendezvousPlan, servers: Sequence[Server], results: RendezvousResults, progress: StepProgress
     ) -> None:
         self._plan = plan
         self._servers = servers
@@ -128,7 +129,7 @@ class PairingBench:
                 self._results.pairing_ratios.append(Series(labels, compared))
 
 
-def measure_group(plan: RendezvousPlan, results: RendezvousResults, progress: BenchProgress) -> None:
+def measure_group(plan: RendezvousPlan, results: RendezvousResults, progress: StepProgress) -> None:
     """Measure every world in every topology."""
     most_ranks = raise_file_limit()
     attempts = Attempts(results.failures)
@@ -160,7 +161,7 @@ def _load_group(server: Server, world_size: int, topology: Topology) -> Round:
     return figures
 
 
-def measure_relay(plan: RendezvousPlan, results: RendezvousResults, progress: BenchProgress) -> None:
+def measure_relay(plan: RendezvousPlan, results: RendezvousResults, progress: StepProgress) -> None:
     """Measure the throughput of a relay."""
     series, attempts = Series({"bytes": plan.relay_bytes}), Attempts(results.failures)
     for _ in range(plan.rounds):

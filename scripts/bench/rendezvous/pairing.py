@@ -18,7 +18,8 @@ from time import perf_counter
 
 from scripts.bench.errors import BenchmarkError
 from scripts.bench.rendezvous.answers import ADDRESS_BYTES, ANSWER_BYTES, RECORD, objection
-from scripts.bench.rounds import Round, percentile
+from scripts.bench.rounds import percentile
+from scripts.series import Round
 
 SLOW_S = 0.020  # a slow client's pause before it says its name
 CROWD_LEAD_S = 0.1  # the crowd is there before the first pairing: five turns of a slow client

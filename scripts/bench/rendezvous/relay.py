@@ -23,8 +23,8 @@ from rendezvous_server.protocol import (
     Spliced,
 )
 from scripts.bench.errors import BenchmarkError
-from scripts.bench.rounds import Round
 from scripts.bench.servers import Server
+from scripts.series import Round
 
 WRITE_BYTES = 1 << 20
 CHECKED_BYTES = 16 << 20  # are sent first and compared byte by byte, outside the clock

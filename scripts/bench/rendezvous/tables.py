@@ -11,7 +11,7 @@ from scripts.bench.rendezvous.group import TABLES_READ
 from scripts.bench.rendezvous.measure import RendezvousResults
 from scripts.bench.rendezvous.pairing import SLOW_S
 from scripts.bench.rendezvous.relay import WRITE_BYTES
-from scripts.bench.rounds import Series
+from scripts.series import Series
 
 PAIRING_COLUMNS = {
     "pairings_per_s": "pairings/s",

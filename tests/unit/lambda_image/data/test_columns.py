@@ -60,7 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(columns(), st.sampled_from(["safetensors", "pt"]), st.booleans(), st.data())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 def test_columns_of_any_type_come_back_bit_for_bit(folder, given_columns, file_format, with_truth, data):
     path = folder / "data"
     rows = IDS if data.draw(st.booleans()) else None
@@ -85,7 +85,7 @@ def test_columns_of_any_type_come_back_bit_for_bit(folder, given_columns, file_f
 
 
 @given(columns())
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 def test_the_libraries_read_the_columns_that_we_write(folder, given_columns):
     for file_format in ("safetensors", "pt"):
         write_partition(

@@ -10,7 +10,6 @@ import pytest
 from lambda_image.comm.operations.collectives import Gathered
 from lambda_image.data.predictions import Predictions
 from lambda_image.errors import (
-    DeadlineExceeded,
     PartitionMalformed,
     PeerTimeout,
     RendezvousUnreachable,
@@ -19,7 +18,6 @@ from lambda_image.errors import (
     StorageUnavailable,
 )
 from lambda_image.handlers.invocation import JOIN_TIMEOUT_S, WITHDRAWAL_S
-from lambda_image.handlers.rank import RECORD_TIME_S
 from lambda_image.results import digest, pack, unpack
 from tests.unit.lambda_image.handlers.rank_stage import (
     CLAIM,
@@ -29,7 +27,6 @@ from tests.unit.lambda_image.handlers.rank_stage import (
     ROWS,
     STRETCH,
     TABLE,
-    TIME_LEFT_S,
     Stage,
 )
 
@@ -339,21 +336,6 @@ def test_a_second_delivery_of_another_rank_does_not_take_the_place_of_the_first_
 # --- an attempt that comes after others
 
 
-def test_a_retry_goes_on_from_what_was_finished():
-    stage = Stage(partitions=("d/1", "d/2", "d/3"))
-    stage.s3.unavailable.add("d/3")
-    with pytest.raises(StorageUnavailable):
-        stage.invoke()
-    stage.s3.unavailable.clear()
-    stage.logged.clear()
-    stage.invoke(attempt=1)
-    assert [entry["object"] for entry in stage.events("phase") if entry["phase"] == "download"] == ["d/3"]
-    assert stage.table().redshift.tolist() == [20.0] * ROWS + [21.0] * ROWS + [22.0] * ROWS
-    record = stage.json(RECORD)
-    assert (record["attempt"], record["samples"], record["rows"]["in"]) == (1, 3 * ROWS, 3 * ROWS)
-    assert (record["num_batches"], record["error"]) == (6, None)
-
-
 def test_a_retry_of_a_complete_attempt_infers_nothing_and_offers_what_that_one_wrote():
     stage = Stage()
     stage.communicator.answer = dies
@@ -382,23 +364,6 @@ def test_a_table_whose_attempt_died_before_its_record_is_not_taken_for_anothers(
 
 def dies(part: bytes) -> Gathered | None:
     raise KeyboardInterrupt  # which no handler of errors touches, as with a kill
-
-
-# --- the end of the function's time
-
-
-def test_a_rank_ends_before_its_functions_timeout_and_names_what_it_waited_for():
-    stage = Stage(partitions=("d/1", "d/2", "d/3"))
-    stage.clock.steps = iter([NOW] * 12 + [NOW + TIME_LEFT_S - RECORD_TIME_S] * 10_000)
-    with pytest.raises(
-        DeadlineExceeded, match=r"rank 1 ran out of its function's time in the \w+ of s3://b/d/\d"
-    ) as ended:
-        stage.invoke()
-    assert (ended.value.phase, ended.value.transient) == ("inference", True)
-    assert "B/s" in str(ended.value) or "samples/s" in str(ended.value)
-    assert stage.json(RECORD)["error"].startswith("DeadlineExceeded: ")
-    assert stage.json(RECORD)["gather_error"] is None  # the next attempt may bring the part
-    assert stage.communicator.withdrawn == []
 
 
 # --- a run that another has followed

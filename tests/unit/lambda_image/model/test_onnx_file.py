@@ -247,7 +247,7 @@ def test_a_file_that_is_cut_off_is_refused(length: int):
 
 
 @given(st.data())
-@settings(max_examples=500)
+@settings(max_examples=200)
 def test_a_damaged_file_is_refused_or_keeps_to_a_contract(data: st.DataObject):
     spoiled = bytearray(WHOLE)
     for _ in range(data.draw(st.integers(1, 4))):

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from lambda_image.errors import UsageError
 from scripts.bench.command import Benchmark, run_benchmark
-from scripts.bench.progress import BenchProgress
+from scripts.step_progress import StepProgress
 
 
 @dataclass
@@ -20,13 +20,13 @@ class Results:
         return {"figures": 7}
 
 
-def measure(progress: BenchProgress) -> Results:
+def measure(progress: StepProgress) -> Results:
     progress.begin(1)
     progress.step("the only step")
     return Results()
 
 
-def fail(progress: BenchProgress) -> Results:
+def fail(progress: StepProgress) -> Results:
     return Results(["ours: a rank has ended"])
 
 

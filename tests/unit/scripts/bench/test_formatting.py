@@ -1,7 +1,7 @@
 import pytest
 
 from scripts.bench.formatting import format_median, format_other_work, format_spread, format_spread_in_two_lines
-from scripts.bench.rounds import Series, Spread
+from scripts.series import Series, Spread
 
 
 @pytest.mark.parametrize(

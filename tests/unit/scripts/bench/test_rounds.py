@@ -3,13 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.bench.errors import BenchmarkError
-from scripts.bench.rounds import Attempts, Round, Series, Spread, percentile, ratio_of_medians, ratios, spread
+from scripts.bench.rounds import Attempts, percentile, ratio_of_medians, ratios
+from scripts.series import Round
 
 VALUES = st.lists(st.floats(-1e6, 1e6), min_size=1)
-
-
-def test_the_middle_round_and_the_outermost():
-    assert spread([3.0, 1.0, 2.0]) == Spread(2.0, 1.0, 3.0)
 
 
 @pytest.mark.parametrize(("percent", "expected"), [(0, 1), (1, 1), (50, 50), (99, 99), (99.5, 100), (100, 100)])
@@ -22,20 +19,6 @@ def test_at_least_so_many_values_do_not_exceed_a_percentile(values: list[float],
     limit = percentile(values, percent)
     assert limit in values
     assert sum(value <= limit for value in values) >= percent / 100 * len(values) - 1e-9
-
-
-def test_a_series_sums_up_what_all_its_rounds_have():
-    series = Series({"in_flight": 2}, [{"p99_ms": 1.0, "cpu_us": 3.0}, {"p99_ms": 2.0}])
-    assert series.figures() == {"p99_ms": Spread(1.5, 1.0, 2.0)}
-    assert series.to_json() == {
-        "in_flight": 2,
-        "figures": {"p99_ms": {"median": 1.5, "low": 1.0, "high": 2.0}},
-        "rounds": series.rounds,
-    }
-
-
-def test_a_series_without_rounds_has_no_figures():
-    assert Series({}).figures() == {}
 
 
 def test_ratios_are_taken_between_neighbours_and_of_what_both_have():

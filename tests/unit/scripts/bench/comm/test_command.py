@@ -7,7 +7,7 @@ from lambda_image.errors import UsageError
 from scripts.bench.comm.command import _without_gloo, run
 from scripts.bench.comm.contenders import GLOO
 from scripts.bench.comm.plan import QUICK
-from scripts.bench.progress import BenchProgress
+from scripts.step_progress import StepProgress
 
 
 def flags(**given: object) -> argparse.Namespace:
@@ -17,7 +17,7 @@ def flags(**given: object) -> argparse.Namespace:
 
 def test_without_pytorch_the_others_are_measured_and_that_is_said() -> None:
     said = io.StringIO()
-    plan = _without_gloo(QUICK, BenchProgress(said))
+    plan = _without_gloo(QUICK, StepProgress(said))
     assert len(plan.contenders) == len(QUICK.contenders) - 1
     assert all(one.kind != GLOO for one in plan.contenders)
     assert "PyTorch is not installed" in said.getvalue()

@@ -2,7 +2,7 @@ import pytest
 
 from scripts.bench.comm.measure import compare, figures_of
 from scripts.bench.comm.plan import OperationCase
-from scripts.bench.rounds import Series
+from scripts.series import Series
 
 MS = 1_000_000  # nanoseconds
 

@@ -48,7 +48,7 @@ class Gate:
 
 
 def rounds(backend: Instant, gate: Gate) -> Rounds:
-    return Rounds(backend.rank, WORLD, cast(Backend, backend), cast(Star, gate))
+    return Rounds(backend.rank, WORLD, cast(Backend, backend), cast(Star, gate), collect=lambda: None)
 
 
 @pytest.mark.parametrize("rank", [0, 1])

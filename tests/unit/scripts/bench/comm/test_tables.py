@@ -6,7 +6,7 @@ from rich.console import Console
 from scripts.bench.comm.contenders import CONTENDERS
 from scripts.bench.comm.measure import CommResults, compare
 from scripts.bench.comm.tables import result_tables
-from scripts.bench.rounds import Series
+from scripts.series import Series
 
 
 def shown(results: CommResults, width: int) -> str:

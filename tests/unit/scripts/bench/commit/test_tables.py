@@ -2,7 +2,7 @@ from rich.console import Console
 
 from scripts.bench.commit.measure import CommitResults
 from scripts.bench.commit.tables import result_tables
-from scripts.bench.rounds import Round
+from scripts.series import Round
 
 
 def test_each_figure_has_a_row_with_both_medians_and_their_ratio(capsys):

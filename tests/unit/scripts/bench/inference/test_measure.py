@@ -1,6 +1,6 @@
 from scripts.bench.inference.contenders import EAGER, FAST, ONNX_RUNTIME, OPENVINO, STREAMS
 from scripts.bench.inference.measure import IMPORT_TORCH, InferenceResults
-from scripts.bench.rounds import Series
+from scripts.series import Series
 
 
 def series(name: str, batch_size: int, *rates: float) -> Series:

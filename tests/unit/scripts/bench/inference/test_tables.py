@@ -4,7 +4,7 @@ from scripts.bench.formatting import NOTHING
 from scripts.bench.inference.contenders import EAGER, FAST, PUBLISHED
 from scripts.bench.inference.measure import InferenceResults
 from scripts.bench.inference.tables import result_tables
-from scripts.bench.rounds import Series
+from scripts.series import Series
 
 
 def shown(results: InferenceResults) -> list[str]:

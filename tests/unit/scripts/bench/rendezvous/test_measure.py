@@ -3,12 +3,12 @@
 import io
 
 from rendezvous_server.protocol import Topology
-from scripts.bench.progress import BenchProgress
 from scripts.bench.rendezvous.measure import PairingBench, RendezvousResults, measure_group
 from scripts.bench.rendezvous.pairing import PairingCase
 from scripts.bench.rendezvous.plan import RendezvousPlan
-from scripts.bench.rounds import Round, Series
 from scripts.bench.servers import Server
+from scripts.series import Round, Series
+from scripts.step_progress import StepProgress
 
 OURS, OTHER = Server("ours", "127.0.0.1", 1), Server("other", "127.0.0.1", 2)
 
@@ -28,7 +28,7 @@ class GivenPairings(PairingBench):
 def measured(*servers: Server, failing: tuple[str, PairingCase] | None = None) -> RendezvousResults:
     results = RendezvousResults()
     plan = RendezvousPlan(rounds=2, in_flight=(2,), crowds=((4, 0),))
-    bench = GivenPairings(plan, servers, results, BenchProgress(io.StringIO()))
+    bench = GivenPairings(plan, servers, results, StepProgress(io.StringIO()))
     bench.failing = failing
     bench.run()
     return results
@@ -60,7 +60,7 @@ def test_a_case_that_failed_at_one_server_is_not_compared() -> None:
 
 def test_a_world_of_more_ranks_than_files_is_skipped_and_said() -> None:
     results, plan = RendezvousResults(), RendezvousPlan(rounds=1, worlds=(10**9,))
-    measure_group(plan, results, BenchProgress(io.StringIO()))
+    measure_group(plan, results, StepProgress(io.StringIO()))
     assert not results.group
     assert len(results.failures) == len(Topology)
     assert all("open files are limited" in failure for failure in results.failures)

@@ -2,7 +2,7 @@ from rich.console import Console
 
 from scripts.bench.rendezvous.measure import RendezvousResults
 from scripts.bench.rendezvous.tables import result_tables
-from scripts.bench.rounds import Series
+from scripts.series import Series
 
 
 def test_ratios_stand_below_what_they_compare():

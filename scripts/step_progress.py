@@ -1,4 +1,4 @@
-"""Progress of a benchmark, which is a bar on a terminal and plain lines elsewhere.
+"""Progress of a measurement, which is a bar on a terminal and plain lines elsewhere.
 
 Nothing is drawn between two steps, as a thread that draws would take its time from what is measured.
 """
@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 PLAIN_INTERVAL_S = 1.0  # between two plain lines
 
 
-class BenchProgress:
+class StepProgress:
     """Shows which of some steps of about the same length is under way. Each is announced before it begins."""
 
     def __init__(self, out: TextIO) -> None:
@@ -25,7 +25,7 @@ class BenchProgress:
             columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
             self._bar = Progress(*columns, console=self._console, auto_refresh=False, transient=True)
 
-    def __enter__(self) -> "BenchProgress":
+    def __enter__(self) -> "StepProgress":
         return self
 
     def __exit__(self, *exception: object) -> None:

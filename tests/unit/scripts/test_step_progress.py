@@ -2,13 +2,13 @@ from io import StringIO
 
 from rich.console import Console
 
-from scripts.bench.progress import BenchProgress
+from scripts.step_progress import StepProgress
 
 
 def test_plain_lines_come_no_more_often_than_their_interval_and_are_never_broken():
     out = StringIO()
     what = "a step with a name that is longer than the width that a console has where it knows of no terminal " * 2
-    with BenchProgress(out) as progress:
+    with StepProgress(out) as progress:
         progress.begin(3)
         progress.step(what)
         progress.step("too soon after it")
@@ -23,7 +23,7 @@ def test_a_terminal_gets_a_bar(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     out = StringIO()
     assert Console(file=out).is_terminal
-    with BenchProgress(out) as progress:
+    with StepProgress(out) as progress:
         progress.begin(2)
         progress.step("the first")
         progress.step("the second")

@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from lambda_image.errors import UsageError
-from scripts.bench.files import check_files, write_figures, write_picture
 from scripts.cli import main
+from scripts.output_files import check_files, write_figures, write_picture
 
 
 def written(picture: Path | None, figures: Path | None, drawn: bool | Exception) -> str:
