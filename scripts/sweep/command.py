@@ -12,6 +12,7 @@ from typing import TypeVar
 from lambda_image.errors import UsageError
 from lambda_image.partition_names import printable
 from scripts import execution
+from scripts.output_files import check_file
 from scripts.progress import RunProgress
 from scripts.runs import place as places
 from scripts.stack.account import explained
@@ -56,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    check_file("--json", args.json)
     out = args.out or OUT / (f"sweep-{args.preset}" if args.preset else "sweep")
     plan = plan_of(args)
     folder = SweepFolder(out)
