@@ -117,7 +117,7 @@ clean:
 	@touch $@
 
 .venv/demo: .venv/torch
-	@$(BIN)/pip install --quiet --editable '.[local,report]'
+	@$(BIN)/pip install --quiet --editable '.[local,report,completion]'
 	@touch $@
 
 .venv/dev: .venv/torch

@@ -17,12 +17,12 @@ from scripts.extras import remedy
 from scripts.parser import CommandParser
 
 COMMANDS = (
-    *("demo", "infer", "results", "report", "sample", "import", "split", "convert", "compile", "tune", "bench"),
+    *("demo", "infer", "results", "report", "sweep", "compare", "cost", "plan"),
+    *("sample", "import", "split", "join", "clean", "convert", "compile", "tune", "bench", "completion"),
     *("deploy", "destroy", "upload", "invoke", "watch"),
-    *("cost", "compare", "clean", "join", "plan"),
 )
 # Of commands that are not modules by their own name, as a keyword cannot be.
-MODULES = {"import": "importing.command", "report": "report.command"}
+MODULES = {"report": "report.command", "sweep": "sweep.command", "import": "importing.command"}
 ENDING = (signal.SIGTERM, signal.SIGHUP)  # beside SIGINT, which Python makes a KeyboardInterrupt
 
 
@@ -55,29 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    parser = CommandParser(prog="cosmicai", description="Serverless redshift inference for astronomers.")
-    parser.add_argument("--version", action="version", version=f"cosmicai {version()}")
-    subparsers = parser.add_subparsers(metavar="COMMAND")
     # A command that is named needs only its own imports: in an image that has no others', that is all there is.
     named = bool(arguments) and arguments[0] in COMMANDS
-    for name in arguments[:1] if named else COMMANDS:
-        try:
-            module = importlib.import_module(f"scripts.{MODULES.get(name, name)}")
-        except ModuleNotFoundError as error:
-            if named or (words := remedy(error)) is None:
-                raise
-            subparsers.add_parser(name, help=f"({words})")
-            continue
-        subparser = subparsers.add_parser(
-            name,
-            help=module.HELP,
-            description=module.HELP,
-            epilog=f"example: {module.EXAMPLE}",
-            formatter_class=HelpFormatter,
-        )
-        if named:
-            module.add_arguments(subparser)
-            subparser.set_defaults(run=module.run, parser=subparser)
+    parser = make_parser(arguments[:1], whole=True) if named else make_parser(COMMANDS, whole=False)
     try:
         args = parser.parse_command(arguments)
         if "run" not in args:
@@ -101,6 +81,40 @@ def _run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("cosmicai: interrupted", file=sys.stderr)
         return 130
+
+
+def make_parser(commands: Sequence[str], *, whole: bool) -> CommandParser:
+    """Makes a parser of some commands.
+
+    Args:
+        commands: their names.
+        whole: whether it knows their flags, too, and not only what they are for.
+
+    Raises:
+        ModuleNotFoundError: the only command needs what is not installed. Among others such a command says so instead.
+    """
+    parser = CommandParser(prog="cosmicai", description="Serverless redshift inference for astronomers.")
+    parser.add_argument("--version", action="version", version=f"cosmicai {version()}")
+    subparsers = parser.add_subparsers(metavar="COMMAND")
+    for name in commands:
+        try:
+            module = importlib.import_module(f"scripts.{MODULES.get(name, name)}")
+        except ModuleNotFoundError as error:
+            if len(commands) == 1 or (words := remedy(error)) is None:
+                raise
+            subparsers.add_parser(name, help=f"({words})")
+            continue
+        subparser = subparsers.add_parser(
+            name,
+            help=module.HELP,
+            description=module.HELP,
+            epilog=f"example: {module.EXAMPLE}",
+            formatter_class=HelpFormatter,
+        )
+        if whole:
+            module.add_arguments(subparser)
+            subparser.set_defaults(run=module.run, parser=subparser)
+    return parser
 
 
 def replace_signs_that_the_terminal_lacks(stream: TextIO) -> None:

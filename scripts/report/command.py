@@ -1,14 +1,19 @@
-"""cosmicai report: one page of figures about a run."""
+"""cosmicai report: one page of figures about a run or a sweep."""
 
 import argparse
 import webbrowser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lambda_image.errors import UsageError
 from lambda_image.partition_names import printable
 from scripts.extras import require
+from scripts.sweep.folder import PLAN
 
-HELP = "write a page of figures about a run: timeline, accuracy, speed and cost, in one HTML file"
+if TYPE_CHECKING:
+    from scripts.report.page import Page
+
+HELP = "write a page of figures about a run or a sweep: accuracy, speed, memory and cost, in one HTML file"
 EXAMPLE = "cosmicai report out/demo --open"
 
 FILE, FOLDER = "report.html", "report"  # in the folder of the run
@@ -20,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         nargs="?",
         default="out/demo",
-        help="the folder of a run's results, or the name of a run in out/",
+        help="the folder of a run's results, the name of a run in out/, or the folder of a sweep",
     )
     parser.add_argument(
         "--no-files", action="store_true", help=f"write {FILE} alone, without PNG, SVG and CSV of each figure"
@@ -32,12 +37,17 @@ def run(args: argparse.Namespace) -> int:
     require("vl_convert", "jinja2")
     from scripts.catalogue.run_source import ResultFolderSource, find_run
 
+    if (Path(args.results) / PLAN).is_file():
+        return _tell(write_sweep_report(Path(args.results), files=not args.no_files), open_it=args.open)
     source = find_run(args.results)
     if not isinstance(source, ResultFolderSource):
         raise UsageError(f"{source.place} is a file of predictions: name the folder of a run, which has its times, too")
-    page = write_report(source.folder, files=not args.no_files)
+    return _tell(write_report(source.folder, files=not args.no_files), open_it=args.open)
+
+
+def _tell(page: Path, *, open_it: bool) -> int:
     print(f"report in {printable(page)}")
-    if args.open and not webbrowser.open(page.resolve().as_uri()):
+    if open_it and not webbrowser.open(page.resolve().as_uri()):
         print("no browser could be opened: open the file yourself")
     return 0
 
@@ -57,11 +67,36 @@ def write_report(folder: Path, *, files: bool) -> Path:
         OSError: The page cannot be written.
     """
     from scripts.catalogue.run_source import ResultFolderSource
-    from scripts.report.page import to_html
     from scripts.report.run_facts import read_run
     from scripts.report.run_page import run_page
 
-    page = run_page(read_run(ResultFolderSource(folder)))
+    return _write(run_page(read_run(ResultFolderSource(folder))), folder, files=files)
+
+
+def write_sweep_report(folder: Path, *, files: bool) -> Path:
+    """Writes the report of a sweep into its folder.
+
+    Args:
+        folder: The folder.
+        files: Whether each figure is written as PNG, SVG and CSV, too.
+
+    Returns:
+        The page.
+
+    Raises:
+        InvalidEvent: The sweep is damaged.
+        OSError: The page cannot be written.
+    """
+    from scripts.report.sweep_page import sweep_page
+    from scripts.sweep.folder import SweepFolder
+
+    sweep = SweepFolder(folder)
+    return _write(sweep_page(printable(folder), list(sweep.runs()), len(sweep.plan())), folder, files=files)
+
+
+def _write(page: "Page", folder: Path, *, files: bool) -> Path:
+    from scripts.report.page import to_html
+
     target = folder / FILE
     partial = target.with_suffix(".html.partial")
     partial.write_text(to_html(page), encoding="utf-8")

@@ -42,6 +42,8 @@ WRONG = [
     ("demo --out folder", "--out"),
     ("invoke --endpoint-url http://127.0.0.1:9 --world-size -1", "--world-size is -1; allowed"),
     ("invoke --endpoint-url http://127.0.0.1:99999", "--endpoint-url is http://127.0.0.1:99999; allowed"),
+    ("sweep --world-size 0", "--world-size is 0; allowed: a whole number from 1"),
+    ("completion tcl", "SHELL is 'tcl'; allowed: bash, zsh, fish"),
     ("report nowhere", "nowhere is neither a folder nor a run whose results are in out/"),
     ("results nowhere", "nowhere is neither a folder nor a run whose results are in out/"),
     ("results folder", "folder holds no results of a run: no manifest.json"),

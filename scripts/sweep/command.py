@@ -1,0 +1,165 @@
+"""cosmicai sweep: many runs over world sizes, batch sizes and data, and tables of them."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TypeVar
+
+from lambda_image.errors import UsageError
+from lambda_image.partition_names import printable
+from scripts import execution
+from scripts.output_files import check_file
+from scripts.place_flags import add_place_of_runs
+from scripts.progress import RunProgress
+from scripts.runs import place as places
+from scripts.stack.account import explained
+from scripts.sweep.configuration import DATA_SIZES, Configuration, grid, repeated, rows_of
+from scripts.sweep.folder import FAILED, SUCCEEDED, Measured, SweepFolder
+from scripts.sweep.measure import Measurer, at, on_this_machine
+from scripts.sweep.presets import GB_IN_MB, PRESETS
+from scripts.sweep.show import sweep_table
+from scripts.sweep.tables import medians, run_rows, write_tables
+from scripts.words import counted
+
+HELP = "make many runs over world sizes, batch sizes and data, and write tables of them; it resumes where it stopped"
+EXAMPLE = "cosmicai sweep --world-size 1,2,4 --batch-size 32,256 --rows 2000 --repeats 3"
+
+OUT = Path("out")
+T = TypeVar("T", int, float)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    meanings = "; ".join(f"{name}: {preset.meaning}" for name, preset in PRESETS.items())
+    parser.add_argument("--preset", choices=list(PRESETS), help=f"runs that belong together ({meanings})")
+    parser.add_argument("--world-size", metavar="N,N", help="ranks")
+    parser.add_argument("--batch-size", metavar="N,N", help="galaxies that a rank infers at a time")
+    sizes = ", ".join(f"{name} is {rows:,}" for name, rows in DATA_SIZES.items())
+    parser.add_argument("--rows", metavar="N,N", help=f"galaxies in all, or {sizes}")
+    parser.add_argument(
+        "--partition-mb", metavar="MB,MB", help="size of each file; without it, one file is dealt by rows"
+    )
+    parser.add_argument(
+        "--total-gb", metavar="GB,GB", help="instead of --rows: the data in all, in files of --partition-mb"
+    )
+    parser.add_argument("--file-limit", metavar="N,N", help="use only so many of the files")
+    parser.add_argument(
+        "--repeat-data", type=int, default=1, metavar="N", help="upload each file that is made under N names"
+    )
+    parser.add_argument("--repeats", type=int, help="runs of each kind; 1, or what the preset says")
+    parser.add_argument(
+        "--out", type=Path, help=f"a folder for the sweep; without it, {OUT}/sweep-PRESET or {OUT}/sweep"
+    )
+    parser.add_argument("--json", type=Path, help="write medians over the repeats to this file")
+    add_place_of_runs(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    check_file("--json", args.json)
+    out = args.out or OUT / (f"sweep-{args.preset}" if args.preset else "sweep")
+    plan = plan_of(args)
+    folder = SweepFolder(out)
+    left = folder.begin(plan)
+    done = len(plan) - len(left)
+    if done:
+        print(f"{counted(done, 'run')} of {len(plan):,} in {printable(out)} have ended before")
+    started = time.monotonic()
+    if left:
+        progress = RunProgress(sys.stdout, [])
+        with explained(args.endpoint_url or "AWS"), _measurer(args, left, progress) as measurer:
+            for number, configuration in enumerate(left, done + 1):
+                measured = measurer.run(configuration)
+                folder.keep(measured)
+                print(f"{number:>4} of {len(plan):,}  {configuration}: {_words(measured)}", flush=True)
+    runs = list(folder.runs())
+    write_tables(runs, out)
+    together = medians(run_rows(runs))
+    execution.show(sweep_table(together))
+    if args.json is not None:
+        args.json.write_text(json.dumps(together, indent=1), encoding="utf-8")
+    took = f"{len(left):,} of them took {time.monotonic() - started:.0f} s"
+    print(f"{counted(len(runs), 'run')} in {printable(out)}/; {took}")
+    print(f"cosmicai report {printable(out)} draws them")
+    return 1 if any(one.status == FAILED for one in runs) else 0
+
+
+def plan_of(args: argparse.Namespace) -> list[Configuration]:
+    """Makes the runs that the flags ask for.
+
+    Raises:
+        UsageError: A flag is wrong, or flags contradict each other.
+    """
+    own = {
+        "--world-size": args.world_size,
+        "--batch-size": args.batch_size,
+        "--rows": args.rows,
+        "--partition-mb": args.partition_mb,
+        "--total-gb": args.total_gb,
+        "--file-limit": args.file_limit,
+    }
+    if args.repeats is not None and args.repeats < 1:
+        raise UsageError(f"--repeats is {args.repeats}; allowed: a whole number from 1")
+    if args.preset is not None:
+        if given := [flag for flag, value in own.items() if value is not None]:
+            raise UsageError(f"{given[0]} and --preset name two plans: give one of them")
+        preset = PRESETS[args.preset]
+        return repeated(preset.configurations, args.repeats or preset.repeats)
+    if args.repeat_data < 1:
+        raise UsageError(f"--repeat-data is {args.repeat_data}; allowed: a whole number from 1")
+    sizes = _list("--partition-mb", args.partition_mb, float, "a number above 0")
+    worlds = _list("--world-size", args.world_size, int, "a whole number from 1") or [1, 2, 4]
+    batches = _list("--batch-size", args.batch_size, int, "a whole number from 1") or [256]
+    for batch in batches:
+        execution.check_batch_size(batch)
+    limits: Sequence[int | None] = _list("--file-limit", args.file_limit, int, "a whole number from 1") or [None]
+    if sizes is None and (args.total_gb or args.file_limit or args.repeat_data > 1):
+        flag = "--total-gb" if args.total_gb else "--file-limit" if args.file_limit else "--repeat-data"
+        raise UsageError(f"{flag} needs --partition-mb, the size of the files")
+    if args.total_gb is None:
+        named = ",".join(str(DATA_SIZES.get(word.strip(), word)) for word in (args.rows or "1000").split(","))
+        rows = _list("--rows", named, int, f"a whole number from 1, or {', '.join(DATA_SIZES)}")
+        plan = grid(
+            worlds, batches, rows or [], partition_mb=sizes or [None], file_limits=limits, copies=args.repeat_data
+        )
+    elif args.rows is not None:
+        raise UsageError("--rows and --total-gb name two amounts of data: give one of them")
+    else:
+        plan = []
+        for total in _list("--total-gb", args.total_gb, float, "a number above 0") or []:
+            for size in sizes or []:
+                rows = [max(1, round(total * GB_IN_MB / size)) * rows_of(size)]
+                plan += grid(worlds, batches, rows, partition_mb=[size], file_limits=limits, copies=args.repeat_data)
+    return repeated(plan, args.repeats or 1)
+
+
+def _list(flag: str, given: str | None, kind: Callable[[str], T], allowed: str) -> list[T] | None:
+    """The values of a flag that takes several."""
+    if given is None:
+        return None
+    try:
+        values = [kind(word) for word in given.split(",")]
+    except ValueError as error:
+        raise UsageError(f"{flag} is {given}; allowed: {allowed}, or several with commas between them") from error
+    if not all(0 < value < 1e9 for value in values):
+        raise UsageError(f"{flag} is {given}; allowed: {allowed}, or several with commas between them")
+    return values
+
+
+def _measurer(
+    args: argparse.Namespace, left: Sequence[Configuration], progress: RunProgress
+) -> AbstractContextManager[Measurer]:
+    if args.endpoint_url or args.stack or args.profile:
+        return at(places.open_place(args), progress)
+    ranks = max(min(one.world_size, execution.MAX_RANKS) for one in left)
+    return on_this_machine(ranks, progress)
+
+
+def _words(measured: Measured) -> str:
+    if measured.status != SUCCEEDED or measured.summary is None:
+        return f"{measured.status} ({measured.reason})"
+    summary = measured.summary
+    wall = "unknown time" if summary["wall_s"] is None else f"{summary['wall_s']:.2f} s"
+    return f"{wall}, {summary['samples']:,} galaxies, {summary['cost_usd']:.6f} USD"

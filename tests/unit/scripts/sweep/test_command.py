@@ -1,0 +1,51 @@
+import argparse
+
+import pytest
+
+from lambda_image.errors import UsageError
+from scripts.sweep import command
+from scripts.sweep.configuration import Configuration
+from scripts.sweep.presets import PRESETS
+
+
+def plan(*words: str) -> list[Configuration]:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return command.plan_of(parser.parse_args(list(words)))
+
+
+def test_flags_make_a_grid():
+    runs = plan("--world-size", "1,2", "--batch-size=8", "--rows", "small,300", "--repeats", "2")
+    assert len(runs) == 8
+    assert runs[0] == Configuration(1, 8, 250)
+    assert runs[-1] == Configuration(2, 8, 300, repeat=2)
+
+
+def test_a_preset_has_its_repeats():
+    assert len(plan("--preset", "partitions")) == 3 * len(PRESETS["partitions"].configurations)
+    assert len(plan("--preset", "quick", "--repeats", "5")) == 20
+
+
+def test_gigabytes_are_files():
+    (run,) = plan("--world-size", "4", "--partition-mb", "25", "--total-gb", "0.1", "--repeat-data", "4")
+    assert (run.rows, run.partitions, run.copies) == (4 * 1253, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--preset quick --rows 5", "--rows and --preset name two plans"),
+        ("--total-gb 1", "--total-gb needs --partition-mb"),
+        ("--partition-mb 25 --total-gb 1 --rows 5", "--rows and --total-gb name two amounts"),
+        ("--world-size 1,x", "--world-size is 1,x; allowed: a whole number from 1"),
+        ("--world-size 0", "--world-size is 0; allowed"),
+        ("--batch-size 99999999", "--batch-size is 99999999; allowed"),
+        ("--partition-mb nan", "--partition-mb is nan; allowed"),
+        ("--repeats 0", "--repeats is 0; allowed"),
+        ("--repeat-data 0", "--repeat-data is 0; allowed"),
+        ("--rows huge", "--rows is huge; allowed"),
+    ],
+)
+def test_wrong_flags(words: str, told: str):
+    with pytest.raises(UsageError, match=told):
+        plan(*words.split())
