@@ -2,6 +2,7 @@
 
 import argparse
 import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,22 +12,34 @@ from scripts.extras import require
 from scripts.sweep.folder import PLAN
 
 if TYPE_CHECKING:
+    from scripts.catalogue.run_source import ResultFolderSource
+    from scripts.report.baseline import Baseline
     from scripts.report.page import Page
 
 HELP = "write a page of figures about a run or a sweep: accuracy, speed, memory and cost, in one HTML file"
 EXAMPLE = "cosmicai report out/demo --open"
 
 FILE, FOLDER = "report.html", "report"  # in the folder of the run
+USUAL = "out/demo"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "results",
         metavar="RUN",
-        nargs="?",
-        default="out/demo",
-        help="the folder of a run's results, the name of a run in out/, or the folder of a sweep",
+        nargs="*",
+        help="the folder of a run's results, the name of a run in out/, or the folder of a sweep; several runs are put "
+        f"beside each other; without it, {USUAL}",
     )
+    parser.add_argument(
+        "--baseline",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="what `cosmicai infer --json` wrote on a local machine, to stand beside a sweep; once for each batch size",
+    )
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the page about several runs goes")
     parser.add_argument(
         "--no-files", action="store_true", help=f"write {FILE} alone, without PNG, SVG and CSV of each figure"
     )
@@ -36,13 +49,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     require("vl_convert", "jinja2")
     from scripts.catalogue.run_source import ResultFolderSource, find_run
+    from scripts.report.baseline import read_baseline
 
-    if (Path(args.results) / PLAN).is_file():
-        return _tell(write_sweep_report(Path(args.results), files=not args.no_files), open_it=args.open)
-    source = find_run(args.results)
-    if not isinstance(source, ResultFolderSource):
-        raise UsageError(f"{source.place} is a file of predictions: name the folder of a run, which has its times, too")
-    return _tell(write_report(source.folder, files=not args.no_files), open_it=args.open)
+    named, files = args.results or [USUAL], not args.no_files
+    baselines = [read_baseline(file) for file in args.baseline]
+    if len(named) == 1 and (Path(named[0]) / PLAN).is_file():
+        return _tell(write_sweep_report(Path(named[0]), files=files, baselines=baselines), open_it=args.open)
+    sources = []
+    for one in named:
+        source = find_run(one)
+        if not isinstance(source, ResultFolderSource):
+            raise UsageError(
+                f"{source.place} is a file of predictions: name the folder of a run, which has its times, too"
+            )
+        sources.append(source)
+    if len(sources) > 1:
+        return _tell(_write_comparison(sources, args.out, files=files, baselines=baselines), open_it=args.open)
+    if args.out or baselines:
+        flag = "--out" if args.out else "--baseline"
+        raise UsageError(f"{flag} is for a sweep or several runs: the page about one run goes into its folder")
+    return _tell(write_report(sources[0].folder, files=files), open_it=args.open)
 
 
 def _tell(page: Path, *, open_it: bool) -> int:
@@ -73,12 +99,13 @@ def write_report(folder: Path, *, files: bool) -> Path:
     return _write(run_page(read_run(ResultFolderSource(folder))), folder, files=files)
 
 
-def write_sweep_report(folder: Path, *, files: bool) -> Path:
+def write_sweep_report(folder: Path, *, files: bool, baselines: Sequence["Baseline"] = ()) -> Path:
     """Writes the report of a sweep into its folder.
 
     Args:
         folder: The folder.
         files: Whether each figure is written as PNG, SVG and CSV, too.
+        baselines: What a local machine took.
 
     Returns:
         The page.
@@ -91,7 +118,21 @@ def write_sweep_report(folder: Path, *, files: bool) -> Path:
     from scripts.sweep.folder import SweepFolder
 
     sweep = SweepFolder(folder)
-    return _write(sweep_page(printable(folder), list(sweep.runs()), len(sweep.plan())), folder, files=files)
+    title = f"Sweep in {printable(folder)}"
+    return _write(sweep_page(title, list(sweep.runs()), len(sweep.plan()), baselines), folder, files=files)
+
+
+def _write_comparison(
+    sources: Sequence["ResultFolderSource"], out: Path | None, *, files: bool, baselines: Sequence["Baseline"]
+) -> Path:
+    from scripts.report.several_runs import read_runs
+    from scripts.report.sweep_page import sweep_page
+
+    if out is None:
+        raise UsageError("several runs have no folder in common: name one for the page by --out")
+    runs = read_runs(sources)
+    out.mkdir(parents=True, exist_ok=True)
+    return _write(sweep_page(f"{len(runs)} runs", runs, len(runs), baselines), out, files=files)
 
 
 def _write(page: "Page", folder: Path, *, files: bool) -> Path:

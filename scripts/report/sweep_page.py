@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from scripts.report.baseline import Baseline, against_baselines
 from scripts.report.figure import Figure
 from scripts.report.page import Page, Section
 from scripts.report.sweep_figures import NAMES, best, sweep_figures
@@ -18,13 +19,14 @@ SHOWN = (
 )
 
 
-def sweep_page(place: str, runs: Sequence[Measured], planned: int) -> Page:
+def sweep_page(title: str, runs: Sequence[Measured], planned: int, baselines: Sequence[Baseline] = ()) -> Page:
     """Makes the page about a sweep.
 
     Args:
-        place: The folder of the sweep.
+        title: The heading of the page.
         runs: Those that have ended.
         planned: How many there are to be.
+        baselines: What a local machine took.
     """
     rows = run_rows(runs)
     together = medians(rows)
@@ -42,12 +44,14 @@ def sweep_page(place: str, runs: Sequence[Measured], planned: int) -> Page:
         for setting, name in NAMES.items()
     ]
     rest = [figure for figure in figures if "_by_" not in figure.name]
+    if baselines:
+        rest.append(against_baselines(together, baselines))
     sections += [
         Section("Against one rank, and for the money", rest),
         Section("All configurations", [_table(together)]),
     ]
     return Page(
-        title=f"Sweep in {place}",
+        title=title,
         lead=f"{counted(good, 'run')} of {planned:,} succeeded, in {counted(len(together), 'configuration')}.",
         facts=best(together),
         notices=[*reasons[:NAMED_REASONS], *more, *left],

@@ -57,7 +57,9 @@ def test_a_sweep_goes_on_after_ctrl_c_and_its_report_shows_all_runs(tmp_path: Pa
     assert told.startswith(f"{len(before)} run")
     check(out, before)
     assert main(["report", str(out), "--no-files"]) == 0
-    assert "4 runs of 4 succeeded" in (out / "report.html").read_text()
+    page = (out / "report.html").read_text()
+    assert "4 runs of 4 succeeded" in page
+    assert "Speedup over one rank" in page
 
 
 @pytest.mark.slow

@@ -28,3 +28,10 @@ def folder(tmp_path: Path) -> Path:
 def test_predictions_alone_have_no_report(folder: Path):
     with pytest.raises(UsageError, match="name the folder of a run"):
         run(folder / "predictions.parquet")
+
+
+def test_flags_of_several_runs(folder: Path):
+    with pytest.raises(UsageError, match="--out is for a sweep or several runs"):
+        run(folder, "--out", folder)
+    with pytest.raises(UsageError, match="name one for the page by --out"):
+        run(folder, folder)
