@@ -71,8 +71,10 @@ def run(args: argparse.Namespace) -> int:
         out = None if args.detach else stack.enter_context(result_folder(args.out))
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cosmicai-")))
         stack.enter_context(explained(args.endpoint_url or "AWS"))
-        data = DataOfOneRun(args.data, *_files(args.data, scratch)) if with_data else None
+        data = DataOfOneRun(args.data, *execution.partition_files(args.data)) if args.data else None
         place = places.open_place(args)
+        if with_data and data is None:  # now that there is a place, since galaxies take a second to make
+            data = DataOfOneRun(None, execution.sample(scratch), [])
         name = args.name or execution.new_name("invoke", datetime.now(UTC))
         beginning = Beginning(place, name, data, args.rendezvous, progress)
         started, judged = beginning.begin(given, out.clear if out else lambda: None)
@@ -186,11 +188,6 @@ def follow(place: Place, started: StartedRun, progress: RunProgress, ranks: int 
     watch = RankWatch(place, started.arn, started.bucket, started.result_path, progress, ranks)
     with progress:
         return Follower(place, started, progress, agree if sys.stdin.isatty() else None, watch).follow()
-
-
-def _files(data: Path | None, scratch: Path) -> tuple[Sequence[Path], Sequence[str]]:
-    """The partitions to upload, and warnings about what lies beside them."""
-    return (execution.sample(scratch), []) if data is None else execution.partition_files(data)
 
 
 def _bucket(place: Place) -> str:
