@@ -103,3 +103,9 @@ def table(folder: Path, tries: int, images: Sequence[str] = IMAGES) -> Iterator[
         fields = ("refusal_s", "rank_s", "cold_start_s", "download_s", "inference_s")
         times = " | ".join(f"{median(getattr(start, field) for start in found):.2f} s" for field in fields)
         yield f"| `{image}` | {size.cpus:g}, {size.memory_mb} MB | {times} |"
+    for image in images[1:]:
+        pairs = [pair for size in SIZES for pair in zip(starts[image, size], starts[images[0], size], strict=True)]
+        first = median(one.refusal_s / other.refusal_s for one, other in pairs)
+        rank = median(one.cold_start_s / other.cold_start_s for one, other in pairs)
+        beside = f"{image} beside {images[0]}, medians of {len(pairs)} pairs"
+        yield f"{beside}: first answer {first:.2f}, its cold start {rank:.2f}"
