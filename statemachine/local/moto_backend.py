@@ -23,6 +23,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from statemachine.definition import STATE_MACHINE, definition
+from statemachine.local.child_executions import ChildExecutions, keep_children
+from statemachine.local.executions_api import ExecutionsApi
 from statemachine.local.moto_failures import Application, with_failures_answered
 from statemachine.local.settings import ACCOUNT, DEFAULT_REGION, FUNCTIONS, function_arn
 
@@ -53,8 +55,10 @@ def start_moto(public_port: int) -> URL:
     for service in ("lambda", "s3"):
         # Sets up boto3's default session: doing so in many threads at once, as ranks of a Map would, is a race.
         boto_client_for(region=DEFAULT_REGION, service=service)
+    children = ChildExecutions()
+    keep_children(children)
     app = with_whole_conditions(with_system_errors_answered(DomainDispatcherApplication(create_backend_app)))
-    app = with_failures_answered(app)
+    app = ExecutionsApi(with_failures_answered(app), children)
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()  # ends with the process
     return URL.build(scheme="http", host="127.0.0.1", port=server.server_port)
@@ -118,7 +122,7 @@ class Proxy:
     """Passes requests to moto, and its answers back.
 
     It must be made inside a running loop. Requests that come before moto is up wait for `backend`, its address, and
-    those to Step Functions for `prepared`, too.
+    those to Step Functions and Logs for `prepared`, too.
     """
 
     def __init__(self, backend: asyncio.Task[URL], prepared: asyncio.Task[None]) -> None:
@@ -137,7 +141,7 @@ class Proxy:
         headers = end_to_end(request.headers)
         if request.method == "GET" and OF_THE_STATE_MACHINE in headers.get("Authorization", ""):
             return await self._read_items(request, base, headers)
-        if headers.get("X-Amz-Target", "").startswith("AWSStepFunctions."):
+        if headers.get("X-Amz-Target", "").startswith(("AWSStepFunctions.", "Logs_")):
             await asyncio.shield(self._prepared)
         body: AsyncIterator[bytes] | bytes | None = request.content.iter_chunked(CHUNK) if request.body_exists else None
         if headers.get("X-Amz-Target") == "AWSStepFunctions.StartExecution":
