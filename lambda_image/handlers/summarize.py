@@ -95,7 +95,10 @@ def summarize(
         InvalidEvent: there is no manifest, or it is another run's.
         RunSuperseded: another run has taken the result path meanwhile.
     """
-    manifest = [Assignment.from_json(item) for item in results.get_json(run.manifest_key)]
+    items = results.get_json(run.manifest_key)
+    if not isinstance(items, list) or not items:
+        raise InvalidEvent(f"{results.url(run.manifest_key)} is not a manifest: start the run again")
+    manifest = [Assignment.from_json(item) for item in items]
     if manifest[0].execution != run.execution:
         raise InvalidEvent(f"{run.manifest_key} is the manifest of the run {manifest[0].run_id}, not {run.run_id}")
     manifest = complete_all(manifest, results)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from lambda_image.json_text import parse_json
 from statemachine.local.child_executions import ChildExecution, ChildExecutions
 from statemachine.local.moto_failures import Application
 
@@ -58,7 +59,7 @@ class ExecutionsApi:
         environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
         environ.pop("HTTP_TRANSFER_ENCODING", None)
         try:
-            given = json.loads(body)
+            given = parse_json(body)
             if isinstance(given, dict) and (answered := answer(given, environ)) is not None:
                 return respond(start_response, "200 OK", answered)
         except QuestionRefusedError as refusal:
@@ -112,7 +113,7 @@ class ExecutionsApi:
         """moto's own answer. Its refusal is a refusal."""
         started: list[str] = []
         body = b"".join(self._app(environ, lambda status, _headers, _error=None: started.append(status)))
-        answer: Answer = json.loads(body)
+        answer: Answer = parse_json(body)
         if not started[0].startswith("200"):
             raise QuestionRefusedError(str(answer.get("__type", "InternalFailure")), str(answer.get("message", "")))
         return answer
@@ -172,7 +173,7 @@ def _position(given: Answer, length: int) -> tuple[int, int]:
     if not given.get("nextToken"):
         return 0, length
     try:
-        question, at, count = json.loads(base64.b64decode(given["nextToken"], validate=True))
+        question, at, count = parse_json(base64.b64decode(given["nextToken"], validate=True))
         if question == _question(given) and 0 <= at <= length and 0 <= count <= length:
             return at, count or length
     except (ValueError, TypeError):

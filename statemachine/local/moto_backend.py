@@ -22,6 +22,7 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from lambda_image.json_text import parse_json
 from statemachine.definition import STATE_MACHINE, definition
 from statemachine.local.child_executions import ChildExecutions, keep_children
 from statemachine.local.executions_api import ExecutionsApi
@@ -188,11 +189,11 @@ class Proxy:
 def items_problem(content: bytes) -> str | None:
     """Says which item of a Map's array is larger than a state may be, if any is."""
     try:
-        items = json.loads(content)
+        items = parse_json(content)
     except ValueError:
         return None
     for index, item in enumerate(items if isinstance(items, list) else ()):
-        size = len(json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode())
+        size = len(json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass"))
         if size > STATE_LIMIT:
             return f"item {index} has {size:,} bytes, and a state may have {STATE_LIMIT:,}"
     return None
@@ -201,10 +202,10 @@ def items_problem(content: bytes) -> str | None:
 def too_large(start_execution: bytes) -> bool:
     """Says whether an execution's input is larger than a state may be."""
     try:
-        given = json.loads(start_execution).get("input", "")
+        given = parse_json(start_execution).get("input", "")
     except (ValueError, AttributeError):
         return False
-    return isinstance(given, str) and len(given.encode()) > STATE_LIMIT
+    return isinstance(given, str) and len(given.encode(errors="surrogatepass")) > STATE_LIMIT
 
 
 def refused_input() -> web.Response:
@@ -220,7 +221,7 @@ def refused_input() -> web.Response:
 def with_name(start_execution: bytes) -> bytes:
     """Names an execution that has no name by a UUID, as AWS does. moto would call all of them None."""
     try:
-        return json.dumps({"name": str(uuid.uuid4())} | json.loads(start_execution)).encode()
+        return json.dumps({"name": str(uuid.uuid4())} | parse_json(start_execution)).encode()
     except (ValueError, TypeError):
         return start_execution  # moto says what is wrong with it
 

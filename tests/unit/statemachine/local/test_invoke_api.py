@@ -101,6 +101,10 @@ def test_more_than_may_wait_are_refused_and_events_of_them_logged() -> None:
     assert event["reason"]
 
 
-@pytest.mark.parametrize(("payload", "json"), [(b"{}", True), (b"3", True), (b"", False), (b"\xff", False)])
+@pytest.mark.parametrize(
+    ("payload", "json"),
+    [(b"{}", True), (b"3", True), (b"", False), (b"\xff", False), (b"[" * 200_000, False)],
+    ids=["object", "number", "nothing", "no text", "brackets"],
+)
 def test_any_json_document_is_a_payload(payload: bytes, json: bool) -> None:
     assert is_json(payload) == json
