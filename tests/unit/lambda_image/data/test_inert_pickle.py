@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambda_image.data.inert_pickle import MAX_STEPS, ArchiveError, Interpreter
+from lambda_image.data.inert_pickle import MAX_STEPS, ArchiveError, Inert, Interpreter
 
 
 @functools.cache
@@ -239,7 +239,14 @@ def test_integers_of_one_hash_make_no_slow_dict():
     pickled = pickle.dumps(dict.fromkeys(range(20_000)), 2)
     assert len(run(pickled)) == 20_000
     items = b"".join(pickle.dumps(key, 2)[2:-1] + b"N" for key in keys)
-    assert len(run(b"\x80\x02}(" + items + b"u.")) == 20_000
+    found = run(b"\x80\x02}(" + items + b"u.")
+    assert len(found) == 20_000
+    assert {type(key) for key in found} == {Inert}, "an integer of that hash is a key"
+
+
+def test_steps_are_counted():
+    with pytest.raises(ArchiveError, match="more than 1,000,000 steps"):
+        run(b"\x80\x02" + b"N0" * (MAX_STEPS // 2) + b"N.")
 
 
 def test_depth_needs_no_stack():
