@@ -164,7 +164,7 @@ def _of_all_ranks(objects: RunObjects, gathered: object, manifest: Sequence[Assi
         record, own = by_rank.pop(item.rank, None), _record(objects.store, item)
         if record is None:  # rank 0 leaves out who had nothing, and that rank itself must say so
             return own if isinstance(own, dict) and is_complete(own) and own["samples"] == 0 else None
-        if not belongs(record, item):
+        if not (belongs(record, item) and is_complete(record)):
             return None
         if isinstance(own, str) or not is_complete(own):
             return record

@@ -210,6 +210,17 @@ def test_a_record_with_a_damaged_value_costs_no_other_rank_its_predictions(damag
     assert len(Predictions.from_parquet(s3.objects[f"{PATH}/predictions.parquet"])) == 6
 
 
+@pytest.mark.parametrize("lost", ["predictions", "s3", "rows", "phases"])
+def test_a_gathered_record_that_is_none_has_the_run_rebuilt(lost: str):
+    s3 = written(0, 1, 2)
+    gathered(s3)
+    records = json.loads(s3.objects[f"{PATH}/combined_data.json"])
+    del records[1][lost]
+    s3.objects[f"{PATH}/combined_data.json"] = json.dumps(records).encode()
+    summary = judge(s3)
+    assert (summary.status, summary.samples, summary.gathered) == ("succeeded", 9, False)
+
+
 @pytest.mark.parametrize("content", [b"null", b"[]", b"{}", b"3", b'[{"rank": 0}]', b"[null]"])
 def test_what_is_no_manifest_is_refused(content: bytes):
     s3 = written(0, 1, 2)
