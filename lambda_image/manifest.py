@@ -95,6 +95,10 @@ class Assignment:
             if share is None and not {"run_key", "partitions"} <= item.keys():
                 raise KeyError("share")
             model = ModelObject(**item["model"]) if item.get("model") else None
+            if model is not None and not all(map(_is_text, (model.bucket, model.key, model.etag))):
+                raise TypeError("model")
+            if not _is_number(item.get("time_limit_s", 0)):
+                raise TypeError("time_limit_s")
             fields = {"run_key": "", **item, "partitions": slices, "model": model, "share": share}
             fields.pop("run_id", None)
             return cls(**fields)

@@ -72,7 +72,13 @@ RECORD: Mapping[str, Check] = {
     "s3": _with(puts=_count, gets=_count, bytes_in=_count),
     "predictions": _or_none(_with(key=_name, bytes=_count, blake2b=_name)),
 }
-OPTIONAL: Mapping[str, Check] = {"tries": _count, "token": _text, "engine_damage": _or_none(_text)}
+OPTIONAL: Mapping[str, Check] = {
+    "tries": _count,
+    "token": _text,
+    "engine_damage": _or_none(_text),
+    "weights": _or_none(_text),
+    "architecture": lambda value: value in ("x86_64", "arm64"),  # by which time has its price
+}
 
 
 def is_sound(content: Mapping[str, Any]) -> bool:

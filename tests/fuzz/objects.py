@@ -82,7 +82,7 @@ def manifests(data: bytes) -> None:
     store = bucket(**{"r/manifest.json": data, "d/1.safetensors": b"x"})
     summarized(store)
     with contextlib.suppress(RunError), contextlib.redirect_stdout(io.StringIO()):
-        init(parse({"bucket": "b", "data_prefix": "d", "result_path": "r"}, "arn:e:y"), store, store, 1e9)
+        init(parse({"bucket": "b", "data_prefix": "d", "result_path": "r"}, "arn:e:y"), store, store, store, 1e9)
 
 
 def shares(data: bytes) -> None:
