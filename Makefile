@@ -1,9 +1,12 @@
 # What there is to make. Each target sets up .venv by itself, so nothing is needed before but Python and make.
 #
 #   make demo       a whole run on this machine
-#   make check      everything that must pass before a commit: lint, types, coverage, test
-#   make test       the tests alone
-#   make faults     all faults that a run must survive, which take minutes
+#   make test       all tests but the slow ones
+#   make check      everything that must pass before a commit: lint, types, audit, coverage, test
+#   make ci         check, and then the slow tests, which are most of the faults
+#   make faults     all faults that a run must survive, the quick ones included
+#   make soak       what long use leaves behind in a server and in warm ranks
+#   make audit      known vulnerabilities of all dependencies, where a database can be reached
 #   make coverage   the branch coverage of the files that decide
 #   make fuzz       search for bytes that a parser does not bear (SECONDS=60)
 #   make format     format the sources, and mend what the linter can mend
@@ -34,6 +37,7 @@ DECIDING := $(addprefix rendezvous_server., admission counts deadlines effects g
 # needed for anything else. ministack executes CloudFormation, parliament and iam-simulate judge policies, and
 # asl-validator judges state machines.
 AWS_PYTHON_TOOLS := ministack==1.5.33 checkov==3.3.30 parliament==1.6.4
+AUDIT_TOOL := pip-audit==2.10.1
 AWS_NODE_TOOLS := asl-validator@4.0.0 @cloud-copilot/iam-simulate@0.1.173
 # What tests/integration/test_report.py judges pages with.
 BROWSER_TOOLS := axe-core@4.14.1
@@ -41,7 +45,7 @@ SOURCES := architecture bfloat16 cxx eager engine_digests fast folding inputs
 
 SECONDS ?= 60
 
-.PHONY: demo aws test check coverage faults fuzz format lint types clean compose images lock reference sbom
+.PHONY: demo aws test check ci audit coverage faults soak fuzz format lint types clean compose images lock reference sbom
 
 demo: .venv/demo $(ENGINE)
 	@$(BIN)/cosmicai demo
@@ -56,12 +60,23 @@ faults: .venv/dev
 aws: .venv/dev .venv/aws/ready
 	$(BIN)/python -m pytest tests/aws
 
+soak: .venv/dev
+	@$(BIN)/python -m tests.soak
+
 # Coverage guides the search on Linux, where Atheris is installed.
 fuzz: .venv/dev
 	@$(BIN)/pip install --quiet --editable '.[fuzz]'
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
-check: .venv/dev lint types coverage test
+check: .venv/dev lint types audit coverage test
+
+# What `check` has played is not played again.
+ci: check
+	$(BIN)/python -m pytest -m slow
+
+# A database that cannot be reached is one line, and no failure.
+audit: .venv/dev .venv/audit/ready
+	@$(BIN)/python -m scripts.audit
 
 # Every branch of the files that decide is taken by an example; properties come on top of that.
 coverage: .venv/dev
@@ -137,6 +152,10 @@ clean:
 	@mkdir -p .venv/browser
 	@if command -v npm >/dev/null; then npm install --silent --no-fund --no-audit --prefix .venv/browser $(BROWSER_TOOLS); \
 	else echo 'npm is not here: the test of how accessible reports are will be skipped'; fi
+	@touch $@
+
+.venv/audit/ready: Makefile | .venv/torch
+	@{ $(BIN)/python -m venv .venv/audit && .venv/audit/bin/pip install --quiet --retries 1 $(AUDIT_TOOL); } || echo 'pip-audit could not be installed'
 	@touch $@
 
 # The native engine for the shipped weights, where there is a compiler; PyTorch infers elsewhere, and says so.

@@ -88,14 +88,17 @@ class Assignment:
         if not isinstance(item, Mapping):
             raise InvalidEvent(f"a rank was invoked with {type(item).__name__}, not with an item of a manifest")
         try:
-            slices = tuple(
-                Slice(part["key"], tuple(part["rows"]) if part["rows"] else None, part["etag"])
-                for part in item.get("partitions", ())
-            )
-            share = Share(**item["share"]) if item.get("share") else None
+            if wrong := [name for name, is_good in _ITEM_FIELDS.items() if not is_good(item[name])]:
+                raise TypeError(", ".join(wrong))
+            slices = tuple(map(_slice, item.get("partitions", ())))
+            share = _share(item["share"]) if item.get("share") else None
             if share is None and not {"run_key", "partitions"} <= item.keys():
                 raise KeyError("share")
             model = ModelObject(**item["model"]) if item.get("model") else None
+            if model is not None and not all(map(_is_text, (model.bucket, model.key, model.etag))):
+                raise TypeError("model")
+            if not _is_number(item.get("time_limit_s", 0)):
+                raise TypeError("time_limit_s")
             fields = {"run_key": "", **item, "partitions": slices, "model": model, "share": share}
             fields.pop("run_id", None)
             return cls(**fields)
@@ -156,13 +159,42 @@ def _is_count(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, float) or _is_count(value)
+    return (isinstance(value, float) or _is_count(value)) and abs(value) < LARGEST_NUMBER  # type: ignore[arg-type]
 
 
 def _is_list_of_texts(value: object) -> bool:
     return isinstance(value, list | tuple) and all(map(_is_text, value))
 
 
+def _slice(part: Any) -> Slice:
+    rows = tuple(part["rows"]) if part["rows"] else None
+    if not _is_text(part["key"]) or (rows is not None and not (len(rows) == 2 and all(map(_is_count, rows)))):
+        raise TypeError("partitions")
+    return Slice(part["key"], rows, part["etag"])
+
+
+def _share(found: Any) -> Share:
+    share = Share(**found)
+    if not (_is_text(share.key) and _is_count(share.start) and _is_count(share.size)):
+        raise TypeError("share")
+    if not (0 <= share.start <= LARGEST_OFFSET and 0 <= share.size <= LARGEST_OFFSET):
+        raise TypeError("share")
+    return share
+
+
+LARGEST_NUMBER = 1e11  # of seconds: a date beyond it has no name
+LARGEST_OFFSET = 2**62  # of bytes; two of them are added
+_ITEM_FIELDS: Mapping[str, Callable[[object], bool]] = {
+    "execution": _is_text,
+    "rank": _is_count,
+    "world_size": _is_count,
+    "bucket": _is_text,
+    "result_path": _is_text,
+    "data_bucket": _is_text,
+    "batch_size": _is_count,
+    "gather_timeout_s": _is_number,
+    "started_at": _is_number,
+}
 _RUN_FIELDS: Mapping[str, Callable[[object], bool]] = {
     "execution": _is_text,
     "bucket": _is_text,

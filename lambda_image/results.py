@@ -37,6 +37,7 @@ from lambda_image.data.tally import RowTally
 from lambda_image.errors import cut
 from lambda_image.json_text import parse_json
 from lambda_image.manifest import Assignment
+from lambda_image.record_shape import is_sound
 from lambda_image.request_times import RequestTimes
 
 Record = dict[str, Any]
@@ -235,6 +236,8 @@ def combined(records: Iterable[Record]) -> list[Record]:
 def belongs(record: object, assignment: Assignment, rank: int | None = None) -> bool:
     """Tells whether `record` is that of a rank in this run, since an earlier run may have left one in its place.
 
+    What is damaged so that it cannot be read as a record is nobody's.
+
     Args:
         record: what was found.
         assignment: the item of the manifest of any rank of the run.
@@ -244,6 +247,7 @@ def belongs(record: object, assignment: Assignment, rank: int | None = None) -> 
         isinstance(record, Mapping)
         and record.get("execution") == assignment.execution
         and record.get("rank") == (assignment.rank if rank is None else rank)
+        and is_sound(record)
     )
 
 

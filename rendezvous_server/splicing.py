@@ -84,7 +84,7 @@ class BufferPool:
 class RelayEnd(asyncio.BufferedProtocol):
     """Reads from one client of a relay and writes to the other, in the place of the Connection that asked for it."""
 
-    __slots__ = ("_buffers", "_call_soon", "_connection", "_ended", "_kept", "_partner", "_transport")
+    __slots__ = ("_buffers", "_call_soon", "_connection", "_ended", "_kept", "_lost", "_partner", "_transport")
 
     _partner: "RelayEnd"
 
@@ -95,6 +95,7 @@ class RelayEnd(asyncio.BufferedProtocol):
         self._call_soon = call_soon
         self._kept: bytearray | None = None  # holds bytes that the partner's socket did not take yet
         self._ended = False  # has sent all that it will ever send
+        self._lost = False  # its transport is closed, and calls no more
 
     # Called by the transport. It reads right after `get_buffer`, as all loops on Unix do: no two ends read at a time.
 
@@ -141,6 +142,10 @@ class RelayEnd(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.resume_writing()  # what this socket has not taken, nobody takes any more
         self._connection.connection_lost(exc)
+        self._lost = True
+        if self._partner._lost:
+            # The ends hold each other. The server collects garbage so rarely that thousands of pairs would stay.
+            del self._partner._partner, self._partner
 
     def begin(self, partner: "RelayEnd") -> None:
         """Takes the transport over from the Connection."""

@@ -1,6 +1,5 @@
 """The summary of a run that ended before its last step, because somebody stopped it or the state machine did."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,7 +40,7 @@ def summarise_late(s3: Any, bucket: str, result_path: str, described: Mapping[st
     if first.execution != arn or has_summary(store, first):
         return None
     try:
-        warnings = parse(json.loads(described["input"]), arn).warnings
+        warnings = parse(parse_json(described["input"]), arn).warnings
     except RunError:  # a deployment may have known what this input does not say, such as a rendezvous server
         warnings = ()
     how = ENDINGS[described["status"]]

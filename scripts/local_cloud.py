@@ -15,6 +15,7 @@ from typing import IO, Any
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lambda_image.json_text import parse_json
 from scripts.aws_endpoint import AwsEndpoint, EndpointError
 from scripts.extras import require
 from statemachine.local.child import command as child_command
@@ -144,7 +145,7 @@ def _start(
 def _listen(lines: IO[str], listener: Listener) -> None:
     for line in lines:
         try:
-            event = json.loads(line)
+            event = parse_json(line)
         except ValueError:
             event = {"event": "log", "line": line.rstrip("\n")}
         listener(event)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lambda_image.errors import UsageError
+from lambda_image.json_text import parse_json
 from lambda_image.partition_names import printable
 
 RESULTS = re.compile(r"(manifest|summary|combined_data|gather_ended|\d+)\.json|predictions\.parquet|report\.html")
@@ -83,7 +84,7 @@ def result_folder(out: Path) -> Iterator[ResultFolder]:
 
 def without_run_key(manifest: bytes) -> bytes:
     """Removes the run's key from a manifest. The run is over, and a secret of it need not lie about."""
-    items = json.loads(manifest)
+    items = parse_json(manifest)
     return json.dumps([{key: value for key, value in item.items() if key != "run_key"} for item in items]).encode()
 
 
@@ -118,7 +119,7 @@ def _files(path: Path) -> list[Path]:
 
 def _is_manifest(file: Path) -> bool:
     try:
-        items = json.loads(file.read_bytes())
+        items = parse_json(file.read_bytes())
     except (FileNotFoundError, ValueError):
         return False
     return (

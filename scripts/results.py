@@ -1,13 +1,13 @@
 """cosmicai results: the predictions of a run as a catalogue, or its tables once more."""
 
 import argparse
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lambda_image.errors import InvalidEvent, UsageError
+from lambda_image.json_text import parse_json
 from scripts.place_flags import add_place_of_runs
 from scripts.words import counted
 
@@ -103,7 +103,7 @@ def fetch_run(args: argparse.Namespace, name: str) -> Path:
     with explained(args.endpoint_url or "AWS"):
         place = open_place(args)
         described = find_execution(place, name)
-        started = started_run(described["executionArn"], json.loads(described["input"]))
+        started = started_run(described["executionArn"], parse_json(described["input"]))
         results = StoredResults(place.client("s3"), started.bucket, started.result_path)
         if described["status"] == "RUNNING":
             raise AccountError(f"the run {started.name} goes on: {place.command('watch', started.name)} follows it")

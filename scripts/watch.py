@@ -1,11 +1,11 @@
 """cosmicai watch: follows a run that somebody has started, until its end."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 from lambda_image.events import parse
+from lambda_image.json_text import parse_json
 from scripts import execution
 from scripts.invoke import follow
 from scripts.place_flags import add_place_of_runs
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     with explained(args.endpoint_url or "AWS"):
         place = places.open_place(args)
         described = find_execution(place, args.id)
-        given = json.loads(described["input"])
+        given = parse_json(described["input"])
         started = execution.started_run(described["executionArn"], given)
         if described["status"] == "RUNNING":
             ranks = parse(given, started.arn, ANYWHERE).world_size

@@ -13,7 +13,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 ENGINE_LIMIT_S = 1.0  # for an engine of Docker to answer, which takes milliseconds
 MINUTES = {
     "tests/unit": 1,
-    "tests/integration": 6,
+    "tests/integration": 7,
     "tests/network": 1,
     "tests/faults": 1,
     "tests/aws": 2,

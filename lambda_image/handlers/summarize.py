@@ -95,7 +95,10 @@ def summarize(
         InvalidEvent: there is no manifest, or it is another run's.
         RunSuperseded: another run has taken the result path meanwhile.
     """
-    manifest = [Assignment.from_json(item) for item in results.get_json(run.manifest_key)]
+    items = results.get_json(run.manifest_key)
+    if not isinstance(items, list) or not items:
+        raise InvalidEvent(f"{results.url(run.manifest_key)} is not a manifest: start the run again")
+    manifest = [Assignment.from_json(item) for item in items]
     if manifest[0].execution != run.execution:
         raise InvalidEvent(f"{run.manifest_key} is the manifest of the run {manifest[0].run_id}, not {run.run_id}")
     manifest = complete_all(manifest, results)
@@ -161,7 +164,7 @@ def _of_all_ranks(objects: RunObjects, gathered: object, manifest: Sequence[Assi
         record, own = by_rank.pop(item.rank, None), _record(objects.store, item)
         if record is None:  # rank 0 leaves out who had nothing, and that rank itself must say so
             return own if isinstance(own, dict) and is_complete(own) and own["samples"] == 0 else None
-        if not belongs(record, item):
+        if not (belongs(record, item) and is_complete(record)):
             return None
         if isinstance(own, str) or not is_complete(own):
             return record

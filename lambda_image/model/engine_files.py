@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from lambda_image.errors import CheckpointError
+from lambda_image.json_text import parse_json
 
 Precision = Literal["float32", "int8"]  # of the compiled engine
 LowPrecision = Literal["int8", "bf16"]  # used only for weights for which their check is on record
@@ -99,7 +100,7 @@ def find(
         )
 
     try:
-        compiled = Compiled(**json.loads((folder / RECORD).read_text()))
+        compiled = Compiled(**parse_json((folder / RECORD).read_text()))
     except FileNotFoundError:
         raise unfit(f"there is none in {folder}") from None
     except (OSError, ValueError, TypeError) as error:

@@ -1,12 +1,12 @@
 """What the flags of `cosmicai cost` ask for."""
 
-import json
 import math
 from pathlib import Path
 
 from lambda_image.cost import ARCHITECTURES, SHIPPED, Prices
 from lambda_image.errors import UsageError
 from lambda_image.events import MAX_WORLD_SIZE
+from lambda_image.json_text import parse_json
 from lambda_image.partition_names import printable
 from scripts.billing.measured import WhatIf
 
@@ -45,7 +45,7 @@ def read_prices(file: Path | None) -> Prices:
     if file is None:
         return SHIPPED
     try:
-        content = json.loads(file.read_bytes())
+        content = parse_json(file.read_bytes())
         prices = Prices(str(content["region"]), str(content["date"]), dict(content["usd"]))
         for name in SHIPPED.usd:
             for architecture in ARCHITECTURES:

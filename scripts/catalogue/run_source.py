@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from lambda_image.errors import InvalidEvent, UsageError
+from lambda_image.json_text import parse_json
 from lambda_image.partition_names import printable
 
 RUN_NAME = re.compile(r"[\w+=@-]{1,80}")  # what Step Functions allows; with a dot it is rather a file
@@ -108,7 +109,7 @@ def find_run(given: str, results: Path = RESULTS, fetch: Callable[[str], Path] |
 
 def _run_id(summary: Path) -> object:
     try:
-        content = json.loads(summary.read_bytes())
+        content = parse_json(summary.read_bytes())
     except (OSError, ValueError):
         return None
     return content.get("run_id") if isinstance(content, dict) else None

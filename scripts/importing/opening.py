@@ -1,5 +1,6 @@
 """Opens whatever a user names: a file of any format, several alike, or a folder of them, as HATS catalogues are."""
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".ecsv", ".pt", ".pth", ".safetensors")
 # What the libraries raise over bytes that are damaged or missing, beside errors of their own that derive from these.
 DAMAGE = (
     *(OSError, EOFError, ValueError, TypeError, KeyError, IndexError, RuntimeError, zlib.error, zipfile.BadZipFile),
+    *(SyntaxError, RecursionError, tokenize.TokenError),  # of headers that NumPy reads as Python does
     *(ArchiveError, FormatError, TruncatedError),
 )
 HATS_PROPERTIES = ("hats.properties", "properties")  # the second is its name in the first versions
@@ -70,7 +72,11 @@ def open_file(path: Path) -> Contents:
         raise PartitionMissing(f"{printable(path)}: there is no such file", object=str(path)) from error
     if not beginning:
         raise PartitionMalformed(f"{printable(path)}: it is empty", object=str(path))
-    contents = _open(path, beginning)
+    try:
+        contents = _open(path, beginning)
+    except DAMAGE as error:
+        problem = (str(error) or type(error).__name__).splitlines()[0]
+        raise PartitionMalformed(f"{printable(path)} cannot be read: {problem}", object=str(path)) from error
     contents.arrays.update({name: _guarded(column, path, name) for name, column in contents.arrays.items()})
     return contents
 

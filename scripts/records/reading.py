@@ -1,6 +1,5 @@
 """The records of runs from files and folders: combined ones, single ranks' ones, and those of a local inference."""
 
-import json
 import math
 import re
 from collections import Counter
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lambda_image.errors import InvalidEvent, UsageError
+from lambda_image.json_text import parse_json
 from lambda_image.partition_names import printable
 from scripts.words import counted
 
@@ -126,7 +126,7 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 
 def _records(file: Path) -> list[dict[str, Any]]:
     try:
-        content = json.loads(file.read_bytes())
+        content = parse_json(file.read_bytes())
     except (ValueError, RecursionError) as error:
         raise InvalidEvent(f"{printable(file)} is not JSON: {error}") from error
     found = content if isinstance(content, list) else [content]

@@ -1,7 +1,6 @@
 """The execution input of a run: from a file, from flags, and judged by what Init will judge it with."""
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from lambda_image.data.quality import OnBadRow
 from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.events import RunRequest, parse
 from lambda_image.handlers.init import shares
+from lambda_image.json_text import parse_json
 from lambda_image.storage import ObjectStore
 from scripts.runs.place import Place
 from scripts.stack.account import DENIED, code_of
@@ -113,7 +113,7 @@ def read_file(file: Path) -> dict[str, Any]:
         OSError: it cannot be read.
     """
     try:
-        found = json.loads(sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes())
+        found = parse_json(sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes())
     except (ValueError, RecursionError) as error:
         raise InvalidEvent(f"{file} is not JSON: {error}") from error
     if not isinstance(found, dict):

@@ -1,11 +1,11 @@
 """Brings a function's queue to coroutines: callers await outcomes, workers await invocations, and timeouts fire."""
 
 import asyncio
-import json
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from lambda_image.json_text import parse_json
 from statemachine.local.function_logs import FunctionLogs
 from statemachine.local.function_queue import (
     Assigned,
@@ -95,7 +95,7 @@ class Dispatcher:
         """Returns what the health page says of this function."""
         queue = self.queue
         counts = {"idle": len(queue.idle), "running": len(queue.running), "waiting": len(queue.waiting)}
-        broken = [json.loads(outcome.payload) for outcome in queue.broken.values()]
+        broken = [parse_json(outcome.payload) for outcome in queue.broken.values()]
         return {"ready": queue.ready, "workers": len(self.kept_workers), **counts, "start_errors": broken}
 
     def close(self) -> None:

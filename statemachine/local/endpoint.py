@@ -9,7 +9,7 @@ from aiohttp import web
 from yarl import URL
 
 from statemachine.local.dispatcher import Dispatcher, Emit
-from statemachine.local.function_logs import FunctionLogs, keep_log_groups
+from statemachine.local.function_logs import FunctionLogs, keep_log_groups, make_log_groups
 from statemachine.local.functions_api import FunctionsApi
 from statemachine.local.invoke_api import PATH as INVOKE_PATH
 from statemachine.local.invoke_api import InvokeApi
@@ -83,8 +83,9 @@ async def serve(
 
 
 async def _prepare(moto: asyncio.Task[URL], functions: Mapping[str, FunctionSettings]) -> None:
-    """Makes the state machine, where its functions are here. That takes a second, which S3 need not wait for."""
+    """Makes what clients find in a fresh endpoint. That takes a second, which S3 need not wait for."""
     await asyncio.shield(moto)
+    await asyncio.to_thread(make_log_groups, functions)
     if functions.keys() >= FUNCTIONS.keys():
         await asyncio.to_thread(make_state_machine)
 

@@ -5,6 +5,7 @@ Lines are collected here and handed to moto's log groups in batches, so that wri
 
 import asyncio
 import math
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ FLUSH_S = 0.25
 KEPT = 10_000  # events of a stream; of a worker that goes on for days the oldest are dropped
 # A worker's last lines come through a pipe, and its answer may overtake them.
 END_DELAY_S = 0.1
+_ONE_AT_A_TIME = threading.Lock()  # two threads make groups: one at the start, and one that stores lines
 
 
 def group_name_of(function: str) -> str:
@@ -96,21 +98,36 @@ async def keep_log_groups(logs: Iterable[FunctionLogs], ready: "asyncio.Task[Any
         await asyncio.sleep(FLUSH_S)
 
 
+def make_log_groups(functions: Iterable[str]) -> None:
+    """Makes the log groups of functions, as the stack on AWS has them before the first invocation."""
+    for function in functions:
+        _stored_group(function)
+
+
 def store(taken: Mapping[str, Iterable[tuple[str, int, str]]]) -> None:
     """Puts lines into moto's log groups, which it makes where they are missing, as Lambda does."""
-    from moto.backends import get_backend
-
-    backend: Any = get_backend("logs")[ACCOUNT][DEFAULT_REGION]
     for function, lines in taken.items():
-        group = group_name_of(function)
         streams: dict[str, list[dict[str, Any]]] = {}
         for worker, milliseconds, text in lines:
             event = {"timestamp": milliseconds, "message": f"{text}\n"}
             streams.setdefault(stream_name_of(worker), []).append(event)
-        if streams and group not in backend.groups:
-            backend.create_log_group(group, {})
+        if not streams:
+            continue
+        backend, group = _stored_group(function)
         for name, events in streams.items():
             backend.ensure_log_stream(group, name)
             stream = backend.groups[group].streams[name]
             stream.put_log_events(sorted(events, key=lambda event: int(event["timestamp"])))
             del stream.events[:-KEPT]
+
+
+def _stored_group(function: str) -> tuple[Any, str]:
+    """moto's backend of Logs, and the name of the group in it, which is there now."""
+    from moto.backends import get_backend
+
+    backend: Any = get_backend("logs")[ACCOUNT][DEFAULT_REGION]
+    group = group_name_of(function)
+    with _ONE_AT_A_TIME:
+        if group not in backend.groups:
+            backend.create_log_group(group, {})
+    return backend, group

@@ -15,6 +15,7 @@ from statemachine.local.settings import FunctionSettings, function_arn, function
 
 LIST_PATH = "/2015-03-31/functions"
 GET_PATH = "/2015-03-31/functions/{name}"
+PAGE, LARGEST_PAGE = 50, 10_000  # Lambda answers 50 functions at most, however many a client asks for
 CONFIGURATION_PATH = "/2015-03-31/functions/{name}/configuration"
 CONCURRENCY_PATH = "/2019-09-30/functions/{name}/concurrency"
 ACCOUNT_PATH = "/2016-08-19/account-settings"
@@ -41,8 +42,15 @@ class FunctionsApi:
 
     async def list_functions(self, request: web.Request) -> web.Response:
         """Handles GET /2015-03-31/functions/."""
-        found = [self._configuration(name, function) for name, function in sorted(self._functions.items())]
-        return web.json_response({"Functions": found, "NextMarker": None})
+        marker, most = request.query.get("Marker", ""), request.query.get("MaxItems", "")
+        if most and not (most.isdecimal() and 0 < int(most) <= LARGEST_PAGE):
+            message = f"MaxItems must be a number from 1 to {LARGEST_PAGE}"
+            return api_error(new_request_id(), 400, "InvalidParameterValueException", message)
+        names = [name for name in sorted(self._functions) if name >= marker]  # a marker is the next function's name
+        page = names[: min(int(most or PAGE), PAGE)]
+        following = names[len(page)] if len(page) < len(names) else None
+        found = [self._configuration(name, self._functions[name]) for name in page]
+        return web.json_response({"Functions": found, "NextMarker": following})
 
     async def get_function(self, request: web.Request) -> web.Response:
         """Handles GET /2015-03-31/functions/NAME."""

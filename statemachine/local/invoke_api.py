@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from lambda_image.json_text import parse_json
 from statemachine.local.dispatcher import Dispatcher, Emit, new_request_id
 from statemachine.local.function_queue import TooManyRequestsError
 from statemachine.local.outcomes import EVENT_PAYLOAD_LIMIT, PAYLOAD_LIMIT, InvocationOutcome
@@ -96,7 +97,7 @@ def api_error(request_id: str, status: int, code: str, message: str) -> web.Resp
 def is_json(payload: bytes) -> bool:
     """Says whether a payload is a JSON document."""
     try:
-        json.loads(payload)
+        parse_json(payload)
     except ValueError:
         return False
     return True

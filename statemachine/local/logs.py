@@ -1,6 +1,6 @@
 """Turns workers' output into lines of JSON that say which worker wrote them."""
 
-import json
+from lambda_image.json_text import parse_json
 
 LINE_LIMIT = 256 * 1024  # bytes, CloudWatch's limit of one log event: a longer line is cut into several
 
@@ -27,7 +27,7 @@ def log_event(line: str, function: str, pid: int, stream: str = "stdout") -> dic
     """Makes an event of a line: a worker's own JSON event with its origin, or any other line with what it says."""
     origin: dict[str, object] = {"function": function, "worker": pid}
     try:
-        event = json.loads(line)
+        event = parse_json(line)
     except ValueError:
         event = None
     if isinstance(event, dict):

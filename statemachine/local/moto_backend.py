@@ -22,7 +22,10 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from lambda_image.json_text import parse_json
 from statemachine.definition import STATE_MACHINE, definition
+from statemachine.local.child_executions import ChildExecutions, keep_children
+from statemachine.local.executions_api import ExecutionsApi
 from statemachine.local.moto_failures import Application, with_failures_answered
 from statemachine.local.settings import ACCOUNT, DEFAULT_REGION, FUNCTIONS, function_arn
 
@@ -53,8 +56,10 @@ def start_moto(public_port: int) -> URL:
     for service in ("lambda", "s3"):
         # Sets up boto3's default session: doing so in many threads at once, as ranks of a Map would, is a race.
         boto_client_for(region=DEFAULT_REGION, service=service)
+    children = ChildExecutions()
+    keep_children(children)
     app = with_whole_conditions(with_system_errors_answered(DomainDispatcherApplication(create_backend_app)))
-    app = with_failures_answered(app)
+    app = ExecutionsApi(with_failures_answered(app), children)
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()  # ends with the process
     return URL.build(scheme="http", host="127.0.0.1", port=server.server_port)
@@ -118,7 +123,7 @@ class Proxy:
     """Passes requests to moto, and its answers back.
 
     It must be made inside a running loop. Requests that come before moto is up wait for `backend`, its address, and
-    those to Step Functions for `prepared`, too.
+    those to Step Functions and Logs for `prepared`, too.
     """
 
     def __init__(self, backend: asyncio.Task[URL], prepared: asyncio.Task[None]) -> None:
@@ -137,7 +142,7 @@ class Proxy:
         headers = end_to_end(request.headers)
         if request.method == "GET" and OF_THE_STATE_MACHINE in headers.get("Authorization", ""):
             return await self._read_items(request, base, headers)
-        if headers.get("X-Amz-Target", "").startswith("AWSStepFunctions."):
+        if headers.get("X-Amz-Target", "").startswith(("AWSStepFunctions.", "Logs_")):
             await asyncio.shield(self._prepared)
         body: AsyncIterator[bytes] | bytes | None = request.content.iter_chunked(CHUNK) if request.body_exists else None
         if headers.get("X-Amz-Target") == "AWSStepFunctions.StartExecution":
@@ -184,11 +189,11 @@ class Proxy:
 def items_problem(content: bytes) -> str | None:
     """Says which item of a Map's array is larger than a state may be, if any is."""
     try:
-        items = json.loads(content)
+        items = parse_json(content)
     except ValueError:
         return None
     for index, item in enumerate(items if isinstance(items, list) else ()):
-        size = len(json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode())
+        size = len(json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass"))
         if size > STATE_LIMIT:
             return f"item {index} has {size:,} bytes, and a state may have {STATE_LIMIT:,}"
     return None
@@ -197,10 +202,10 @@ def items_problem(content: bytes) -> str | None:
 def too_large(start_execution: bytes) -> bool:
     """Says whether an execution's input is larger than a state may be."""
     try:
-        given = json.loads(start_execution).get("input", "")
+        given = parse_json(start_execution).get("input", "")
     except (ValueError, AttributeError):
         return False
-    return isinstance(given, str) and len(given.encode()) > STATE_LIMIT
+    return isinstance(given, str) and len(given.encode(errors="surrogatepass")) > STATE_LIMIT
 
 
 def refused_input() -> web.Response:
@@ -216,7 +221,7 @@ def refused_input() -> web.Response:
 def with_name(start_execution: bytes) -> bytes:
     """Names an execution that has no name by a UUID, as AWS does. moto would call all of them None."""
     try:
-        return json.dumps({"name": str(uuid.uuid4())} | json.loads(start_execution)).encode()
+        return json.dumps({"name": str(uuid.uuid4())} | parse_json(start_execution)).encode()
     except (ValueError, TypeError):
         return start_execution  # moto says what is wrong with it
 

@@ -2,21 +2,17 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from xml.sax.saxutils import escape
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+LAMBDA = re.compile(r"/20\d\d-\d\d-\d\d/")  # what paths of Lambda's API begin with
 # What moto breaks at, and what AWS answers there: status, code, message.
 KNOWN: dict[str, tuple[str, str, str]] = {
     "AWSStepFunctions.DescribeMapRun": ("400 Bad Request", "ResourceNotFound", "Resource not found: no such map run"),
     "AWSStepFunctions.UpdateMapRun": ("400 Bad Request", "ResourceNotFound", "Resource not found: no such map run"),
-    "AWSStepFunctions.ListExecutions": (
-        "400 Bad Request",
-        "ValidationException",
-        "this endpoint lists the executions of a state machine (stateMachineArn), and keeps none of a map run: "
-        "describe-map-run has their counts",
-    ),
 }
 
 
@@ -27,23 +23,43 @@ def with_failures_answered(app: Application) -> Application:
     """
 
     def answering(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        pages: list[str] = []  # statuses of pages of HTML, by which moto says that it has no such operation
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            if status.startswith("404 ") and LAMBDA.match(environ.get("PATH_INFO", "")) and _is_html(headers):
+                pages.append(status)
+                return lambda _data: None
+            return start_response(status, headers, *rest)
+
         try:
-            return app(environ, start_response)
+            body = app(environ, start)
         except Exception as error:
-            target = environ.get("HTTP_X_AMZ_TARGET", "")
-            what = target or f"{environ.get('REQUEST_METHOD')} {environ.get('PATH_INFO')}"
-            logging.getLogger(__name__).warning("%s: %s: %s", what, type(error).__name__, error)
-            otherwise = f"{what} is not answered here: {type(error).__name__}"
-            status, code, message = KNOWN.get(target, ("501 Not Implemented", "InternalFailure", otherwise))
-            if target:
-                kind, body = "application/x-amz-json-1.0", json.dumps({"__type": code, "message": message})
-            else:
-                kind = "application/xml"
-                inner = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
-                body = f"<ErrorResponse>{inner}</ErrorResponse>" if environ.get("REQUEST_METHOD") == "POST" else inner
-            data = body.encode()
-            headers = [("Content-Type", kind), ("Content-Length", str(len(data))), ("x-amzn-ErrorType", code)]
-            start_response(status, headers)
-            return [data]
+            logging.getLogger(__name__).warning("%s: %s: %s", _asked(environ), type(error).__name__, error)
+            return _answer(environ, start_response, type(error).__name__)
+        return _answer(environ, start_response, "NotImplementedError") if pages else body
 
     return answering
+
+
+def _is_html(headers: list[tuple[str, str]]) -> bool:
+    return any(name.lower() == "content-type" and value.startswith("text/html") for name, value in headers)
+
+
+def _asked(environ: Mapping[str, Any]) -> str:
+    return environ.get("HTTP_X_AMZ_TARGET", "") or f"{environ.get('REQUEST_METHOD')} {environ.get('PATH_INFO')}"
+
+
+def _answer(environ: Mapping[str, Any], start_response: Callable[..., Any], error: str) -> list[bytes]:
+    target = environ.get("HTTP_X_AMZ_TARGET", "")
+    otherwise = f"{_asked(environ)} is not answered here: {error}"
+    status, code, message = KNOWN.get(target, ("501 Not Implemented", "InternalFailure", otherwise))
+    if target or LAMBDA.match(environ.get("PATH_INFO", "")):
+        kind, body = "application/x-amz-json-1.0", json.dumps({"__type": code, "message": message})
+    else:
+        kind = "application/xml"
+        inner = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
+        body = f"<ErrorResponse>{inner}</ErrorResponse>" if environ.get("REQUEST_METHOD") == "POST" else inner
+    data = body.encode()
+    headers = [("Content-Type", kind), ("Content-Length", str(len(data))), ("x-amzn-ErrorType", code)]
+    start_response(status, headers)
+    return [data]

@@ -1,10 +1,11 @@
 """What the endpoint serves (the table of functions), and the environment of their workers."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from math import inf
+
+from lambda_image.json_text import parse_json
 
 ACCOUNT = "123456789012"  # moto's account
 DEFAULT_REGION = "us-east-1"
@@ -57,7 +58,7 @@ def read_functions(text: str, defaults: Mapping[str, FunctionSettings] = FUNCTIO
     Raises:
         ValueError: A function or setting is wrong. The message names it and says what is allowed.
     """
-    changes = json.loads(text)
+    changes = parse_json(text)
     if not isinstance(changes, dict) or not all(isinstance(change, dict) for change in changes.values()):
         raise ValueError('the table of functions must be a JSON object {"rank": {"timeout_s": 900, ...}, ...}')
     known = {field.name for field in fields(FunctionSettings)}

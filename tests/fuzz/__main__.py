@@ -17,7 +17,8 @@ from tests.fuzz.targets import TARGETS
 CORPUS, FOUND = Path(__file__).parent / "corpus", Path("out/fuzz")
 INPUT_LIMIT_S = 5  # for one input: all of the corpus takes less than a second together
 MEMORY_MB = 2048
-INSTRUMENTED = ("rendezvous_server", "lambda_image", "tests.fuzz.targets")
+INSTRUMENTED = ("rendezvous_server", "lambda_image", "statemachine", "scripts")
+REIMPORTED = (*INSTRUMENTED, "tests.fuzz.", "tests.unit.")
 LONGEST = 65_536  # bytes of an input
 
 
@@ -64,8 +65,8 @@ def search(name: str, flags: list[str]) -> int:
         return search_blindly(name, flags)
     import atheris
 
-    with atheris.instrument_imports(include=["rendezvous_server", "lambda_image"], enable_loader_override=False):
-        for module in [module for module in sys.modules if module.startswith(INSTRUMENTED)]:
+    with atheris.instrument_imports(include=list(INSTRUMENTED), enable_loader_override=False):
+        for module in [module for module in sys.modules if module.startswith(REIMPORTED)]:
             del sys.modules[module]  # imported above, without counters
         targets = import_module("tests.fuzz.targets")
     atheris.Setup([sys.argv[0], *flags], targets.TARGETS[name])

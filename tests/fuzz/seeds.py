@@ -18,9 +18,14 @@ from lambda_image.comm.channel.transport import Transport
 from lambda_image.comm.channel.values import encode
 from lambda_image.data.partition import write_partition
 from lambda_image.data.predictions import Predictions
+from lambda_image.data.tally import RowTally
 from lambda_image.errors import PeerClosed
 from lambda_image.manifest import Assignment, Run, Slice
-from lambda_image.results import digest, pack
+from lambda_image.request_times import RequestTimes
+from lambda_image.results import Phases, Usage, Work, digest, pack, rank_record, table_facts
+from lambda_image.shares import withhold
+from lambda_image.stretches import Finished
+from lambda_image.stretches import encode as encode_stretch
 from rendezvous_server.protocol import (
     COMPLETE_FRAME,
     MAGIC,
@@ -38,6 +43,8 @@ from rendezvous_server.protocol import (
     encode_row,
 )
 from rendezvous_server.proxy_protocol import SIGNATURE
+from tests.data import networks
+from tests.fuzz.objects import ASSIGNMENT, TABLE
 from tests.fuzz.targets import KEY, NONCE, SEEN
 
 CUT = b"\xff"  # the first byte of a seed for parsers of streams: in pieces of 256 bytes
@@ -94,7 +101,54 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     given = {"bucket": "b", "data_prefix": "p", "world_size": "4", "fmi_enabled": "yes", "rendezvous_endpoint": "h:1"}
     yield "events", json.dumps(given).encode()
     yield "events", b'{"bucket_name": "b", "data_path": "/tmp/x", "file_limit": 3.0, "gather_timeout_s": 1e400}'
+    yield from objects()
+    yield from files_of_users()
     yield "causes", b'{"errorMessage": "no", "errorType": "E", "stackTrace": []}'
+
+
+def objects() -> Iterator[tuple[str, bytes]]:
+    """What a run of one rank leaves on S3, and what the local endpoint is asked."""
+    usage = Usage(1.0, 1.0, 512, "eager", "cpu", 1, 1, 1, RequestTimes())
+    work = Work(1, 1, 8, quality=RowTally(1, 1, flags={"image_bad": 1}, first={"image_bad": ("k", 0)}))
+    named = table_facts("r/predictions/0.parquet", TABLE)
+    record = rank_record(ASSIGNMENT, 0, work, Phases(), usage, named, "storage")
+    claim = {"execution": ASSIGNMENT.execution, "rank": 0, "attempt": 1, "tries": 1, "token": "t", "gather_error": None}
+    for name in ("records", "registers"):
+        yield name, json.dumps(record).encode()
+        yield name, json.dumps(claim).encode()
+    yield "combined_results", json.dumps([record]).encode()
+    items, lines = withhold([ASSIGNMENT], "r/shares/0.jsonl")
+    yield "manifests", json.dumps(items).encode()
+    yield "shares", lines
+    finished = {0: Finished(Predictions.from_parquet(TABLE), work)}
+    yield "stretches", encode_stretch(finished, ASSIGNMENT.execution, {"attempt": 0})
+    yield "worker_lines", CUT + b'{"event": "phase", "rank": 0}\nplain\r\n'
+    yield "endpoint_requests", b'{"stateMachineArn": "arn:aws:states", "input": "{}"}'
+    yield "endpoint_requests", b'[{"rank": 0}, {"rank": 1}]'
+    yield "endpoint_requests", b"W3sibWFwUnVuQXJuIjogImEifSwgMSwgMl0="
+
+
+def files_of_users() -> Iterator[tuple[str, bytes]]:
+    from astropy.io import fits
+
+    stored = io.BytesIO()
+    np.save(stored, np.ones((2, 5), np.float32))
+    yield "foreign_files", stored.getvalue()
+    stored = io.BytesIO()
+    np.savez(stored, images=np.ones((1, 5, 4, 4), np.float32), z=np.ones(1))
+    yield "foreign_files", stored.getvalue()
+    stored = io.BytesIO()
+    columns = [fits.Column("objid", "K", array=[1, 2]), fits.Column("u", "E", array=[20.0, 21.0])]
+    hdus = fits.HDUList([fits.PrimaryHDU(np.ones((2, 2), np.float32)), fits.BinTableHDU.from_columns(columns)])
+    hdus.writeto(stored)
+    yield "foreign_files", stored.getvalue()
+    yield "foreign_files", b"objid,u,z\n1,20.5,0.1\n2,,nan\n"
+    stored = io.BytesIO()
+    torch.save({"model.weight": torch.arange(4.0), "epoch": 3}, stored)
+    yield "checkpoints", stored.getvalue()
+    yield "onnx_files", networks.with_magnitudes().SerializeToString()
+    yield "addresses", b"rendezvous.example:10000"
+    yield "addresses", b"[2001:db8::1]:10000"
 
 
 def files() -> Iterator[tuple[str, bytes]]:

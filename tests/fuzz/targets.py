@@ -38,6 +38,8 @@ from rendezvous_server.protocol import (
     ServerConnection,
 )
 from rendezvous_server.proxy_protocol import ProxyHeader
+from tests.fuzz.files import TARGETS as OF_FILES
+from tests.fuzz.objects import TARGETS as OF_OBJECTS
 
 KEY, NONCE, SEEN = bytes(32), bytes(16), Endpoint("203.0.113.9", 4321)
 MAX_PAYLOAD = 1 << 16
@@ -211,5 +213,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         causes,
         parts,
         tables,
+        *OF_FILES,
+        *OF_OBJECTS,
     )
 }

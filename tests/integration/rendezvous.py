@@ -160,8 +160,10 @@ class RelayedRank(Client):
         super().__init__(server, RelayConnection(relay, p.key_from_text(key) if key else None), before)
 
 
-def join_all(server: Server, world_size: int, run_id: str = "run-1", **fields: Topology) -> list[Rank]:
-    ranks = [Rank(server, Join(run_id, rank, world_size, **fields)) for rank in range(world_size)]
+def join_all(
+    server: Server, world_size: int, run_id: str = "run-1", key: str | None = None, **fields: Topology
+) -> list[Rank]:
+    ranks = [Rank(server, Join(run_id, rank, world_size, **fields), key) for rank in range(world_size)]
     for rank in ranks:
         rank.hear(p.Joined)
     for rank in ranks:

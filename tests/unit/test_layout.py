@@ -185,16 +185,36 @@ def test_the_server_and_the_image_know_nothing_of_the_rest():
         assert not {file for file in importers(*strangers) if file.startswith(place)}
 
 
-def test_the_local_endpoint_shares_with_the_image_what_it_knows_of_the_operating_system():
-    """How many CPUs there are is asked in one way. All else of the image the endpoint knows by handlers' names."""
+def test_the_local_endpoint_shares_with_the_image_what_has_nothing_to_do_with_runs():
+    """CPUs are counted, and JSON is read, in one way. All else of the image the endpoint knows by handlers' names."""
     names = {name for file, names in SOURCES.items() if file.startswith("statemachine/") for name in names}
-    assert {name for name in names if name.startswith("lambda_image")} == {"lambda_image.process.usable_cpus"}
+    assert {name for name in names if name.startswith("lambda_image")} == {
+        "lambda_image.process.usable_cpus",
+        "lambda_image.json_text.parse_json",
+    }
     foreign = {name.partition(".")[0] for name in SOURCES["lambda_image/process.py"]} - sys.stdlib_module_names
     assert not foreign
 
 
 def test_what_others_use_beside_benchmarks_lies_outside_of_them():
     assert within(importers("scripts.bench"), "scripts/bench/")
+
+
+# What Python's parser may read itself: it comes from this package, or from a process that this one has started.
+OWN_JSON = ("scripts/bench/", "scripts/audit.py", "scripts/confined.py", "scripts/sbom.py")
+OWN_JSON_IN = {
+    "lambda_image/cost.py": 1,
+    "lambda_image/comm/operations/collectives.py": 1,
+    "scripts/galaxies.py": 1,
+    "scripts/local_cloud.py": 1,
+}
+
+
+def test_json_from_outside_is_read_in_one_way():
+    """Python's parser raises RecursionError over brackets alone, which no reader of files and lines expects."""
+    called = {file: (ROOT / file).read_text().count("json.loads(") for file in SOURCES}
+    others = {file: count for file, count in called.items() if count and not file.startswith(OWN_JSON)}
+    assert others == {"lambda_image/json_text.py": 1, **OWN_JSON_IN}
 
 
 def test_the_protocol_needs_the_standard_library_only():

@@ -137,6 +137,24 @@ def test_something_else_than_an_item_is_refused(item):
         Assignment.from_json(item)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"execution": None}, {"rank": "0"}, {"world_size": 1.5}, {"started_at": "now"}, {"started_at": float("inf")},
+        {"gather_timeout_s": None}, {"result_path": 3}, {"partitions": [{"key": 1, "rows": None, "etag": None}]},
+        {"partitions": [{"key": "k", "rows": [1], "etag": None}]}, {"share": {"key": "k", "start": -1, "size": 1}},
+        {"share": {"key": "k", "start": 1.5, "size": 1}}, {"share": {"key": None, "start": 0, "size": 1}},
+        {"model": {"bucket": "b", "key": 3, "etag": "e"}}, {"time_limit_s": "1"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_item_with_a_damaged_value_is_refused_by_its_key(damage):
+    request = parse({"bucket": "b", "data_prefix": "d"}, "r")
+    item = dataclasses.asdict(assignments(request, [[]], "00", 0)[0])
+    with pytest.raises(InvalidEvent, match=rf"not an item of a manifest \({next(iter(damage))}"):
+        Assignment.from_json({**item, **damage})
+
+
 def test_an_item_with_a_surprise_is_refused():
     request = parse({"bucket": "b", "data_prefix": "d"}, "r")
     item = dataclasses.asdict(assignments(request, [[]], "00", 0)[0])

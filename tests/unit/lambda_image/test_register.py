@@ -147,6 +147,14 @@ def test_a_record_that_a_later_run_has_removed_is_not_written_again():
     assert KEY not in s3.objects
 
 
+@pytest.mark.parametrize("damage", [{"attempt": None}, {"attempt": "1"}, {"tries": None}, {"attempt": float("nan")}])
+def test_a_claim_with_a_damaged_value_is_nobodys(damage: dict[str, Any]):
+    s3 = FakeS3()
+    register(s3).claim(0)
+    s3.objects[KEY] = json.dumps(json.loads(s3.objects[KEY]) | damage).encode()
+    assert register(s3).claim(1) == Claim(0)
+
+
 def test_what_is_no_record_is_replaced():
     s3 = FakeS3()
     s3.objects[KEY] = b"{"

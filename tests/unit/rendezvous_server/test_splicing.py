@@ -1,7 +1,9 @@
 """Who holds how many bytes when a reader is slow, with transports that take as much as they are told to."""
 
 import asyncio
+import gc
 import socket
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -248,3 +250,18 @@ def test_after_the_end_nothing_is_carried(buffers: BufferPool) -> None:
     one.transport.ended = "close"
     other.transport.protocol.pause_writing()
     assert one.transport.reading
+
+
+def test_a_relay_that_has_ended_is_forgotten_without_the_garbage_collector(buffers: BufferPool) -> None:
+    connections = list(pair(buffers))
+    known = [weakref.ref(connection) for connection in connections]
+    gc.disable()
+    try:
+        for connection in connections:
+            connection.transport.protocol.connection_lost(None)
+            connection.transport.protocol = None  # as a loop's transport forgets it
+        del connection
+        connections.clear()
+        assert [ref() for ref in known] == [None, None]
+    finally:
+        gc.enable()

@@ -66,6 +66,18 @@ def test_the_key_of_a_run_reaches_no_log_of_the_state_machine() -> None:
     assert MACHINE["LoggingConfiguration"]["IncludeExecutionData"] is False
 
 
+def test_the_server_and_the_ranks_always_have_a_key_and_nobody_else_has_it() -> None:
+    (server,) = RESOURCES["RendezvousTask"]["Properties"]["ContainerDefinitions"]
+    assert server["Secrets"] == [{"Name": "RENDEZVOUS_KEY", "ValueFrom": {"Fn::GetAtt": ["RendezvousKey", "Id"]}}]
+    with_key = {
+        name: function["Environment"]["Variables"]["RENDEZVOUS_KEY"]
+        for name, function in properties("AWS::Lambda::Function").items()
+        if "RENDEZVOUS_KEY" in function.get("Environment", {}).get("Variables", {})
+    }
+    assert with_key == {"RankFunction": {"Fn::Sub": "{{resolve:secretsmanager:${RendezvousKey}}}"}}
+    assert "Condition" not in RESOURCES["RendezvousKey"]
+
+
 def test_the_task_is_the_one_that_the_cost_of_a_run_counts_and_its_health_check_is_the_images() -> None:
     task = RESOURCES["RendezvousTask"]["Properties"]
     assert (int(task["Cpu"]) / 1024, int(task["Memory"]) / 1024) == (RENDEZVOUS_VCPU, RENDEZVOUS_GB)

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambda_image.data.inert_pickle import MAX_STEPS, ArchiveError, Interpreter
+from lambda_image.data.inert_pickle import MAX_STEPS, ArchiveError, Inert, Interpreter
 
 
 @functools.cache
@@ -210,11 +210,13 @@ def test_nothing_is_imported_or_called_wherever_it_stands(traced, place, kind, p
 # --- no more work than the pickle is long
 
 
-def doubled(levels: int) -> bytes:
+def doubled(levels: int, inmost: bytes = b")") -> bytes:
     """((...), (...)), each level twice the same: hashing it or comparing it takes 2^levels steps."""
-    return b")" + b"q\x00h\x00\x86" * levels
+    return inmost + b"q\x00h\x00\x86" * levels
 
 
+# A list cannot be hashed, so that whoever tries ends at once. With an empty tuple he would not end.
+@pytest.mark.parametrize("inmost", [b"]", b")"], ids=["list", "tuple"])
 @pytest.mark.parametrize(
     "use",
     [
@@ -227,8 +229,8 @@ def doubled(levels: int) -> bytes:
     ],
     ids=["SETITEM", "SETITEMS", "ADDITEMS", "FROZENSET", "set", "OrderedDict"],
 )
-def test_a_key_of_doubled_tuples_is_not_hashed(use):
-    assert len(run(b"\x80\x04" + use(doubled(60)) + b".")) in (1, 2)
+def test_a_key_of_doubled_tuples_is_not_hashed(use, inmost):
+    assert len(run(b"\x80\x04" + use(doubled(60, inmost)) + b".")) in (1, 2)
 
 
 def test_integers_of_one_hash_make_no_slow_dict():
@@ -237,7 +239,14 @@ def test_integers_of_one_hash_make_no_slow_dict():
     pickled = pickle.dumps(dict.fromkeys(range(20_000)), 2)
     assert len(run(pickled)) == 20_000
     items = b"".join(pickle.dumps(key, 2)[2:-1] + b"N" for key in keys)
-    assert len(run(b"\x80\x02}(" + items + b"u.")) == 20_000
+    found = run(b"\x80\x02}(" + items + b"u.")
+    assert len(found) == 20_000
+    assert {type(key) for key in found} == {Inert}, "an integer of that hash is a key"
+
+
+def test_steps_are_counted():
+    with pytest.raises(ArchiveError, match="more than 1,000,000 steps"):
+        run(b"\x80\x02" + b"N0" * (MAX_STEPS // 2) + b"N.")
 
 
 def test_depth_needs_no_stack():

@@ -4,6 +4,7 @@ import functools
 import itertools
 import json
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,12 +38,16 @@ ROOTS = "r/0.json"
 
 
 class JournalledS3(FakeS3):
-    """Appends every write to a journal; objects in `unavailable` cannot be had, and with `full` nothing is written."""
+    """Appends every write to a journal; objects in `unavailable` cannot be had, and with `full` nothing is written.
+
+    Those in `silent` are answered when their event is set.
+    """
 
     def __init__(self, journal: list[str]) -> None:
         super().__init__()
         self.journal = journal
         self.unavailable: set[str] = set()
+        self.silent: dict[str, threading.Event] = {}
         self.full = False
         self.puts = 0
         self.before_put: Callable[[int], None] = lambda number: None
@@ -58,6 +63,8 @@ class JournalledS3(FakeS3):
     def get_object(self, *, Key: str, **given: Any) -> dict[str, Any]:  # noqa: N803
         if Key in self.unavailable:
             raise self._refusal("SlowDown", 503)
+        if Key in self.silent:
+            self.silent[Key].wait()
         return super().get_object(Key=Key, **given)
 
 

@@ -1,5 +1,7 @@
 """What a rank infers, what it goes on from, and how it ends in time."""
 
+import threading
+
 import pytest
 
 from lambda_image.errors import DeadlineExceeded, StorageUnavailable
@@ -63,3 +65,18 @@ def test_a_rank_ends_before_its_functions_timeout_and_names_what_it_waited_for()
     assert stage.json(RECORD)["error"].startswith("DeadlineExceeded: ")
     assert stage.json(RECORD)["gather_error"] is None  # the next attempt may bring the part
     assert stage.communicator.withdrawn == []
+
+
+def test_a_download_that_does_not_end_is_named_with_its_rate_and_what_is_done_is_kept():
+    stage = Stage(partitions=("d/1", "d/2"))
+    over = threading.Event()
+    stage.s3.silent["d/2"] = over
+    try:
+        with pytest.raises(DeadlineExceeded, match=r"in the download of s3://b/d/2: .* B/s\. 1 of 2 partit") as ended:
+            stage.invoke(time_left_s=0.4)
+    finally:
+        over.set()
+    assert (ended.value.phase, ended.value.object, ended.value.rate) == ("download", "s3://b/d/2", 0.0)
+    assert stage.json(RECORD)["error"].startswith("DeadlineExceeded: ")
+    (kept,) = [key for key in stage.s3.objects if key.startswith("r/attempts/1/")]
+    assert stage.table(kept).redshift.tolist() == [20.0] * ROWS

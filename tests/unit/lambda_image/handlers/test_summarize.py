@@ -196,6 +196,39 @@ def test_a_record_that_cannot_be_read_does_not_count():
     assert (failure.rank, failure.cause) == (1, "s3://b/results/run-1/1.json is not JSON")
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [{"rows": None}, {"samples": "3"}, {"phases": {}}, {"predictions": {"key": 3}}, {"bits": float("nan")}, {"s3": []}],
+    ids=str,
+)
+def test_a_record_with_a_damaged_value_costs_no_other_rank_its_predictions(damage: dict):
+    s3 = written(0, 1, 2)
+    s3.objects[result_key(PATH, 1)] = json.dumps(record(manifest(3)[1]) | damage).encode()
+    summary = judge(s3, run=replace(RUN, tolerated_failures=1))
+    assert [failure.rank for failure in summary.failed_ranks] == [1]
+    assert (summary.status, summary.samples) == ("succeeded", 6)
+    assert len(Predictions.from_parquet(s3.objects[f"{PATH}/predictions.parquet"])) == 6
+
+
+@pytest.mark.parametrize("lost", ["predictions", "s3", "rows", "phases"])
+def test_a_gathered_record_that_is_none_has_the_run_rebuilt(lost: str):
+    s3 = written(0, 1, 2)
+    gathered(s3)
+    records = json.loads(s3.objects[f"{PATH}/combined_data.json"])
+    del records[1][lost]
+    s3.objects[f"{PATH}/combined_data.json"] = json.dumps(records).encode()
+    summary = judge(s3)
+    assert (summary.status, summary.samples, summary.gathered) == ("succeeded", 9, False)
+
+
+@pytest.mark.parametrize("content", [b"null", b"[]", b"{}", b"3", b'[{"rank": 0}]', b"[null]"])
+def test_what_is_no_manifest_is_refused(content: bytes):
+    s3 = written(0, 1, 2)
+    s3.objects[RUN.manifest_key] = content
+    with pytest.raises(InvalidEvent):
+        judge(s3)
+
+
 def test_a_rank_that_failed_keeps_what_it_had_finished():
     s3 = written(0, 1, 2)
     done = json.loads(s3.objects[result_key(PATH, 1)])

@@ -108,3 +108,18 @@ def test_what_cannot_be_opened_is_named(tmp_path):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(PartitionMalformed, match=words):
             open_file(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"{'descr': '<f4', 'fortran_order': False, 'shape': (2,", b"(" * 200, b"[" * 9_000, b"'''", b"\x00", b"1_"],
+    ids=["cut", "parentheses", "brackets", "string", "zero", "number"],
+)
+def test_a_header_that_python_cannot_read_is_a_damaged_file(header: bytes, tmp_path: Path):
+    """NumPy reads it by Python's own tokenizer and parser, which have errors of their own."""
+    for major, width in ((1, 2), (2, 4)):
+        file = tmp_path / f"{major}.npy"
+        file.write_bytes(b"\x93NUMPY" + bytes((major, 0)) + len(header).to_bytes(width, "little") + header)
+        with pytest.raises(PartitionMalformed, match=rf"{major}\.npy.* cannot be read: ") as refused:
+            open_file(file)
+        assert "\n" not in str(refused.value)

@@ -1,6 +1,6 @@
 from collections.abc import Callable
 
-from statemachine.local.function_logs import KEPT, FunctionLogs, store, stream_name_of
+from statemachine.local.function_logs import KEPT, FunctionLogs, make_log_groups, store, stream_name_of
 from statemachine.local.settings import ACCOUNT, DEFAULT_REGION
 
 
@@ -53,3 +53,14 @@ def test_stored_lines_are_in_cloudwatch_and_do_not_grow_for_ever() -> None:
     assert len(events) == KEPT
     assert events[-1].message == f"{KEPT + 4}\n"
     assert ":" not in stream_name_of("127.0.0.1:4000")
+
+
+def test_groups_are_made_once_and_keep_what_is_in_them() -> None:
+    from moto.backends import get_backend
+
+    groups = get_backend("logs")[ACCOUNT][DEFAULT_REGION].groups  # type: ignore[attr-defined]
+    make_log_groups(["b", "c"])
+    store({"b": [("b/0", 1, "x")]})
+    make_log_groups(["b", "c"])
+    assert list(groups["/aws/lambda/b"].streams) == [stream_name_of("b/0")]
+    assert not groups["/aws/lambda/c"].streams

@@ -6,6 +6,7 @@ from aiohttp import web
 from statemachine.local.dispatcher import Dispatcher, Emit
 from statemachine.local.invoke_api import PATH, InvokeApi, is_json
 from statemachine.local.outcomes import EVENT_PAYLOAD_LIMIT, PAYLOAD_LIMIT, InvocationOutcome
+from statemachine.local.refusals import Refusals
 from tests.unit.statemachine.local.conversation import RANK, converse
 
 RANK_PATH, EVENT = PATH.format(name="rank"), {"X-Amz-Invocation-Type": "Event"}
@@ -70,6 +71,28 @@ def test_what_cannot_be_invoked_is_refused_as_lambda_does(path, headers, payload
     converse(app_of, talk)
 
 
+@pytest.mark.parametrize(
+    ("refusals", "status", "code"),
+    [
+        (Refusals(concurrency=0), 429, "TooManyRequestsException"),
+        (Refusals(waking_s={"rank": 60.0}), 409, "CodeArtifactUserPendingException"),
+    ],
+)
+def test_a_start_that_is_refused_reaches_no_worker_and_is_logged(refusals: Refusals, status: int, code: str) -> None:
+    def app(dispatcher: Dispatcher, emit: Emit) -> web.Application:
+        app = web.Application()
+        app.router.add_post(PATH, InvokeApi({"rank": dispatcher}, emit, refusals).invoke)
+        return app
+
+    async def talk(client, dispatcher) -> None:
+        answer = await client.post(RANK_PATH, data=b"{}")
+        assert (answer.status, answer.headers["X-Amzn-ErrorType"]) == (status, code)
+        assert not dispatcher.queue.waiting
+
+    [event] = converse(app, talk)
+    assert (event["event"], event["code"]) == ("refused", code)
+
+
 def test_a_dry_run_invokes_nothing() -> None:
     async def talk(client, dispatcher) -> None:
         assert (await client.post(RANK_PATH, headers={"X-Amz-Invocation-Type": "DryRun"})).status == 204
@@ -101,6 +124,10 @@ def test_more_than_may_wait_are_refused_and_events_of_them_logged() -> None:
     assert event["reason"]
 
 
-@pytest.mark.parametrize(("payload", "json"), [(b"{}", True), (b"3", True), (b"", False), (b"\xff", False)])
+@pytest.mark.parametrize(
+    ("payload", "json"),
+    [(b"{}", True), (b"3", True), (b"", False), (b"\xff", False), (b"[" * 200_000, False)],
+    ids=["object", "number", "nothing", "no text", "brackets"],
+)
 def test_any_json_document_is_a_payload(payload: bytes, json: bool) -> None:
     assert is_json(payload) == json

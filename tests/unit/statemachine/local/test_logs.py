@@ -38,3 +38,11 @@ def test_any_other_line_becomes_an_event() -> None:
             "stream": "stderr",
             "line": line,
         }
+
+
+def test_a_line_of_brackets_is_a_line_like_any_other():
+    """If reading it raised, nobody would empty the worker's pipe any more, and the worker would wait for ever."""
+    line = "[" * 200_000
+    assert log_event(line, "rank", 7) == {
+        "event": "log", "function": "rank", "worker": 7, "stream": "stdout", "line": line,
+    }  # fmt: skip

@@ -11,6 +11,7 @@ from statemachine.local.moto_backend import (
     STATE_LIMIT,
     items_problem,
     too_large,
+    with_name,
     with_system_errors_answered,
     with_whole_conditions,
 )
@@ -92,6 +93,16 @@ def test_an_item_of_a_map_must_fit_into_a_state():
     assert items_problem(json.dumps([fits, large]).encode()) == "item 1 has 262,155 bytes, and a state may have 262,144"
     assert items_problem(b"not JSON") is None
     assert items_problem(b'{"no": "array"}') is None
+
+
+def test_texts_that_no_encoding_has_are_measured_too():
+    half_a_sign = "\ud800" * STATE_LIMIT
+    assert items_problem(json.dumps(["\ud800", half_a_sign]).encode()).startswith("item 1 has ")
+    assert too_large(json.dumps({"input": half_a_sign}).encode())
+    brackets = b"[" * 200_000
+    assert items_problem(brackets) is None
+    assert with_name(brackets) == brackets
+    assert not too_large(brackets)
 
 
 def test_the_input_of_an_execution_must_fit_into_a_state():
