@@ -16,18 +16,22 @@ from lambda_image.cost import (
     RENDEZVOUS_VCPU,
     BillingTerms,
     BillLine,
+    Prices,
     usd_of,
 )
-from lambda_image.errors import UsageError
+from lambda_image.errors import InvalidEvent, UsageError
+from lambda_image.partition_names import printable
 from scripts.billing import tables
 from scripts.billing.measured import MeasuredRun, WhatIf, by_partition, by_rank, supposed
 from scripts.billing.months import MONTHS_PER_YEAR, Deployment, month
 from scripts.billing.sources import of_log, of_results, stated
+from scripts.billing.sweeps import BY_PARTITION, SETTINGS, sweep_cost_table, sweep_costs
 from scripts.billing.wishes import STORAGE_MB, not_negative, parse_what_if, positive, read_prices
 from scripts.catalogue.run_source import ResultFolderSource, find_run
 from scripts.console import output_console
 from scripts.flag_values import check_at_least_one
 from scripts.output_files import check_file, write_figures
+from scripts.sweep.folder import PLAN, SweepFolder
 
 HELP = "tell what a run costs on AWS, line by line, and what runs cost in a month and a year"
 EXAMPLE = "cosmicai cost out/demo --runs-per-month 1000 --what-if memory=1769,world=8"
@@ -39,7 +43,9 @@ LOCAL_USD_PER_HOUR = 0.3712  # by which the published comparisons price a local 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_argument_group("the run, by one of these")
-    source.add_argument("run_named", nargs="?", metavar="RUN", help="the folder of its results, or its name in out/")
+    source.add_argument(
+        "run_named", nargs="?", metavar="RUN", help="the folder of its results or of a sweep, or its name in out/"
+    )
     source.add_argument("--requests", type=int, help="ranks that are alike, with --seconds and --memory-gb")
     source.add_argument("--seconds", type=float, help="of each rank")
     source.add_argument("--memory-gb", type=float, help="of each rank, in GB of 1,024 MB")
@@ -81,15 +87,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     changes = [parse_what_if(text) for text in args.what_if]
     _check(args)
-    prices, measured = read_prices(args.prices), find_source(args)
-    terms = BillingTerms(
-        args.architecture or measured.architecture or "x86_64",
-        express=args.express,
-        server_vcpu=args.server_vcpu,
-        server_gb=args.server_gb,
-        log_kb=args.log_kb,
-        prices=prices,
-    )
+    prices = read_prices(args.prices)
+    if args.run_named is not None and (Path(args.run_named) / PLAN).is_file():
+        return _cost_of_sweep(args, prices)
+    measured = find_source(args)
+    terms = _terms(args, prices, args.architecture or measured.architecture or "x86_64")
     lines = measured.bill(terms, args.storage_mb)
     console = output_console(tables.WIDTH)
     console.print(tables.bill_table(f"{measured.name} (prices: {terms.prices})", lines), markup=False)
@@ -106,6 +108,38 @@ def run(args: argparse.Namespace) -> int:
     _beside(args, measured, lines, terms, changes, console, report)
     write_figures(report, args.json, console)
     return 0
+
+
+def _cost_of_sweep(args: argparse.Namespace, prices: Prices) -> int:
+    """Shows what the runs of a sweep cost."""
+    unused = {"--what-if": args.what_if, "--runs-per-month": args.runs_per_month, "--local-seconds": args.local_seconds}
+    if given := [flag for flag, value in unused.items() if value]:
+        raise UsageError(f"{given[0]} is of one run, and {printable(args.run_named)} is a sweep")
+    if args.by == "rank":
+        raise UsageError("--by rank is of one run; a sweep has --by partition, or a row for each configuration")
+    runs = list(SweepFolder(Path(args.run_named)).runs())
+    architecture = next((one.get("architecture") for run in runs for one in run.records if "architecture" in one), None)
+    terms = _terms(args, prices, args.architecture or architecture or "x86_64")
+    by = BY_PARTITION if args.by == "partition" else SETTINGS
+    rows = sweep_costs(runs, terms, args.storage_mb, by)
+    if not rows:
+        raise InvalidEvent(f"{printable(args.run_named)} has no run that succeeded")
+    console = output_console(tables.WIDTH)
+    console.print(sweep_cost_table(f"{args.run_named} (prices: {prices})", rows, by), markup=False)
+    report = {"sweep": args.run_named, "prices": {"region": prices.region, "date": prices.date}, "rows": rows}
+    write_figures(report, args.json, console)
+    return 0
+
+
+def _terms(args: argparse.Namespace, prices: Prices, architecture: str) -> BillingTerms:
+    return BillingTerms(
+        architecture,
+        express=args.express,
+        server_vcpu=args.server_vcpu,
+        server_gb=args.server_gb,
+        log_kb=args.log_kb,
+        prices=prices,
+    )
 
 
 def _check(args: argparse.Namespace) -> None:

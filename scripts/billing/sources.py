@@ -3,7 +3,7 @@
 import csv
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +45,34 @@ def of_results(source: ResultSource) -> MeasuredRun:
         )
     if again := sum(record["attempt"] for record in records):
         notes.append(f"{counted(again, 'attempt')} that failed left no times, and what they cost is not counted")
-    rows = _rows(source)
+    return of_records(records, len(manifest), summary, bool(manifest[0].get("fmi_enabled")), _rows(source), notes)
+
+
+def of_records(
+    records: Sequence[Mapping[str, Any]],
+    ranks: int,
+    summary: Mapping[str, Any],
+    with_rendezvous: bool,
+    rows: Counter[str] | None = None,
+    notes: Sequence[str] = (),
+) -> MeasuredRun:
+    """Takes the times of a run from the records of its ranks.
+
+    Args:
+        records: those that there are, of one rank at least.
+        ranks: how many ranks the run had.
+        summary: the content of `summary.json`, or nothing.
+        with_rendezvous: whether it used a rendezvous server.
+        rows: how many rows each partition has, where that is known.
+        notes: what is to be told of it.
+    """
     return MeasuredRun(
         name=str(records[0]["run_id"]),
-        times=[_times(record, rows) for record in records],
-        ranks=len(manifest),
-        others=beside_the_ranks(len(manifest), BESIDE_MB),
+        times=[_times(record, rows or Counter()) for record in records],
+        ranks=ranks,
+        others=beside_the_ranks(ranks, BESIDE_MB),
         wall_s=summary.get("wall_s"),
-        with_rendezvous=bool(manifest[0].get("fmi_enabled")),
+        with_rendezvous=with_rendezvous,
         result_gb=TABLES_PER_RESULT * sum(record["predictions"]["bytes"] for record in records) / 1e9,
         data_gb=sum(record["s3"]["bytes_in"] for record in records) / 1e9,
         notes=notes,

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from lambda_image.cost import BillingTerms, usd_of
-from lambda_image.errors import UsageError
+from lambda_image.errors import InvalidEvent, UsageError
 from scripts import cost
 from scripts.billing.sources import stated
 from scripts.cost import LOCAL_USD_PER_HOUR, local_usd
+from scripts.sweep.folder import SweepFolder
 from tests.unit.scripts.billing.test_sources import LOG, folder
+from tests.unit.scripts.sweep.measured import sweep
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCUMENTS = (ROOT / "docs" / "documents.md").read_text()
@@ -116,6 +118,27 @@ def test_the_results_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     folder(tmp_path)
     assert run(tmp_path, "--by", "partition", "--wall-seconds", 7) == 0
     assert "d/0.pt" in capsys.readouterr().out
+
+
+def test_a_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    kept, runs = SweepFolder(tmp_path / "sweep"), sweep()
+    kept.begin([one.configuration for one in runs])
+    with pytest.raises(InvalidEvent, match="has no run that succeeded"):
+        run(kept.path)
+    for one in runs:
+        kept.keep(one)
+    assert run(kept.path, "--json", tmp_path / "f.json") == 0
+    report = json.loads((tmp_path / "f.json").read_bytes())
+    assert [row["world_size"] for row in report["rows"]] == [1, 2, 4]
+    assert "least" in capsys.readouterr().out
+    assert run(kept.path, "--by", "partition") == 0
+    for flags, said in (
+        (("--by", "rank"), "--by rank is of one run"),
+        (("--what-if", "memory=1024"), "--what-if is of one run"),
+        (("--runs-per-month", 3), "--runs-per-month is of one run"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            run(kept.path, *flags)
 
 
 def test_a_log_without_a_wall_time_says_that_the_server_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
