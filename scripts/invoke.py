@@ -18,6 +18,7 @@ from lambda_image.errors import UsageError
 from lambda_image.events import MAX_WORLD_SIZE
 from lambda_image.partition_names import printable
 from scripts import execution
+from scripts.catalogue.run_source import RUN_NAME
 from scripts.deploy import agree
 from scripts.place_flags import add_place_of_runs
 from scripts.progress import RunProgress
@@ -65,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
         execution.check_batch_size(args.batch_size)
     if args.world_size is not None and not 1 <= args.world_size <= MAX_WORLD_SIZE:
         raise UsageError(f"--world-size is {args.world_size}; allowed: a whole number from 1 to {MAX_WORLD_SIZE:,}")
+    if args.name is not None and not RUN_NAME.fullmatch(args.name):
+        raise UsageError(f"--name is {args.name!r}; allowed: letters, digits and any of _+=@-, at most 80")
     progress = RunProgress(sys.stdout, [])
     with ExitStack() as stack:
         out = None if args.detach else stack.enter_context(result_folder(args.out))
