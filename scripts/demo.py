@@ -18,7 +18,6 @@ from scripts.progress import RunProgress
 from scripts.result_folder import result_folder
 from scripts.runs.following import Follower
 from scripts.runs.place import place_at
-from scripts.runs.stored_results import StoredResults
 from scripts.runs.uploading import upload
 from scripts.user_model import advice, usable_model
 
@@ -70,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
                     name = execution.new_name("demo", datetime.now(UTC))
                     started = execution.begin(place, name, execution_input)
                     described = Follower(place, started, progress, lookout=cloud.lookout()).follow()
-                results = StoredResults(place.client("s3"), BUCKET, started.result_path)
+                results = execution.results_of(place, started, described, progress.print)
                 count = execution.collect(results, out, progress.print)
             return execution.report(described, out, count, progress.print)
 

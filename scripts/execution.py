@@ -17,7 +17,7 @@ from rich.console import Console, RenderableType
 from lambda_image.data.foreign import import_of_files
 from lambda_image.data.partition import write_partition
 from lambda_image.data.quality import OnBadRow
-from lambda_image.errors import InvalidEvent, UsageError
+from lambda_image.errors import InvalidEvent, RunError, UsageError
 from lambda_image.events import MAX_BATCH_SIZE, parse
 from lambda_image.partition_names import PARTITION_SUFFIXES, check_name, printable, select
 from lambda_image.summary import message_of
@@ -28,6 +28,7 @@ from scripts.result_folder import ResultFolder
 from scripts.runs.following import StartedRun
 from scripts.runs.place import Place
 from scripts.runs.run_input import ANYWHERE
+from scripts.runs.stored_results import StoredResults
 from scripts.stack.account import AccountError, code_of
 from scripts.tables import run_tables
 from scripts.words import counted
@@ -134,6 +135,29 @@ def started_run(arn: str, execution_input: Mapping[str, Any]) -> StartedRun:
     """
     request = parse(execution_input, arn, ANYWHERE)
     return StartedRun(arn, request.bucket, request.result_path)
+
+
+def results_of(
+    place: Place, started: StartedRun, described: Mapping[str, Any], print_line: Callable[[str], None]
+) -> StoredResults:
+    """Finds the results of a run that has ended, and makes the summary of one that ended before its last step.
+
+    Args:
+        place: where it ran.
+        started: the run.
+        described: the execution as Step Functions describes it.
+        print_line: is told of a summary that was made, or could not be made.
+    """
+    s3 = place.client("s3")
+    if described["status"] != "SUCCEEDED":
+        from scripts.late_summary import summarise_late  # late, as it brings all of Summarize
+
+        try:
+            if summarise_late(s3, started.bucket, started.result_path, described) is not None:
+                print_line("the run ended before its last step: its summary was made of what the ranks have left")
+        except RunError as error:
+            print_line(f"no summary could be made of what the ranks have left: {error}")
+    return StoredResults(s3, started.bucket, started.result_path)
 
 
 def collect(results: ResultsToCopy, out: ResultFolder, print_line: Callable[[str], None]) -> int:

@@ -18,6 +18,7 @@ from lambda_image.errors import UsageError
 from lambda_image.events import MAX_WORLD_SIZE
 from lambda_image.partition_names import printable
 from scripts import execution
+from scripts.catalogue.run_source import RUN_NAME
 from scripts.deploy import agree
 from scripts.place_flags import add_place_of_runs
 from scripts.progress import RunProgress
@@ -29,7 +30,6 @@ from scripts.runs.place import Place
 from scripts.runs.rank_watch import RankWatch
 from scripts.runs.rendezvous import rendezvous_for
 from scripts.runs.run_input import JudgedInput
-from scripts.runs.stored_results import StoredResults
 from scripts.stack.account import explained
 
 HELP = "make a run on AWS, or on a local AWS endpoint that is up (SERVE=1 docker compose up serve)"
@@ -66,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
         execution.check_batch_size(args.batch_size)
     if args.world_size is not None and not 1 <= args.world_size <= MAX_WORLD_SIZE:
         raise UsageError(f"--world-size is {args.world_size}; allowed: a whole number from 1 to {MAX_WORLD_SIZE:,}")
+    if args.name is not None and not RUN_NAME.fullmatch(args.name):
+        raise UsageError(f"--name is {args.name!r}; allowed: letters, digits and any of _+=@-, at most 80")
     progress = RunProgress(sys.stdout, [])
     with ExitStack() as stack:
         out = None if args.detach else stack.enter_context(result_folder(args.out))
@@ -88,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
         # A local endpoint keeps objects in memory, and S3 costs. Those of a run that was not seen to end stay, since it
         # may be reading them.
         beginning.remove_data(started.bucket)
-        results = StoredResults(place.client("s3"), started.bucket, started.result_path)
+        results = execution.results_of(place, started, described, progress.print)
         return execution.report(described, out, execution.collect(results, out, progress.print), progress.print)
 
 
@@ -149,10 +151,11 @@ class Beginning:
                 what = printable(self.data.given or "sample galaxies")
                 self.progress.print(f"{what} uploaded to s3://{bucket}/{self.prefix}/")
             judged = run_input.judge(self.place, keys, arn, init, self.progress.print)
-            keys |= readiness.turns(readiness.room(self.place), judged.world_size, keys, self.progress.print)
+            room, limit = readiness.room(self.place), judged.request.max_concurrency
+            keys |= readiness.turns(room, judged.world_size, limit, self.progress.print)
             readiness.wait_until_active(self.place, functions, self.progress.print)
             if self.place.local is not None:
-                at_once = min(judged.world_size or 1, int(keys.get("max_concurrency") or MAX_WORLD_SIZE))
+                at_once = min(judged.world_size or 1, limit or MAX_WORLD_SIZE, room or MAX_WORLD_SIZE)
                 self.place.local.wait_until_ready(at_once, readiness.LOCAL_READY_S)
             before()
             sent = {key: value for key, value in keys.items() if value is not None}

@@ -93,20 +93,19 @@ def fetch_run(args: argparse.Namespace, name: str) -> Path:
         AccountError: there is no such run, or it has no results.
     """
     from scripts.catalogue.run_source import RESULTS
-    from scripts.execution import started_run
+    from scripts.execution import results_of, started_run
     from scripts.result_folder import result_folder
     from scripts.runs.finding import find_execution
     from scripts.runs.place import open_place
-    from scripts.runs.stored_results import StoredResults
     from scripts.stack.account import AccountError, explained
 
     with explained(args.endpoint_url or "AWS"):
         place = open_place(args)
         described = find_execution(place, name)
         started = started_run(described["executionArn"], parse_json(described["input"]))
-        results = StoredResults(place.client("s3"), started.bucket, started.result_path)
         if described["status"] == "RUNNING":
             raise AccountError(f"the run {started.name} goes on: {place.command('watch', started.name)} follows it")
+        results = results_of(place, started, described, print)
         with result_folder(RESULTS / started.name) as out:
             out.clear()
             if not (count := out.fill(results.download)):

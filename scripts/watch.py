@@ -14,7 +14,6 @@ from scripts.result_folder import result_folder
 from scripts.runs import place as places
 from scripts.runs.finding import find_execution
 from scripts.runs.run_input import ANYWHERE
-from scripts.runs.stored_results import StoredResults
 from scripts.stack.account import explained
 
 HELP = "follow a run until its end, on AWS or on a local AWS endpoint"
@@ -37,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         if described["status"] == "RUNNING":
             ranks = parse(given, started.arn, ANYWHERE).world_size
             described = follow(place, started, progress, ranks)
-        results = StoredResults(place.client("s3"), started.bucket, started.result_path)
+        results = execution.results_of(place, started, described, progress.print)
         if args.out is not None:
             with result_folder(args.out) as out:
                 out.clear()

@@ -83,7 +83,7 @@ def init(request: RunRequest, data: ObjectStore, results: ObjectStore, models: O
 
     After an error nothing has been written.
     """
-    model = _model(request, models)
+    model = find_model(request, models)
     dealt, found = shares(request, data)
     waves = plan_waves(len(dealt), request.max_concurrency)
     if request.fmi_enabled and not waves.all_at_once:
@@ -147,8 +147,19 @@ def shares(request: RunRequest, data: ObjectStore) -> tuple[list[list[Slice]], l
     return deal(partitions, request.world_size or len(partitions)), warnings
 
 
-def _model(request: RunRequest, models: ObjectStore) -> ModelObject | None:
-    """The run's own weights, as they are now. Whether they are weights is for the ranks to see, which have PyTorch."""
+def find_model(request: RunRequest, models: ObjectStore) -> ModelObject | None:
+    """Finds the run's own weights, as they are now. Whether they are weights is for the ranks to see.
+
+    Args:
+        request: the execution input.
+        models: the bucket of the weights.
+
+    Returns:
+        The object and its version, or None where the image's weights predict.
+
+    Raises:
+        InvalidEvent: there is no such object.
+    """
     if request.model_path is None:
         return None
     found, url = models.head(request.model_path), models.url(request.model_path)

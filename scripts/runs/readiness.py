@@ -88,14 +88,14 @@ def room(place: Place) -> int | None:
 
 
 def turns(
-    available: int | None, world_size: int | None, given: Mapping[str, Any], say: Callable[[str], None]
+    available: int | None, world_size: int | None, max_concurrency: int | None, say: Callable[[str], None]
 ) -> dict[str, int]:
     """Compares the ranks of a run with how many may work at a time, and says what will happen where those are more.
 
     Args:
         available: what `room` has found.
         world_size: how many ranks the run has; None where that is not known.
-        given: the execution input, which may say by itself how many ranks work at a time.
+        max_concurrency: how many work at a time by the execution input or the stack; None where these do not say.
         say: is told what will happen.
 
     Returns:
@@ -104,22 +104,24 @@ def turns(
     Raises:
         AccountError: no rank can work at all.
     """
-    if available is None:
-        say("how many ranks can work at a time is unknown, since lambda:GetAccountSettings is denied")
-        return {}
-    if available < 1:
+    if available is not None and available < 1:
         raise AccountError(
             "no rank can work, since the rank function has a reserved concurrency of 0: cosmicai deploy --parameter "
             "ReservedConcurrency=100 gives it some"
         )
-    if world_size is None or world_size <= available or given.get("max_concurrency"):
+    if available is None:
+        say("how many ranks can work at a time is unknown, since lambda:GetAccountSettings is denied")
+    at_once = min((limit for limit in (available, max_concurrency) if limit is not None), default=None)
+    if at_once is None or world_size is None or world_size <= at_once:
         return {}
+    own = at_once == max_concurrency
+    why = "max_concurrency says" if own else "the account's quota or the stack's reserve allows"
+    more = "" if own else ", or ask for more concurrent executions in Service Quotas,"
     say(
-        f"{available:,} of {counted(world_size, 'rank')} can work at a time, by the account's quota or the stack's "
-        "reserve. They take turns, and their parts travel by way of S3. Give a smaller --world-size, or ask for more "
-        "concurrent executions in Service Quotas, for a gather by sockets"
+        f"{at_once:,} of {counted(world_size, 'rank')} work at a time, as {why}. They take turns, and their parts "
+        f"travel by way of S3. Give a smaller --world-size{more} for a gather by sockets"
     )
-    return {"max_concurrency": available}
+    return {} if own else {"max_concurrency": at_once}
 
 
 def _look(place: Place, client: Any, function: str) -> dict[str, Any]:

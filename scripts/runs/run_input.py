@@ -13,7 +13,7 @@ from lambda_image.address import Address
 from lambda_image.data.quality import OnBadRow
 from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.events import RunRequest, parse
-from lambda_image.handlers.init import shares
+from lambda_image.handlers.init import find_model, shares
 from lambda_image.json_text import parse_json
 from lambda_image.storage import ObjectStore
 from scripts.runs.place import Place
@@ -127,7 +127,8 @@ def check(place: Place, given: Mapping[str, Any], execution: str, init: Mapping[
     Raises:
         InvalidEvent: Init would refuse it; the message is Init's.
     """
-    return parse(given, execution, _default_server(place, init))
+    known = _variables(init).get("MAX_CONCURRENCY")
+    return parse(given, execution, _default_server(place, init), int(known) if known else None)
 
 
 def judge(
@@ -153,11 +154,12 @@ def judge(
     s3 = place.client("s3")
     check_bucket(s3, request.bucket, place.region, "create it, or name another by --bucket")
     try:
+        find_model(request, ObjectStore(request.model_bucket, missing=InvalidEvent, client=s3))
         dealt, warnings = shares(request, ObjectStore(request.data_bucket, client=s3))
     except InvalidEvent as error:
         if not (isinstance(error.__cause__, ClientError) and code_of(error.__cause__) in DENIED):
             raise
-        note(f"the data cannot be looked at from here, since s3://{request.data_bucket} denies it; the run may")
+        note(f"the data cannot be looked at from here; the run may be allowed to ({error})")
         return JudgedInput(request, request.world_size, None)
     for warning in warnings:
         note(f"warning: {warning}")
@@ -168,8 +170,14 @@ def _default_server(place: Place, init: Mapping[str, Any]) -> Address | None:
     """The rendezvous server that Init knows by itself."""
     if place.local is not None:
         return ANYWHERE
-    known = init.get("Environment", {}).get("Variables", {}).get("RENDEZVOUS_ENDPOINT") or place.rendezvous
+    known = _variables(init).get("RENDEZVOUS_ENDPOINT") or place.rendezvous
     return Address.parse(known) if known else None
+
+
+def _variables(init: Mapping[str, Any]) -> Mapping[str, str]:
+    """What Init knows of its deployment."""
+    variables: Mapping[str, str] = init.get("Environment", {}).get("Variables", {})
+    return variables
 
 
 def _totals(dealt: Sequence[Sequence[Any]]) -> list[int] | None:

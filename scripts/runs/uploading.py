@@ -23,7 +23,7 @@ from lambda_image.partition_names import printable, select
 from scripts.stack.account import AccountError
 from scripts.words import counted
 
-FILES_AT_A_TIME, PARTS_AT_A_TIME = 4, 4  # 16 connections together, at which S3 is far from being busy
+FILES_AT_A_TIME, PARTS_AT_A_TIME = 3, 3  # nine connections together: a client of boto3 keeps ten open
 PART = 8 << 20  # bytes
 PIECE = 1 << 20  # bytes of a file that are in memory while it is summed up
 SUM = "sha256"  # among an object's metadata

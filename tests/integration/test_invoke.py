@@ -108,6 +108,39 @@ def test_an_unknown_bucket_is_told_in_one_line(system: System, tmp_path: Path, c
     assert not told.out
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("watch nothing", "has no run nothing: "),
+        ("results nothing", "has no run nothing: "),
+        ("invoke --data-prefix nothing", "upload partitions there"),
+        (
+            "invoke --data-prefix p --bucket nowhere",
+            "there is no bucket nowhere: create it, or name another by --bucket",
+        ),
+        ("invoke --data-prefix p --set file_limit=no", "file_limit is 'no'; allowed: a whole number from 1"),
+        ("invoke --input nowhere.json", "FileNotFoundError: nowhere.json"),
+        (
+            "invoke --data-prefix {galaxies} --world-size 99 --bucket {bucket} --rendezvous x",
+            "--rendezvous is x; allowed",
+        ),
+        ("upload {data} s3://nowhere/p", "there is no bucket nowhere: create it, or name another"),
+        ("upload {data} s3://{bucket}/{galaxies}", "other partitions ("),
+        ("watch nothing --stack nothing --region us-east-1", "there is no stack nothing in us-east-1: name the region"),
+    ],
+)
+def test_what_is_not_there_is_told_in_one_line_with_the_next_step(
+    by_stack: list[str], system: System, galaxies: str, tmp_path: Path, capsys, monkeypatch, command: str, told: str
+):
+    monkeypatch.chdir(tmp_path)
+    data = write_galaxies(tmp_path / "data", 1, 2)
+    words = command.format(data=data, bucket=BUCKET, galaxies=galaxies).split()
+    assert main([*words, "--endpoint-url", system.cloud.endpoint_url]) != 0
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
+
+
 @pytest.fixture(scope="module")
 def stack(_running: System) -> str:
     """A stack whose outputs lead to the endpoint's state machine, functions and bucket, as those of `deploy` do."""
@@ -239,7 +272,7 @@ def test_functions_that_sleep_and_a_quota_that_is_small_are_told(tmp_path: Path,
         endpoint.end(signal.SIGTERM)
     said = capsys.readouterr().out
     assert "the function rank was idle for long and wakes" in said
-    assert "1 of 2 ranks can work at a time" in said
+    assert "1 of 2 ranks work at a time" in said
     assert '"max_concurrency": 1' in said
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (summary["samples"], summary["failed_ranks"]) == (8, [])

@@ -59,6 +59,7 @@ WRONG = [
     ("deploy --yes --profile nobody-has-this", "--profile is nobody-has-this"),
     ("destroy --stack 1", "--stack is 1; allowed"),
     ("invoke --stack 1", "--stack is 1; allowed"),
+    ("invoke --name a/b", "--name is 'a/b'; allowed: letters"),
     ("invoke --set x", "--set is 'x'; allowed: KEY=VALUE"),
     ("upload file.pt --size-mb 0", "--size-mb is 0.0; allowed"),
     ("upload nowhere.pt", "DATA nowhere.pt does not exist"),

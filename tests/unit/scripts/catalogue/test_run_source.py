@@ -39,3 +39,31 @@ def test_a_file_of_predictions_holds_nothing_else(tmp_path: Path):
     assert source.open("summary.json") is None
     assert source.holds(tmp_path / "p.parquet")
     assert not source.holds(tmp_path / "p.fits")
+
+
+def test_a_run_that_is_not_here_is_fetched_once(tmp_path: Path):
+    fetched: list[str] = []
+
+    def fetch(name: str) -> Path:
+        fetched.append(name)
+        out = run_folder(tmp_path / "results" / "far-1", predictions(1))
+        (out / "summary.json").write_text(json.dumps({"run_id": "far-1"}))
+        return out
+
+    for given in ("far-1", "far-1", "arn:aws:states:us-east-1:123456789012:execution:m:far-1"):
+        assert find_run(given, tmp_path / "results", fetch) == ResultFolderSource(tmp_path / "results" / "far-1")
+    assert fetched == ["far-1"]
+
+
+@pytest.mark.parametrize("given", ["predictions.fits", "folder/run", "a b", "x" * 81])
+def test_what_cannot_be_the_id_of_a_run_is_not_asked_for(given: str, tmp_path: Path):
+    with pytest.raises(UsageError, match=r"is neither a folder nor a run whose results are in .*/$"):
+        find_run(given, tmp_path, lambda name: pytest.fail(f"asked for {name}"))
+
+
+def test_a_run_that_nobody_can_be_asked_for_is_told_with_the_reason(tmp_path: Path):
+    def fetch(name: str) -> Path:
+        raise UsageError("no region is named")
+
+    with pytest.raises(UsageError, match=r"far-1 is neither .*, and it cannot be fetched: no region is named"):
+        find_run("far-1", tmp_path, fetch)

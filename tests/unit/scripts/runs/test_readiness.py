@@ -128,15 +128,19 @@ def test_other_refusals_are_no_answer():
 
 def test_ranks_take_turns_where_a_quota_is_too_small():
     said: list[str] = []
-    for available, world_size, given in ((10, 10, {}), (10, None, {}), (10, 20, {"max_concurrency": 5})):
-        assert turns(available, world_size, given, said.append) == {}
+    for available, world_size, limit in ((10, 10, None), (10, None, None), (10, 5, 5), (10, 5, 20)):
+        assert turns(available, world_size, limit, said.append) == {}
     assert said == []
-    assert turns(None, 10, {}, said.append) == {}
-    assert turns(1000, 10_000, {}, said.append) == {"max_concurrency": 1000}
+    assert turns(None, 10, None, said.append) == {}
+    assert turns(1000, 10_000, None, said.append) == {"max_concurrency": 1000}
+    assert turns(10, 20, 15, said.append) == {"max_concurrency": 10}
+    assert turns(10, 20, 5, said.append) == {}
     assert "is unknown, since lambda:GetAccountSettings is denied" in said[0]
     assert said[1].startswith(
-        "1,000 of 10,000 ranks can work at a time, by the account's quota or the stack's reserve."
+        "1,000 of 10,000 ranks work at a time, as the account's quota or the stack's reserve allows."
     )
-    assert "Give a smaller --world-size, or ask for more concurrent executions in Service Quotas" in said[1]
+    assert "Give a smaller --world-size, or ask for more concurrent executions in Service Quotas, for" in said[1]
+    assert said[2].startswith("10 of 20 ranks work at a time, as the account's quota")
+    assert said[3].startswith("5 of 20 ranks work at a time, as max_concurrency says.")
     with pytest.raises(AccountError, match="has a reserved concurrency of 0: cosmicai deploy --parameter Reserved"):
-        turns(0, 4, {}, said.append)
+        turns(0, 4, None, said.append)

@@ -136,7 +136,26 @@ def test_data_that_only_the_functions_may_read_is_left_to_them(place: Place):
     closed = Place("m", lambda service: Closed(place.client("s3")), "us-east-1", "arn:m", BUCKET)
     judged, notes = at(closed, {"data_prefix": "p", "data_bucket": "of-others", "world_size": 4})
     assert (judged.world_size, judged.totals) == (4, None)
-    assert notes == ["the data cannot be looked at from here, since s3://of-others denies it; the run may"]
+    [note] = notes
+    assert note.startswith(
+        "the data cannot be looked at from here; the run may be allowed to (access to s3://of-others/"
+    )
+
+
+def test_weights_of_the_run_have_to_be_there(place: Place, tmp_path: Path):
+    upload(place, tmp_path, "p/1.safetensors", 4)
+    with pytest.raises(InvalidEvent, match=r"s3://cosmic/mine\.safetensors, which model_path names, does not exist"):
+        at(place, {"data_prefix": "p", "model_path": "mine.safetensors"})
+    place.client("s3").put_object(Bucket=BUCKET, Key="mine.safetensors", Body=b"")
+    assert at(place, {"data_prefix": "p", "model_path": "mine.safetensors"})[0].world_size == 1
+
+
+def test_how_many_ranks_the_stack_runs_at_a_time_is_known_to_init(place: Place):
+    given = {"bucket": BUCKET, "data_prefix": "p"}
+    init = {"Environment": {"Variables": {"MAX_CONCURRENCY": "50"}}}
+    assert check(place, given, ARN, init).max_concurrency == 50
+    assert check(place, {**given, "max_concurrency": 5}, ARN, init).max_concurrency == 5
+    assert check(place, given, ARN, {"Environment": {"Variables": {"MAX_CONCURRENCY": ""}}}).max_concurrency is None
 
 
 @pytest.mark.parametrize("payload", ["demo_input", "fall2024_team1", "group2_step1", "group2_step2", "group2_step4"])
