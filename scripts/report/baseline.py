@@ -1,12 +1,12 @@
 """A machine beside the ranks: what `cosmicai infer --json` measured, held against the runs of a sweep."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lambda_image.errors import UsageError
+from lambda_image.json_text import parse_json
 from lambda_image.partition_names import printable
 from scripts.cost import LOCAL_USD_PER_HOUR, local_usd
 from scripts.report.figure import Figure, Value
@@ -33,7 +33,7 @@ def read_baseline(file: Path) -> Baseline:
         UsageError: The file is not there, or is anything else.
     """
     try:
-        content = json.loads(file.read_bytes())
+        content = parse_json(file.read_bytes())
         seconds = content["total cpu time (second)"] or content["total gpu time (second)"]
         batch = int(content["batch size"])
         samples = int(content.get("samples", content["number of batches"] * batch))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lambda_image.errors import InvalidEvent, UsageError
+from lambda_image.json_text import parse_json
 from lambda_image.partition_names import printable
 from scripts.sweep.configuration import Configuration
 
@@ -73,7 +74,7 @@ class SweepFolder:
         """
         file = self.path / PLAN
         try:
-            return [Configuration.from_json(one) for one in json.loads(file.read_bytes())["configurations"]]
+            return [Configuration.from_json(one) for one in parse_json(file.read_bytes())["configurations"]]
         except FileNotFoundError as error:
             raise InvalidEvent(f"{printable(self.path)} holds no {PLAN}, which `cosmicai sweep` writes") from error
         except (ValueError, TypeError, KeyError) as error:
@@ -100,7 +101,7 @@ class SweepFolder:
         for configuration in self.plan():
             file = self._file(configuration)
             try:
-                content = json.loads(file.read_bytes())
+                content = parse_json(file.read_bytes())
                 fields = {name: content[name] for name in ("status", "reason", "summary")}
                 records = tuple(content["records"])
             except FileNotFoundError:
