@@ -1,13 +1,26 @@
 """Measures how good predicted redshifts are, in the numbers that the field uses."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from lambda_image.data.quality import known_redshifts
 
+MEASURES = (  # what they are called, by their keys in summary.json, with their formats
+    ("R²", "r2", ".4f"),
+    ("MAE", "mae", ".4f"),
+    ("MSE", "mse", ".6f"),
+    ("bias of Δz", "mean_error", "+.4f"),
+    ("bias of Δz/(1+z)", "bias", "+.4f"),
+    ("NMAD", "nmad", ".4f"),
+    ("σ of Δz/(1+z)", "sigma", ".4f"),  # noqa: RUF001
+)
+OUTLIERS = (("outliers_005", "0.05"), ("outliers_015", "0.15"))
+LARGE = 1e6  # numbers beyond would fill the line with digits
 NMAD_FACTOR = 1.4826  # makes the median absolute deviation of a normal distribution its standard deviation
 
 
@@ -47,6 +60,12 @@ class Accuracy:
     r2: float | None
     without_truth: int = 0
     without_prediction: int = 0
+
+    def __str__(self) -> str:
+        """Shows the measures one on a line, by the names and in the formats that the table of a run has."""
+        rows = [("galaxies", f"{self.samples:,}"), *accuracy_rows(self.to_json())]
+        width = max(len(name) for name, _ in rows)
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
     def to_json(self) -> dict[str, float | int | None]:
         """Gives the measures as a summary has them.
@@ -106,3 +125,33 @@ def accuracy(predicted: ArrayLike, true: ArrayLike | None) -> Accuracy:
 
 def _number(value: np.floating) -> float | None:
     return float(value) if math.isfinite(value) else None
+
+
+def accuracy_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Makes the rows of a table about accuracy.
+
+    Args:
+        summary: What `Accuracy.to_json` gives, alone or among the content of `summary.json`.
+
+    Returns:
+        The names of the measures and their values, in words.
+    """
+    left_out = {
+        "without a true redshift": summary["without_truth"],
+        "without a prediction": summary["without_prediction"],
+    }
+    if not summary["samples_with_truth"]:
+        why = "no predictions beside them" if summary["without_prediction"] else "no true redshifts"
+        return [("accuracy", f"unknown ({why})")]
+    rows = [(name, _measure(summary[key], form)) for name, key, form in MEASURES]
+    fractions = [f"{_measure(summary[key], '.2%')} beyond {limit}" for key, limit in OUTLIERS]
+    rows.append(("outliers", ", ".join(fractions)))
+    if any(left_out.values()):
+        rows.append(("not in the accuracy", ", ".join(f"{count:,} {why}" for why, count in left_out.items() if count)))
+    return rows
+
+
+def _measure(value: float | None, form: str) -> str:
+    if value is None:
+        return "undefined"
+    return format(value, form if abs(value) < LARGE else ".4g")

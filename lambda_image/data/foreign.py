@@ -51,6 +51,7 @@ MAGIC: dict[bytes, Foreign] = {
     b"<?xml": _unread("an XML file", "save a VOTable as FITS or Parquet"),
     b"\x80": _unread("a pickle", "save its arrays with numpy.savez, as pickles can execute anything and are not read"),
 }
+TEXT = _unread("text", "name a dataset (a table needs as many fields in each row as in its header, and numbers)")
 NPY_MAGIC = b"\x93NUMPY"
 GZIP_MAGIC = b"\x1f\x8b"
 # By what the names of files end in, where only names are known. The first letters of a compressed one come before.
@@ -89,7 +90,10 @@ def foreign_format(beginning: bytes) -> Foreign | None:
     # The 512 bytes before an HDF5 file's own beginning may be a user's (a "user block", of a power of two).
     if any(beginning[place:].startswith(b"\x89HDF\r\n\x1a\n") for place in (512, 1024, 2048)):
         return MAGIC[b"\x89HDF\r\n\x1a\n"]
-    return SUFFIXES[".csv"] if _is_table_of_text(beginning) else None
+    lines = _lines_of_text(beginning)
+    if lines is None:
+        return None
+    return SUFFIXES[".csv"] if _is_table(lines) else TEXT
 
 
 def import_command(name: str, foreign: Foreign) -> str:
@@ -143,15 +147,35 @@ def _array_of_numpy(beginning: bytes) -> Foreign:
     return SUFFIXES[".npy"]
 
 
-def _is_table_of_text(beginning: bytes) -> bool:
+def _lines_of_text(beginning: bytes) -> list[str] | None:
+    """The whole lines but comments, or None if it is no text."""
     try:
         text = beginning[: beginning.rfind(b"\n") + 1].decode("utf-8")
     except UnicodeDecodeError:
-        return False
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    if len(lines) < 2 or not all(character.isprintable() or character in "\r\n\t" for character in text):
+        return None
+    if not text or not all(character.isprintable() or character in "\r\n\t\ufeff" for character in text):
+        return None
+    return [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def _is_table(lines: list[str]) -> bool:
+    """Whether two lines have as many fields, among which is a number or an empty one. Sentences have neither."""
+    if len(lines) < 2 or lines[0].lstrip().startswith(("{", "[")):  # as JSON begins
         return False
     first, second = lines[:2]
-    return any(first.count(mark) == second.count(mark) > 0 for mark in ",\t;|") or (
-        len(first.split()) == len(second.split()) > 2
-    )
+    marks = [mark for mark in ",\t;|" if first.count(mark) == second.count(mark) > 0]
+    if not marks and len(first.split()) == len(second.split()) > 2:
+        marks = [""]
+    return any(_is_value(field) for mark in marks for field in (second.split(mark) if mark else second.split()))
+
+
+def _is_value(field: str) -> bool:
+    """Whether it is a number, or nothing."""
+    field = field.strip().strip('"')
+    if not field:
+        return True
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True

@@ -8,6 +8,7 @@ from lambda_image.data.file_content import BANDS_FLAG, BEGINNING, Column, Foreig
 from lambda_image.data.safetensors_format import is_safetensors, safetensors_columns
 from lambda_image.partition_names import printable
 
+SHOWN = 8  # names of tensors in a message
 ZIP_MAGIC = b"PK\x03\x04"
 PICKLE_START = b"\x80"  # of protocol 2 and later, as PyTorch before 1.6 wrote it
 
@@ -29,8 +30,14 @@ def read_columns(source: ByteSource) -> dict[str, Column]:
         raise ForeignFormat(problem, beginning=source.peek(BEGINNING))
     columns = safetensors_columns(source)
     if "images" not in columns:  # magnitudes may be absent, since some networks take none
+        from lambda_image.data.weights import WEIGHTS, are_weights  # late: it is wrong already
+
+        if are_weights(columns):
+            raise FormatError(WEIGHTS)
         missing = sorted({"images", "magnitudes"} - columns.keys())
         flags = " ".join([*(f"--{name} NAME" for name in missing), BANDS_FLAG])
-        found = printable(", ".join(columns)[:200])
-        raise ForeignFormat(f"it holds no {' and no '.join(missing)}, which are needed; found: {found}", flags)
+        found = [printable(name) for name in list(columns)[:SHOWN]]
+        more = f" and {len(columns) - SHOWN:,} more" if len(columns) > SHOWN else ""
+        what = f"it holds no {' and no '.join(missing)}, which are needed; found: {', '.join(found)}{more}"
+        raise ForeignFormat(what, flags)
     return columns

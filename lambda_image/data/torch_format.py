@@ -37,6 +37,11 @@ def torch_columns(source: ByteSource) -> dict[str, Column]:
     if isinstance(archive.root, Inert) and archive.root.name in DATASETS:
         kind = archive.root.name.rpartition(".")[2]
         raise ForeignFormat(f"it is a {kind} of PyTorch and no TensorDataset", BANDS_FLAG)
+    if not (isinstance(archive.root, Inert) and archive.root.name == TENSOR_DATASET):
+        from lambda_image.data.weights import WEIGHTS, hold_weights  # late: it is wrong already
+
+        if hold_weights(archive.root):
+            raise FormatError(WEIGHTS)
     if isinstance(archive.root, Inert) and archive.root.name != TENSOR_DATASET:
         raise not_allowed(archive.root.name, "a TensorDataset(images, magnitudes[, redshifts]) is needed")
     state = archive.root.state if isinstance(archive.root, Inert) else {}

@@ -31,7 +31,7 @@ from lambda_image.model.architecture import ModelConfig, RedshiftModel
 FORMAT = "cosmicai.redshift.1"
 MAX_SIZE = 65_536  # of any number in a config: far above any model of this kind, and building one stays quick
 MAX_LAYERS = 1_000
-DATASET_INSTEAD = "it is a dataset of galaxies and not a checkpoint. Give it to --data, and a file of weights here"
+DATASET_INSTEAD = "it is a dataset of galaxies and not a checkpoint: name a file of weights"
 MAGNITUDES = "inception_model.magnitude_block.0.weight"  # is missing where the network takes no magnitudes
 SHOWN = 3  # tensors of each kind that a message names
 

@@ -16,6 +16,7 @@ from lambda_image.data.inert_pickle import ArchiveError, Inert, not_allowed
 from lambda_image.data.safetensors_format import safetensors_columns
 from lambda_image.data.torch_archive import TENSOR_DATASET, StoredTensor, TorchArchive
 from lambda_image.data.torch_format import DATASET_ORDER
+from lambda_image.data.weights import WEIGHTS, are_weights, hold_weights
 from lambda_image.errors import PartitionMalformed
 from scripts.importing.contents import Array, Contents, joined
 
@@ -33,6 +34,8 @@ def open_safetensors(path: Path) -> Contents:
     """
     try:
         columns = safetensors_columns(byte_source(path.open("rb")))  # by ranges: a mapping would fill the memory
+        if are_weights(columns):
+            raise FormatError(WEIGHTS)
     except (FormatError, TruncatedError) as error:
         raise PartitionMalformed(f"{path}: {error}", object=str(path)) from error
     return Contents(str(path), "safetensors", columns)
@@ -46,6 +49,8 @@ def open_torch(path: Path) -> Contents:
     """
     try:
         archive = TorchArchive(byte_source(path.open("rb")))
+        if hold_weights(archive.root):
+            raise FormatError(WEIGHTS)
         arrays = _named(_Walk(archive).columns(archive.root, 0))
     except (ArchiveError, TruncatedError, FormatError) as error:
         raise PartitionMalformed(f"{path}: {error}", object=str(path)) from error

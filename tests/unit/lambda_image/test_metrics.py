@@ -1,4 +1,5 @@
 import math
+import re
 import warnings
 from dataclasses import asdict, replace
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambda_image.metrics import Accuracy, accuracy
+from lambda_image.metrics import MEASURES, Accuracy, accuracy
 
 COUNTS = ("samples", "without_truth", "without_prediction")
 NOTHING = Accuracy(0, *(None,) * (len(asdict(accuracy([], []))) - len(COUNTS)))
@@ -97,3 +98,13 @@ def test_every_measure_of_any_values_is_finite_or_none_and_every_row_is_counted_
 def test_shapes_that_do_not_fit_are_named(predicted, true):
     with pytest.raises(ValueError, match=r"predicted redshifts have the shape .*; \[N\] is needed of both"):
         accuracy(predicted, true)
+
+
+def test_it_is_printed_as_the_table_that_a_run_shows():
+    lines = str(accuracy([0.1, 0.4, 0.3, 0.2], [0.2, 0.3, 0.1, -9999])).splitlines()
+    assert lines[0].split() == ["galaxies", "3"]
+    assert lines[1].split() == ["R²", "-2.0000"]
+    assert [re.split("  +", line)[0] for line in lines[1:8]] == [name for name, _, _ in MEASURES]
+    assert lines[-1] == "not in the accuracy  1 without a true redshift"
+    assert len({line.index(re.split("  +", line)[1]) for line in lines}) == 1  # values stand below each other
+    assert str(accuracy([0.1], None)).splitlines()[1] == "accuracy  unknown (no true redshifts)"

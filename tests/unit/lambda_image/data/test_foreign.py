@@ -188,3 +188,40 @@ def test_a_folder_of_other_files_names_no_command():
     assert import_of_files("x", ["a.txt", "b.jpg", "README"]) == ""
     command = "cosmicai import x --images FILE --out partitions/"
     assert import_of_files("x", ["a.csv", "b.txt"]) == f"; `{command}` makes partitions of files in .csv"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Dear all,\nthis is a text, indeed\nwith lines, and so on\n",
+        "Hello world this is text\nthe second line has five\n",
+        "# A heading\n\nA sentence goes on, as this does,\nand ends, as that does, too.\n",
+        '{"bucket": "b",\n "data_prefix": "x",\n',
+        "one line\n",
+    ],
+)
+def test_sentences_are_no_table(text: str):
+    found = foreign_format(text.encode())
+    assert found is not None
+    assert (found.kind, found.holds) == ("text", "nothing")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "objid,name,mag_u\n1,M 31,\n",
+        "name,survey\nM 31,\n",
+        "# a comment, of two\nobjid;mag_u\n12;17.5\n",
+        "\ufeffobjid,mag_u\r\n12,17.5\r\n",
+        "objid mag_u mag_g\n12 17.5 nan\n",
+        '"objid"\t"mag_u"\n"12"\t"17.5"\n',
+    ],
+)
+def test_tables_are_told_by_their_numbers(text: str):
+    assert foreign_format(text.encode()) == SUFFIXES[".csv"]
+
+
+def test_bytes_that_are_no_text_begin_nothing_that_is_known():
+    assert foreign_format(b"") is None
+    assert foreign_format(b"a,b\n1,2\n\0\n") is None
+    assert foreign_format(b"\xff\xfe\n") is None

@@ -357,7 +357,7 @@ def resaved(path: Path, **metadata: str) -> Path:
         (lambda path: path.write_bytes(path.read_bytes()[:100]), "cannot be read"),
         (lambda path: path.write_bytes(b""), "cannot be read"),
         (lambda path: torch.save({}, path), "cannot be read.*`cosmicai convert`"),
-        (lambda path: write_galaxies(path, "pt"), "is a dataset of galaxies and not a checkpoint. Give it to --data"),
+        (lambda path: write_galaxies(path, "pt"), "galaxies and not a checkpoint: name a file of weights"),
         (lambda path: write_galaxies(path, "safetensors"), "is a dataset of galaxies and not a checkpoint"),
         (lambda path: resaved(path), "not a checkpoint of this project"),
         (lambda path: resaved(path, format=checkpoint.FORMAT), "config is malformed"),

@@ -8,6 +8,7 @@ import safetensors.torch
 import torch
 from torch.utils.data import ConcatDataset, StackDataset, Subset, TensorDataset
 
+from lambda_image.data.partition import read_partition
 from lambda_image.errors import PartitionMalformed
 from scripts.importing.contents import Contents
 from scripts.importing.torch_files import open_safetensors, open_torch
@@ -121,9 +122,24 @@ def test_nothing_that_a_file_names_is_executed(tmp_path, monkeypatch, value):
     assert not (tmp_path / "executed").exists()
 
 
+NETWORK = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+OPTIMIZER = {"state": {0: {"exp_avg": torch.zeros(2, 2), "step": torch.tensor(1.0)}}}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [NETWORK, NETWORK.state_dict(), {"epoch": 3, "state_dict": NETWORK.state_dict(), "optimizer": OPTIMIZER}],
+)
+def test_weights_are_told_from_galaxies(tmp_path, value):
+    with pytest.raises(PartitionMalformed, match="holds the weights of a network and no galaxies: name a dataset"):
+        saved(tmp_path, value)
+    with pytest.raises(PartitionMalformed, match="holds the weights of a network and no galaxies: name a dataset"):
+        read_partition(next(tmp_path.iterdir()))
+
+
 def test_what_holds_no_tensors_is_refused(tmp_path):
-    with pytest.raises(PartitionMalformed, match=r"names torch\.nn\.modules\.linear\.Linear.*a dict, list or tuple"):
-        saved(tmp_path, torch.nn.Linear(2, 2))
+    with pytest.raises(PartitionMalformed, match=r"names pathlib.*a dict, list or tuple"):
+        saved(tmp_path, Path("/"))
     with pytest.raises(PartitionMalformed, match="chooses rows up to 12 of 12"):
         saved(tmp_path, Subset(DATASET, [0, 12]))
     with pytest.raises(PartitionMalformed, match="indices that are no list"):
