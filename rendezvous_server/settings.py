@@ -67,6 +67,7 @@ def read_settings(argv: Sequence[str], environ: Mapping[str, str]) -> ServerSett
     """
     parser = argparse.ArgumentParser(
         prog="python -m rendezvous_server",
+        allow_abbrev=False,
         usage="%(prog)s [--port PORT] [--FLAG VALUE ...]    (--help lists all flags)",
         description="Introduces ranks to each other: groups, and pairs of TCPunch or FMI clients, on one port. Relays "
         "what ranks send that cannot reach each other.",

@@ -31,7 +31,9 @@ Pins = Mapping[str, set[str]]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints what was found, and returns 1 where that is a vulnerability."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.audit", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.audit", allow_abbrev=False, description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("--database", default=DATABASE, metavar="URL", help="of OSV (default: %(default)s)")
     parser.add_argument("--tool", type=Path, default=TOOL, metavar="FILE", help="pip-audit (default: %(default)s)")
     given = parser.parse_args(argv)

@@ -24,9 +24,9 @@ from scripts import execution
 from scripts.billing.tables import plain_table
 from scripts.console import output_console
 from scripts.flag_values import parse_names
-from scripts.output_files import check_file, write_figures
+from scripts.output_files import write_figures
 from scripts.records.statistics import OutlierRule, parse_rule
-from scripts.split import check_out
+from scripts.user_files import add_overwrite, check_new, check_new_folder, make_way
 from scripts.words import counted
 
 HELP = "drop galaxies with missing, impossible or outlying values from a dataset, and list them"
@@ -104,21 +104,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "ranges, such as 3iqr",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="all counts")
+    add_overwrite(parser, "the files that --out, --dropped and --json name, and partitions in a folder")
 
 
 def run(args: argparse.Namespace) -> int:
     rule, reasons = parse_rule(args.outliers), parse_names("--drop", args.drop, REASONS)
-    check_file("--dropped", args.dropped)
-    check_file("--json", args.json)
-    files, warnings = execution.partition_files(args.data, "DATA")
+    files, warnings = execution.partition_files(args.data, "")
     one = args.data.is_file()
     files = [file for file in files if one or file.stat().st_size]  # a run leaves empty ones out, too
+    written = {"--out": args.out if one else None, "--dropped": args.dropped, "--json": args.json}
+    check_new(written, overwrite=args.overwrite, read=files)
     if one:
-        check_file("--out", args.out)
         if args.out.suffix != args.data.suffix:
             raise UsageError(f"--out {args.out} must end in {args.data.suffix}, as DATA does")
     else:
-        check_out(args.out)
+        names = [file.name for file in files]
+        check_new_folder("--out", args.out, overwrite=args.overwrite, read=files, names=names)
     limits = find_limits(files, rule) if rule.ranges is not None else {}
     cleaned = clean(files, args.out, one, CleaningRule(reasons, limits), args.dropped)
     console = output_console(WIDTH)
@@ -201,6 +202,7 @@ def clean(files: Sequence[Path], out: Path, one: bool, rule: CleaningRule, dropp
         if one:
             (partial / "kept" / files[0].name).replace(out)
         else:
+            make_way(out, [file.name for file in files])
             (partial / "kept").replace(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -69,14 +69,14 @@ def _run(arguments: Sequence[str]) -> int:
         print(f"cosmicai: {error}", file=sys.stderr)
         return 2
     except RunError as error:
-        print(f"cosmicai: {type(error).__name__}: {error}", file=sys.stderr)
+        print(f"cosmicai: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # whoever read the output has gone (`cosmicai ... | head`)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes when it ends
         return 1
     except OSError as error:
-        where = f" {error.filename}:" if error.filename is not None else ""
-        print(f"cosmicai: {type(error).__name__}:{where} {error.strerror or error}", file=sys.stderr)
+        where = f"{error.filename}: " if error.filename is not None else ""
+        print(f"cosmicai: {where}{error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("cosmicai: interrupted", file=sys.stderr)

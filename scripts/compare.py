@@ -10,9 +10,10 @@ from rich.table import Table
 
 from lambda_image.atomic_file import atomic_file
 from lambda_image.errors import InvalidEvent
+from lambda_image.metrics import LARGE
 from scripts.billing.tables import plain_table
 from scripts.console import output_console
-from scripts.output_files import check_file, write_figures
+from scripts.output_files import write_figures
 from scripts.records.reading import S3, read_runs
 from scripts.records.statistics import (
     BATCH,
@@ -29,7 +30,7 @@ from scripts.records.statistics import (
     row_of,
     with_means,
 )
-from scripts.tables import LARGE
+from scripts.user_files import add_overwrite, check_new
 from scripts.words import counted
 
 HELP = "put the statistics of runs side by side, of ours and of the published system's"
@@ -64,12 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--by", choices=tuple(BY), default="data", help="what runs have in common that are repeats")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="the table, with the published columns")
     parser.add_argument("--json", type=Path, metavar="FILE", help="all figures, with the distribution of each key")
+    add_overwrite(parser, "the files that --csv and --json name")
 
 
 def run(args: argparse.Namespace) -> int:
     rule = parse_rule(args.outliers)
-    check_file("--csv", args.csv)
-    check_file("--json", args.json)
+    check_new({"--csv": args.csv, "--json": args.json}, overwrite=args.overwrite, read=args.files)
     runs, notes = read_runs(args.files)
     if not runs:
         raise InvalidEvent("no record is left: no rank of these runs had galaxies")

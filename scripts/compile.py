@@ -12,6 +12,7 @@ from lambda_image.errors import UsageError
 from lambda_image.model import SHIPPED_MODEL
 from lambda_image.model.engine_files import DEVICES, LOW_PRECISIONS, MAX_DIFFERENCE
 from scripts.galaxies import Mixture, render
+from scripts.user_files import check_there
 
 HELP = "compile a checkpoint into the engine that ranks use (needs g++), checked against PyTorch"
 EXAMPLE = "cosmicai compile --model model.safetensors"
@@ -49,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--int8 is for processors; allowed with --device cuda: --bf16")
     if not (math.isfinite(args.tolerance) and args.tolerance > 0):
         raise UsageError(f"--tolerance is {args.tolerance}; allowed: a difference in redshift, such as 3e-5")
+    check_there("--model", args.model, "weights that `cosmicai convert` has written")
 
     from lambda_image.model.engine_builder import build  # PyTorch takes seconds to import
     from lambda_image.model.engine_check import Sample

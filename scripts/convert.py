@@ -7,6 +7,7 @@ from pathlib import Path
 from lambda_image.atomic_file import atomic_file
 from lambda_image.errors import UsageError
 from lambda_image.model.engine_files import file_hash, is_onnx
+from scripts.user_files import add_overwrite, check_new, check_there
 
 HELP = "convert a checkpoint in the published format to ours, executing nothing in it, or check a network in ONNX"
 EXAMPLE = "cosmicai convert Mixed_Inception_z_VITAE_Base.pt model.safetensors"
@@ -24,15 +25,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--float16", action="store_true", help="store matrices as float16, which halves the size and keeps 3 digits"
     )
+    add_overwrite(parser, "the file to write, if it is there")
 
 
 def run(args: argparse.Namespace) -> int:
+    check_there("", args.checkpoint, "a checkpoint or an ONNX file")
     onnx = is_onnx(args.checkpoint)
     suffix = ".onnx" if onnx else ".safetensors"
     if args.out.suffix.lower() != suffix:
         raise UsageError(f"{args.out} must end in {suffix}, because that is what is written")
     if args.out.exists() and args.checkpoint.exists() and args.out.samefile(args.checkpoint):
         raise UsageError(f"{args.out} is the checkpoint itself: give the converted one a name of its own")
+    check_new({"": args.out}, overwrite=args.overwrite)
     return _check(args) if onnx else _convert(args)
 
 

@@ -30,8 +30,9 @@ from scripts.billing.wishes import STORAGE_MB, not_negative, parse_what_if, posi
 from scripts.catalogue.run_source import ResultFolderSource, find_run
 from scripts.console import output_console
 from scripts.flag_values import check_at_least_one
-from scripts.output_files import check_file, write_figures
+from scripts.output_files import write_figures
 from scripts.sweep.folder import PLAN, SweepFolder
+from scripts.user_files import add_overwrite, check_new, check_there
 
 HELP = "tell what a run costs on AWS, line by line, and what runs cost in a month and a year"
 EXAMPLE = "cosmicai cost out/demo --runs-per-month 1000 --what-if memory=1769,world=8"
@@ -82,6 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--local-usd-per-hour", type=float, default=LOCAL_USD_PER_HOUR, help="what the local machine costs"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="all figures")
+    add_overwrite(parser, "the file that --json names")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -172,7 +174,8 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f"--storage-mb is {args.storage_mb}; allowed: {STORAGE_MB.start} to {STORAGE_MB.stop - 1:,}")
     if args.runs_per_month is not None:
         check_at_least_one("--runs-per-month", args.runs_per_month)
-    check_file("--json", args.json)
+    check_there("--log", args.log, "a CSV of billed durations")
+    check_new({"--json": args.json}, overwrite=args.overwrite, read=[args.log, args.prices])
 
 
 def find_source(args: argparse.Namespace) -> MeasuredRun:

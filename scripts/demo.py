@@ -25,10 +25,11 @@ HELP = "run everything on this machine: ranks find each other and predict redshi
 EXAMPLE = "cosmicai demo --world-size 8 --data my_galaxies.pt --model my_checkpoint.pt"
 
 BUCKET = "cosmicai-demo"
+OUT = Path("out/demo")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    execution.add_arguments(parser, out=Path("out/demo"))
+    execution.add_arguments(parser, OUT)
     parser.add_argument(
         "--model",
         type=Path,
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
             progress.show(event)
 
         environ = {"MODEL_PATH": str(model.path.absolute())}
-        with result_folder(args.out) as out:
+        with result_folder(args.out or OUT, overwrite=args.overwrite or args.out is None) as out:
             with local_cloud(args.world_size, show, environ) as cloud:
                 progress.print(
                     f"rendezvous server on {cloud.rendezvous_endpoint}, AWS endpoint on {cloud.endpoint_url}"
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
                 place = place_at(cloud, BUCKET)
                 upload(place.client("s3"), files, BUCKET, "data")
                 cloud.wait_until_ready()
-                out.clear()
+                out.clear(progress.print)
                 execution_input = execution.input_for(args, BUCKET, files, "data", warnings)
                 with progress:
                     name = execution.new_name("demo", datetime.now(UTC))

@@ -14,6 +14,7 @@ import numpy as np
 from botocore.exceptions import ClientError
 from rich.console import Console, RenderableType
 
+from lambda_image import errors
 from lambda_image.data.foreign import import_of_files
 from lambda_image.data.partition import write_partition
 from lambda_image.data.quality import OnBadRow
@@ -31,6 +32,7 @@ from scripts.runs.run_input import ANYWHERE
 from scripts.runs.stored_results import StoredResults
 from scripts.stack.account import AccountError, code_of
 from scripts.tables import run_tables
+from scripts.user_files import add_overwrite, check_there
 from scripts.words import counted
 
 TABLE_WIDTH = 110  # where the output is no terminal, which would know its own
@@ -49,7 +51,12 @@ class ResultsToCopy(ResultSource, Protocol):
 
 
 def add_arguments(parser: argparse.ArgumentParser, out: Path) -> None:
-    """Adds the flags that every command has that runs something. `out` is the default of its --out."""
+    """Adds the flags that every command has that runs something.
+
+    Args:
+        parser: the command's.
+        out: the folder for results where --out names none. Each run uses it anew, as nobody has named it.
+    """
     parser.add_argument("--world-size", type=int, default=4, help="ranks")
     parser.add_argument(
         "--data",
@@ -68,9 +75,9 @@ def add_arguments(parser: argparse.ArgumentParser, out: Path) -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        default=out,
-        help="a folder for the result objects; those of an earlier run in it are replaced",
+        help=f"a folder for the result objects (default: {out}, where each run replaces the one before)",
     )
+    add_overwrite(parser, "the results of an earlier run in the folder that --out names")
 
 
 def check_arguments(args: argparse.Namespace) -> None:
@@ -224,7 +231,9 @@ def tell_end(described: Mapping[str, Any], results: Path | None) -> int:
     status = str(described["status"])
     if status == "SUCCEEDED":
         return 0
-    reason = [described.get("error"), message_of(described["cause"]) if described.get("cause") else None]
+    error, cause = described.get("error"), message_of(described["cause"]) if described.get("cause") else None
+    ours = cause and hasattr(errors, str(error))  # a class of ours means nothing to people
+    reason = [None if ours else error, cause]
     print(
         ": ".join([f"cosmicai: the run {ENDINGS.get(status, status.lower())}", *filter(None, reason)]), file=sys.stderr
     )
@@ -283,7 +292,7 @@ def partition_files(data: Path, flag: str = "--data") -> tuple[list[Path], list[
 
     Args:
         data: a file or a folder.
-        flag: what named it.
+        flag: what named it, or nothing for an argument.
 
     Returns:
         The partitions in natural order, and a warning if other things lie beside them.
@@ -291,9 +300,8 @@ def partition_files(data: Path, flag: str = "--data") -> tuple[list[Path], list[
     Raises:
         UsageError: there is nothing at `data`, no partition in it, or one whose name cannot be shown on one line.
     """
-    given = f"{flag} {printable(data)}"
-    if not data.exists():
-        raise UsageError(f"{given} does not exist: name a dataset, or a folder of partitions")
+    given = f"{flag} {printable(data)}".strip()
+    check_there(flag, data, "a dataset, or a folder of partitions", folders=True)
     try:
         if data.is_file():
             if check_name(data.name) != data.name.strip():

@@ -40,7 +40,7 @@ def fit(magnitudes: Array, redshifts: Array, components: int, seed: int) -> Mixt
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m scripts.fit_mixture", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m scripts.fit_mixture", allow_abbrev=False, description=__doc__)
     parser.add_argument("catalogue", type=Path, help=".npz with mags [N, 5] (u, g, r, i, z) and redshift [N]")
     parser.add_argument("--components", type=int, default=84)
     parser.add_argument("--seed", type=int, default=0)

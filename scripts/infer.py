@@ -21,7 +21,7 @@ from lambda_image.data.quality import OnBadRow
 from lambda_image.data.sizes import Sizes
 from lambda_image.errors import PartitionMalformed, UsageError
 from lambda_image.inference import infer
-from lambda_image.metrics import accuracy
+from lambda_image.metrics import accuracy, accuracy_rows
 from lambda_image.model import engine as engines
 from lambda_image.model.engine_files import DEVICES, ENGINE_NAMES
 from lambda_image.partition_names import printable
@@ -33,9 +33,9 @@ from scripts.flag_values import check_at_least_one
 from scripts.galaxy_progress import GalaxyProgress
 from scripts.local_results import results_json
 from scripts.machine import describe_machine
-from scripts.output_files import check_file, check_picture
+from scripts.output_files import check_picture
 from scripts.shard import Shard, Stretch, parse_shard, stretches
-from scripts.tables import accuracy_rows
+from scripts.user_files import add_overwrite, check_new, check_there
 from scripts.user_model import advice, usable_model
 from scripts.words import counted
 
@@ -80,6 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="accuracy and speed, under the published keys")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="predicted against true redshifts, .png or .svg")
+    add_overwrite(parser, "the files that --out, --json and --plot name")
 
 
 def run(args: argparse.Namespace, load: Callable[..., engines.Engine] = engines.load) -> int:
@@ -90,10 +91,11 @@ def run(args: argparse.Namespace, load: Callable[..., engines.Engine] = engines.
     if args.engine not in (allowed := ENGINE_NAMES[args.device]):
         raise UsageError(f"--engine is {args.engine}; allowed with --device {args.device}: {', '.join(allowed)}")
     out = args.out or Path(default_name(shard))
-    check_file("--out", out)
-    check_file("--json", args.json)
     check_picture("--plot", args.plot)
-    files, warnings = execution.partition_files(args.data, "DATA")
+    files, warnings = execution.partition_files(args.data, "")
+    check_there("--model", args.model, "a checkpoint or an ONNX file")
+    written = {"--out": out, "--json": args.json, "--plot": args.plot}
+    check_new(written, overwrite=args.overwrite, read=[*files, args.model])
     share = stretches(files, shard)
     rows = sum(stretch.stop - stretch.start for stretch in share)
     if not rows and shard.whole:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from scripts.runs.rank_watch import RankWatch
 from scripts.runs.rendezvous import rendezvous_for
 from scripts.runs.run_input import JudgedInput
 from scripts.stack.account import explained
+from scripts.user_files import add_overwrite, check_there
 
 HELP = "make a run on AWS, or on a local AWS endpoint that is up (SERVE=1 docker compose up serve)"
 EXAMPLE = "cosmicai invoke --region eu-west-1 --data-prefix datasets/galaxies"
@@ -50,12 +52,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="the ID of the run; without it, a new one")
     parser.add_argument("--detach", action="store_true", help="start the run, and do not wait for its end")
     parser.add_argument(
-        "--out", type=Path, default=OUT, help="a folder for the result objects; those of an earlier run are replaced"
+        "--out",
+        type=Path,
+        help=f"a folder for the result objects (default: {OUT}, where each run replaces the one before)",
     )
+    add_overwrite(parser, "the results of an earlier run in the folder that --out names")
     add_place_of_runs(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    check_there("--data", args.data, "a dataset, or a folder of partitions", folders=True)
     given = run_input.read(args)
     named = bool(given.keys() & set(run_input.PLACES))
     with_data = args.data is not None or not (named or args.input or args.given)
@@ -69,8 +75,9 @@ def run(args: argparse.Namespace) -> int:
     if args.name is not None and not RUN_NAME.fullmatch(args.name):
         raise UsageError(f"--name is {args.name!r}; allowed: letters, digits and any of _+=@-, at most 80")
     progress = RunProgress(sys.stdout, [])
+    overwrite = args.overwrite or args.out is None
     with ExitStack() as stack:
-        out = None if args.detach else stack.enter_context(result_folder(args.out))
+        out = None if args.detach else stack.enter_context(result_folder(args.out or OUT, overwrite=overwrite))
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cosmicai-")))
         stack.enter_context(explained(args.endpoint_url or "AWS"))
         data = DataOfOneRun(args.data, *execution.partition_files(args.data)) if args.data else None
@@ -79,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
             data = DataOfOneRun(None, execution.sample(scratch), [])
         name = args.name or execution.new_name("invoke", datetime.now(UTC))
         beginning = Beginning(place, name, data, args.rendezvous, progress)
-        started, judged = beginning.begin(given, out.clear if out else lambda: None)
+        started, judged = beginning.begin(given, partial(out.clear, progress.print) if out else lambda: None)
         if out is None:
             for line in ways_on(place, name):
                 progress.print(line)

@@ -19,7 +19,7 @@ from lambda_image.data.partition import (
 from lambda_image.errors import PartitionMalformed, UsageError
 from lambda_image.partition_names import printable
 from scripts import execution
-from scripts.output_files import check_file
+from scripts.user_files import add_overwrite, check_new
 from scripts.words import counted
 
 HELP = "put partitions together into one dataset, or take some rows of a dataset"
@@ -34,15 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rows", metavar="START:STOP", help="the rows from START to before STOP; without one, from 0")
     parser.add_argument("--out", type=Path, required=True, help="the dataset to write, .safetensors or .pt")
+    add_overwrite(parser, "the file that --out names")
 
 
 def run(args: argparse.Namespace) -> int:
     if args.out.suffix not in FORMATS:
         raise UsageError(f"--out {printable(args.out)} must end in {' or '.join(FORMATS)}")
-    check_file("--out", args.out)
-    files = [file for data in args.data for file in execution.partition_files(data, "DATA")[0]]
-    if args.out.exists() and any(file.samefile(args.out) for file in files):
-        raise UsageError(f"--out {printable(args.out)} is among the files that are joined: name another")
+    files = [file for data in args.data for file in execution.partition_files(data, "")[0]]
+    check_new({"--out": args.out}, overwrite=args.overwrite, read=files)
     counts = [count_rows(file) if file.stat().st_size else 0 for file in files]
     start, stop = parse_rows(args.rows, sum(counts))
     joined = join(files, counts, start, stop)

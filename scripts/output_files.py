@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lambda_image.errors import UsageError
+from scripts.user_files import check_new
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +18,11 @@ Draw = Callable[[Mapping[str, Any], Path], bool]  # False where there was nothin
 
 
 def check_files(
-    figures: Path | None, picture: Path | None = None, find: Callable[[str], object | None] = find_spec
+    figures: Path | None,
+    picture: Path | None = None,
+    find: Callable[[str], object | None] = find_spec,
+    *,
+    overwrite: bool = False,
 ) -> None:
     """Check before minutes of measuring that both files can be written afterwards.
 
@@ -25,31 +30,21 @@ def check_files(
         figures: The file of `--json`.
         picture: The file of `--picture`.
         find: Finds a package by its name, and returns None where it is not installed.
+        overwrite: Whether files that are there may be replaced.
 
     Raises:
         UsageError: A file cannot be written, or the picture cannot be drawn.
     """
-    check_file("--json", figures)
     check_picture("--picture", picture, find)
-
-
-def check_file(flag: str, file: Path | None) -> None:
-    """Check that the file of a flag, if it was given, can be written afterwards.
-
-    Raises:
-        UsageError: It cannot.
-    """
-    if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
-        raise UsageError(f"{flag} {file} cannot be written, as it must be a file in a folder that exists")
+    check_new({"--json": figures, "--picture": picture}, overwrite=overwrite)
 
 
 def check_picture(flag: str, file: Path | None, find: Callable[[str], object | None] = find_spec) -> None:
-    """Check that the picture of a flag, if it was given, can be drawn and written afterwards.
+    """Check that the picture of a flag, if it was given, can be drawn afterwards.
 
     Raises:
         UsageError: It cannot.
     """
-    check_file(flag, file)
     if file is not None and file.suffix not in PICTURES:
         raise UsageError(f"{flag} {file}: its name must end in {' or '.join(PICTURES)}")
     if file is not None and find("matplotlib") is None:

@@ -4,7 +4,7 @@ import argparse
 import difflib
 import re
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from lambda_image.errors import UsageError
 
@@ -12,7 +12,10 @@ KINDS = {"int": "a whole number", "float": "a number", "Path": "a path"}  # what
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Raises UsageError where argparse would print its usage and end the process."""
+    """Raises UsageError where argparse would print its usage and end the process. Takes no flag for another."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **settings})  # as argparse would take --ou, and --out for --quiet
 
     def parse_command(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Parse the words of a command line.
@@ -68,7 +71,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def _is_unknown(self, word: str) -> bool:
         flag = word.partition("=")[0]
-        return word.startswith("--") and not any(known.startswith(flag) for known in self._option_string_actions)
+        return word.startswith("--") and flag not in self._option_string_actions
 
     def _more(self) -> str:
         return f"`{self.prog} --help` shows what there is"
@@ -76,5 +79,7 @@ class CommandParser(argparse.ArgumentParser):
 
 def _nearest(word: str, known: Sequence[str]) -> str:
     """A question after what may have been meant; empty where nothing is near."""
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {near[0]}?" if near else ""
+    names = {name.lstrip("-"): name for name in known}  # dashes would make any two flags alike
+    word = word.lstrip("-")
+    near = difflib.get_close_matches(word, names, n=1) or [name for name in names if sorted(name) == sorted(word)]
+    return f"did you mean {names[near[0]]}?" if near else ""

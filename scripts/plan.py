@@ -18,10 +18,11 @@ from scripts.billing.wishes import LAMBDA_MB, positive, read_prices
 from scripts.catalogue.run_source import find_run
 from scripts.console import output_console
 from scripts.flag_values import check_at_least_one, parse_numbers
-from scripts.output_files import check_file, check_picture, write_figures
+from scripts.output_files import check_files, write_figures
 from scripts.planning.calibration import Calibration, calibrate
 from scripts.planning.choices import choices, pareto, partition_mb
 from scripts.planning.prediction import Forecast
+from scripts.user_files import add_overwrite, check_there
 
 HELP = "predict how long runs take on Lambda and what they cost, by one run that was measured"
 EXAMPLE = "cosmicai plan out/demo --data-gb 100 --partition-mb 25,50,100 --memory 1769,3538 --picture plan.svg"
@@ -50,11 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="measure on this machine how far predictions are off")
     parser.add_argument("--json", type=Path, metavar="FILE", help="all figures")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="cost against time, .svg or .png")
+    add_overwrite(parser, "the files that --json and --picture name")
 
 
 def run(args: argparse.Namespace) -> int:
-    check_file("--json", args.json)
-    check_picture("--picture", args.picture)
+    check_files(args.json, args.picture, overwrite=args.overwrite)
+    check_there("--prices", args.prices, "a list of prices")
     console = output_console(tables.WIDTH)
     if args.check:
         return _check(args, console)

@@ -1,4 +1,4 @@
-"""The local folder of a run's results. Those of an earlier run are replaced, and nothing else is ever removed."""
+"""The local folder of a run's results. Those of an earlier run may be replaced, and nothing else is ever removed."""
 
 import json
 import re
@@ -26,10 +26,16 @@ class ResultFolder:
         self.given, self.path = given, path  # as --out named it, and where that is
         self._partial = partial
 
-    def clear(self) -> None:
-        """Removes an earlier run's results, so that none of them can be taken for those of the run that follows."""
+    def clear(self, print_line: Callable[[str], None]) -> None:
+        """Removes an earlier run's results, so that none of them can be taken for those of the run that follows.
+
+        Args:
+            print_line: shows a line of text, which says so.
+        """
         if self.path.is_dir():
             _check(self.path)
+            if earlier := _run_in(self.path):
+                print_line(f"the results of {printable(earlier)} in {printable(self.given)}/ are replaced")
             for file in _files(self.path):
                 file.unlink()
             for name in FOLDERS:
@@ -58,16 +64,23 @@ class ResultFolder:
 
 
 @contextmanager
-def result_folder(out: Path) -> Iterator[ResultFolder]:
+def result_folder(out: Path, *, overwrite: bool = False) -> Iterator[ResultFolder]:
     """Prepares the folder `out` for the results of a run, and removes what was prepared when the block ends.
 
+    Args:
+        out: The folder.
+        overwrite: Whether the results of an earlier run may be replaced.
+
     Raises:
-        UsageError: `out` holds anything else than a run's results, or cannot be written.
+        UsageError: `out` holds anything else than a run's results, or these, or cannot be written.
     """
     path = out.resolve()  # a link stays, and what it leads to is replaced
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         _check(path)
+        if not overwrite and (earlier := _run_in(path)):
+            held = f"--out {printable(out)} holds the results of {printable(earlier)}"
+            raise UsageError(f"{held}: name another folder, or give --overwrite")
         partial.mkdir(parents=True)
         (partial / "probe").write_bytes(b"")
         (partial / "probe").unlink()
@@ -97,7 +110,7 @@ def _check(path: Path) -> None:
         strangers = within - folders - set(_files(path))
         if strangers:
             raise _not_ours(path, str(min(strangers).relative_to(path)))
-        if any(path.iterdir()) and not _is_manifest(path / "manifest.json"):
+        if any(path.iterdir()) and _run_in(path) is None:
             raise _not_ours(path, "and no manifest.json of a run")
     elif path.exists():
         raise UsageError(f"--out {printable(path)} is a file: choose a folder")
@@ -117,13 +130,12 @@ def _files(path: Path) -> list[Path]:
     return [file for file in named if file.is_file() and not file.is_symlink()]
 
 
-def _is_manifest(file: Path) -> bool:
+def _run_in(path: Path) -> str | None:
+    """The name of the run whose results a folder holds, by their manifest."""
     try:
-        items = parse_json(file.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return False
-    return (
-        isinstance(items, list)
-        and len(items) > 0
-        and all(isinstance(item, dict) and {"run_id", "rank"} <= item.keys() for item in items)
-    )
+        items = parse_json((path / "manifest.json").read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    if isinstance(items, list) and items and all(isinstance(item, dict) and "rank" in item for item in items):
+        return str(items[0].get("run_id") or "") or None
+    return None

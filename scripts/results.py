@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.json_text import parse_json
 from scripts.place_flags import add_place_of_runs
+from scripts.user_files import add_overwrite, check_there
 from scripts.words import counted
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from scripts.catalogue.run_source import ResultSource
     from scripts.catalogue.table import Catalogue
 
@@ -54,12 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="refuse",
         help="what is done where several predictions have one id: refuse, or take the first of them",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace the file that --out names")
+    add_overwrite(parser, "the file that --out names")
     add_place_of_runs(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     _check(args)
+    check_there("--catalogue", args.catalogue, "a catalogue")
     from scripts.catalogue.run_source import find_run
 
     source = find_run(args.results, fetch=lambda name: fetch_run(args, name))
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         return show_again(source)
     from scripts.catalogue.writing import check_out, write_catalogue
 
-    check_out(args.out, overwrite=args.overwrite)
+    check_out(args.out, overwrite=args.overwrite, read=[args.catalogue])
     if source.holds(args.out):
         raise UsageError(f"--out {args.out} would be among the results of the run: name another folder")
     catalogue = assemble(args, source)
@@ -106,8 +106,8 @@ def fetch_run(args: argparse.Namespace, name: str) -> Path:
         if described["status"] == "RUNNING":
             raise AccountError(f"the run {started.name} goes on: {place.command('watch', started.name)} follows it")
         results = results_of(place, started, described, print)
-        with result_folder(RESULTS / started.name) as out:
-            out.clear()
+        with result_folder(RESULTS / started.name, overwrite=True) as out:  # of the same run, or nobody's
+            out.clear(print)
             if not (count := out.fill(results.download)):
                 raise AccountError(f"the run {started.name} has left nothing in {results.place}")
     print(f"{counted(count, 'result object')} fetched into {out.given}/")
@@ -143,7 +143,12 @@ def assemble(args: argparse.Namespace, source: "ResultSource") -> "Catalogue":
 
     table, notes = read_predictions(source, meanings.columns_to_join if args.catalogue else None)
     own = meanings.id_columns(table.schema)
-    text = _description(source, table)
+    run_id = _run_id(source)
+    galaxies = f"Photometric redshifts of {counted(table.num_rows, 'galaxy', 'galaxies')} by Cosmic AI"
+    text = f"{galaxies}, run {run_id}." if run_id else f"{galaxies}."
+    named = f"the predictions in {source.place}"
+    if run_id:  # a second `make demo` has replaced the first, which may be the one that was meant
+        named = f"{named} (of {run_id}, which replaced any earlier run there)"
     if args.prefix is not None:
         table = meanings.with_interval(table)
     if args.catalogue is None:
@@ -153,12 +158,18 @@ def assemble(args: argparse.Namespace, source: "ResultSource") -> "Catalogue":
             catalogue = meanings.renamed(catalogue, args.prefix)
     else:
         given, more = read_catalogue(args.catalogue)
-        by = ids.choose_id(given.table.column_names, own, args.id)
+        by = ids.choose_id(given.table.column_names, own, args.id, named)
         results = table.select([by[1], *meanings.computed(table.column_names)])
         predictions = Catalogue(results, meanings.meanings_of(results, by[1]), text)
         given = replace(given, meanings=meanings.guessed(given.table, given.meanings, by[0]))
         catalogue, how = join(
-            given, predictions, by, prefix=args.prefix, only_matched=args.only_matched, repeats=args.repeats == "first"
+            given,
+            predictions,
+            by,
+            prefix=args.prefix,
+            only_matched=args.only_matched,
+            repeats=args.repeats == "first",
+            named=named,
         )
         notes += more + how
     for note in notes:
@@ -166,12 +177,11 @@ def assemble(args: argparse.Namespace, source: "ResultSource") -> "Catalogue":
     return catalogue
 
 
-def _description(source: "ResultSource", table: "pa.Table") -> str:
+def _run_id(source: "ResultSource") -> str | None:
     from scripts.catalogue.run_source import read_json
 
     manifest = read_json(source, "manifest.json")
-    run_id = f", run {manifest[0].get('run_id')}" if manifest else ""
-    return f"Photometric redshifts of {counted(table.num_rows, 'galaxy', 'galaxies')} by Cosmic AI{run_id}."
+    return str(manifest[0].get("run_id")) if manifest else None
 
 
 def show_again(source: "ResultSource") -> int:

@@ -8,6 +8,7 @@ import numpy as np
 from lambda_image.data.partition import FileFormat, write_partition
 from lambda_image.errors import UsageError
 from scripts.galaxies import Mixture, load_catalogue, render
+from scripts.user_files import add_overwrite, check_new, check_there
 from scripts.words import counted
 
 FORMATS: dict[str, FileFormat] = {".pt": "pt", ".safetensors": "safetensors"}
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help=".npz with mags [N, 5] (u, g, r, i, z) and redshift [N]: render its galaxies instead of drawing some",
     )
+    add_overwrite(parser, "the dataset, if it is there")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,10 +37,8 @@ def run(args: argparse.Namespace) -> int:
     file_format = FORMATS.get(args.out.suffix.lower())
     if file_format is None:
         raise UsageError(f"{args.out} must end in {' or '.join(FORMATS)}, which decides the format of the dataset")
-    if args.out.exists():
-        raise UsageError(f"{args.out} exists: remove it, or name another file")
-    if not args.out.absolute().parent.is_dir():
-        raise UsageError(f"{args.out} would be in a folder that does not exist: make it, or name another")
+    check_there("--catalogue", args.catalogue, "an .npz file of magnitudes and redshifts")
+    check_new({"": args.out}, overwrite=args.overwrite, read=[args.catalogue])
     rng = np.random.default_rng(args.seed)
     magnitudes, redshifts = (
         load_catalogue(args.catalogue) if args.catalogue else Mixture.shipped().draw(args.count, rng)

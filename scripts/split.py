@@ -20,6 +20,7 @@ from lambda_image.errors import PartitionMalformed, UsageError
 from lambda_image.manifest import deal
 from lambda_image.partition_names import printable
 from scripts.flag_values import check_at_least_one
+from scripts.user_files import add_overwrite, check_new_folder, check_there, make_way
 from scripts.words import counted
 
 MIB = 1 << 20  # the unit of published sizes: 25 MB are 1,278 rows
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, help="a new or empty directory, for 1.safetensors, 2..., ..."
     )
+    add_overwrite(parser, "partitions that are in the directory")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,16 +50,22 @@ def run(args: argparse.Namespace) -> int:
         check_at_least_one("--rows", args.rows)
     if not (args.size_mb > 0 and math.isfinite(args.size_mb)):
         raise UsageError(f"--size-mb is {args.size_mb}; allowed: a number above 0")
+    check_there("", args.dataset, "a dataset", folders=True)
     if args.dataset.is_dir():
         remedy = import_of_files(printable(args.dataset), [path.name for path in args.dataset.rglob("*")])
         raise UsageError(f"{args.dataset} is a folder: give one dataset file{remedy}")
-    files, rows = split(args.dataset, args.out, args.size_mb, args.format, args.rows)
+    files, rows = split(args.dataset, args.out, args.size_mb, args.format, args.rows, args.overwrite)
     print(f"{counted(rows, 'galaxy', 'galaxies')} in {counted(files, 'file')} in {args.out}")
     return 0
 
 
 def split(
-    dataset: Path, out: Path, size_mb: float, file_format: FileFormat, rows_per_file: int | None = None
+    dataset: Path,
+    out: Path,
+    size_mb: float,
+    file_format: FileFormat,
+    rows_per_file: int | None = None,
+    overwrite: bool = False,
 ) -> tuple[int, int]:
     """Cuts a dataset into files of about the same size.
 
@@ -71,6 +79,7 @@ def split(
             the file's header are not counted, as published partitions have none: 25 MB are 1,278 galaxies.
         file_format: format of the files.
         rows_per_file: galaxies at most in each file, instead of a size.
+        overwrite: whether partitions that are in the folder are replaced.
 
     Returns:
         How many files and how many galaxies were written.
@@ -80,7 +89,7 @@ def split(
         PartitionMissing: there is no dataset.
         PartitionMalformed: the dataset cannot be read.
     """
-    check_out(out)
+    check_new_folder("--out", out, overwrite=overwrite, read=[dataset])
     stream = open_partition(dataset)
     rows = len(stream)
     if not rows:
@@ -99,15 +108,6 @@ def rows_of(size_mb: float, sizes: Sizes = PUBLISHED) -> int:
     return max(1, int(size_mb * MIB) // sizes.row_bytes)
 
 
-def check_out(out: Path) -> None:
-    """Raises UsageError if `out` cannot become a folder of partitions."""
-    out = out.resolve()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"--out {out} exists and is not an empty directory: other partitions would mix with these")
-    if not out.parent.is_dir():
-        raise UsageError(f"--out {out} would be in a folder that does not exist: make it, or name another")
-
-
 def write_partitions(
     out: Path,
     rows: int,
@@ -119,7 +119,7 @@ def write_partitions(
     """Writes galaxies as files of about the same size, `1.safetensors` and so on, which appear together.
 
     Args:
-        out: a folder that `check_out` has let pass.
+        out: a folder that `check_new_folder` has let pass.
         rows: how many galaxies there are.
         rows_per_file: how many a file has at most.
         file_format: format of the files.
@@ -147,6 +147,7 @@ def write_partitions(
             if written is not None:
                 written(part)
         partial.chmod(0o755)  # mkdtemp's is private
+        make_way(out)  # not before the new ones are whole
         partial.replace(out)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)

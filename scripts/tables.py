@@ -1,5 +1,6 @@
 """The result of a run as tables for people."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from lambda_image.metrics import accuracy_rows
 from scripts.words import counted
 
 RANK_COLUMNS = (  # in two lines where that spares width: they fit a terminal of 80 columns
@@ -20,17 +22,6 @@ RANK_COLUMNS = (  # in two lines where that spares width: they fit a terminal of
     "transport",
     "peak\nmemory",
 )
-MEASURES = (  # by their keys in summary.json, with their formats
-    ("R²", "r2", ".4f"),
-    ("MAE", "mae", ".4f"),
-    ("MSE", "mse", ".6f"),
-    ("bias of Δz", "mean_error", "+.4f"),
-    ("bias of Δz/(1+z)", "bias", "+.4f"),
-    ("NMAD", "nmad", ".4f"),
-    ("σ of Δz/(1+z)", "sigma", ".4f"),  # noqa: RUF001
-)
-OUTLIERS = (("outliers_005", "0.05"), ("outliers_015", "0.15"))
-LARGE = 1e6  # numbers beyond would fill the line with digits
 
 
 def run_tables(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> RenderableType:
@@ -76,8 +67,9 @@ def totals(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> 
     rows = [("galaxies", galaxies + counted(summary["partitions"], "partition"))]
     if idle := summary["ranks_completed"] - sum(record["error"] is None for record in records):
         rows.append(("without galaxies", counted(idle, "rank")))
+    ways = Counter(record["transport"] for record in records)  # of ranks with galaxies, as the table above has them
     rows += [
-        ("parts gathered", ", ".join(f"{count} {name}" for name, count in summary["transports"].items())),
+        ("parts gathered", ", ".join(f"{ways[name]} {name}" for name in sorted(ways)) or "none"),
         *accuracy_rows(summary),
         ("wall time", "unknown" if summary["wall_s"] is None else f"{summary['wall_s']:.1f} s"),
         ("throughput", _throughput(summary)),
@@ -85,27 +77,6 @@ def totals(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> 
     ]
     rows += [("failed", f"rank {f['rank']}: {f['error']}: {f['cause']}") for f in summary["failed_ranks"]]
     return rows + _attempts(records)
-
-
-def accuracy_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Makes the rows about accuracy, names and values.
-
-    Args:
-        summary: what `Accuracy.to_json` gives, alone or among the content of `summary.json`.
-    """
-    left_out = {
-        "without a true redshift": summary["without_truth"],
-        "without a prediction": summary["without_prediction"],
-    }
-    if not summary["samples_with_truth"]:
-        why = "no predictions beside them" if summary["without_prediction"] else "no true redshifts"
-        return [("accuracy", f"unknown ({why})")]
-    rows = [(name, _measure(summary[key], form)) for name, key, form in MEASURES]
-    fractions = [f"{_measure(summary[key], '.2%')} beyond {limit}" for key, limit in OUTLIERS]
-    rows.append(("outliers", ", ".join(fractions)))
-    if any(left_out.values()):
-        rows.append(("not in the accuracy", ", ".join(f"{count:,} {why}" for why, count in left_out.items() if count)))
-    return rows
 
 
 def _throughput(summary: Mapping[str, Any]) -> str:
@@ -121,9 +92,3 @@ def _attempts(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
 
 def _seconds(value: float) -> str:
     return f"{value:.2f} s" if value < 100 else f"{value:.0f} s"
-
-
-def _measure(value: float | None, form: str) -> str:
-    if value is None:
-        return "undefined"
-    return format(value, form if abs(value) < LARGE else ".4g")

@@ -169,7 +169,7 @@ def predict(model: RedshiftModel, images: Array, magnitudes: Array) -> Array:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m scripts.train", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m scripts.train", allow_abbrev=False, description=__doc__)
     parser.add_argument(
         "--catalogue", type=Path, help=".npz with mags [N, 5] and redshift [N]; 1,000 rows are held out"
     )

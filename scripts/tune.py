@@ -29,6 +29,7 @@ from scripts.machine import describe_machine
 from scripts.output_files import check_files, write_figures
 from scripts.series import Series
 from scripts.step_progress import StepProgress
+from scripts.user_files import add_overwrite, check_there
 
 HELP = "sweep batch sizes and threads, and say which are best on this machine and why"
 EXAMPLE = "cosmicai tune --threads 1,2 --batch-sizes 64,128,256,512"
@@ -72,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often each setting is measured, in turn")
     parser.add_argument("--json", type=Path, metavar="FILE", help="all figures of every round")
+    add_overwrite(parser, "the file that --json names")
 
 
 def run(args: argparse.Namespace, round_s: float = ROUND_S) -> int:
@@ -84,7 +86,8 @@ def run(args: argparse.Namespace, round_s: float = ROUND_S) -> int:
     if args.batch_sizes is not None:
         batch_sizes = parse_numbers("--batch-sizes", args.batch_sizes, 1, MAX_BATCH_SIZE)
     check_at_least_one("--rounds", args.rounds)
-    check_files(args.json)
+    check_there("--model", args.model, "weights (.safetensors)")
+    check_files(args.json, overwrite=args.overwrite)
     settings = [Setting(number, size) for number in threads for size in batch_sizes]
     machine = describe_machine(("cosmicai", "torch", "numpy"), args.device)
     series = {setting: Series(asdict(setting)) for setting in settings}

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if not (args.size_mb > 0 and math.isfinite(args.size_mb)):
         raise UsageError(f"--size-mb is {args.size_mb}; allowed: a number above 0")
-    files, warnings = partition_files(args.data, "DATA")
+    files, warnings = partition_files(args.data, "")
     for warning in warnings:
         print(f"warning: {warning}")
     rows = sum(count_rows(file) for file in files if args.data.is_file() or file.stat().st_size)

@@ -8,6 +8,7 @@ from lambda_image.errors import UsageError
 from lambda_image.model import SHIPPED_MODEL
 from lambda_image.model.engine_files import is_onnx
 from lambda_image.partition_names import printable
+from scripts.user_files import check_there
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,12 @@ def usable_model(model: Path | None, scratch: Path) -> UserModel:
         The model, or what it was converted to.
 
     Raises:
+        UsageError: it is not there.
         CheckpointError: it cannot be used.
     """
     if model is None:
         return UserModel(SHIPPED_MODEL)
+    check_there("--model", model, "a checkpoint or an ONNX file")
     if is_onnx(model):
         from scripts.confined import check_confined
 

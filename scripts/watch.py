@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from lambda_image.events import parse
@@ -15,6 +16,7 @@ from scripts.runs import place as places
 from scripts.runs.finding import find_execution
 from scripts.runs.run_input import ANYWHERE
 from scripts.stack.account import explained
+from scripts.user_files import add_overwrite
 
 HELP = "follow a run until its end, on AWS or on a local AWS endpoint"
 EXAMPLE = "cosmicai watch invoke-20261128-120123-65e185bb6dcc --region eu-west-1"
@@ -23,12 +25,16 @@ EXAMPLE = "cosmicai watch invoke-20261128-120123-65e185bb6dcc --region eu-west-1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="the run: what cosmicai invoke called it, or the ARN of its execution")
     parser.add_argument("--out", type=Path, help="a folder for the result objects; without it, the tables are shown")
+    add_overwrite(parser, "the results of an earlier run in the folder that --out names")
     add_place_of_runs(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     progress = RunProgress(sys.stdout, [])
-    with explained(args.endpoint_url or "AWS"):
+    with ExitStack() as stack:
+        # Before hours of waiting
+        out = stack.enter_context(result_folder(args.out, overwrite=args.overwrite)) if args.out is not None else None
+        stack.enter_context(explained(args.endpoint_url or "AWS"))
         place = places.open_place(args)
         described = find_execution(place, args.id)
         given = parse_json(described["input"])
@@ -37,10 +43,8 @@ def run(args: argparse.Namespace) -> int:
             ranks = parse(given, started.arn, ANYWHERE).world_size
             described = follow(place, started, progress, ranks)
         results = execution.results_of(place, started, described, progress.print)
-        if args.out is not None:
-            with result_folder(args.out) as out:
-                out.clear()
-                count = execution.collect(results, out, progress.print)
-                return execution.report(described, out, count, progress.print)
+        if out is not None:
+            out.clear(progress.print)
+            return execution.report(described, out, execution.collect(results, out, progress.print), progress.print)
         execution.show_results(results, progress.print)
         return execution.tell_end(described, None)

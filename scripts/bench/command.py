@@ -59,13 +59,16 @@ class Benchmark(Generic[R]):
     linux_for: str = ""
 
 
-def run_benchmark(benchmark: Benchmark[R], figures: Path | None, picture: Path | None) -> int:
+def run_benchmark(
+    benchmark: Benchmark[R], figures: Path | None, picture: Path | None, *, overwrite: bool = False
+) -> int:
     """Run a benchmark from its flags to its exit status.
 
     Args:
         benchmark: What is measured.
         figures: The file of `--json`.
         picture: The file of `--picture`.
+        overwrite: Whether `--overwrite` allows to replace them.
 
     Returns:
         The exit status, which is 1 where something could not be measured.
@@ -74,7 +77,7 @@ def run_benchmark(benchmark: Benchmark[R], figures: Path | None, picture: Path |
         UsageError: A file could not be written afterwards.
         BenchmarkError: Nothing can be measured.
     """
-    check_files(figures, picture)
+    check_files(figures, picture, overwrite=overwrite)
     if benchmark.linux_for and sys.platform != "linux":
         raise BenchmarkError(f"this benchmark needs Linux: {benchmark.linux_for}")
     report: dict[str, Any] = {

@@ -6,6 +6,8 @@ This module is light to import. The processes that are measured import it with t
 import argparse
 from pathlib import Path
 
+from scripts.user_files import add_overwrite
+
 
 def add_common_arguments(parser: argparse.ArgumentParser, quick: str) -> None:
     """Add the flags that every benchmark has.
@@ -17,3 +19,4 @@ def add_common_arguments(parser: argparse.ArgumentParser, quick: str) -> None:
     parser.add_argument("--quick", action="store_true", help=quick)
     parser.add_argument("--json", type=Path, metavar="FILE", help="all figures of every round")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="a chart, .svg or .png (needs matplotlib)")
+    add_overwrite(parser, "the files that --json and --picture name")

@@ -9,6 +9,7 @@ from lambda_image.events import MAX_WORLD_SIZE
 from lambda_image.json_text import parse_json
 from lambda_image.partition_names import printable
 from scripts.billing.measured import WhatIf
+from scripts.user_files import check_there
 
 LAMBDA_MB = range(128, 10_241)
 STORAGE_MB = range(512, 10_241)
@@ -44,6 +45,7 @@ def read_prices(file: Path | None) -> Prices:
     """
     if file is None:
         return SHIPPED
+    check_there("--prices", file, "a list of prices")
     try:
         content = parse_json(file.read_bytes())
         prices = Prices(str(content["region"]), str(content["date"]), dict(content["usd"]))
@@ -51,8 +53,6 @@ def read_prices(file: Path | None) -> Prices:
             for architecture in ARCHITECTURES:
                 if not math.isfinite(float(prices.of(name, architecture))):
                     raise ValueError(f"{name} is not a number")
-    except FileNotFoundError:
-        raise UsageError(f"--prices {printable(file)} does not exist") from None
     except KeyError as error:
         raise UsageError(f"--prices {printable(file)} lacks {error.args[0]}: copy lambda_image/prices.json") from None
     except (ValueError, TypeError) as error:

@@ -29,13 +29,16 @@ def is_text(kind: pa.DataType) -> bool:
     return any(test(kind) for test in (*tests, *binary))
 
 
-def choose_id(catalogue: Sequence[str], predictions: Sequence[str], given: str | None) -> tuple[str, str]:
+def choose_id(
+    catalogue: Sequence[str], predictions: Sequence[str], given: str | None, named: str = "the predictions"
+) -> tuple[str, str]:
     """Chooses the columns by which a catalogue and predictions are joined.
 
     Args:
         catalogue: the columns of the catalogue.
         predictions: the columns of the predictions that can be ids.
         given: `NAME`, or `NAME_IN_CATALOGUE=NAME_IN_PREDICTIONS`; without it, the one that both have.
+        named: what messages call the predictions, with the run that they are of.
 
     Returns:
         The name in the catalogue and the name in the predictions.
@@ -44,8 +47,8 @@ def choose_id(catalogue: Sequence[str], predictions: Sequence[str], given: str |
         UsageError: there is no such column, or more than one.
     """
     if not predictions:
-        wanted = "a column of whole numbers or text, such as objid, beside the images"
-        raise UsageError(f"the predictions hold no ids to join by: the run's partitions need {wanted}")
+        wanted = "its partitions need a column of whole numbers or text, such as objid, beside the images"
+        raise UsageError(f"{named} hold no ids to join by: {wanted}")
     if given is not None:
         both = (given, given)
         if "=" in given and given not in catalogue:

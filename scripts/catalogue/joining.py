@@ -30,13 +30,16 @@ class Match:
     without_id: int
 
 
-def match(catalogue: pa.Array, predictions: pa.Array, *, repeats: bool = False) -> Match:
+def match(
+    catalogue: pa.Array, predictions: pa.Array, *, repeats: bool = False, named: str = "the predictions"
+) -> Match:
     """Finds the prediction of each row of a catalogue.
 
     Args:
         catalogue: keys of the catalogue's rows.
         predictions: keys of the predictions.
         repeats: whether the first of several predictions with one id is taken, where they are refused otherwise.
+        named: what messages call the predictions.
 
     Raises:
         InvalidEvent: several predictions have the same id, or no id is in both.
@@ -57,7 +60,7 @@ def match(catalogue: pa.Array, predictions: pa.Array, *, repeats: bool = False) 
     taken[found.drop_null().to_numpy()] = True
     if len(catalogue) and len(ids) and not taken.any():
         raise InvalidEvent(
-            "no id is in both the catalogue and the predictions: the catalogue has ids such as "
+            f"no id is in both the catalogue and {named}: the catalogue has ids such as "
             f"{_example(catalogue)}, and the predictions such as {_example(ids)}"
         )
     unused = len(ids) - repeated - int(taken.sum())
@@ -77,6 +80,7 @@ def join(
     prefix: str | None = None,
     only_matched: bool = False,
     repeats: bool = False,
+    named: str = "the predictions",
 ) -> tuple[Catalogue, Notes]:
     """Adds predictions to a catalogue.
 
@@ -90,6 +94,7 @@ def join(
         prefix: names the added columns as Rubin does.
         only_matched: whether rows without a prediction are left out.
         repeats: as in `match`.
+        named: as in `match`.
 
     Returns:
         The catalogue with the predictions, and what happened to rows.
@@ -105,6 +110,7 @@ def join(
         keys(catalogue.table[theirs], f"{theirs} of the catalogue"),
         keys(predictions.table[ours], f"{ours} of the predictions"),
         repeats=repeats,
+        named=named,
     )
     table, rows = catalogue.table, found.rows
     matched = len(rows) - rows.null_count

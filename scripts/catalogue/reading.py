@@ -13,6 +13,7 @@ from scripts.catalogue import votable
 from scripts.catalogue.reading_csv import read_csv
 from scripts.catalogue.reading_fits import read_fits
 from scripts.catalogue.table import Catalogue, Meaning, Notes, distinct_names
+from scripts.user_files import check_there
 
 REASON_LENGTH = 200  # of what a library says, which may hold a whole line of a file
 READABLE = ".csv, .tsv, .ecsv, .fits, .fit, .vot, .xml or .parquet, all but the last also with .gz behind"
@@ -48,8 +49,7 @@ def read_catalogue(path: Path) -> tuple[Catalogue, Notes]:
     reader = readers.get(format_of(path))
     if reader is None:
         raise UsageError(f"--catalogue {shown} must end in {READABLE}")
-    if not path.is_file():
-        raise UsageError(f"--catalogue {shown} {'is a folder' if path.is_dir() else 'does not exist'}: name a file")
+    check_there("--catalogue", path, "a catalogue")
     try:
         catalogue, notes = reader(path)
     except InvalidEvent:

@@ -91,13 +91,14 @@ def find_run(given: str, results: Path = RESULTS, fetch: Callable[[str], Path] |
     if not folder.exists():
         folder = next((path.parent for path in results.glob("*/summary.json") if _run_id(path) == name), folder)
     if not folder.exists():
-        nowhere = f"{printable(given)} is neither a folder nor a run whose results are in {results}/"
         if fetch is None or not RUN_NAME.fullmatch(name):
-            raise UsageError(nowhere)
+            raise UsageError(
+                f"{printable(given)} does not exist: name the folder of a run, or a run that is in {results}/"
+            )
         try:
             folder = fetch(given)
         except UsageError as error:
-            raise UsageError(f"{nowhere}, and it cannot be fetched: {error}") from error
+            raise UsageError(f"{printable(given)} does not exist here, and cannot be fetched: {error}") from error
     if folder.is_file() and folder.suffix.lower() == ".parquet":
         return PredictionsFileSource(folder)
     if not folder.is_dir():

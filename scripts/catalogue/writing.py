@@ -2,7 +2,7 @@
 
 import gzip
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +20,7 @@ from scripts.catalogue.reading import format_of
 from scripts.catalogue.table import Catalogue, Notes
 from scripts.catalogue.votable import parquet_header, write_votable
 from scripts.catalogue.writing_fits import write_fits
+from scripts.user_files import check_new
 
 WRITABLE = ".csv, .ecsv, .fits, .vot, .xml or .parquet, all but the last also with .gz behind"
 GZIP_LEVEL = 5  # of 9: within 2% of the smallest file in half its time
@@ -43,21 +44,16 @@ def write_catalogue(catalogue: Catalogue, path: Path) -> Notes:
     return notes
 
 
-def check_out(path: Path, *, overwrite: bool) -> None:
+def check_out(path: Path, *, overwrite: bool, read: Sequence[Path | None] = ()) -> None:
     """Checks that a catalogue can be written to a file.
 
     Raises:
-        UsageError: its name says no format, its folder is not there, or it is there and not to be replaced.
+        UsageError: its name says no format, or `check_new` refuses it.
     """
     shown = f"--out {printable(path)}"
     if format_of(path) not in WRITERS or path.name.lower().endswith(".parquet.gz"):
         raise UsageError(f"{shown} must end in {WRITABLE}")
-    if path.is_dir():
-        raise UsageError(f"{shown} is a folder: name a file")
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"{shown} would be in a folder that does not exist: make it, or name another")
-    if path.exists() and not overwrite:
-        raise UsageError(f"{shown} exists: name another file, or give --overwrite")
+    check_new({"--out": path}, overwrite=overwrite, read=read)
 
 
 @contextmanager

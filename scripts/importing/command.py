@@ -18,7 +18,8 @@ from scripts.importing.images import PixelFlags
 from scripts.importing.magnitudes import PhotometryFlags
 from scripts.importing.photometry import UNIT_HELP, System, zero_point
 from scripts.importing.wanted import Wanted
-from scripts.split import SIZE_HELP, check_out, rows_of, write_partitions
+from scripts.split import SIZE_HELP, rows_of, write_partitions
+from scripts.user_files import add_overwrite, check_new_folder, check_there
 from scripts.words import counted
 
 HELP = "make partitions of FITS, HDF5, Parquet, CSV, NumPy or PyTorch files"
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size-mib", type=float, default=25.0, help=SIZE_HELP)
     parser.add_argument("--rows", type=int, help="galaxies in each file, instead of --size-mib")
     parser.add_argument("--format", choices=get_args(FileFormat), default="safetensors", help="format of the files")
+    add_overwrite(parser, "partitions that are in the directory")
 
 
 def _add_names(parser: argparse.ArgumentParser) -> None:
@@ -83,10 +85,12 @@ def _add_meanings(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     rows_per_file = _rows_per_file(args)
+    for source in args.sources:
+        check_there("", source, "a file or a folder with galaxies", folders=True)
     if not args.show:
         if args.out is None:
             raise UsageError("--out is missing: name a new or empty directory, or ask for --show")
-        check_out(args.out)
+        check_new_folder("--out", args.out, overwrite=args.overwrite, read=args.sources)
     galaxies = Galaxies(_request(args))
     print("\n".join(galaxies.lines))
     for warning in galaxies.warnings:

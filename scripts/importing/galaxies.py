@@ -21,6 +21,7 @@ from scripts.importing.magnitudes import Photometry, PhotometryFlags, chosen_uni
 from scripts.importing.opening import open_file, open_sources
 from scripts.importing.photometry import nanomaggies_per
 from scripts.importing.wanted import PUBLISHED, Wanted
+from scripts.user_files import check_there
 
 BATCH_BYTES = 32 << 20  # of a source's images that are in memory at a time
 SCALE_TOLERANCE = 0.01  # of the model's pixel scale, up to which another one is the same
@@ -273,7 +274,7 @@ def _images(request: Request, contents: Contents) -> tuple[Images, tuple[str, ..
             rows = max((column.shape[0] for column in contents.arrays.values() if len(column.shape) == 1), default=0)
             return CutoutImages(contents, given, folder, rows, request.pixels), ()
         if "/" in path or Path(path).suffix.lower() in (".fits", ".npy", ".npz", ".h5", ".hdf5", ".fz", ".gz"):
-            raise UsageError(f"--images {given}: there is no such file")
+            check_there("--images", Path(path), "a file of images, or an array")
     choice = choose_images(contents, given, request.pixels.wanted)
     return ArrayImages(contents, choice, request.pixels), choice.names
 
@@ -294,7 +295,7 @@ def _cubes(pattern: str, flags: PixelFlags) -> Images:
         paths = [Path(pattern.replace(PLACE, letter)) for letter in (band, band.upper())]
         found = [path for path in paths if path.is_file()]
         if not found:
-            raise UsageError(f"--images {pattern}: there is no file {paths[0]}")
+            check_there("--images", paths[0], "a file for each band")
         contents = open_file(found[0])
         cubes = [name for name, column in contents.arrays.items() if len(column.shape) == 3]
         if len(cubes) != 1:

@@ -11,6 +11,7 @@ from typing import Any
 from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.json_text import parse_json
 from lambda_image.partition_names import printable
+from scripts.user_files import check_there
 from scripts.words import counted
 
 TIME, MEMORY, RATE = "total_cpu_time (seconds)", "total_cpu_memory (MB)", "throughput_bps"
@@ -94,8 +95,7 @@ def _groups(paths: Iterable[Path]) -> list[list[Path]]:
     """The files of each run: a combined one alone, single ranks' ones of one folder together."""
     groups: dict[Path, list[Path]] = {}
     for path in paths:
-        if not path.exists():
-            raise UsageError(f"{printable(path)} does not exist: name files of records, or folders of them")
+        check_there("", path, "files of records, or folders of them", folders=True)
         files = _below(path) if path.is_dir() else [path]
         if not files:
             raise UsageError(f"{printable(path)} holds no records: no {COMBINED}, and no file such as 0.json")

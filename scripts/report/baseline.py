@@ -10,6 +10,7 @@ from lambda_image.json_text import parse_json
 from lambda_image.partition_names import printable
 from scripts.cost import LOCAL_USD_PER_HOUR, local_usd
 from scripts.report.figure import Figure, Value
+from scripts.user_files import check_there
 
 COLUMNS = (
     *("World Size", "Batch Size", "Galaxies", "Local Time (s)", "Dist Time (s)", "Speedup", "Efficiency"),
@@ -32,6 +33,7 @@ def read_baseline(file: Path) -> Baseline:
     Raises:
         UsageError: The file is not there, or is anything else.
     """
+    check_there("--baseline", file, "a Results.json")
     try:
         content = parse_json(file.read_bytes())
         seconds = content["total cpu time (second)"] or content["total gpu time (second)"]

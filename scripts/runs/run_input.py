@@ -19,6 +19,7 @@ from lambda_image.storage import ObjectStore
 from scripts.runs.place import Place
 from scripts.stack.account import DENIED, code_of
 from scripts.stack.bucket import check_bucket
+from scripts.user_files import check_there
 
 # Flags that are keys of the execution input. Their values are judged where Init judges them.
 KEYS = {
@@ -89,6 +90,8 @@ def read(args: argparse.Namespace) -> dict[str, Any]:
     if args.given and args.input:
         raise UsageError(f"{args.given} and --input {args.input} are two execution inputs: give one of them")
     file = args.input or args.given
+    if str(file) != "-":
+        check_there("--input" if args.input else "", file, "an execution input (JSON)")
     found = read_file(file) if file else {}
     flags = {key: getattr(args, key) for key in (*KEYS, "world_size", "batch_size", "on_bad_row")}
     chosen = {key: value for key, value in flags.items() if value is not None}

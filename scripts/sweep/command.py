@@ -12,7 +12,6 @@ from typing import TypeVar
 from lambda_image.errors import UsageError
 from lambda_image.partition_names import printable
 from scripts import execution
-from scripts.output_files import check_file
 from scripts.place_flags import add_place_of_runs
 from scripts.progress import RunProgress
 from scripts.runs import place as places
@@ -23,6 +22,7 @@ from scripts.sweep.measure import Measurer, at, on_this_machine
 from scripts.sweep.presets import GB_IN_MB, PRESETS
 from scripts.sweep.show import sweep_table
 from scripts.sweep.tables import medians, run_rows, write_tables
+from scripts.user_files import add_overwrite, check_new
 from scripts.words import counted
 
 HELP = "make many runs over world sizes, batch sizes and data, and write tables of them; it resumes where it stopped"
@@ -54,11 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, help=f"a folder for the sweep; without it, {OUT}/sweep-PRESET or {OUT}/sweep"
     )
     parser.add_argument("--json", type=Path, help="write medians over the repeats to this file")
+    add_overwrite(parser, "the file that --json names")
     add_place_of_runs(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    check_file("--json", args.json)
+    check_new({"--json": args.json}, overwrite=args.overwrite)
     out = args.out or OUT / (f"sweep-{args.preset}" if args.preset else "sweep")
     plan = plan_of(args)
     folder = SweepFolder(out)

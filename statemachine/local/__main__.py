@@ -30,6 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the endpoint until a signal ends it, and returns the status of the process."""
     parser = argparse.ArgumentParser(
         prog="python -m statemachine.local",
+        allow_abbrev=False,
         description="Lambda, Step Functions, S3 and the rest of AWS that a run needs, on one port of this machine.",
         epilog="example: python -m statemachine.local --port 4566 --workers 4",
     )

@@ -12,7 +12,7 @@ from tests.docker.cold_start import IMAGES, table
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.docker", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.docker", allow_abbrev=False, description=__doc__)
     parser.add_argument("--tries", type=int, default=5, help="containers of each kind (default 5)")
     parser.add_argument("--image", nargs="+", default=IMAGES, help=f"of the Lambda (default {' '.join(IMAGES)})")
     args = parser.parse_args()

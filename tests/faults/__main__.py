@@ -20,7 +20,7 @@ HEAD = """| fault | how | deadline | ended after | predictions kept | named |
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", allow_abbrev=False, description=__doc__)
     parser.add_argument("--only", default="", metavar="REGEX", help="only the faults in whose name this occurs")
     parser.add_argument("--pairs", type=int, default=0, help="so many runs with two faults each")
     parser.add_argument("--seed", type=int, default=0, help="of the first pair, the next one has the next seed")

@@ -24,7 +24,9 @@ LONGEST = 65_536  # bytes of an input
 
 def main() -> int:
     """Searches, and returns 1 where something was found."""
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.fuzz", allow_abbrev=False, description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument(
         "targets", nargs="*", metavar="TARGET", help=f"which parsers: {', '.join(TARGETS)} (default: all)"
     )

@@ -257,7 +257,7 @@ def test_a_world_that_open_files_do_not_allow_is_skipped_and_said():
         (["--against", "127.0.0.1:1", "--only", "group"], "pairing dialect only"),
         (["--against-pid", "1"], "--against-pid 1 needs --against"),
         (["--picture", "bench.gif"], "must end in .svg or .png"),
-        (["--json", "no/such/folder/bench.json"], "cannot be written"),
+        (["--json", "no/such/folder/bench.json"], "in a folder that does not exist"),
     ],
 )
 def test_flags_that_cannot_be_meant(flags: list[str], said: str, capsys: pytest.CaptureFixture[str]):

@@ -96,7 +96,7 @@ def test_a_rank_that_is_lost_ends_the_round(server: Server):
         (["--ranks", "1"], "whole numbers from 2 to 64"),
         (["--ranks", "two"], "whole numbers from 2 to 64"),
         (["--picture", "bench.gif"], "must end in .svg or .png"),
-        (["--json", "no/such/folder/bench.json"], "cannot be written"),
+        (["--json", "no/such/folder/bench.json"], "in a folder that does not exist"),
         (["--calibrate", "--picture", "bench.svg"], "constants make no picture"),
     ],
 )

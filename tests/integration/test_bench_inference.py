@@ -63,7 +63,7 @@ def test_what_is_exported_for_the_rivals_answers_as_the_model_does(tmp_path: Pat
         (["--threads", "0"], "--threads is 0"),
         (["--device", "cuda", "--only", "fast"], "'fast' is unknown; allowed: eager, bf16"),
         (["--picture", "bench.gif"], "must end in .svg or .png"),
-        (["--json", "no/such/folder/bench.json"], "cannot be written"),
+        (["--json", "no/such/folder/bench.json"], "in a folder that does not exist"),
     ],
 )
 def test_flags_that_cannot_be_meant(flags: list[str], said: str, capsys: pytest.CaptureFixture[str]):

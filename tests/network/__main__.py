@@ -15,7 +15,7 @@ AT_ONCE = 4  # tries of one case, so that 20 do not take all day; the next case 
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.network", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.network", allow_abbrev=False, description=__doc__)
     parser.add_argument("--tries", type=int, default=20, help="of each case (default 20)")
     parser.add_argument("--case", default="", metavar="REGEX", help="only the cases in whose name this occurs")
     arguments = parser.parse_args()

@@ -13,7 +13,9 @@ from tests.soak.server import soak_server
 
 def main() -> int:
     """Prints a table for the server and one for the ranks."""
-    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.soak", allow_abbrev=False, description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("--groups", type=int, default=2_000, help="of the server (default: %(default)s; 0: no server)")
     parser.add_argument("--joins", type=int, default=100_000, help="in all groups together (default: %(default)s)")
     parser.add_argument("--group-warm-up", type=int, default=200, help="groups before (default: %(default)s)")

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace, plan: CommPlan | None = None) -> int:
             table_width=TABLE_WIDTH,
             linux_for=LINUX_FOR,
         )
-        return run_benchmark(costs, args.json, None)
+        return run_benchmark(costs, args.json, None, overwrite=args.overwrite)
 
     def measure_all(progress: StepProgress) -> CommResults:
         return measure(_without_gloo(plan, progress) if find_spec("torch") is None else plan, operations, progress)
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace, plan: CommPlan | None = None) -> int:
         table_width=TABLE_WIDTH,
         linux_for=LINUX_FOR,
     )
-    return run_benchmark(benchmark, args.json, args.picture)
+    return run_benchmark(benchmark, args.json, args.picture, overwrite=args.overwrite)
 
 
 def _without_gloo(plan: CommPlan, progress: StepProgress) -> CommPlan:

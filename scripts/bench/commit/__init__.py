@@ -48,4 +48,4 @@ def run(args: argparse.Namespace, plan: CommitPlan | None = None) -> int:
         draw=draw,
         settings={"base": args.base, "world_size": args.world_size},
     )
-    return run_benchmark(benchmark, args.json, args.picture)
+    return run_benchmark(benchmark, args.json, args.picture, overwrite=args.overwrite)

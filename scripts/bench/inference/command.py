@@ -13,6 +13,7 @@ from scripts.bench.inference.prepare import prepared
 from scripts.bench.inference.tables import result_tables
 from scripts.flag_values import check_at_least_one, parse_names
 from scripts.step_progress import StepProgress
+from scripts.user_files import check_there
 
 NEEDED = {ONNX_RUNTIME: "onnxruntime", OPENVINO: "openvino"}  # beside onnx and onnxscript, which write the model
 PACKAGES = ("cosmicai", "torch", "onnxruntime", "openvino", "numpy")
@@ -21,6 +22,8 @@ PACKAGES = ("cosmicai", "torch", "onnxruntime", "openvino", "numpy")
 def run(args: argparse.Namespace, plan: InferencePlan | None = None) -> int:
     """Run the benchmark. `plan` is another one than the flags choose."""
     check_at_least_one("--threads", args.threads)
+    check_there("--model", args.model, "weights (.safetensors)")
+    check_there("--partition", args.partition, "a dataset")
     known = NAMES[args.device]
     names = parse_names("--only", args.only, known) if args.only else known
     plan = plan or (QUICK if args.quick else InferencePlan())
@@ -42,7 +45,7 @@ def run(args: argparse.Namespace, plan: InferencePlan | None = None) -> int:
         tables=lambda results, console: result_tables(results),
         draw=draw,
     )
-    return run_benchmark(benchmark, args.json, args.picture)
+    return run_benchmark(benchmark, args.json, args.picture, overwrite=args.overwrite)
 
 
 def _able(

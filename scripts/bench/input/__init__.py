@@ -7,6 +7,8 @@ against what other readers find in it and what PyTorch predicts in float64.
 import argparse
 from pathlib import Path
 
+from scripts.user_files import add_overwrite
+
 HELP = "damaged files and bad values: no traceback, no lost row, no wrong prediction without a flag"
 EXAMPLE = "cosmicai bench input --mutations 1000 --seed 0 --json input.json"
 
@@ -17,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", type=int, metavar="NUMBER", help="repeat the mutation of this number and show it")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the files that failed, or that of --only")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the counts, and all failures")
+    add_overwrite(parser, "the file that --json names")
 
 
 def run(args: argparse.Namespace) -> int:

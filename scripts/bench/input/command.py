@@ -29,4 +29,4 @@ def run(args: argparse.Namespace) -> int:
         draw=lambda report, file: False,
         linux_for="it limits the memory of the process that reads",
     )
-    return run_benchmark(benchmark, args.json, None)
+    return run_benchmark(benchmark, args.json, None, overwrite=args.overwrite)

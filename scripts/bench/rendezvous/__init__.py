@@ -52,7 +52,7 @@ def run(args: argparse.Namespace, plan: RendezvousPlan | None = None) -> int:
         draw=draw,
         linux_for="epoll and /proc",
     )
-    return run_benchmark(benchmark, args.json, args.picture)
+    return run_benchmark(benchmark, args.json, args.picture, overwrite=args.overwrite)
 
 
 def _against(address: str | None, pid: int | None, parts: Sequence[str]) -> list[Server]:

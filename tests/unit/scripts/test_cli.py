@@ -22,10 +22,10 @@ def test_every_command_has_help_with_an_example(command: str, capsys: pytest.Cap
 # since its benchmarks have flags of their own, which their own tests try.
 WRONG = [
     ("plan", "cosmicai plan needs the results of a run, or --check"),
-    ("clean nothing-of-that-name --out a.pt", "DATA nothing-of-that-name does not exist"),
-    ("join nothing-of-that-name --out a.pt", "DATA nothing-of-that-name does not exist"),
+    ("clean nothing-of-that-name --out a.pt", "nothing-of-that-name does not exist"),
+    ("join nothing-of-that-name --out a.pt", "nothing-of-that-name does not exist"),
     ("compare nothing-of-that-name", "nothing-of-that-name does not exist"),
-    ("cost nothing-of-that-name", "nothing-of-that-name is neither a folder nor a run"),
+    ("cost nothing-of-that-name", "nothing-of-that-name does not exist: name the folder of a run"),
     ("demo --world-size 0", "--world-size is 0; allowed: a whole number from 1 to 128"),
     ("demo --world-size 20000", "--world-size is 20000; allowed"),
     ("demo --batch-size 0", "--batch-size is 0; allowed"),
@@ -44,8 +44,8 @@ WRONG = [
     ("invoke --endpoint-url http://127.0.0.1:99999", "--endpoint-url is http://127.0.0.1:99999; allowed"),
     ("sweep --world-size 0", "--world-size is 0; allowed: a whole number from 1"),
     ("completion tcl", "SHELL is 'tcl'; allowed: bash, zsh, fish"),
-    ("report nowhere", "nowhere is neither a folder nor a run whose results are in out/"),
-    ("results nowhere", "nowhere is neither a folder nor a run whose results are in out/"),
+    ("report nowhere", "nowhere does not exist: name the folder of a run, or a run that is in out/"),
+    ("results nowhere", "nowhere does not exist here, and cannot be fetched: "),
     ("results folder", "folder holds no results of a run: no manifest.json"),
     ("results file.pt", "file.pt is no file of predictions"),
     ("results s3://bucket/results", "s3://bucket/results is on S3"),
@@ -62,7 +62,7 @@ WRONG = [
     ("invoke --name a/b", "--name is 'a/b'; allowed: letters"),
     ("invoke --set x", "--set is 'x'; allowed: KEY=VALUE"),
     ("upload file.pt --size-mb 0", "--size-mb is 0.0; allowed"),
-    ("upload nowhere.pt", "DATA nowhere.pt does not exist"),
+    ("upload nowhere.pt", "nowhere.pt does not exist"),
     ("watch mine --endpoint-url x", "--endpoint-url is x; allowed"),
     ("destroy --yes --profile nobody-has-this", "--profile is nobody-has-this"),
     ("sample out.pt --count 0", "--count is 0; allowed"),
@@ -82,7 +82,7 @@ WRONG = [
     ("split file.pt --out nowhere/out", "--out"),
     ("convert file.pt out.pt", "out.pt must end in .safetensors"),
     ("convert same.safetensors same.safetensors", "same.safetensors is the checkpoint itself"),
-    ("infer nowhere.pt", "DATA nowhere.pt does not exist"),
+    ("infer nowhere.pt", "nowhere.pt does not exist"),
     ("infer file.pt --shard 4/4", "--shard is '4/4'; allowed"),
     ("infer file.pt --plot out.pdf", "--plot out.pdf: its name must end in"),
     ("compile --tolerance 0", "--tolerance is 0.0; allowed"),
@@ -136,7 +136,10 @@ def test_a_flag_that_is_nearly_one_is_answered_by_that_one(command: str, capsys:
     flags = re.findall(r"--[a-z][a-z0-9-]+", usage)
     assert flags
     for flag in flags:
-        assert main([command, f"{flag[:-2]}{flag[-1]}{flag[-2]}x"]) == 2
+        wrong = f"{flag[:-2]}{flag[-1]}{flag[-2]}"
+        if len(flag) > len("--abcd") or wrong == flag:  # of a short word there would be too little left
+            wrong += "x"
+        assert main([command, wrong]) == 2
         assert f"did you mean {flag}?" in capsys.readouterr().err
 
 
@@ -144,10 +147,23 @@ def test_every_command_has_a_wrong_flag():
     assert {line.split()[0] for line, _ in WRONG} == set(COMMANDS) - {"bench"}
 
 
-def test_a_bad_file_has_the_class_name_of_its_error_and_status_1(tmp_path, capsys: pytest.CaptureFixture[str]):
+def test_a_bad_file_is_named_with_status_1_and_without_the_class_of_its_error(tmp_path, capsys):
     (tmp_path / "galaxies.pt").write_bytes(b"no galaxies")
     assert main(["split", str(tmp_path / "galaxies.pt"), "--out", str(tmp_path / "out")]) == 1
-    assert capsys.readouterr().err.startswith("cosmicai: PartitionMalformed: ")
+    assert capsys.readouterr().err.startswith(f"cosmicai: {tmp_path / 'galaxies.pt'}: ")
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "bench"])
+def test_no_flag_is_taken_for_another(command: str, capsys: pytest.CaptureFixture[str]):
+    """As argparse takes --ou for --out. Nor is --quiet answered by --out, which has three of its letters."""
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    flags = re.findall(r"--[a-z][a-z0-9-]+", capsys.readouterr().out.partition("\n\n")[0])
+    for word in {flag[:-1] for flag in flags} - {*flags, "--"}:
+        assert main([command, word]) == 2
+        assert f"has no {word}: " in capsys.readouterr().err
+    assert main([command, "--quiet"]) == 2
+    assert "did you mean --out" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("suffix", ["pt", "safetensors"])
@@ -170,9 +186,9 @@ def test_an_error_of_the_system_is_one_line_with_its_file(tmp_path, capsys: pyte
     file = tmp_path / ("x" * 300 + ".pt")  # longer than a file's name may be
     assert main(["sample", str(file), "--count", "1"]) == 1
     told = capsys.readouterr().err
-    assert told.startswith("cosmicai: OSError: ")
+    assert told.startswith(f"cosmicai: {tmp_path}")
+    assert told.endswith("name too long\n")
     assert told.count("\n") == 1
-    assert f"{tmp_path}" in told
 
 
 def test_no_command_is_a_question(capsys: pytest.CaptureFixture[str]):

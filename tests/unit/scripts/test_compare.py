@@ -62,5 +62,5 @@ def test_wrong_flags(tmp_path: Path):
     write(tmp_path / "combined_data.json", [published()])
     with pytest.raises(UsageError, match="--outliers is '2sd'"):
         run(tmp_path, "--outliers", "2sd")
-    with pytest.raises(UsageError, match="cannot be written"):
+    with pytest.raises(UsageError, match="in a folder that does not exist"):
         run(tmp_path, "--csv", "/nowhere/a.csv")

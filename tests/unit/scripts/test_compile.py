@@ -24,7 +24,7 @@ def test_compiles_what_the_native_engine_is_written_for_and_nothing_else(tmp_pat
 
 
 def test_a_checkpoint_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(CheckpointError, match=r"no checkpoint .*model\.safetensors"):
+    with pytest.raises(UsageError, match=r"--model .*model\.safetensors does not exist"):
         run("--model", tmp_path / "model.safetensors")
 
 

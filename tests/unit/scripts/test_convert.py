@@ -73,6 +73,16 @@ def test_the_checkpoint_itself_is_never_overwritten(state_dict, tmp_path):
     assert state_dict.read_bytes() == content
 
 
+def test_a_file_that_is_there_is_replaced_only_where_that_is_asked_for(state_dict, tmp_path):
+    out = tmp_path / "model.safetensors"
+    out.write_text("another model")
+    with pytest.raises(UsageError, match=r"model\.safetensors exists: name another file, or give --overwrite"):
+        run(state_dict, out)
+    assert out.read_text() == "another model"
+    assert run(state_dict, out, "--overwrite") == 0
+    assert checkpoint.load(out).config == SMALL
+
+
 def test_a_state_dict_in_safetensors_gives_the_same_model(state_dict, tmp_path):
     weights = torch.load(state_dict)
     safetensors.torch.save_file(weights, tmp_path / "state.safetensors")

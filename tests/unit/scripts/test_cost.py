@@ -167,8 +167,8 @@ def test_express_is_refused_to_nobody_and_long_ranks_are_told_of(capsys: pytest.
         ((*STATED, "--data-gb", -1), "--data-gb is -1"),
         ((*STATED, "--by", "partition"), "--by partition needs the results of a run"),
         ((*STATED, "--runs-per-month", 0), "--runs-per-month is 0"),
-        ((*STATED, "--json", "/nowhere/x.json"), "--json /nowhere/x.json cannot be written"),
-        (("nothing-of-that-name",), "is neither a folder nor a run"),
+        ((*STATED, "--json", "/nowhere/x.json"), "--json /nowhere/x.json would be in a folder"),
+        (("nothing-of-that-name",), "does not exist: name the folder of a run"),
     ],
 )
 def test_wrong_flags(flags: tuple[object, ...], said: str):

@@ -166,8 +166,13 @@ def test_the_table_is_shown_even_where_the_results_cannot_be_written(
         ({"status": "ABORTED"}, "was stopped\n"),
         ({"status": "TIMED_OUT"}, "took too long and was ended\n"),
         (
+            {"status": "FAILED", "error": "States.Runtime", "cause": '{"errorMessage": "too large"}'},
+            "the run failed: States.Runtime: too large\n",
+        ),
+        ({"status": "FAILED", "error": "PartitionMissing"}, "the run failed: PartitionMissing\n"),
+        (
             {"status": "FAILED", "error": "PartitionMissing", "cause": '{"errorMessage": "no such object"}'},
-            "the run failed: PartitionMissing: no such object\n",
+            "the run failed: no such object\n",
         ),
     ],
 )

@@ -71,18 +71,19 @@ def test_a_share_without_rows_gives_a_table_without_rows():
         (["--threads", 0], "--threads is 0"),
         (["--engine", "fast", "--device", "cuda"], "--engine is fast; allowed with --device cuda"),
         (["--shard", "2/2"], "--shard is '2/2'"),
-        (["--out", "no/such/folder/x.parquet"], "--out no/such/folder/x.parquet cannot be written"),
-        (["--json", "no/such/folder/x.json"], "--json no/such/folder/x.json cannot be written"),
+        (["--out", "no/such/folder/x.parquet"], "--out no/such/folder/x.parquet would be in a folder that does not"),
+        (["--json", "no/such/folder/x.json"], "--json no/such/folder/x.json would be in a folder that does not"),
         (["--plot", "x.pdf"], "--plot x.pdf: its name must end in"),
     ],
 )
-def test_a_wrong_flag_is_refused_before_anything_is_read(flags: list[object], problem: str):
+def test_a_wrong_flag_is_refused_before_anything_is_read(tmp_path: Path, flags: list[object], problem: str):
+    (tmp_path / "galaxies.pt").write_bytes(b"no galaxies")
     with pytest.raises(UsageError, match=problem):
-        infer.run(arguments("no-such-data", *flags))
+        infer.run(arguments(tmp_path / "galaxies.pt", *flags))
 
 
 def test_data_that_are_not_there_are_named():
-    with pytest.raises(UsageError, match="DATA no-such-data does not exist"):
+    with pytest.raises(UsageError, match=r"^no-such-data does not exist: name a dataset, or a folder"):
         infer.run(arguments("no-such-data"))
 
 
@@ -108,3 +109,22 @@ def test_predictions_figures_and_plot_are_written(file: Path, tmp_path: Path, ca
     printed = capsys.readouterr().out
     assert f"10 predictions in {out}" in " ".join(printed.split())
     assert "MAE" in printed
+
+
+def test_nothing_that_is_there_is_replaced_unless_that_is_asked_for(file: Path, tmp_path: Path):
+    """Before anything is inferred, which may take hours."""
+    flags = {"--out": tmp_path / "z.parquet", "--json": tmp_path / "Results.json", "--plot": tmp_path / "z.png"}
+    given = [word for pair in flags.items() for word in pair]
+    for flag, path in flags.items():
+        path.write_text("of last week")
+        with pytest.raises(UsageError, match=f"{flag} {path} exists: name another file, or give --overwrite"):
+            infer.run(arguments(file, *given), lambda *_: pytest.fail("the engine was loaded"))
+        path.unlink()
+    for path in flags.values():
+        path.write_text("of last week")
+    assert infer.run(arguments(file, *given, "--overwrite"), lambda *_: Echo()) == 0
+    assert all(path.read_bytes() != b"of last week" for path in flags.values())
+    before = file.read_bytes()
+    with pytest.raises(UsageError, match="is read by this command"):
+        infer.run(arguments(file, "--out", file, "--overwrite"))
+    assert file.read_bytes() == before

@@ -92,6 +92,10 @@ def test_rows_that_are_not_there(rows: str):
 
 
 def test_wrong_flags(dataset: Path, tmp_path: Path):
-    for out, said in (("x.fits", "must end in"), ("all.safetensors", "is among the files"), ("no/x.pt", "cannot be")):
+    for out, said in (
+        ("x.fits", "must end in"),
+        ("all.safetensors", "is read by this command"),
+        ("no/x.pt", "in a folder that does not exist"),
+    ):
         with pytest.raises(UsageError, match=said):
             run(dataset, "--out", tmp_path / out)

@@ -55,7 +55,7 @@ def test_data_by_size_and_a_picture(tmp_path: Path, capsys: pytest.CaptureFixtur
         (("x", "--galaxies", 0), "--galaxies is 0"),
         (("x", "--concurrency", 0), "--concurrency is 0"),
         (("x", "--picture", "x.gif"), "its name must end in"),
-        (("x",), "is neither a folder nor a run"),
+        (("x",), "does not exist: name the folder of a run"),
     ],
 )
 def test_wrong_flags(flags: tuple[object, ...], said: str):

@@ -34,8 +34,8 @@ def writing(objects: dict[str, bytes]) -> Callable[[Path], int]:
 
 
 def put(out: Path, objects: dict[str, bytes] = OBJECTS) -> None:
-    with result_folder(out) as folder:
-        folder.clear()
+    with result_folder(out, overwrite=True) as folder:
+        folder.clear(lambda line: None)
         assert folder.fill(writing(objects)) == len(objects)
 
 
@@ -57,10 +57,22 @@ def test_an_earlier_runs_results_are_replaced(tmp_path: Path):
 
 def test_a_run_that_brings_nothing_leaves_nothing_of_an_earlier_one(tmp_path: Path):
     put(tmp_path / "out")
-    with result_folder(tmp_path / "out") as folder:
+    said = list[str]()
+    with result_folder(tmp_path / "out", overwrite=True) as folder:
         assert names(tmp_path / "out") == set(OBJECTS)  # until the run begins
-        folder.clear()
+        folder.clear(said.append)
+    assert said == [f"the results of r in {tmp_path / 'out'}/ are replaced"]
     assert [path.name for path in tmp_path.rglob("*")] == ["out"]
+
+
+def test_an_earlier_runs_results_are_replaced_only_where_that_is_allowed(tmp_path: Path):
+    put(tmp_path / "out")
+    told = r"--out .*out holds the results of r: name another folder, or give --overwrite"
+    with pytest.raises(UsageError, match=told), result_folder(tmp_path / "out"):
+        pass
+    assert names(tmp_path) == {f"out/{name}" for name in OBJECTS}
+    with result_folder(tmp_path / "new") as folder:
+        folder.clear(lambda line: pytest.fail(line))
 
 
 def test_where_there_are_no_results_there_is_no_folder(tmp_path: Path):
@@ -113,7 +125,7 @@ def test_a_strange_name_is_told_in_one_line(tmp_path: Path):
 
 def test_what_came_meanwhile_is_left_alone(tmp_path: Path):
     with result_folder(tmp_path / "out") as folder:
-        folder.clear()
+        folder.clear(lambda line: None)
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "thesis.tex").write_text("years of work")
         with pytest.raises(OSError, match="not empty"):

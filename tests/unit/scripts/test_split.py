@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lambda_image.data.dataset import read_dataset
 from lambda_image.data.partition import ROW_BYTES, read_partition, write_partition
 from lambda_image.data.safetensors_format import write_safetensors
-from lambda_image.errors import PartitionMalformed, PartitionMissing, UsageError
+from lambda_image.errors import PartitionMalformed, UsageError
 from scripts import split
 
 ROWS = 23
@@ -78,9 +78,14 @@ def test_redshifts_may_be_absent(tmp_path):
 
 def test_a_directory_with_files_is_left_alone(dataset, tmp_path):
     (tmp_path / "7.safetensors").write_bytes(b"of another dataset")
-    with pytest.raises(UsageError, match="not an empty directory"):
+    with pytest.raises(UsageError, match=r"holds partitions, which would mix with these: .*--overwrite"):
         run(dataset, "--out", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["7.safetensors"]
+    assert run(dataset, "--out", tmp_path, "--overwrite") == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["1.safetensors"]
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(UsageError, match=r"something other than partitions \(thesis.tex\)"):
+        run(dataset, "--out", tmp_path, "--overwrite")
 
 
 def test_an_empty_directory_is_taken(dataset, tmp_path):
@@ -134,7 +139,7 @@ def test_the_rows_of_a_dataset_that_was_itself_cut_out_are_kept(tmp_path):
 def test_what_cannot_be_is_refused(dataset, tmp_path):
     with pytest.raises(UsageError, match=r"--size-mb is 0\.0"):
         run(dataset, "--size-mb", "0", "--out", tmp_path / "out")
-    with pytest.raises(PartitionMissing, match=r"nowhere\.pt"):
+    with pytest.raises(UsageError, match=r"nowhere\.pt does not exist: name a dataset"):
         run(tmp_path / "nowhere.pt", "--out", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 

@@ -69,6 +69,7 @@ def test_ranks_without_galaxies_are_said_to_be_there():
     given = {"tolerated_failures": 0, "wall_s": 0.0, "memory_size_mb": 512}
     lines = figures(shown(summarise(manifest(), [*records, *idle], predictions(20), [], **given), records))
     assert (lines["without galaxies"], lines["throughput"]) == ("3 ranks", "unknown")
+    assert lines["parts gathered"] == "2 direct"  # which are those of the table, and not the empty ones of the others
     assert "without galaxies" not in shown(summarise(manifest(), records, predictions(20), [], **given), records)
 
 

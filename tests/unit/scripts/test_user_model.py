@@ -75,14 +75,12 @@ def test_a_model_without_magnitudes_takes_sample_galaxies():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "there is no checkpoint"),
         (b"", "cut off, or torch.save has not written it"),
         (b"\x05\0\0\0\0\0\0\0{", "fetch it again"),
     ],
 )
-def test_what_is_no_checkpoint_is_said_before_anything_starts(content: bytes | None, message: str, tmp_path: Path):
-    if content is not None:
-        (tmp_path / "model.pt").write_bytes(content)
+def test_what_is_no_checkpoint_is_said_before_anything_starts(content: bytes, message: str, tmp_path: Path):
+    (tmp_path / "model.pt").write_bytes(content)
     with pytest.raises(CheckpointError, match=message):
         usable_model(tmp_path / "model.pt", tmp_path)
 

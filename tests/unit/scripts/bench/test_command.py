@@ -72,6 +72,6 @@ def test_failures_are_told_at_the_end_and_make_the_exit_status(capsys: pytest.Ca
 
 
 def test_files_are_checked_before_anything_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    with pytest.raises(UsageError, match="cannot be written"):
+    with pytest.raises(UsageError, match="in a folder that does not exist"):
         run_benchmark(BENCHMARK, tmp_path / "none" / "bench.json", None)
     assert not capsys.readouterr().out

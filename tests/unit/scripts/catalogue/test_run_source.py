@@ -23,7 +23,7 @@ def test_a_run_is_found_by_its_folder_and_by_its_name(tmp_path: Path):
     assert find_run(str(out)) == ResultFolderSource(out)
     assert find_run("demo-1", tmp_path / "results") == ResultFolderSource(out)
     assert find_run(str(out / "predictions.parquet")) == PredictionsFileSource(out / "predictions.parquet")
-    with pytest.raises(UsageError, match="demo-2 is neither a folder nor a run"):
+    with pytest.raises(UsageError, match="demo-2 does not exist: name the folder of a run, or a run that is in"):
         find_run("demo-2", tmp_path / "results")
 
 
@@ -57,7 +57,7 @@ def test_a_run_that_is_not_here_is_fetched_once(tmp_path: Path):
 
 @pytest.mark.parametrize("given", ["predictions.fits", "folder/run", "a b", "x" * 81])
 def test_what_cannot_be_the_id_of_a_run_is_not_asked_for(given: str, tmp_path: Path):
-    with pytest.raises(UsageError, match=r"is neither a folder nor a run whose results are in .*/$"):
+    with pytest.raises(UsageError, match=r"does not exist: name the folder of a run, or a run that is in .*/$"):
         find_run(given, tmp_path, lambda name: pytest.fail(f"asked for {name}"))
 
 
@@ -65,5 +65,5 @@ def test_a_run_that_nobody_can_be_asked_for_is_told_with_the_reason(tmp_path: Pa
     def fetch(name: str) -> Path:
         raise UsageError("no region is named")
 
-    with pytest.raises(UsageError, match=r"far-1 is neither .*, and it cannot be fetched: no region is named"):
+    with pytest.raises(UsageError, match=r"far-1 does not exist here, and cannot be fetched: no region is named"):
         find_run("far-1", tmp_path, fetch)

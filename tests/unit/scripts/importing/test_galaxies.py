@@ -101,7 +101,7 @@ def test_a_catalogue_beside_a_cube_for_each_band(tmp_path, sample):
         fits.PrimaryHDU(sample.wide[:, place]).writeto(tmp_path / f"cube_{band}.fits")
     check(Galaxies(Request((tmp_path / "cat.fits",), images=str(tmp_path / "cube_{band}.fits"))), sample)
     (tmp_path / "cube_i.fits").unlink()
-    with pytest.raises(UsageError, match=r"there is no file .*cube_i\.fits"):
+    with pytest.raises(UsageError, match=r"--images .*cube_i\.fits does not exist: name a file for each band"):
         Galaxies(Request((tmp_path / "cat.fits",), images=str(tmp_path / "cube_{band}.fits")))
 
 

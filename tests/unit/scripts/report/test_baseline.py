@@ -25,7 +25,7 @@ def test_anything_else_is_refused_in_one_line(text: str, tmp_path: Path):
     file.write_text(text)
     with pytest.raises(UsageError, match=r"is no Results\.json .*: cosmicai infer"):
         read_baseline(file)
-    with pytest.raises(UsageError, match="No such file"):
+    with pytest.raises(UsageError, match=r"absent\.json does not exist"):
         read_baseline(tmp_path / "absent.json")
 
 
