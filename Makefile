@@ -96,8 +96,7 @@ format: .venv/dev
 	$(BIN)/ruff check --fix .
 
 compose:
-	@docker compose version >/dev/null || { echo 'Docker Compose v2 is needed (docker compose, not docker-compose): https://docs.docker.com/compose/install/'; exit 1; }
-	docker compose up --build --exit-code-from run
+	@scripts/compose.sh
 
 images:
 	docker compose build

@@ -25,7 +25,10 @@ LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 # A path that begins with a folder of the repository, in full: not an example (`NAME`, `<rank>`), not a module.
 PATH = re.compile(r"(?:rendezvous_server|lambda_image|statemachine|scripts|tests|docs|requirements)/[\w./-]*")
-COMMAND = re.compile(r"(?:\.venv/bin/|`|^)cosmicai ([a-z]\w*)(?: ([a-z]\w*))?", re.MULTILINE)
+COMMAND = re.compile(r"(?:`|^|^\$ )cosmicai ([a-z]\w*)(?: ([a-z]\w*))?", re.MULTILINE)
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ACTIVATE = "source .venv/bin/activate"  # what makes a shell find the programs of .venv
+OF_VENV = re.compile(r"^(?:\$ )?(?:\w+=\S* )*(?:.*\bdo )?(?:cosmicai|python3?|pip|ruff|mypy|pytest) .*", re.MULTILINE)
 TARGET = re.compile(r"\bmake ((?:[a-z.][a-z./]* ?)+)")
 
 
@@ -49,6 +52,13 @@ def commands(text: str) -> Iterator[tuple[str, str]]:
         yield from COMMAND.findall(line.replace("`", "") if line.startswith("`") else line)
 
 
+def typed(text: str) -> Iterator[tuple[int, str]]:
+    """Each line of a shell that needs a program of .venv, with its place."""
+    for block in BLOCK.finditer(text):
+        if block[1] in ("", "sh"):
+            yield from ((block.start(2) + line.start(), line[0]) for line in OF_VENV.finditer(block[2]))
+
+
 def targets(text: str) -> set[str]:
     """What is named after `make` in code."""
     code = re.findall(r"`(make [^`\n]+)`", prose(text)) + FENCED.findall(text)
@@ -70,12 +80,14 @@ def accepted_keys() -> set[str]:
 
 def test_the_patterns_find_what_they_are_for():
     text = "# A b: c\nsee [x](y.md#z), `docs/none.md`, `scripts/NAME.py`, `cosmicai nothing`, `make demo X=`\n"
-    block = "```sh\n.venv/bin/cosmicai bench none\nmake all the\n```\n"
+    block = "```sh\ncosmicai bench none\nmake all the\n```\n"
     assert LINK.findall(text) == ["y.md#z"]
     assert anchors(text) == {"a-b-c"}
     assert paths(text) == {"docs/none.md"}
     assert list(commands(text + block)) == [("nothing", ""), ("bench", "none")]
     assert targets(text + block) == {"demo", "all", "the"}
+    lines = "$ cosmicai x\nA=1 python y\nfor r in 1 2; do python z & done\npip install\n  cosmicai is shown\nls\n"
+    assert [line for _, line in typed(f"```\n{lines}```\n```python\npip = 1\n```\n")] == lines.splitlines()[:4]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
@@ -99,6 +111,23 @@ def test_files_commands_and_targets_exist(document: Path):
             assert word in ("", *BENCHMARKS), word
     known = set(re.findall(r"^([\w./$()]+):(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert targets(text) <= known
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_a_new_shell_finds_whatever_is_typed(document: Path):
+    """By one way, which stands before the first line that needs it. `sudo` takes nothing from the shell."""
+    text = document.read_text()
+    known = text.find(ACTIVATE)
+    assert [line for place, line in typed(text) if known < 0 or place < known] == []
+    assert re.findall(r"(?<!sudo )(?<!source )\.venv/bin/\S+", text) == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_a_file_is_made_before_it_is_read(document: Path):
+    text = document.read_text()
+    for read in re.finditer(r"read_dataset\(\"([\w./]+)\"\)", text):
+        made = text.find(f"cosmicai sample {read[1]}")
+        assert 0 <= made < read.start(), read[1]
 
 
 def test_every_document_is_reached_from_the_readme():
