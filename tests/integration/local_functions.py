@@ -24,7 +24,13 @@ def init(event: dict[str, Any], context: Any) -> dict[str, Any]:
     ]
     if not given.get("manifest_lost"):
         boto3.client("s3").put_object(Bucket=given["bucket"], Key=key, Body=json.dumps(items))
-    run = {"run_id": event["execution"], "bucket": given["bucket"], "manifest_key": key, "world_size": len(items)}
+    run = {
+        "run_id": event["execution"],
+        "bucket": given["bucket"],
+        "manifest_key": key,
+        "world_size": len(items),
+        "max_concurrency": 0,
+    }
     return run | {"started_at": event["started_at"], "summarize_error": given.get("summarize_error")}
 
 

@@ -176,8 +176,8 @@ def test_functions_are_listed_in_pages(fresh: Endpoint) -> None:
 
 
 def test_what_lambda_has_and_this_endpoint_has_not_is_no_page_of_html(fresh: Endpoint) -> None:
-    with pytest.raises(ClientError, match=r"InternalFailure.*account-settings is not answered here"):
-        fresh.client("lambda").get_account_settings()
+    with pytest.raises(ClientError, match=r"InternalFailure.*/functions/rank/urls is not answered here"):
+        fresh.client("lambda").list_function_url_configs(FunctionName="rank")
 
 
 @pytest.mark.parametrize(

@@ -211,7 +211,7 @@ OWN_JSON_IN = {
 
 
 def test_json_from_outside_is_read_in_one_way():
-    """Python's parser raises RecursionError over brackets alone, which no reader of files and lines expects."""
+    """By `parse_json`. Python's own raises RecursionError over brackets alone, which no reader of files expects."""
     called = {file: (ROOT / file).read_text().count("json.loads(") for file in SOURCES}
     others = {file: count for file, count in called.items() if count and not file.startswith(OWN_JSON)}
     assert others == {"lambda_image/json_text.py": 1, **OWN_JSON_IN}

@@ -1,5 +1,7 @@
 import pickle
+from collections.abc import Callable
 from dataclasses import fields
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,8 @@ from lambda_image.errors import (
     cut,
     with_short_errors,
 )
+from lambda_image.handlers import init, summarize
+from tests.unit.lambda_image.handlers.rank_stage import Stage
 
 CLASSES = {name: item for name, item in vars(errors).items() if isinstance(item, type) and issubclass(item, RunError)}
 
@@ -114,3 +118,21 @@ def test_a_handler_that_raises_little_or_nothing_is_left_alone() -> None:
 
 def _refuse() -> None:
     raise ValueError("no")
+
+
+class LongWinded(dict[str, Any]):
+    """An event at which a handler fails by an error of Python's own, and a long one."""
+
+    def fail(self, *_: object) -> Any:
+        raise ValueError(LONG)
+
+    __getitem__ = __contains__ = get = keys = fail  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    "handler", [init.handler, summarize.handler, Stage().function], ids=["Init", "Summarize", "rank"]
+)
+def test_every_handler_leaves_errors_short(handler: Callable[[Any, None], object]) -> None:
+    with pytest.raises(ValueError, match="x") as caught:
+        handler(LongWinded(), None)
+    assert len(str(caught.value)) <= MAX_MESSAGE

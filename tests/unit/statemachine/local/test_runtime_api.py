@@ -1,6 +1,7 @@
 import asyncio
 import time
 
+import pytest
 from aiohttp import web
 
 from statemachine.local.dispatcher import Dispatcher, Emit
@@ -86,3 +87,20 @@ def test_a_worker_from_outside_is_lost_when_its_connection_ends() -> None:
         assert b"Runtime.ExitError" in outcome.payload
 
     converse(of_any, talk)
+
+
+@pytest.mark.parametrize("app", [of_worker, of_any])
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "https://evil.example"}, {"Host": "evil.example"}], ids=["page", "name"]
+)
+def test_a_web_page_neither_takes_an_invocation_nor_answers_one(app, headers: dict[str, str]) -> None:
+    async def talk(client, dispatcher) -> None:
+        call = asyncio.create_task(dispatcher.invoke("id-1", b"{}"))
+        response = f"{PREFIX}/invocation/id-1/response"
+        for asked in (client.get(NEXT, headers=headers), client.post(response, headers=headers)):
+            answer = await asked
+            assert (answer.status, answer.headers["X-Amzn-ErrorType"]) == (403, "AccessDeniedException")
+        assert list(dispatcher.queue.waiting) == ["id-1"]
+        call.cancel()
+
+    converse(app, talk)

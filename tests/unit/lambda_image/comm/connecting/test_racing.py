@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from lambda_image.comm.connecting import racing
 from lambda_image.comm.connecting.racing import Destination, first_connected, interleaved
+from lambda_image.handlers.invocation import JOIN_TIMEOUT_S
 from tests.unit.lambda_image.comm.black_hole import black_hole
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
@@ -81,3 +83,8 @@ def test_what_is_cancelled_leaves_no_socket(recwarn: pytest.WarningsRecorder) ->
     with black_hole() as one, black_hole() as two, pytest.raises(TimeoutError):
         asyncio.run(race())
     assert not [warning for warning in recwarn if warning.category is ResourceWarning]
+
+
+def test_a_rank_comes_to_the_last_of_many_addresses_before_it_gives_up() -> None:
+    assert 0.1 <= racing.DELAY_S <= 2.0  # the limits of RFC 8305, 8
+    assert 8 * racing.DELAY_S < JOIN_TIMEOUT_S / 2
