@@ -39,8 +39,7 @@ def server_on_demand(
     if place.local is not None or "RendezvousEndpoint" in place.outputs:
         yield None  # the functions know of one by their environment
         return
-    tasks = make_tasks(place)
-    standing = _standing(tasks)
+    standing = standing_server(place, make_tasks)
     if standing is None and inference_s is not None and inference_s < START_S:
         say(
             f"no rendezvous server, since one starts in {START_S:.0f} s and ranks work for {inference_s:.0f} s: "
@@ -48,15 +47,16 @@ def server_on_demand(
         )
         yield None
         return
-    if standing is not None and (endpoint := endpoint_of(tasks, standing)) is not None:
-        say(f"rendezvous server {endpoint}, which is up already")
-        yield endpoint
+    if standing is not None:
+        say(f"rendezvous server {standing}, which is up already")
+        yield standing
         return
     started: ServerTask | None = None
     try:
         endpoint = None
         try:
             with explained():
+                tasks = make_tasks(place)
                 started = tasks.start(OF_RUN, MAX_IDLE_S, {})
                 endpoint = endpoint_of(tasks, tasks.wait_until_ready(started, say))
         except AccountError as error:  # a run is worth more than its fastest way
@@ -72,6 +72,21 @@ def server_on_demand(
             _stop(tasks, started, say)
 
 
+def standing_server(place: Place, make_tasks: Callable[[Place], ServerTasks] = ServerTasks) -> str | None:
+    """Looks for a server that serves many runs, which `cosmicai rendezvous up` has started.
+
+    Returns:
+        Its host:port; None where there is none that is ready, or where AWS does not tell.
+    """
+    try:
+        with explained():
+            tasks = make_tasks(place)
+            found = [task for task in tasks.running() if task.started_by == STANDING and task.ready]
+            return next((endpoint for task in found if (endpoint := endpoint_of(tasks, task)) is not None), None)
+    except AccountError:
+        return None
+
+
 def endpoint_of(tasks: ServerTasks, task: ServerTask) -> str | None:
     """Returns where the server in a task is reached, by its name if it has one; None where it has no address."""
     addresses = tasks.addresses(task)
@@ -79,10 +94,6 @@ def endpoint_of(tasks: ServerTasks, task: ServerTask) -> str | None:
     if host is None:
         return None
     return f"[{host}]:{PORT}" if ":" in host else f"{host}:{PORT}"
-
-
-def _standing(tasks: ServerTasks) -> ServerTask | None:
-    return next((task for task in tasks.running() if task.started_by == STANDING and task.ready), None)
 
 
 def _stop(tasks: ServerTasks, task: ServerTask, say: Callable[[str], None]) -> None:
