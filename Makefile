@@ -26,7 +26,7 @@ TORCH := $(shell sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 BIN := .venv/bin
 WEIGHTS := lambda_image/model/redshift
 ENGINE := $(WEIGHTS).compiled/engine.json
-DECIDING := $(addprefix rendezvous_server., admission counts deadlines effects groups limits membership probes protocol \
+DECIDING := $(addprefix rendezvous_server., admission counts deadlines effects groups idleness limits membership probes protocol \
 		proxy_protocol registry relays settings waiting) \
 	$(addprefix lambda_image., address cost errors partition_names request_times results settings) \
 	$(addprefix lambda_image.comm., channel.frames channel.handshake channel.signals connecting.backoff \

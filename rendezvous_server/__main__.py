@@ -1,4 +1,6 @@
-"""`python -m rendezvous_server`: runs until SIGTERM or SIGINT, then closes in order and exits with status 0.
+"""`python -m rendezvous_server`: runs until SIGTERM or SIGINT, or until nobody has used it for `--max-idle-s`.
+
+Then it closes in order and exits with status 0.
 
 A wrong setting is status 2, an address that cannot be listened on is status 1, and either is one line on stderr.
 """
@@ -32,7 +34,10 @@ async def serve(settings: ServerSettings) -> None:
     log = Log(to_descriptor(STDOUT), loop)
     server = RendezvousServer(settings, log)
     await server.listen()
-    await stop.wait()
+    ends = [asyncio.ensure_future(end) for end in (stop.wait(), server.idle())]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    for end in ends:
+        end.cancel()
     await server.shut_down()
     log.close()
 

@@ -10,6 +10,7 @@ from math import ceil, inf
 from rendezvous_server.connection import Connection
 from rendezvous_server.effects import Accept, Close, Confirm, Effect, Outcome, Reject, Send, Splice
 from rendezvous_server.health import WITHOUT_KEY, HealthServer
+from rendezvous_server.idleness import Idleness
 from rendezvous_server.listening import listening_socket
 from rendezvous_server.log import Log
 from rendezvous_server.metrics import Snapshot
@@ -36,6 +37,7 @@ class RendezvousServer:
         self.registry: Registry[Connection] = Registry(settings.limits)
         self.connections: set[Connection] = set()
         self.probe_port = 0  # where ranks send NAT probes; 0 if there is none
+        self._idleness = Idleness(settings.max_idle_s or inf, self.now())
         self._buffers = BufferPool()
         self._health: HealthServer | None = None
         self._listeners: list[asyncio.Server] = []
@@ -75,6 +77,15 @@ class RendezvousServer:
         self._listeners.append(await self._loop.create_server(factory, sock=listening, backlog=BACKLOG))
         return Endpoint.from_sockaddr(listening.getsockname())
 
+    async def idle(self) -> None:
+        """Returns when nobody has used the server for as long as the settings say; never where they do not."""
+        if self.settings.max_idle_s is None:
+            await asyncio.Event().wait()
+        idleness = self._idleness
+        while (pause_s := idleness.pause_s(self.registry.phases(), self.now())) > 0:  # noqa: ASYNC110 - time is waited for
+            await asyncio.sleep(pause_s)
+        self.log.event("idle", seconds=self.settings.max_idle_s)
+
     async def shut_down(self) -> None:
         """Accepts nobody any more, tells everybody, and returns when all are gone, for which each has a deadline."""
         self.log.event("closing", connections=len(self.connections))
@@ -107,6 +118,8 @@ class RendezvousServer:
     def forget(self, connection: Connection, dialect: str | None, outcome: Outcome) -> None:
         """Counts a connection that has ended, and drops the reference to it."""
         self.registry.counts.finished[dialect or "none", outcome] += 1
+        if outcome is Outcome.PAIRED and self.settings.key is None:
+            self._idleness.used(self.now())
         self.connections.discard(connection)
         if not self.connections:
             self._empty.set()
@@ -124,11 +137,13 @@ class RendezvousServer:
                         connection.finish(outcome, abort)
                 case Accept(connection, expires_in_s, probed):
                     connection.accept(expires_in_s, probed)
+                    self._idleness.used(self.now())
                 case Confirm(connection):
                     connection.confirm()
                 case Splice(first, second):
                     first.splice()
                     second.splice()
+                    self._idleness.used(self.now())
                     splice(first, second, self._buffers, self._loop.call_soon)
                 case Reject(connection):
                     connection.reject(effect)

@@ -52,6 +52,7 @@ class ServerSettings:
     proxy_protocol: bool = False
     key: bytes | None = field(default=None, repr=False)
     limits: Limits = field(default_factory=Limits)
+    max_idle_s: float | None = None  # None: it never ends by itself
     write_buffer_bytes: int = WRITE_BUFFER_BYTES
 
 
@@ -111,6 +112,13 @@ def read_settings(argv: Sequence[str], environ: Mapping[str, str]) -> ServerSett
         "since clients could claim any address with them",
     )
     flag("key_file", Path, "FILE", None, "file that holds the key")
+    flag(
+        "max_idle_s",
+        _positive_or_off,
+        "SECONDS",
+        OFF,
+        "seconds after which the server ends by itself where no member and no relay has used it; or off (the default)",
+    )
     for limit in dataclasses.fields(Limits):
         unit, metavar = ("seconds ", "SECONDS") if limit.name.endswith("_s") else ("", "NUMBER")
         text = f"{unit}{HELP[limit.name]} (default {limit.default:,})"
@@ -138,6 +146,7 @@ def read_settings(argv: Sequence[str], environ: Mapping[str, str]) -> ServerSett
         given["proxy_protocol"],
         key,
         limits,
+        None if given["max_idle_s"] == OFF else given["max_idle_s"],
     )
 
 
@@ -179,6 +188,10 @@ def _port(text: str) -> int:
 
 def _port_or_off(text: str) -> int:
     return OFF if text == "off" else _port(text)
+
+
+def _positive_or_off(text: str) -> float:
+    return OFF if text == "off" else _positive(float)(text)
 
 
 def _flag(text: str) -> bool:

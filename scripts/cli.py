@@ -20,9 +20,11 @@ COMMANDS = (
     *("demo", "infer", "results", "report", "sweep", "compare", "cost", "plan"),
     *("sample", "import", "split", "join", "clean", "convert", "compile", "tune", "bench", "completion"),
     *("deploy", "destroy", "upload", "invoke", "watch"),
+    *("doctor", "logs", "rendezvous"),
 )
 # Of commands that are not modules by their own name, as a keyword cannot be.
 MODULES = {"report": "report.command", "sweep": "sweep.command", "import": "importing.command"}
+MODULES |= {"logs": "logs.command", "doctor": "doctor.command"}
 ENDING = (signal.SIGTERM, signal.SIGHUP)  # beside SIGINT, which Python makes a KeyboardInterrupt
 
 

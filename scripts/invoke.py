@@ -29,9 +29,10 @@ from scripts.runs import readiness, run_input, uploading
 from scripts.runs.following import Follower, StartedRun, ways_on
 from scripts.runs.place import Place
 from scripts.runs.rank_watch import RankWatch
-from scripts.runs.rendezvous import rendezvous_for
+from scripts.runs.rendezvous import START, RendezvousChoice, rendezvous_for
 from scripts.runs.run_input import JudgedInput
 from scripts.stack.account import explained
+from scripts.stack.server_on_demand import START_S, server_on_demand, standing_server
 from scripts.user_files import add_overwrite, check_there
 
 HELP = "make a run on AWS, or on a local AWS endpoint that is up (SERVE=1 docker compose up serve)"
@@ -74,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--world-size is {args.world_size}; allowed: a whole number from 1 to {MAX_WORLD_SIZE:,}")
     if args.name is not None and not RUN_NAME.fullmatch(args.name):
         raise UsageError(f"--name is {args.name!r}; allowed: letters, digits and any of _+=@-, at most 80")
+    if args.detach and args.rendezvous == START:
+        raise UsageError(f"--rendezvous {START} ends with this command: cosmicai rendezvous up starts one that stays")
     progress = RunProgress(sys.stdout, [])
     overwrite = args.overwrite or args.out is None
     with ExitStack() as stack:
@@ -85,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
         if with_data and data is None:  # now that there is a place, since galaxies take a second to make
             data = DataOfOneRun(None, execution.sample(scratch), [])
         name = args.name or execution.new_name("invoke", datetime.now(UTC))
-        beginning = Beginning(place, name, data, args.rendezvous, progress)
+        beginning = Beginning(place, name, data, args.rendezvous, progress, stack)
         started, judged = beginning.begin(given, partial(out.clear, progress.print) if out else lambda: None)
         if out is None:
             for line in ways_on(place, name):
@@ -126,6 +129,7 @@ class Beginning:
     data: DataOfOneRun | None  # None where the data is on S3
     rendezvous: str | None  # the flag
     progress: RunProgress
+    until: ExitStack  # the end of the run, at which a rendezvous server goes that was started for it
 
     @property
     def prefix(self) -> str:
@@ -150,8 +154,6 @@ class Beginning:
         arn = self.place.execution_arn(self.name)
         init = functions.get("init", {})
         run_input.check(self.place, keys, arn, init)  # before anything is sent
-        if choice.sentence:
-            self.progress.print(choice.sentence)
         try:
             if self.data:
                 uploading.upload(self.place.client("s3"), self.data.files, bucket, self.prefix)
@@ -164,6 +166,7 @@ class Beginning:
             if self.place.local is not None:
                 at_once = min(judged.world_size or 1, limit or MAX_WORLD_SIZE, room or MAX_WORLD_SIZE)
                 self.place.local.wait_until_ready(at_once, readiness.LOCAL_READY_S)
+            keys |= self.server(choice, judged, functions.get("rank", {}))
             before()
             sent = {key: value for key, value in keys.items() if value is not None}
             self.progress.print(f"running {json.dumps(sent)}")
@@ -171,6 +174,22 @@ class Beginning:
         except BaseException:
             self.remove_data(bucket)
             raise
+
+    def server(self, choice: RendezvousChoice, judged: JudgedInput, function: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Finds a rendezvous server, or starts one for as long as the run is followed, if that is chosen.
+
+        Returns:
+            What is added to the execution input.
+        """
+        if not choice.sought:
+            return {}
+        seconds = readiness.working_s(judged.totals, function)
+        if choice.started or (seconds or 0.0) >= START_S:
+            wanted = None if choice.started else seconds
+            endpoint = self.until.enter_context(server_on_demand(self.place, wanted, self.progress.print))
+        elif (endpoint := standing_server(self.place)) is None:
+            self.progress.print(choice.sentence)
+        return {} if endpoint is None else {"rendezvous_endpoint": endpoint}
 
     def remove_data(self, bucket: str) -> None:
         """Removes what was uploaded for the run, if that is possible."""

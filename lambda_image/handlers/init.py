@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -54,12 +54,28 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         raise InvalidEvent("Init is invoked by the state machine, with input, execution and started_at")
     started_at = datetime.fromisoformat(event["started_at"]).timestamp()
     request = parse(event["input"], event["execution"], settings.rendezvous_endpoint, settings.max_concurrency)
+    request = told_how_ranks_gather(request, event["input"])
     for warning in request.warnings:
         log("warning", message=warning)
     data = ObjectStore(request.data_bucket)
     results = ObjectStore(request.bucket, missing=InvalidEvent)
     models = ObjectStore(request.model_bucket, missing=InvalidEvent)
     return init(request, data, results, models, started_at).to_json()
+
+
+WITHOUT_SERVER = "no rendezvous server is named (rendezvous_endpoint), so the ranks gather by way of storage"
+
+
+def told_how_ranks_gather(request: RunRequest, given: Mapping[str, Any]) -> RunRequest:
+    """Adds a warning where nobody has named a rendezvous server, and nobody has said that none is wanted.
+
+    Args:
+        request: what is asked for, in which the server that this function knows has its place.
+        given: the execution input.
+    """
+    if request.rendezvous_endpoint is not None or request.world_size == 1 or given.get("fmi_enabled") not in (None, ""):
+        return request
+    return replace(request, warnings=(*request.warnings, WITHOUT_SERVER))
 
 
 def init(request: RunRequest, data: ObjectStore, results: ObjectStore, models: ObjectStore, started_at: float) -> Run:
@@ -105,7 +121,13 @@ def init(request: RunRequest, data: ObjectStore, results: ObjectStore, models: O
     if written is not manifest:  # that of an earlier try, which has shares of its own
         with suppress(RunError):
             results.delete([withheld])
-    log("manifest", ranks=len(written), partitions=sum(map(len, dealt)), object=results.url(key))
+    log(
+        "manifest",
+        run_id=request.run_id,
+        ranks=len(written),
+        partitions=sum(map(len, dealt)),
+        object=results.url(key),
+    )
     warnings = (*request.warnings, *found, *left)
     return Run(
         execution=request.execution,

@@ -96,7 +96,7 @@ class RankInvocation:
         self.started = self.clock()
 
     def perform(self) -> None:
-        self._phase("start", tries=self.tries)
+        self._phase("start", tries=self.tries, run_id=self.assignment.run_id)
         # In the background of the first download and the first batch, since a rank need not know its number to infer.
         threading.Thread(target=self._begin, name="begin", daemon=True).start()
         try:

@@ -64,13 +64,14 @@ class RankFunction:
         return cls(settings, engine, cold_start, engine_damage=damage[0] if damage else None)
 
     @with_short_errors
-    def __call__(self, event: Mapping[str, Any], context: Any) -> dict[str, int]:
+    def __call__(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         """Does the work of one rank, and leaves its predictions and its record on S3.
 
         Args:
             event: {"item": the manifest's item, "attempt": how often the state machine has tried before. A start that
                 Lambda refused is such a try, too, so this is not the number of the attempt. "entered_at": when the
-                state machine came to this rank, ISO 8601}.
+                state machine came to this rank, ISO 8601}. Or {"check": what `cosmicai doctor` asks}, which is answered
+                by connection_check.py.
             context: what Lambda tells of the invocation, of which the remaining time counts.
 
         Returns:
@@ -79,6 +80,12 @@ class RankFunction:
         Raises:
             RunError: the rank failed; what it had finished by then is on S3.
         """
+        if isinstance(event, Mapping) and event.keys() == {"check"}:
+            from lambda_image.handlers import connection_check  # late, because no run needs it
+
+            cold_start, self._cold_start = self._cold_start, Phases()
+            settings, engine = self.environment.settings, self.environment.engine
+            return connection_check.answer(event["check"], settings, engine.name, cold_start)
         if not isinstance(event, Mapping) or "item" not in event:
             raise InvalidEvent("a rank is invoked by the state machine, with an item of the manifest and the attempt")
         assignment = Assignment.from_json(event["item"])

@@ -66,6 +66,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     results = ObjectStore(run.bucket, missing=InvalidEvent)
     wall_s = wall_time_s(run.started_at, event.get("entered_at"))
     summary = summarize(results, run, reported_failures(state), wall_s, settings.memory_mb)
+    log("summary", run_id=run.run_id, status=summary.status)
     content = summary.to_json()
     if summary.status == "failed":
         failed = tuple(failure.rank for failure in summary.failed_ranks)

@@ -37,6 +37,12 @@ class Place:
     rendezvous: str | None = None  # host:port of the server that always runs, where there is one
     flags: tuple[str, ...] = ()  # by which other commands find this place
     local: AwsEndpoint | None = None
+    stack: str | None = None  # its name, where there is one that may be looked at
+    outputs: Mapping[str, str] = field(default_factory=dict)  # of the stack
+
+    def log_group(self, function: str) -> str:
+        """Returns the log group of one of the functions."""
+        return f"/aws/lambda/{self.functions[function]}"
 
     @property
     def pause_s(self) -> float:
@@ -170,6 +176,8 @@ def _stack_place(account: Account, name: str, args: argparse.Namespace) -> Place
         functions,
         outputs.get("RendezvousEndpoint"),
         tuple(flags),
+        stack=name,
+        outputs=outputs,
     )
 
 

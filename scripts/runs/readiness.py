@@ -1,18 +1,36 @@
 """Before a run: whether its functions can begin, and how many ranks can work at a time."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from lambda_image.settings import MAX_VCPUS, MB_PER_VCPU
 from scripts.runs.place import Place
 from scripts.stack.account import DENIED, AccountError, code_of
+from scripts.stack.costs import Speed
 from scripts.words import counted
 
 WAKING_S = 300.0  # for an inactive function; AWS names no figure, and seconds are usual
 PAUSE_S = 1.0  # between two looks at a function that wakes
 LOCAL_READY_S = 120.0  # until a container per rank has started, with as much CPU as a Lambda of its size has
+
+
+def working_s(totals: Sequence[int] | None, function: Mapping[str, Any]) -> float | None:
+    """Estimates for how long the ranks of a run infer.
+
+    Args:
+        totals: Galaxies of each rank, where they are known.
+        function: What Lambda says of the rank function, which may be nothing.
+
+    Returns:
+        Seconds of the rank that has most; None where that is not known.
+    """
+    if not totals or "MemorySize" not in function:
+        return None
+    vcpus = min(float(function["MemorySize"]) / MB_PER_VCPU, MAX_VCPUS)
+    return max(totals) / (Speed().galaxies_per_vcpu_s * vcpus)
 
 
 def configurations(place: Place) -> dict[str, dict[str, Any]]:

@@ -73,7 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rendezvous",
         metavar="HOST:PORT",
-        help="the rendezvous server by which ranks find each other, or none: they then gather by way of S3",
+        help="the rendezvous server by which ranks find each other; start gives this run one on AWS, and with none the "
+        "ranks gather by way of S3",
     )
 
 

@@ -18,8 +18,13 @@ CANCELLED = ("Resource creation cancelled", "Resource update cancelled", "Resour
 NEXT_STEPS = {
     ("not authorized", "access denied", "accessdenied"): "ask for the permission that the reason names",
     ("already exists", "alreadyexists", "already owned"): "remove what has that name, or give another --stack",
-    ("limit exceeded", "limitexceeded", "quota", "maximum number"): "ask for more in Service Quotas, or remove what "
-    "is not used",
+    (
+        "limit exceeded",
+        "limitexceeded",
+        "quota",
+        "maximum number",
+        "reached the limit",
+    ): "ask for more in Service Quotas, or remove what is not used",
     ("memorysize", "memory size"): "give --parameter RankMemory=3008, which every account has, or ask for more in "
     "Service Quotas",
     ("unreservedconcurrentexecution", "reservedconcurrent"): "give a smaller --parameter ReservedConcurrency",

@@ -137,7 +137,7 @@ class Dispatcher:
     def _report(self, done: Completed) -> None:
         if done.worker is not None:
             peak_mb = self.peak_mb.get(done.worker, lambda: None)()
-            self.logs.ended(done.worker, done.id, done.duration_s, peak_mb, "error" if done.outcome.failed else "")
+            self.logs.ended(done.worker, done.id, done.duration_s, peak_mb, done.outcome.report_status)
         report = {"event": "report", "function": self.name, "runtime": done.worker, "request_id": done.id}
         self._emit(report | {"duration_ms": round(done.duration_s * 1000, 1), "failed": done.outcome.failed})
 

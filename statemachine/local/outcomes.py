@@ -2,7 +2,7 @@
 
 import json
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 PAYLOAD_LIMIT = 6_291_456  # bytes: 6 MB, Lambda's limit for synchronous requests and responses
 EVENT_PAYLOAD_LIMIT = 1_048_576  # bytes: 1 MB, Lambda's limit for asynchronous requests
@@ -14,6 +14,11 @@ class InvocationOutcome:
 
     payload: bytes  # JSON
     failed: bool = False
+    report_status: str = ""  # what Lambda's REPORT says of it; nothing where all went well
+
+    def __post_init__(self) -> None:
+        if self.failed and not self.report_status:
+            object.__setattr__(self, "report_status", "error")
 
 
 def failure(error_type: str, message: str) -> InvocationOutcome:
@@ -42,7 +47,7 @@ def exited(request_id: str | None, returncode: int) -> InvocationOutcome:
 def timed_out(request_id: str, timeout_s: float) -> InvocationOutcome:
     """Makes the outcome of an invocation that ran for longer than the function's timeout, in seconds."""
     message = f"RequestId: {request_id} Error: Task timed out after {timeout_s:.2f} seconds"
-    return failure("Sandbox.Timedout", message)
+    return replace(failure("Sandbox.Timedout", message), report_status="timeout")
 
 
 def response_too_large() -> InvocationOutcome:

@@ -34,7 +34,17 @@ def refusing(status: int, code: str, message: str) -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.mark.parametrize("command", [["deploy", "--yes"], ["deploy", "--status"], ["destroy", "--yes"]])
+COMMANDS = [
+    ["deploy", "--yes"],
+    ["deploy", "--status"],
+    ["destroy", "--yes"],
+    ["doctor"],
+    ["logs", "run-1"],
+    ["rendezvous", "up"],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize(
     ("status", "code", "message", "told"),
     [

@@ -341,3 +341,18 @@ def test_a_server_with_a_key_does_not_warn(start: Start) -> None:
     pair(server)
     until(server.connections, "a later line than those of the start")
     assert "warning" not in [line["event"] for line in server.lines()]
+
+
+def test_a_server_that_nobody_stops_ends_by_itself_but_not_while_it_is_used(start: Start) -> None:
+    server = start("--max-idle-s", "1", "--ping-interval-s", "0.8", "--ping-timeout-s", "20")
+    with closing(server.connect()):  # says nothing
+        rank = Rank(server, Join("run-1", 0, 1))
+        rank.hear(p.GroupComplete)
+        for _ in range(3):  # pings, which it answers
+            rank.connection.receive_data(rank.sock.recv(1 << 16))
+            rank.sock.sendall(rank.connection.data_to_send())
+        assert server.process.poll() is None
+        rank.sock.close()
+        assert server.process.wait(DEADLINE_S) == 0
+    events = [line["event"] for line in server.lines()]
+    assert events.index("idle") < events.index("closing") < events.index("closed")

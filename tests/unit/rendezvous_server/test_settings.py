@@ -40,6 +40,12 @@ def test_flags_win_over_the_environment() -> None:
     assert settings == ServerSettings("::", 2, 3, limits=Limits(group_timeout_s=2.5, max_groups=3))
 
 
+def test_a_server_may_end_by_itself() -> None:
+    assert read_settings(["--max-idle-s", "600"], {}).max_idle_s == 600
+    assert read_settings(["--max-idle-s", "off"], {"RENDEZVOUS_MAX_IDLE_S": "600"}).max_idle_s is None
+    assert read_settings([], {"RENDEZVOUS_MAX_IDLE_S": "1.5"}).max_idle_s == 1.5
+
+
 def test_an_empty_variable_is_as_good_as_none() -> None:
     assert (
         read_settings([], {"RENDEZVOUS_PORT": "", "RENDEZVOUS_KEY": "", "RENDEZVOUS_KEY_FILE": ""}) == ServerSettings()
@@ -72,6 +78,8 @@ def test_the_key_is_read_and_never_shown(tmp_path: Path) -> None:
         (["--max-groups", "1.5"], {}, "'1.5' is not a whole number greater than 0"),
         (["--join-rate", "nan"], {}, "'nan' is not a finite number greater than 0"),
         ([], {"RENDEZVOUS_PAIRING_TIMEOUT_S": "0"}, "variable RENDEZVOUS_PAIRING_TIMEOUT_S: '0' is not"),
+        (["--max-idle-s", "0"], {}, "argument --max-idle-s: '0' is not a finite number greater than 0"),
+        ([], {"RENDEZVOUS_MAX_IDLE_S": "-1"}, "variable RENDEZVOUS_MAX_IDLE_S: '-1' is not"),
         (["--ping-timeout-s", "10"], {}, "--ping-timeout-s must be greater than --ping-interval-s"),
         (["--key-file", "/no/such/file"], {}, "/no/such/file cannot be read"),
         (["--key-file", "/dev/null"], {}, "/dev/null is empty"),

@@ -1,13 +1,23 @@
+import io
 import os
 import shutil
 import subprocess
 import threading
+from collections.abc import Mapping
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scripts.cli import main
+from scripts.invoke import Beginning
+from scripts.progress import RunProgress
+from scripts.runs.rendezvous import rendezvous_for
+from scripts.runs.run_input import JudgedInput
+from scripts.stack.server_task import STANDING
+from tests.unit.scripts.stack.fake_fargate import ADDRESSES, FakeFargate
 
 
 @pytest.fixture(autouse=True)
@@ -94,3 +104,42 @@ def test_the_shell_script_takes_paths_from_the_callers_folder(tmp_path: Path, fl
         check=True,
     )
     assert answer.stdout.splitlines() == [str(caller), f"{endpoint} invoke {' '.join(flags)}"]
+
+
+def test_a_server_that_only_lives_as_long_as_the_command_is_not_for_a_run_that_goes_on(capsys):
+    assert main(["invoke", "--data-prefix", "p", "--detach", "--rendezvous", "start"]) == 2
+    assert "cosmicai rendezvous up starts one that stays" in capsys.readouterr().err
+
+
+def chosen(fargate: FakeFargate, flag: str | None, galaxies: int) -> tuple[Mapping[str, Any], str]:
+    out = io.StringIO()
+    with ExitStack() as until:
+        beginning = Beginning(fargate.place, "r", None, flag, RunProgress(out, []), until)
+        request: Any = None
+        judged = JudgedInput(request, 1, [galaxies])
+        keys = beginning.server(rendezvous_for(fargate.place, {}, flag), judged, {"MemorySize": 1769})
+    return keys, " ".join(out.getvalue().split())
+
+
+def test_a_server_that_serves_many_runs_is_found():
+    fargate = FakeFargate()
+    fargate.servers().start(STANDING, None, {})
+    fargate.now = 100.0
+    assert (
+        chosen(fargate, None, 1)[0]
+        == chosen(fargate, None, 10**9)[0]
+        == {"rendezvous_endpoint": f"{ADDRESSES[0]}:10000"}
+    )
+    assert fargate.running() == [STANDING]
+
+
+def test_a_short_run_gets_none_and_a_long_one_its_own_which_goes_where_it_does_not_come_up():
+    fargate = FakeFargate()
+    keys, said = chosen(fargate, None, 1)
+    assert (keys, fargate.tasks) == ({}, {})
+    assert "the ranks gather by way of S3" in said
+    fargate.failures = [{"reason": "RESOURCE:FARGATE"}]
+    for flag, galaxies in ((None, 10**9), ("start", 1)):
+        keys, said = chosen(fargate, flag, galaxies)
+        assert keys == {}
+        assert "warning: the rendezvous server cannot be started: RESOURCE:FARGATE" in said

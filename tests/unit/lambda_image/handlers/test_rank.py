@@ -17,7 +17,18 @@ def test_the_cold_start_counts_once():
     assert seen == [7.0, 0.0]
 
 
-@pytest.mark.parametrize("event", [{}, {"attempt": 1}, [1], None])
+def test_a_check_of_connections_is_answered_without_a_run():
+    stage = Stage()
+    check = {"run_id": "c", "run_key": "0" * 64, "rank": 0, "servers": [], "megabytes": 1, "timeout_s": 1}
+    told = stage.function({"check": check}, None)
+    assert told["cold_start"]["cold_start_s"] == 7.0
+    assert told["engine"] == stage.engine.name
+    assert stage.journal == []
+    stage.invoke()
+    assert stage.json(RECORD)["phases"]["cold_start_s"] == 0.0  # the process had answered before
+
+
+@pytest.mark.parametrize("event", [{}, {"attempt": 1}, [1], None, {"check": {}, "attempt": 0}])
 def test_what_the_state_machine_did_not_send_is_refused(event):
     with pytest.raises(InvalidEvent, match="invoked by the state machine"):
         Stage().function(event, None)

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from scripts.runs.place import Place
-from scripts.runs.readiness import WAKING_S, configurations, room, turns, wait_until_active
+from scripts.runs.readiness import WAKING_S, configurations, room, turns, wait_until_active, working_s
 from scripts.stack.account import AccountError
 
 ACTIVE = {"State": "Active", "LastUpdateStatus": "Successful"}
@@ -144,3 +144,10 @@ def test_ranks_take_turns_where_a_quota_is_too_small():
     assert said[3].startswith("5 of 20 ranks work at a time, as max_concurrency says.")
     with pytest.raises(AccountError, match="has a reserved concurrency of 0: cosmicai deploy --parameter Reserved"):
         turns(0, 4, None, said.append)
+
+
+def test_how_long_ranks_work_is_known_where_their_galaxies_are():
+    assert working_s([1000, 174_000], {"MemorySize": 1769}) == pytest.approx(200.0)
+    assert working_s([174_000], {"MemorySize": 10 * 1769}) == pytest.approx(200.0 / 6)
+    assert working_s(None, {"MemorySize": 1769}) is None
+    assert working_s([1], {}) is None

@@ -32,6 +32,14 @@ def test_the_flag_counts_before_the_input_and_the_input_before_the_stack(
     assert (choice.keys, "gather by way of S3" in choice.sentence) == (keys, says)
 
 
+def test_a_server_is_sought_where_nobody_names_one_and_started_where_it_is_asked_for():
+    assert rendezvous_for(at(), {}, None)[2:] == (True, False)
+    assert rendezvous_for(at("nlb:10000"), {}, None).sought is False
+    assert rendezvous_for(at("nlb:10000"), {}, "start")[2:] == (True, True)
+    with pytest.raises(UsageError, match="--rendezvous start is for AWS"):
+        rendezvous_for(at(local=True), {}, "start")
+
+
 def test_what_is_no_address_is_refused():
-    with pytest.raises(UsageError, match=r"--rendezvous is here; allowed: host:port, .*, or none"):
+    with pytest.raises(UsageError, match=r"--rendezvous is here; allowed: host:port, .*, start or none"):
         rendezvous_for(at(), {}, "here")

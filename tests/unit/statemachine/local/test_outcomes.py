@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from statemachine.local.outcomes import exited, response_too_large
+from statemachine.local.outcomes import InvocationOutcome, exited, response_too_large, timed_out
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,8 @@ def test_too_large_a_response_names_the_limit() -> None:
     outcome = response_too_large()
     assert outcome.failed
     assert "6291456" in json.loads(outcome.payload)["errorMessage"]
+
+
+def test_a_report_tells_a_timeout_from_an_error() -> None:
+    statuses = [outcome.report_status for outcome in (InvocationOutcome(b"1"), exited("id", 1), timed_out("id", 3.0))]
+    assert statuses == ["", "error", "timeout"]
