@@ -12,10 +12,10 @@ from scripts.doctor.account_checks import check_bucket, check_functions, check_q
 from scripts.doctor.connection import PairAnswers, ask_pair, judge, reach_from_here, to_json
 from scripts.doctor.findings import Finding, Findings
 from scripts.doctor.servers import servers_for
-from scripts.output_files import check_file
 from scripts.place_flags import add_place_of_runs
 from scripts.runs.place import Place, open_place
 from scripts.stack.account import explained
+from scripts.user_files import add_overwrite, check_new
 
 HELP = "check what is on AWS, and try how its functions reach each other: NAT, punching, speed, cold start"
 EXAMPLE = "cosmicai doctor --region eu-west-1 --json doctor.json"
@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--megabytes", type=int, default=16, help="sent each way between the two functions")
     parser.add_argument("--no-connection", action="store_true", help="look at the parts only, and start nothing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write findings and measurements")
+    add_overwrite(parser, "the file that --json names")
     add_place_of_runs(parser)
 
 
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
             Address.parse(server)
         except ValueError as allowed:
             raise UsageError(f"--rendezvous is {server}; allowed: {allowed}") from allowed
-    check_file("--json", args.json)
+    check_new({"--json": args.json}, overwrite=args.overwrite)
     with explained():
         place = open_place(args)
     findings = Findings(say)

@@ -15,10 +15,10 @@ from scripts.logs.history import ExecutionTimes, execution_times, read_history
 from scripts.logs.invocations import FoundInvocations, find_invocations
 from scripts.logs.run_logs import RunLogs, logs_of_run
 from scripts.logs.tables import rows, table, totals, write_csv
-from scripts.output_files import check_file
 from scripts.place_flags import add_place_of_runs
 from scripts.runs.place import Place, open_place
 from scripts.stack.account import explained
+from scripts.user_files import add_overwrite, check_new, check_there
 from scripts.words import counted
 
 HELP = "show what Lambda reports of the invocations of a run: times, memory, what is billed"
@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write a line for each invocation")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write invocations and totals")
+    add_overwrite(parser, "the files that --csv and --json name")
     add_place_of_runs(parser)
 
 
@@ -57,8 +58,10 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("which logs are meant? Give the ID of an execution, or --file EXPORT")
     if args.id is not None and (args.history or args.architecture):
         raise UsageError("--history and --architecture go with --file: for an ID both are asked")
-    check_file("--csv", args.csv)
-    check_file("--json", args.json)
+    for file in args.file:
+        check_there("--file", file, "an exported log")
+    check_there("--history", args.history, "what aws stepfunctions get-execution-history printed")
+    check_new({"--csv": args.csv, "--json": args.json}, overwrite=args.overwrite, read=args.file)
     if args.file:
         found, times, about = _of_files(args), _times(args.history), {}
         architecture = args.architecture or "x86_64"

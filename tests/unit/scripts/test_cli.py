@@ -69,7 +69,7 @@ WRONG = [
     ("logs run-1 --stack Stars", "--stack is Stars; allowed"),
     ("logs run-1 --endpoint-url nowhere", "--endpoint-url is nowhere; allowed"),
     ("logs run-1 --profile nobody-has-this", "--profile is nobody-has-this"),
-    ("logs --file file.pt --csv nowhere/out", "--csv nowhere/out cannot be written"),
+    ("logs --file file.pt --csv nowhere/out", "--csv nowhere/out would be in a folder that does not exist"),
     ("doctor --megabytes 100", "--megabytes is 100; allowed: 1 to 64"),
     ("doctor --profile nobody-has-this", "--profile is nobody-has-this"),
     ("rendezvous", "cosmicai rendezvous needs action"),

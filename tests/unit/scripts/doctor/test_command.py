@@ -8,7 +8,7 @@ from scripts.cli import main
     [
         (["--megabytes", "0"], "--megabytes is 0; allowed: 1 to 64"),
         (["--rendezvous", "h"], "--rendezvous is h; allowed: host:port"),
-        (["--json", "nowhere/out"], "--json nowhere/out cannot be written"),
+        (["--json", "nowhere/out"], "--json nowhere/out would be in a folder that does not exist"),
         (["--stack", "Stars"], "--stack is Stars; allowed"),
     ],
 )
