@@ -27,8 +27,7 @@ from scripts.galaxies import Mixture, render
 from scripts.report.command import write_report
 from scripts.result_folder import ResultFolder
 from scripts.runs.following import StartedRun
-from scripts.runs.place import Place
-from scripts.runs.run_input import ANYWHERE
+from scripts.runs.place import ANYWHERE, Place
 from scripts.runs.stored_results import StoredResults
 from scripts.stack.account import AccountError, code_of
 from scripts.tables import run_tables

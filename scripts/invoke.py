@@ -163,10 +163,11 @@ class Beginning:
             room, limit = readiness.room(self.place), judged.request.max_concurrency
             keys |= readiness.turns(room, judged.world_size, limit, self.progress.print)
             readiness.wait_until_active(self.place, functions, self.progress.print)
+            at_once = min(judged.world_size or 1, limit or MAX_WORLD_SIZE, room or MAX_WORLD_SIZE)
             if self.place.local is not None:
-                at_once = min(judged.world_size or 1, limit or MAX_WORLD_SIZE, room or MAX_WORLD_SIZE)
                 self.place.local.wait_until_ready(at_once, readiness.LOCAL_READY_S)
-            keys |= self.server(choice, judged, functions.get("rank", {}))
+            if judged.world_size is None or at_once == judged.world_size > 1:  # others than these never meet
+                keys |= self.server(choice, judged, functions.get("rank", {}))
             before()
             sent = {key: value for key, value in keys.items() if value is not None}
             self.progress.print(f"running {json.dumps(sent)}")

@@ -14,7 +14,7 @@ from scripts.progress import RunProgress
 from scripts.result_folder import result_folder
 from scripts.runs import place as places
 from scripts.runs.finding import find_execution
-from scripts.runs.run_input import ANYWHERE
+from scripts.runs.place import ANYWHERE
 from scripts.stack.account import explained
 from scripts.user_files import add_overwrite
 

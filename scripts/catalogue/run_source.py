@@ -11,7 +11,7 @@ from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.json_text import parse_json
 from lambda_image.partition_names import printable
 
-RUN_NAME = re.compile(r"[\w+=@-]{1,80}")  # what Step Functions allows; with a dot it is rather a file
+RUN_NAME = re.compile(r"[\w+=@-]{1,80}", re.ASCII)  # what Step Functions allows; with a dot it is rather a file
 RESULTS = Path("out")  # where `cosmicai demo` and `cosmicai invoke` put the folders of their runs
 
 

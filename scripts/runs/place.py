@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
+from lambda_image.address import Address
 from lambda_image.errors import UsageError
 from scripts.aws_endpoint import HEALTH_TIMEOUT_S, REGION, AwsEndpoint, EndpointError
 from scripts.place_flags import STACK, check_name
@@ -21,6 +22,7 @@ from statemachine.definition import STATE_MACHINE
 
 LOCAL_BUCKET = "cosmicai-invoke"
 FUNCTIONS = ("init", "rank", "summarize")
+ANYWHERE = Address("unknown", 1)  # stands for a rendezvous server that Init may know and nobody else does
 LOCAL_PAUSE_S, AWS_PAUSE_S = 0.1, 1.0  # at first, between two looks at a run
 
 

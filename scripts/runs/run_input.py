@@ -16,7 +16,7 @@ from lambda_image.events import RunRequest, parse
 from lambda_image.handlers.init import find_model, shares
 from lambda_image.json_text import parse_json
 from lambda_image.storage import ObjectStore
-from scripts.runs.place import Place
+from scripts.runs.place import ANYWHERE, Place
 from scripts.stack.account import DENIED, code_of
 from scripts.stack.bucket import check_bucket
 from scripts.user_files import check_there
@@ -32,7 +32,6 @@ KEYS = {
     "tolerated_failures": "how many ranks may fail before the run fails",
 }
 PLACES = ("data_prefix", "data_path", "data_size", "dataset_path")
-ANYWHERE = Address("unknown", 1)  # stands for a rendezvous server that Init may know and nobody else does
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,9 @@ def test_galaxies_are_uploaded_and_a_run_over_them_is_started(deployed: AwsAccou
     [execution] = deployed.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"]
     described = deployed.client("stepfunctions").describe_execution(executionArn=execution["executionArn"])
     assert json.loads(described["input"]) == {"bucket": bucket, "data_prefix": "datasets/mine"}
+    # One rank meets nobody, and so no server is looked for.
+    status, said, _ = deployed.cosmicai(*given[:3], "--world-size", "1", "--name", "mine-2", "--detach")
+    assert (status, "rendezvous" in said) == (0, False)
 
 
 def test_a_run_that_fails_has_the_status_of_a_failure(deployed: AwsAccount, tmp_path: Path):
