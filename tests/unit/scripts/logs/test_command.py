@@ -47,8 +47,8 @@ def test_a_file_without_a_report_is_no_success(tmp_path: Path, capsys: pytest.Ca
         ([], "which logs are meant? Give the ID of an execution, or --file EXPORT"),
         (["run-1", "--file", "x"], "which logs are meant?"),
         (["run-1", "--architecture", "arm64"], "--history and --architecture go with --file"),
-        (["--file", "x", "--json", "nowhere/out"], "--json nowhere/out would be in a folder that does not exist"),
-        (["--file", "x", "--csv", "nowhere/out"], "--csv nowhere/out would be in a folder that does not exist"),
+        (["--file", __file__, "--json", "nowhere/out"], "--json nowhere/out would be in a folder that does not exist"),
+        (["--file", __file__, "--csv", "nowhere/out"], "--csv nowhere/out would be in a folder that does not exist"),
     ],
 )
 def test_wrong_flags_are_refused_at_once(words: list[str], told: str, capsys: pytest.CaptureFixture[str]):
