@@ -14,6 +14,7 @@ where a line begins with a time, and only then read as CSV.
 import csv
 import gzip
 import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -65,7 +66,7 @@ def read_export(file: Path) -> list[LogEvent]:
         content = file.read_bytes()
         if content[:2] == b"\x1f\x8b":
             content = gzip.decompress(content)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InvalidEvent(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     return oldest_first(events_in(content.decode("utf-8-sig", "replace")))
 
@@ -98,12 +99,22 @@ def _from_json(text: str) -> list[LogEvent] | None:
 
 def of_cloudwatch(event: Mapping[str, Any], group: str = "") -> LogEvent:
     """Makes an event of what FilterLogEvents and GetLogEvents answer."""
-    return LogEvent(event.get("timestamp"), str(event["message"]), event.get("logStreamName", ""), group)
+    time_ms = event.get("timestamp")
+    known = time_ms if type(time_ms) is int else None
+    return LogEvent(known, str(event["message"]), str(event.get("logStreamName", "")), group)
+
+
+LONGEST_HEAD = 1_000  # characters; columns have short names
 
 
 def _columns(line: str) -> list[str] | None:
     """What each column holds, if a line is the head of a CSV file with messages."""
-    names = next(csv.reader([line]), [])
+    if len(line) > LONGEST_HEAD:
+        return None
+    try:
+        names = next(csv.reader([line]), [])
+    except csv.Error:
+        return None
     found = [COLUMNS.get(name.strip().lower().removeprefix("@"), "") for name in names]
     return found if "message" in found else None
 

@@ -52,10 +52,10 @@ def read_history(file: Path) -> list[dict[str, Any]]:
     """
     try:
         events = parse_json(file.read_bytes())["events"]
-        return [{"type": event["type"], "timestamp": _moment(event["timestamp"])} for event in events]
+        return [{"type": str(event["type"]), "timestamp": _moment(event["timestamp"])} for event in events]
     except OSError as error:
         raise InvalidEvent(f"{file} cannot be read: {error.strerror}") from error
-    except (ValueError, TypeError, LookupError) as error:
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
         raise InvalidEvent(
             f"{file} is no history of an execution; aws stepfunctions get-execution-history prints one"
         ) from error

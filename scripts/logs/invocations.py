@@ -15,7 +15,7 @@ _START = re.compile(
     rf'START RequestId: ({REQUEST_ID})|"type"\s*:\s*"platform\.start".*?"requestId"\s*:\s*"({REQUEST_ID})"'
 )
 _TIMED_OUT = re.compile(rf"({REQUEST_ID}) Task timed out after ")
-_RANK = re.compile(r'"rank"\s*:\s*(\d+)')
+_RANK = re.compile(r'"rank"\s*:\s*(\d{1,9})(?!\d)')
 _RUN = re.compile(r'"run_id"\s*:\s*"([^"]+)"')
 
 

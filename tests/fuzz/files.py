@@ -9,10 +9,13 @@ from lambda_image.address import Address
 from lambda_image.data.byte_source import TruncatedError
 from lambda_image.data.file_content import BEGINNING, FormatError
 from lambda_image.data.foreign import foreign_format
-from lambda_image.errors import PartitionMalformed, PartitionMissing, UsageError
+from lambda_image.errors import InvalidEvent, PartitionMalformed, PartitionMissing, UsageError
 from lambda_image.model.onnx_file import OnnxFileError, read_contract
 from lambda_image.model.published import read
 from scripts.importing.opening import open_file
+from scripts.logs.exports import read_export
+from scripts.logs.history import execution_times, read_history
+from scripts.logs.invocations import find_invocations
 
 ROWS = 4  # of each array that are read
 
@@ -50,4 +53,16 @@ def addresses(data: bytes) -> None:
         str(Address.parse(data.decode("latin-1")))
 
 
-TARGETS = (foreign_files, checkpoints, onnx_files, addresses)
+def exported_logs(data: bytes) -> None:
+    """In any of the forms in which CloudWatch exports them."""
+    with file_of(data) as path, contextlib.suppress(InvalidEvent):
+        find_invocations(read_export(path))
+
+
+def histories(data: bytes) -> None:
+    """Of executions, as AWS's command prints them."""
+    with file_of(data) as path, contextlib.suppress(InvalidEvent):
+        execution_times(read_history(path))
+
+
+TARGETS = (foreign_files, checkpoints, onnx_files, addresses, exported_logs, histories)

@@ -1,5 +1,6 @@
 """What each parser is given in good times, from which the search begins."""
 
+import gzip
 import io
 import json
 import pickle
@@ -47,6 +48,7 @@ from tests.data import networks
 from tests.fuzz.objects import ASSIGNMENT, TABLE
 from tests.fuzz.targets import KEY, NONCE, SEEN
 
+REQUEST = "8f64015a-b991-4bc2-bc09-def344b36359"
 CUT = b"\xff"  # the first byte of a seed for parsers of streams: in pieces of 256 bytes
 
 
@@ -149,6 +151,16 @@ def files_of_users() -> Iterator[tuple[str, bytes]]:
     yield "onnx_files", networks.with_magnitudes().SerializeToString()
     yield "addresses", b"rendezvous.example:10000"
     yield "addresses", b"[2001:db8::1]:10000"
+    lines = [f"START RequestId: {REQUEST} Version: $LATEST", '{"event": "phase", "rank": 3, "run_id": "r"}']
+    lines += [f"REPORT RequestId: {REQUEST}\tDuration: 1.50 ms\tBilled Duration: 2 ms\tMemory Size: 128 MB\t"]
+    yield "exported_logs", "\n".join(lines).encode()
+    events = [{"timestamp": 1700000000000 + number, "message": line} for number, line in enumerate(lines)]
+    yield "exported_logs", json.dumps({"events": events}).encode()
+    yield "exported_logs", gzip.compress(b"timestamp,message\n1,hello\n", mtime=0)
+    kinds = ("ExecutionStarted", "MapStateEntered", "MapStateExited", "ExecutionSucceeded")
+    told = [{"type": kind, "timestamp": f"2026-11-28T12:00:0{n}.5+00:00"} for n, kind in enumerate(kinds)]
+    yield "histories", json.dumps({"events": told}).encode()
+    yield "histories", b'{"events": [{"type": "ExecutionStarted", "timestamp": 1700000000.5}]}'
 
 
 def files() -> Iterator[tuple[str, bytes]]:

@@ -107,3 +107,24 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path):
     cut.write_bytes(gzip.compress(report(0).encode())[:-9])
     with pytest.raises(InvalidEvent, match=r"cut\.gz cannot be read"):
         read_export(cut)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x1f\x8b\x08\x00\x00\x00\x00\x00" + b"x" * 40, None),
+        (b"[" * 200_000, "["),
+        (b"a\rb,message\n1,x\n", "a"),
+        (b'[{"message": "a", "timestamp": true}, {"message": "b", "timestamp": []}]', "a"),
+    ],
+    ids=["gzip", "brackets", "line end", "times"],
+)
+def test_a_damaged_export_is_read_as_far_as_it_goes_or_refused(content: bytes, message: str | None, tmp_path: Path):
+    file = tmp_path / "export"
+    file.write_bytes(content)
+    if message is None:
+        with pytest.raises(InvalidEvent, match="export cannot be read"):
+            read_export(file)
+        return
+    first, *_ = read_export(file)
+    assert (first.time_ms, first.message[:1]) == (None, message)

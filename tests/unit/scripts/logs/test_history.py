@@ -54,3 +54,11 @@ def test_anything_else_is_refused(content: str, tmp_path: Path):
         read_history(file)
     with pytest.raises(InvalidEvent, match="cannot be read"):
         read_history(tmp_path / "none")
+
+
+@pytest.mark.parametrize("moment", ["1e400", "NaN", "1e18", '"yesterday"', "null"])
+def test_a_moment_that_is_none_is_refused(moment: str, tmp_path: Path):
+    file = tmp_path / "history.json"
+    file.write_text(f'{{"events": [{{"type": [], "timestamp": {moment}}}]}}')
+    with pytest.raises(InvalidEvent, match=r"history\.json"):
+        read_history(file)

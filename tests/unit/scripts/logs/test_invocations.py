@@ -56,3 +56,8 @@ def test_json_logs_name_the_request_that_begins():
 
     events = [LogEvent(event.time_ms, begin(0) if "START" in event.message else event.message) for event in log(1)]
     assert [one.rank for one in find_invocations(events).invocations] == [0]
+
+
+def test_a_number_that_no_rank_has_is_none():
+    line = LogEvent(1, '{"rank": ' + "9" * 5000 + ', "run_id": "r"}')
+    assert find_invocations([line]).events == 1
