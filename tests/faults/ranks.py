@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from tests.faults import memory_group
 from tests.faults.bed import RANK_TIMEOUT_S, RANKS, Bed, Run, Worker
 from tests.faults.fault import Fault, Injection
 
@@ -54,6 +55,47 @@ def stopped_beyond_its_timeout(bed: Bed) -> Given:
 def kill_if_it_is(worker: Worker, pid: int) -> None:
     if worker.pid == pid:
         kill(worker)
+
+
+@contextmanager
+def never_started(bed: Bed) -> Given:
+    """An environment takes an invocation, and nothing more is heard of it."""
+    worker = bed.ranks[0]
+    worker.signal(signal.SIGSTOP)
+    bed.now_broken()
+    after(RANK_TIMEOUT_S + 1, kill_if_it_is, worker, worker.pid)
+    yield {}
+
+
+@contextmanager
+def without_address_space(bed: Bed) -> Given:
+    bed.stop_workers("rank")
+    bed.start_workers("rank", RANKS, handler="tests.faults.other_handlers.without_address_space")
+    bed.system.cloud.wait_until_ready(RANKS)
+    yield {}
+
+
+@contextmanager
+def out_of_memory(bed: Bed) -> Given:
+    """As where a function takes more memory than it has: the kernel kills it."""
+    with memory_group.MemoryGroup() as group:
+
+        def limit(worker: Worker) -> None:
+            group.take(worker.pid)
+
+        bed.on(limit, phase="inference", rank=2)
+        yield {}
+
+
+def another_version(handler: str) -> Injection:
+    @contextmanager
+    def inject(bed: Bed) -> Given:
+        bed.ranks.pop().stop()
+        bed.start_workers("rank", 1, handler=f"tests.faults.other_handlers.{handler}")
+        bed.system.cloud.wait_until_ready(RANKS)
+        yield {}
+
+    return inject
 
 
 @contextmanager
@@ -133,6 +175,26 @@ def a_later_run_beside_a_zombie(bed: Bed, given: Mapping[str, Any]) -> Run:
     return found
 
 
+def a_zombie_beside_its_successor(bed: Bed, given: Mapping[str, Any]) -> Run:
+    """Rank 2 is frozen until the state machine has given it up and another attempt is done, and wakes then."""
+    bed.start_workers("rank", 1)
+    bed.system.cloud.wait_until_ready(RANKS + 1)
+    frozen: list[Worker] = []
+
+    def freeze(worker: Worker) -> None:
+        frozen.append(worker)
+        worker.signal(signal.SIGSTOP)
+
+    bed.on(freeze, phase="inference", rank=2)
+    bed.watch(lambda _: frozen[0].signal(signal.SIGCONT), phase="done", rank=2)
+    run = bed.run(**given)
+    before = bed.system.json(f"{bed.path}/2.json")
+    bed.system.cloud.wait_until_ready(RANKS + 1)
+    late = bed.look(bed.system.cloud.wait_for(bed.execution), run.seconds)
+    assert before == bed.system.json(f"{bed.path}/2.json"), "the zombie has replaced the record"
+    return late
+
+
 # Of a sender that is killed when its part has arrived nothing is missing, and nobody needs to know.
 SENDER = r"rank 3|3 direct"
 
@@ -160,6 +222,42 @@ FAULTS = (
         stopped_beyond_its_timeout,
         named=r"rank 2 \(attempt 2\)",
     ),
+    Fault(
+        "a rank never begins",
+        "SIGSTOP of an environment that is given an invocation",
+        RANK_TIMEOUT_S + 25,
+        never_started,
+    ),
+    Fault(
+        "a rank runs out of address space",
+        "RLIMIT_AS as it begins, in each attempt",
+        20,
+        without_address_space,
+        lost=frozenset({2}),
+        named="rank 2: RuntimeError: can't start new thread",
+    ),
+    Fault(
+        "a rank runs out of memory",
+        "a memory cgroup, whose OOM killer ends it",
+        20,
+        out_of_memory,
+        named=r"rank 2 \(attempt 2\)",
+        lacking=memory_group.lacking,
+    ),
+    Fault(
+        "a rank speaks another version to its peers",
+        "another magic number of the channel",
+        40,
+        another_version("channel"),
+        named="does not speak this protocol",
+    ),
+    Fault(
+        "a rank speaks another version to the server",
+        "a version that the server does not know",
+        40,
+        another_version("rendezvous"),
+        named="version 0 was offered",
+    ),
     Fault("rank 0 comes late", "SIGSTOP of 5 s when it begins", 20, late_root),
     Fault("three workers for four ranks", "a worker less", 30, one_worker_too_few),
     Fault(
@@ -169,6 +267,15 @@ FAULTS = (
         delivered_twice,
         alone=True,
         play=run_and_look_again,
+    ),
+    Fault(
+        "a zombie of the same run wakes",
+        "SIGSTOP in inference beyond the timeout, SIGCONT when its successor is done",
+        RANK_TIMEOUT_S + 25,
+        nothing_yet,
+        named=r"rank 2 \(attempt 2\)",
+        alone=True,
+        play=a_zombie_beside_its_successor,
     ),
     Fault(
         "a zombie of an earlier run wakes",

@@ -1,0 +1,88 @@
+"""docs/faults.md, written from what came of the runs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.faults.bed import EACH, RANKS
+from tests.faults.catalogue import GROUPS
+from tests.faults.fault import Fault
+from tests.faults.outcomes import Outcome, Outcomes
+from tests.faults.pairs import pair
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
+INTRODUCTION = f"""# Faults
+
+Each row is a fault that is put into a real run of {RANKS} ranks with {EACH} galaxies each. Every process is a real
+one, and so are the sockets, the state machine on the local endpoint and S3's API. A run must end within the deadline,
+which counts from the fault, or from the start of the run where the fault was there before. Its result must hold the
+predictions of every rank that could be saved, with the right values and each once. The last column shows by which words
+the summary or the error names what was wrong. A dash means that nothing was lost and nobody needs to know.
+
+`make faults` plays all of them as tests, and `make test` the quick ones. `python -m tests.faults` plays them as well
+and keeps what came of them in `out/faults.jsonl`, from which `python -m tests.faults --page` writes this page. The
+times are those of a machine with two cores (AMD EPYC) that worked on other things as well.
+
+Faults of the network take place between hosts that are network namespaces, which takes root and Linux. Where something
+like that is missing, a fault is skipped with the reason.
+"""
+SINGLE = """| fault | how | deadline | ended after | predictions kept | named |
+| --- | --- | --- | --- | --- | --- |"""
+PAIRS = """
+## Two faults at once
+
+`python -m tests.faults --pairs {count}` puts two faults into each of {count} runs. A seed draws them. The deadline is
+that of both together, and the predictions of the ranks that either of them costs may be missing.
+
+{judged}
+
+| seed | faults | deadline | ended after | predictions kept | as promised |
+| --- | --- | --- | --- | --- | --- |"""
+
+
+def page(outcomes: Outcomes, count: int) -> str:
+    """Writes the page.
+
+    Args:
+        outcomes: Of all faults, one by one, and of the pairs.
+        count: How many pairs there must be, by the seeds from 0 on.
+
+    Raises:
+        LookupError: A run is missing; the message names it.
+    """
+    return "\n".join([INTRODUCTION, *_singles(outcomes), *_pairs(outcomes, count)]) + "\n"
+
+
+def _singles(outcomes: Outcomes) -> Iterator[str]:
+    for group, faults in GROUPS.items():
+        yield f"## Faults of {group}\n\n{SINGLE}"
+        for fault in faults:
+            found = _found(outcomes, [fault])
+            named = f"`{found.named}`" if found.named else "-"
+            yield (
+                f"| {fault.name} | {fault.how} | {fault.deadline_s:g} s | {found.ended_s:.1f} s | "
+                f"{found.kept} of {found.due} | {named} |"
+            )
+        yield ""
+
+
+def _pairs(outcomes: Outcomes, count: int) -> Iterator[str]:
+    runs = [(seed, pair(seed), _found(outcomes, pair(seed), seed)) for seed in range(count)]
+    good = sum(not found.problems for _, _, found in runs)
+    slowest = max((found.ended_s for _, _, found in runs), default=0.0)
+    judged = f"{good} of {count} runs ended as promised, and the slowest took {slowest:.1f} s."
+    yield PAIRS.format(count=count, judged=judged).lstrip("\n")
+    for seed, faults, found in runs:
+        names = "; ".join(fault.name for fault in faults)
+        deadline_s = sum(fault.deadline_s for fault in faults)
+        yield (
+            f"| {seed} | {names} | {deadline_s:g} s | {found.ended_s:.1f} s | {found.kept} of {found.due} | "
+            f"{'; '.join(found.problems) or 'yes'} |"
+        )
+
+
+def _found(outcomes: Outcomes, faults: list[Fault] | tuple[Fault, Fault], seed: int | None = None) -> Outcome:
+    found = outcomes.find(faults, seed)
+    if found is None:
+        number = "" if seed is None else f" by seed {seed}"
+        raise LookupError(f"{' and '.join(fault.name for fault in faults)}{number} has not been run")
+    return found
