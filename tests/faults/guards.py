@@ -19,7 +19,7 @@ GUARDS = {
     "a zombie of an earlier run wakes": "lambda_image.ownership.RunObjects.put",
     # The other ranks' objects are put together, and the lost one is named.
     "a rank is killed whenever it is tried": "lambda_image.handlers.summarize.reported_failures",
-    "a rank runs out of address space": "lambda_image.register.RankRegister.claim",
+    "a rank runs out of address space": "lambda_image.handlers.summarize.reported_failures",
     "a rank speaks another version to its peers": "lambda_image.comm.channel.handshake.OtherVersion",
     "a rank speaks another version to the server": "rendezvous_server.protocol.messages.RejectCode.VERSION",
     # A server that is not there, or goes, costs the gather at most.

@@ -166,7 +166,12 @@ FAULTS = (
         "the network is far and lossy", "200 ms one way, and 2 % of the packets lost", 30, far_and_lossy(0.2, 0.02)
     ),
     on_hosts(
-        "a path is a black hole after 20 kB", "between ranks 0 and 2", 30, harmed(black_hole(20_000)), named="1 relayed"
+        "a path is a black hole after 20 kB",
+        "between ranks 0 and 2",
+        30,
+        harmed(black_hole(20_000)),
+        fast=True,
+        named="1 relayed",
     ),
     on_hosts(
         "a path is a black hole after 66 kB", "between ranks 0 and 2", 30, harmed(black_hole(66_000)), named="rank 2"
@@ -194,6 +199,7 @@ FAULTS = (
         "on the way from rank 2",
         30,
         harmed_in_gather(flipped_in_part),
+        fast=True,
         named="rank 2|3 direct",
     ),
     on_hosts("a bit of the server's answer is flipped", "once, to rank 2", 30, harmed(flipped_by_the_server(1))),

@@ -101,6 +101,7 @@ FAULTS = (
         nothing_yet,
         named=r"result_path \S+ is in use by the run",
         alone=True,
+        fast=True,
         play=with_one_path_twice,
     ),
     Fault(
@@ -111,6 +112,7 @@ FAULTS = (
         lost=frozenset(range(RANKS)),
         named="the local endpoint was killed by SIGKILL",
         alone=True,
+        fast=True,
         play=with_a_killed_endpoint,
     ),
 )

@@ -237,7 +237,7 @@ def listening_ports(pid: int) -> list[int]:
 
 
 FAULTS = (
-    Fault("no rendezvous server", "an address where nobody listens", 25, absent, named=r"127\.0\.0\.1:9", fast=True),
+    Fault("no rendezvous server", "an address where nobody listens", 25, absent, named=r"127\.0\.0\.1:9"),
     Fault("the server says nothing", "a listener that reads nothing", 40, silent, named="RendezvousTimeout"),
     Fault("the server is killed while ranks infer", "SIGKILL", 25, killed_in("inference", 1), fast=True),
     Fault("the server is killed in the gather", "SIGKILL", 25, killed_in("gather", 1)),
@@ -271,6 +271,7 @@ FAULTS = (
         20,
         beside_a_hijacker,
         named=GATHERED,
+        fast=True,
     ),
     Fault(
         "what ranks say to the server is said again",
