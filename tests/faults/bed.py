@@ -219,14 +219,14 @@ class Bed:
                     worker.stop()
             self.workers[function] = kept
             self.start_workers(function, count - len(kept))
-        self._wait_until_ready()
+        self.wait_until_ready()
 
-    def _wait_until_ready(self) -> None:
-        """The endpoint remembers why workers could not start until others have."""
+    def wait_until_ready(self) -> None:
+        """Waits for all workers. The endpoint remembers why earlier ones could not start until others have."""
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
             try:
-                return self.system.cloud.wait_until_ready(RANKS)
+                return self.system.cloud.wait_until_ready(len(self.ranks))
             except EndpointError:
                 if time.monotonic() > deadline:
                     raise

@@ -44,7 +44,7 @@ def clock_wrong(function: str, by: str) -> Injection:
         bed.stop_workers(function)
         environ = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": by, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
         bed.start_workers(function, count, **environ)
-        bed.system.cloud.wait_until_ready(RANKS)
+        bed.wait_until_ready()
         yield {}
 
     return inject
@@ -65,7 +65,7 @@ def damaged_engine(suffix: str, size: float) -> Injection:
             damage(file, size)
         bed.stop_workers("rank")
         bed.start_workers("rank", RANKS, MODEL_PATH=str(model))
-        bed.system.cloud.wait_until_ready(RANKS)
+        bed.wait_until_ready()
         yield {}
 
     return inject
@@ -77,7 +77,7 @@ def no_room_for_files(bed: Bed) -> Given:
         count = len(bed.workers[function])
         bed.stop_workers(function)
         bed.start_workers(function, count, wrapper=("prlimit", "--fsize=0"))
-    bed.system.cloud.wait_until_ready(RANKS)
+    bed.wait_until_ready()
     yield {}
 
 

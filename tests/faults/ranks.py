@@ -71,7 +71,7 @@ def never_started(bed: Bed) -> Given:
 def without_address_space(bed: Bed) -> Given:
     bed.stop_workers("rank")
     bed.start_workers("rank", RANKS, handler="tests.faults.other_handlers.without_address_space")
-    bed.system.cloud.wait_until_ready(RANKS)
+    bed.wait_until_ready()
     yield {}
 
 
@@ -92,7 +92,7 @@ def another_version(handler: str) -> Injection:
     def inject(bed: Bed) -> Given:
         bed.ranks.pop().stop()
         bed.start_workers("rank", 1, handler=f"tests.faults.other_handlers.{handler}")
-        bed.system.cloud.wait_until_ready(RANKS)
+        bed.wait_until_ready()
         yield {}
 
     return inject
@@ -118,7 +118,7 @@ def one_worker_too_few(bed: Bed) -> Given:
 @contextmanager
 def delivered_twice(bed: Bed) -> Given:
     bed.start_workers("rank", 1)
-    bed.system.cloud.wait_until_ready(RANKS + 1)
+    bed.wait_until_ready()
     again: list[threading.Thread] = []
 
     def deliver(_worker: Worker) -> None:
@@ -138,7 +138,7 @@ def delivered_twice(bed: Bed) -> Given:
 def run_and_look_again(bed: Bed, given: Mapping[str, Any]) -> Run:
     """The result is judged once every worker is idle again, so that what comes late is seen, too."""
     run = bed.run(**given)
-    bed.system.cloud.wait_until_ready(RANKS + 1)
+    bed.wait_until_ready()
     late = bed.look(bed.system.cloud.wait_for(bed.execution), run.seconds)
     assert late.samples == run.samples
     return late
@@ -152,7 +152,7 @@ def nothing_yet(_bed: Bed) -> Given:
 def a_later_run_beside_a_zombie(bed: Bed, given: Mapping[str, Any]) -> Run:
     """Rank 0 of a run is frozen in its gather, and wakes when a later run to the same path has succeeded."""
     bed.start_workers("rank", 1)
-    bed.system.cloud.wait_until_ready(RANKS + 1)
+    bed.wait_until_ready()
     frozen: list[Worker] = []
 
     def freeze(worker: Worker) -> None:
@@ -165,7 +165,7 @@ def a_later_run_beside_a_zombie(bed: Bed, given: Mapping[str, Any]) -> Run:
     later = bed.run(**given, world_size=RANKS - 1, result_path="results/zombie")
     (zombie,) = frozen
     zombie.signal(signal.SIGCONT)
-    bed.system.cloud.wait_until_ready(RANKS)
+    bed.wait_until_ready()
     ours = bed.execution.rpartition(":")[2]
     found = bed.look(bed.system.cloud.wait_for(bed.execution), later.seconds)
     records = bed.system.json("results/zombie/combined_data.json")
@@ -178,7 +178,7 @@ def a_later_run_beside_a_zombie(bed: Bed, given: Mapping[str, Any]) -> Run:
 def a_zombie_beside_its_successor(bed: Bed, given: Mapping[str, Any]) -> Run:
     """Rank 2 is frozen until the state machine has given it up and another attempt is done, and wakes then."""
     bed.start_workers("rank", 1)
-    bed.system.cloud.wait_until_ready(RANKS + 1)
+    bed.wait_until_ready()
     frozen: list[Worker] = []
 
     def freeze(worker: Worker) -> None:
@@ -189,7 +189,7 @@ def a_zombie_beside_its_successor(bed: Bed, given: Mapping[str, Any]) -> Run:
     bed.watch(lambda _: frozen[0].signal(signal.SIGCONT), phase="done", rank=2)
     run = bed.run(**given)
     before = bed.system.json(f"{bed.path}/2.json")
-    bed.system.cloud.wait_until_ready(RANKS + 1)
+    bed.wait_until_ready()
     late = bed.look(bed.system.cloud.wait_for(bed.execution), run.seconds)
     assert before == bed.system.json(f"{bed.path}/2.json"), "the zombie has replaced the record"
     return late
