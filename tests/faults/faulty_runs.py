@@ -67,7 +67,6 @@ class FaultyRuns:
             "RENDEZVOUS_ENDPOINT": self.rendezvous,
             "RENDEZVOUS_KEY": KEY,
             "OMP_NUM_THREADS": "1",
-            "INFERENCE_ENGINE": "eager",
             "NO_PROXY": "127.0.0.1,localhost",
         }
         process = subprocess.Popen(

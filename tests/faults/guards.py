@@ -80,6 +80,7 @@ GUARDS = {
     "the disk for the results is full": "scripts.result_folder.ResultFolder.write",
     # A name is asked for while the deadline lasts, and all its addresses are tried.
     "the server's name is unknown": "lambda_image.comm.connecting.rendezvous.RendezvousConnection.connect",
+    "there is no name server": "lambda_image.comm.connecting.rendezvous.RendezvousConnection.connect",
     "the name server says nothing": "lambda_image.comm.connecting.rendezvous.RendezvousConnection.connect",
     "the server's name has several addresses": "lambda_image.comm.connecting.racing.first_connected",
     "the server's name has an IPv6 address only": "lambda_image.comm.connecting.racing.interleaved",

@@ -2,12 +2,14 @@
 
 import os
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 V1, V2 = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
+TRIES, PAUSE_S = 100, 0.02
 LIMIT = 1 << 16  # bytes; what a process has before it comes into the group does not count
 
 
@@ -27,7 +29,11 @@ class MemoryGroup:
         for pid in (self._path / "cgroup.procs").read_text().split():  # a group with processes cannot be removed
             with suppress(OSError):
                 (_parent() / "cgroup.procs").write_text(pid)
-        os.rmdir(self._path)
+        for _ in range(TRIES):  # the kernel takes a moment for a process that it has just ended
+            with suppress(OSError):
+                os.rmdir(self._path)
+                return
+            time.sleep(PAUSE_S)
 
     def take(self, pid: int) -> None:
         """Puts a process into the group."""

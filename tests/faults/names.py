@@ -12,6 +12,7 @@ from tests.faults.segment import NETWORK_4, NETWORK_6
 
 Given = Iterator[Mapping[str, Any]]
 NOBODY = 99  # a host that is not there, so that what is sent to it is lost
+NO_RESOLVER = "nameserver 127.0.0.2\n"  # where nobody listens
 BY_NAME = {"rendezvous_endpoint": f"{NAME}:{PORT}"}
 
 
@@ -32,6 +33,12 @@ def resolved(addresses: Any) -> Injection:
 
 
 @contextmanager
+def absent(bed: Bed) -> Given:
+    reach_of(bed).resolver_file.write_text(NO_RESOLVER)
+    yield BY_NAME
+
+
+@contextmanager
 def mute(bed: Bed) -> Given:
     reach_of(bed).names.mute = True
     yield BY_NAME
@@ -48,6 +55,9 @@ def ipv6_only(bed: Bed) -> list[str]:
 
 FAULTS = (
     on_hosts("the server's name is unknown", "NXDOMAIN", 30, resolved(unknown), named=rf"{NAME}:{PORT}"),
+    on_hosts(
+        "there is no name server", "/etc/resolv.conf names an address without one", 30, absent, named=rf"{NAME}:{PORT}"
+    ),
     on_hosts("the name server says nothing", "it reads questions and answers none", 50, mute, named=rf"{NAME}:{PORT}"),
     on_hosts(
         "the server's name has several addresses",

@@ -77,4 +77,5 @@ class Reach:
         """Everything is reached again."""
         self.segment.mend()
         self.rank_of.clear()
+        self.resolver_file.write_text(CONFIGURATION)
         self.names.addresses, self.names.mute = {NAME: [self.segment.hosts[SERVER_HOST].address]}, False

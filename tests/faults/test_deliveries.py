@@ -121,6 +121,7 @@ def test_a_rank_that_never_got_into_the_group_is_not_waited_for(runs: FaultyRuns
     assert root.ended_at - other.ended_at < WITHIN_S + LATE_S
 
 
+@pytest.mark.slow
 def test_a_root_that_comes_late_does_not_wait_for_those_that_have_gone(runs: FaultyRuns, tmp_path: Path):
     runs.add_workers(1)
     prefix = runs.upload(tmp_path, 2, 20)
@@ -217,6 +218,7 @@ def test_finished_partitions_outlive_a_download_that_never_ends(tmp_path: Path):
             assert len(runs.s3.of("GET", rf"/galaxies/{number}\.safetensors")) == 1
 
 
+@pytest.mark.slow
 def test_a_stalled_download_is_tried_anew_and_a_rank_that_is_killed_goes_on_where_it_was(
     runs: FaultyRuns, tmp_path: Path
 ):
