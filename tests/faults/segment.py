@@ -9,11 +9,9 @@ needed but namespaces and TUN.
         segment.hosts[1].namespace.start("module")
 """
 
-import fcntl
 import os
 import random
 import select
-import struct
 import threading
 import time
 from collections import deque
@@ -24,8 +22,8 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from tests.faults.packets import Packet, destination_of, parse
-from tests.network.impaired_link import IFF_NO_PI, IFF_TUN, LARGEST_PACKET, TUNSETIFF
-from tests.network.namespace import Namespace, enter, in_a_thread, unavailable
+from tests.network.impaired_link import LARGEST_PACKET, tun
+from tests.network.namespace import Namespace, in_a_thread, unavailable
 
 # Networks for documentation (RFC 5737, RFC 3849), which are nobody's.
 NETWORK_4, NETWORK_6 = "198.51.100.{}", "2001:db8:ffff::{:x}"
@@ -117,7 +115,7 @@ def lacking() -> str | None:
 
 def _host(number: int) -> Host:
     namespace = Namespace()
-    device = in_a_thread(lambda: _tun(namespace.path))
+    device = in_a_thread(lambda: tun(namespace.path, DEVICE))
     address, address_6 = NETWORK_4.format(number), NETWORK_6.format(number)
     namespace.ip(
         f"address add {address}/24 dev {DEVICE}",
@@ -125,10 +123,3 @@ def _host(number: int) -> Host:
         f"link set dev {DEVICE} up",
     )
     return Host(namespace, address, address_6, device)
-
-
-def _tun(namespace: str) -> int:
-    enter(namespace)
-    descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
-    fcntl.ioctl(descriptor, TUNSETIFF, struct.pack("16sH22x", DEVICE.encode(), IFF_TUN | IFF_NO_PI))
-    return descriptor
