@@ -14,7 +14,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -256,7 +258,7 @@ def bed(folder: Path, *flags: str, on_hosts: bool = False) -> Iterator[Bed]:
             ports = [int(url.rpartition(":")[2]) for url in (runtime_apis["rank"], storage.url)]
             reach = stack.enter_context(Reach.made(folder, RANKS + 1, ports))
         server = start_server(RENDEZVOUS_KEY=KEY)
-        made = Bed(system, events, storage, server, runtime_apis, _truth(data), folder, start_server, reach)
+        made = Bed(system, events, storage, server, runtime_apis, _truth(), folder, start_server, reach)
         stack.callback(lambda: [made.stop_workers(name) for name in list(made.workers)])
         yield made
 
@@ -288,11 +290,14 @@ def _shown(summary: Mapping[str, Any], records: list[Any]) -> Iterator[str]:
         yield from summary["warnings"]
 
 
-def _truth(data: Path) -> dict[tuple[str, int], float]:
+@cache
+def _truth() -> dict[tuple[str, int], float]:
+    """By the reference engine, once for all beds, which have the same galaxies."""
     engine = engines.load(SHIPPED_MODEL, usable_cpus(), "eager")
     found = {}
-    for file in sorted(data.iterdir()):
-        galaxies = read_partition(file)
-        for row, redshift in enumerate(engine.predict(galaxies.images, galaxies.magnitudes)):
-            found[f"{PREFIX}/{file.name}", row] = float(redshift)
+    with TemporaryDirectory() as folder:
+        for file in sorted(write_galaxies(Path(folder), RANKS, EACH).iterdir()):
+            galaxies = read_partition(file)
+            for row, redshift in enumerate(engine.predict(galaxies.images, galaxies.magnitudes)):
+                found[f"{PREFIX}/{file.name}", row] = float(redshift)
     return found

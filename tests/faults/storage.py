@@ -12,6 +12,7 @@ from tests.integration.system import BUCKET
 Given = Iterator[Mapping[str, Any]]
 THIRD = f"{PREFIX}/3.safetensors"  # the partition of rank 2
 NOWHERE = "no-such-bucket"
+ONE_ATTEMPT = r"\A(?![\s\S]*\(attempt)"  # no rank was tried again
 ALL = frozenset(range(RANKS))
 OF_RANK_1 = r"/predictions/1\.|/1\.json|/attempts/1/"
 
@@ -64,7 +65,13 @@ FAULTS = (
         named=f"no bucket {BUCKET}",
         alone=True,
     ),
-    Fault("bodies are cut off", "six times, by RST", 30, sick("GET", r"\.safetensors", cut=300_000, times=6)),
+    Fault(
+        "bodies are cut off",
+        "six times, by RST",
+        30,
+        sick("GET", r"\.safetensors", cut=300_000, times=6),
+        named=ONE_ATTEMPT,
+    ),
     Fault("answers are cut off", "every third, after 200 bytes", 30, sick("GET", "", cut=200, every=3)),
     Fault(
         "a partition is truncated",
