@@ -229,10 +229,10 @@ FAULTS = (
     Fault(
         "a rank runs out of address space",
         "RLIMIT_AS as it begins, in each attempt",
-        20,
+        30,
         without_address_space,
         lost=frozenset({2}),
-        named="rank 2: RuntimeError: can't start new thread",
+        named="rank 2: (RuntimeError|MemoryError)",
     ),
     Fault(
         "a rank runs out of memory",

@@ -241,7 +241,7 @@ FAULTS = (
     Fault("the server says nothing", "a listener that reads nothing", 40, silent, named="RendezvousTimeout"),
     Fault("the server is killed while ranks infer", "SIGKILL", 25, killed_in("inference", 1), fast=True),
     Fault("the server is killed in the gather", "SIGKILL", 25, killed_in("gather", 1)),
-    Fault("the server has another key", "RENDEZVOUS_KEY", 25, other_key, named="RendezvousRejected"),
+    Fault("the server has another key", "RENDEZVOUS_KEY", 25, other_key, named="RendezvousRejected|another key"),
     Fault(
         "the server is killed between two joins",
         "SIGKILL when rank 0 has joined and no other rank",
