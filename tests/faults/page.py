@@ -44,10 +44,10 @@ def page(outcomes: Outcomes, count: int) -> str:
 
     Args:
         outcomes: Of all faults, one by one, and of the pairs.
-        count: How many pairs there must be, by the seeds from 0 on.
+        count: How many pairs there should be, by the seeds from 0 on.
 
     Raises:
-        LookupError: A run is missing; the message names it.
+        LookupError: A fault has not been run; the message names it.
     """
     return "\n".join([INTRODUCTION, *_singles(outcomes), *_pairs(outcomes, count)]) + "\n"
 
@@ -56,7 +56,7 @@ def _singles(outcomes: Outcomes) -> Iterator[str]:
     for group, faults in GROUPS.items():
         yield f"## Faults of {group}\n\n{SINGLE}"
         for fault in faults:
-            found = _found(outcomes, [fault])
+            found = _found(outcomes, fault)
             named = f"`{found.named}`" if found.named else "-"
             yield (
                 f"| {fault.name} | {fault.how} | {fault.deadline_s:g} s | {found.ended_s:.1f} s | "
@@ -66,10 +66,13 @@ def _singles(outcomes: Outcomes) -> Iterator[str]:
 
 
 def _pairs(outcomes: Outcomes, count: int) -> Iterator[str]:
-    runs = [(seed, pair(seed), _found(outcomes, pair(seed), seed)) for seed in range(count)]
+    drawn = [(seed, pair(seed)) for seed in range(count)]
+    runs = [(seed, faults, found) for seed, faults in drawn if (found := outcomes.find(faults, seed))]
     good = sum(not found.problems for _, _, found in runs)
     slowest = max((found.ended_s for _, _, found in runs), default=0.0)
-    judged = f"{good} of {count} runs ended as promised, and the slowest took {slowest:.1f} s."
+    judged = f"{good} of {len(runs)} runs ended as promised, and the slowest took {slowest:.1f} s."
+    if left := count - len(runs):
+        judged += f" {left} of the {count} seeds have not been run yet."
     yield PAIRS.format(count=count, judged=judged).lstrip("\n")
     for seed, faults, found in runs:
         names = "; ".join(fault.name for fault in faults)
@@ -80,9 +83,8 @@ def _pairs(outcomes: Outcomes, count: int) -> Iterator[str]:
         )
 
 
-def _found(outcomes: Outcomes, faults: list[Fault] | tuple[Fault, Fault], seed: int | None = None) -> Outcome:
-    found = outcomes.find(faults, seed)
+def _found(outcomes: Outcomes, fault: Fault) -> Outcome:
+    found = outcomes.find([fault])
     if found is None:
-        number = "" if seed is None else f" by seed {seed}"
-        raise LookupError(f"{' and '.join(fault.name for fault in faults)}{number} has not been run")
+        raise LookupError(f"{fault.name}: it has not been run")
     return found
