@@ -5,7 +5,6 @@ from pathlib import Path
 
 from tests.faults.bed import EACH, RANKS
 from tests.faults.catalogue import GROUPS
-from tests.faults.fault import Fault
 from tests.faults.outcomes import Outcome, Outcomes
 from tests.faults.pairs import pair
 
@@ -45,9 +44,6 @@ def page(outcomes: Outcomes, count: int) -> str:
     Args:
         outcomes: Of all faults, one by one, and of the pairs.
         count: How many pairs there should be, by the seeds from 0 on.
-
-    Raises:
-        LookupError: A fault has not been run; the message names it.
     """
     return "\n".join([INTRODUCTION, *_singles(outcomes), *_pairs(outcomes, count)]) + "\n"
 
@@ -56,13 +52,16 @@ def _singles(outcomes: Outcomes) -> Iterator[str]:
     for group, faults in GROUPS.items():
         yield f"## Faults of {group}\n\n{SINGLE}"
         for fault in faults:
-            found = _found(outcomes, fault)
-            named = f"`{found.named}`" if found.named else "-"
-            yield (
-                f"| {fault.name} | {fault.how} | {fault.deadline_s:g} s | {found.ended_s:.1f} s | "
-                f"{found.kept} of {found.due} | {named} |"
-            )
+            yield f"| {fault.name} | {fault.how} | {fault.deadline_s:g} s | {_ended(outcomes.find([fault]))} |"
         yield ""
+
+
+def _ended(found: Outcome | None) -> str:
+    if found is None:
+        return "not run yet | - | -"
+    if found.problems:
+        return f"{found.ended_s:.1f} s | {found.kept} of {found.due} | not as promised: {'; '.join(found.problems)}"
+    return f"{found.ended_s:.1f} s | {found.kept} of {found.due} | {f'`{found.named}`' if found.named else '-'}"
 
 
 def _pairs(outcomes: Outcomes, count: int) -> Iterator[str]:
@@ -81,10 +80,3 @@ def _pairs(outcomes: Outcomes, count: int) -> Iterator[str]:
             f"| {seed} | {names} | {deadline_s:g} s | {found.ended_s:.1f} s | {found.kept} of {found.due} | "
             f"{'; '.join(found.problems) or 'yes'} |"
         )
-
-
-def _found(outcomes: Outcomes, fault: Fault) -> Outcome:
-    found = outcomes.find([fault])
-    if found is None:
-        raise LookupError(f"{fault.name}: it has not been run")
-    return found
