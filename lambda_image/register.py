@@ -6,7 +6,9 @@ An attempt claims its number by writing the claim when it begins. Each later wri
 writer has seen (If-Match), so that of two writers S3 refuses one, which then looks again. Hence
 
 * a start that Lambda refused is no attempt, and two deliveries of one invocation are two attempts;
-* the record of a complete attempt is replaced by nobody. An attempt that is complete later takes over that record;
+* the record of a complete attempt is replaced by nobody. An attempt that is complete later takes over that record. One
+  that finds it when it begins adds its own number as `adopted_by`, since the state machine would not have tried again
+  if the complete attempt had answered;
 * an attempt of an earlier run cannot write, since the later run has removed or replaced the version it knows.
 
 A claim and a record of a failed attempt have `error` or no `predictions`, by which `results.is_complete` tells them
@@ -126,7 +128,8 @@ class RankRegister:
         if found.get("token") == self._token:
             return Claim(found["attempt"])
         duplicate = found.get("tries", tries - 1) >= tries
-        return Claim(found["attempt"] + 1, duplicate, found if is_complete(found) else None)
+        latest = max(found["attempt"], found.get("adopted_by") or 0)
+        return Claim(latest + 1, duplicate, found if is_complete(found) else None)
 
     def _claim(self, claim: Claim, tries: int, gather_error: str | None) -> dict[str, Any]:
         a = self._assignment

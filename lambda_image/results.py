@@ -154,6 +154,7 @@ def rank_record(
     error: str | None = None,
     gather_error: str | None = None,
     nat: str | None = None,
+    tries: int = 0,
 ) -> Record:
     """Makes the content of `<rank>.json`.
 
@@ -168,6 +169,7 @@ def rank_record(
         error: why the rank failed. What it had finished lies in its stretches.
         gather_error: why its part travelled by way of storage although it was to be gathered.
         nat: what the NAT before the rank does (a value of comm.connecting.nat.Nat); None for a rank that did not join.
+        tries: how often the state machine had tried the rank before, refused starts included.
     """
     seconds, keys, times = work.inference_s, [part.key for part in assignment.partitions], usage.s3_times
     batch_mb = assignment.batch_size * (work.bits / 8 / work.samples if work.samples else 0) / MB
@@ -202,6 +204,8 @@ def rank_record(
         "rank": assignment.rank,
         "world_size": assignment.world_size,
         "attempt": attempt,
+        "tries": tries,
+        "adopted_by": None,
         "samples": work.samples,
         "rows": work.quality.to_json(),
         "bits": work.bits,

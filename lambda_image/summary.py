@@ -114,7 +114,12 @@ def summarise(
     rows = RowTally()
     for record in records:
         rows.merge(RowTally.from_json(record["rows"]))
-    found = [*_damaged(records), *rows.warnings(), *(f"no gather: {reason}" for reason in dict.fromkeys(reasons))]
+    found = [
+        *_damaged(records),
+        *_adopted(records),
+        *rows.warnings(),
+        *(f"no gather: {reason}" for reason in dict.fromkeys(reasons)),
+    ]
     return Summary(
         run_id=first.run_id,
         execution=first.execution,
@@ -159,6 +164,16 @@ def _damaged(records: Sequence[Record]) -> list[str]:
         return []
     more = f" (and {len(damages) - 1:,} more)" if len(damages) > 1 else ""
     return [f"rank {damages[0][0]}{more}: {damages[0][1]}"]
+
+
+def _adopted(records: Sequence[Record]) -> list[str]:
+    adopted = [record for record in records if record.get("adopted_by")]
+    if not adopted:
+        return []
+    more = f" (and {len(adopted) - 1:,} more)" if len(adopted) > 1 else ""
+    lost, later = adopted[0]["attempt"] + 1, adopted[0]["adopted_by"] + 1
+    what = f"attempt {lost} was lost after it had written its predictions. Attempt {later} took them over"
+    return [f"rank {adopted[0]['rank']}{more}: {what}"]
 
 
 def beside_the_ranks(ranks: int, memory_mb: float) -> list[Billed]:

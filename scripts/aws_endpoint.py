@@ -5,7 +5,7 @@ import json
 import os
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import boto3
 import botocore.session
 from botocore.config import Config
+from botocore.exceptions import ConnectionClosedError
 
 from lambda_image.errors import RunError
 from statemachine.definition import definition
@@ -39,7 +40,7 @@ class AwsEndpoint:
         own = {"profile": (None, None, None, None), "config_file": NO_FILE, "credentials_file": NO_FILE}
         session = boto3.Session(botocore_session=botocore.session.Session(session_vars=own))
         make_client: Any = session.client  # typed for each service by name, which is not known here
-        return make_client(
+        client = make_client(
             service,
             endpoint_url=self.endpoint_url,
             region_name=REGION,
@@ -47,6 +48,16 @@ class AwsEndpoint:
             aws_secret_access_key="local",  # noqa: S106 - what the endpoint's own workers use
             config=Config(s3={"addressing_style": "path"}, retries={"mode": "standard"}, proxies={}),
         )
+        client.meta.events.register("before-parse", self._check_length)
+        return client
+
+    def _check_length(self, operation_model: Any, response_dict: Mapping[str, Any], **_: object) -> None:
+        """Refuses an answer that was cut off, which botocore takes for one without content. The endpoint was killed."""
+        headers, body = response_dict["headers"], response_dict["body"]
+        promised = headers.get("content-length", "")
+        whole = operation_model.http["method"] == "HEAD" or "content-encoding" in headers or not promised.isdecimal()
+        if not whole and isinstance(body, bytes) and len(body) != int(promised):
+            raise ConnectionClosedError(endpoint_url=self.endpoint_url)
 
     def state_machine(self, name: str) -> str:
         """Finds the state machine of this name, or makes it, and returns its ARN."""

@@ -86,7 +86,8 @@ def _throughput(summary: Mapping[str, Any]) -> str:
 
 
 def _attempts(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    again = [f"rank {record['rank']} (attempt {record['attempt'] + 1})" for record in records if record["attempt"] > 0]
+    last = {record["rank"]: max(record["attempt"], record.get("adopted_by") or 0) for record in records}
+    again = [f"rank {rank} (attempt {attempt + 1})" for rank, attempt in last.items() if attempt > 0]
     return [("tried again", ", ".join(again))] if again else []
 
 

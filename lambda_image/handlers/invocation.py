@@ -97,10 +97,9 @@ class RankInvocation:
 
     def perform(self) -> None:
         self._phase("start", tries=self.tries, run_id=self.assignment.run_id)
-        # In the background of the first download and the first batch, since a rank need not know its number to infer.
-        threading.Thread(target=self._begin, name="begin", daemon=True).start()
         try:
             try:
+                self._begin_beside()
                 record, table = self._result()
             except Exception as error:
                 self._keep_what_is_done(error)
@@ -111,6 +110,17 @@ class RankInvocation:
             self.stretches.end()
             self.begun.add_done_callback(lambda _: self._leave())
         self._phase("done", transport=record["transport"], samples=record["samples"])
+
+    def _begin_beside(self) -> None:
+        """In the background of the first download and the first batch: a rank need not know its number to infer."""
+        try:
+            threading.Thread(target=self._begin, name="begin", daemon=True).start()
+        except RuntimeError:  # no memory for a thread: without a claim nobody would hear of this rank
+            try:
+                self.begun.set_result(self.register.claim(self.tries))
+            except Exception as error:
+                self.begun.set_exception(error)
+            raise
 
     def _begin(self) -> None:
         try:
@@ -156,7 +166,10 @@ class RankInvocation:
         claim = self._claim()
         self._phase("write")
         if claim.finished is not None:
-            return self._adopt(claim.finished)
+            record, table = self._adopt(claim.finished)
+            if not claim.duplicate:  # the attempt that wrote it was lost before it could answer
+                record = self.register.write({**record, "adopted_by": claim.attempt})
+            return record, table
         key, table = self._write_table()
         reason = DUPLICATE if claim.duplicate and self.assignment.rank != ROOT else None
         record = self._record(table_facts(key, table), STORAGE, gather_error=reason)
@@ -269,6 +282,7 @@ class RankInvocation:
             error=error,
             gather_error=gather_error,
             nat=str(communicator.nat) if communicator is not None else None,
+            tries=self.tries,
         )
 
     def _phases_so_far(self) -> Phases:

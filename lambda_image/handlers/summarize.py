@@ -38,6 +38,7 @@ from lambda_image.storage import ObjectStore, Version
 from lambda_image.summary import Failure, Summary, message_of, summarise
 
 READERS = 16  # objects read at a time when the run is rebuilt: as many as the store keeps connections
+LATER = ("phases", "adopted_by")  # what a rank's own record says and the gathered one cannot know
 NAMED_FAILURES = 10  # in the error's message; summary.json has all
 
 
@@ -152,8 +153,8 @@ def _gathered(
 def _of_all_ranks(objects: RunObjects, gathered: object, manifest: Sequence[Assignment]) -> list[Record] | None:
     """The gathered records and, of ranks that had no galaxies, their own; None where a rank has neither.
 
-    A gathered record gets the phases and the requests to S3 that the rank's own has, since what was gathered cannot
-    tell what came after.
+    A gathered record gets the phases, the requests to S3 and the later attempt that the rank's own has, since what was
+    gathered cannot tell what came after.
     """
     if not isinstance(gathered, list):
         return None
@@ -172,7 +173,7 @@ def _of_all_ranks(objects: RunObjects, gathered: object, manifest: Sequence[Assi
         if own["predictions"] != record["predictions"]:
             return None  # rank 0 has another attempt's part than the one that counts
         _publish(objects, item, own)
-        return {**record, **{name: own[name] for name in own if name == "phases" or name.startswith("s3")}}
+        return {**record, **{name: own[name] for name in own if name in LATER or name.startswith("s3")}}
 
     with ThreadPoolExecutor(READERS) as readers:
         records = list(readers.map(of, manifest))

@@ -3,8 +3,11 @@
 The file's metadata hold `format` and `config` (ModelConfig as JSON), so that weights cannot meet the wrong sizes.
 Matrices and convolutions may be stored as float16 (half the size); vectors (biases, norms, running statistics) stay
 float32, as they weigh nothing and some are smaller than float16 resolves. What is loaded is float32.
+
+The metadata also hold `digest`, so that flipped bits are no other weights. Files from before have none, and load.
 """
 
+import hashlib
 import json
 import math
 import os
@@ -25,8 +28,9 @@ from lambda_image.atomic_file import atomic_file
 from lambda_image.data.inert_pickle import ArchiveError, ProgramError
 from lambda_image.errors import CheckpointError
 from lambda_image.json_text import parse_json
-from lambda_image.model import published
+from lambda_image.model import SHIPPED_DIGEST, SHIPPED_MODEL, published
 from lambda_image.model.architecture import ModelConfig, RedshiftModel
+from lambda_image.model.engine_digests import DIGEST_BYTES, weights_digest
 
 FORMAT = "cosmicai.redshift.1"
 MAX_SIZE = 65_536  # of any number in a config: far above any model of this kind, and building one stays quick
@@ -51,6 +55,9 @@ def load(path: str | os.PathLike[str], device: str = "cpu") -> RedshiftModel:
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         model = _meta_model(_parse_config(metadata.get("config", "")))
         _check_shapes(shapes, model)
+        recorded = metadata.get("digest") or (SHIPPED_DIGEST if Path(path) == SHIPPED_MODEL else None)
+        if recorded is not None and recorded != digest(path, metadata["config"]):
+            raise _UnfitError("it is damaged, as its weights are not those that were written: fetch or make it again")
         model.load_state_dict({name: file.get_tensor(name).float() for name in shapes}, assign=True)
     return model.requires_grad_(False).eval()
 
@@ -73,6 +80,17 @@ def save(
     metadata = {"format": FORMAT, "config": json.dumps(asdict(config))}
     with atomic_file(path) as partial:
         safetensors.numpy.save_file(stored, partial, metadata)
+        metadata["digest"] = digest(partial, metadata["config"])
+        safetensors.numpy.save_file(stored, partial, metadata)
+
+
+def digest(path: str | os.PathLike[str], config: str) -> str:
+    """The digest of all weights and of their config, as `engine_digests` makes it of a compiled engine's weights."""
+    content = np.memmap(path, np.uint8, mode="r")
+    weights = content[8 + int.from_bytes(content[:8].tobytes(), "little") :]
+    whole = weights.size // 4 * 4
+    parts = weights_digest(weights[:whole].view(np.float32)).encode(), weights[whole:].tobytes(), config.encode()
+    return hashlib.blake2b(b"".join(parts), digest_size=DIGEST_BYTES).hexdigest()
 
 
 def convert(path: str | os.PathLike[str]) -> tuple[ModelConfig, dict[str, np.ndarray]]:

@@ -1,22 +1,27 @@
-"""`python -m tests.faults`: every fault in a real run, and the table of docs/faults.md.
+"""`python -m tests.faults`: every fault in a real run.
 
-`--pairs 200` puts two faults into each of so many runs instead, drawn by `--seed`.
+`--pairs 200` puts two faults into each of so many runs instead, drawn by `--seed`. What came of each run is kept in
+`--results`, and is not run again as long as it was as promised. So both can be made a few runs at a time. `--page`
+writes the tables of docs/faults.md from there.
 """
 
 import argparse
-import random
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.faults.bed import Bed, bed
-from tests.faults.catalogue import EVERY, GROUPS
-from tests.faults.fault import Verdict, play
+from tests.faults.beds import beds
+from tests.faults.catalogue import EVERY
+from tests.faults.fault import Fault, play
+from tests.faults.outcomes import Outcome, Outcomes, outcome
+from tests.faults.page import PAGE, page
+from tests.faults.pairs import pair
 
-HEAD = """| fault | how | deadline | ended after | predictions kept | named |
-| --- | --- | --- | --- | --- | --- |"""
+PAIRS = 200  # on the page
+RESULTS = Path("out/faults.jsonl")
 
 
 def main() -> int:
@@ -24,47 +29,49 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="REGEX", help="only the faults in whose name this occurs")
     parser.add_argument("--pairs", type=int, default=0, help="so many runs with two faults each")
     parser.add_argument("--seed", type=int, default=0, help="of the first pair, the next one has the next seed")
+    parser.add_argument("--results", type=Path, default=RESULTS, help=f"what came of the runs (default: {RESULTS})")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no run after so long")
+    parser.add_argument("--page", action="store_true", help="write docs/faults.md from the results, and run nothing")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, bed(Path(folder)) as made:
-        if arguments.pairs:
-            problems = list(pairs(made, range(arguments.seed, arguments.seed + arguments.pairs)))
-        else:
-            problems = list(one_by_one(made, arguments.only))
-    print(*problems, sep="\n", file=sys.stderr)
-    return 1 if problems else 0
+    if arguments.page:
+        PAGE.write_text(page(Outcomes(arguments.results), arguments.pairs or PAIRS))
+        return 0
+    outcomes, until = Outcomes(arguments.results), time.monotonic() + arguments.seconds
+    if arguments.pairs:
+        seeds = range(arguments.seed, arguments.seed + arguments.pairs)
+        wanted = [(pair(seed), seed) for seed in seeds]
+    else:
+        wanted = [((fault,), None) for _, fault in EVERY if re.search(arguments.only, fault.name)]
+    failed = False
+    for one in run(wanted, outcomes, until):
+        number = "" if one.seed is None else f"{one.seed}: "
+        judged = "; ".join(one.problems) or "as promised"
+        kept = f"{one.kept} of {one.due} kept"
+        print(f"{number}{' and '.join(one.faults)}: {one.ended_s:.1f} s, {kept}: {judged}", flush=True)
+        failed |= bool(one.problems)
+    return 1 if failed else 0
 
 
-def one_by_one(made: Bed, only: str) -> Iterator[str]:
-    """Prints a table for each group, and yields what is not as promised."""
-    for group, faults in GROUPS.items():
-        chosen = [fault for fault in faults if re.search(only, fault.name)]
-        if chosen:
-            print(f"\n## Faults of {group}\n\n{HEAD}")
-        for fault in chosen:
-            verdict = play([fault], made)
-            print(row(verdict), flush=True)
-            yield from (f"{fault.name}: {problem}" for problem in verdict.problems)
+def run(wanted: Sequence[tuple[Sequence[Fault], int | None]], outcomes: Outcomes, until: float) -> Iterator[Outcome]:
+    """Makes the runs that are not known yet, until it is late."""
+    left = [(faults, seed) for faults, seed in wanted if not _is_known(outcomes.find(faults, seed))]
+    if not left:
+        return
+    with tempfile.TemporaryDirectory() as folder, beds(Path(folder)) as places:
+        for faults, seed in left:
+            if reason := next(filter(None, (fault.lacking() for fault in faults)), None):
+                print(f"{' and '.join(fault.name for fault in faults)}: skipped: {reason}", file=sys.stderr)
+                continue
+            if time.monotonic() > until:
+                print("not all of them yet", file=sys.stderr)
+                return
+            found = outcome(play(faults, places.of(faults)), seed)
+            outcomes.add(found)
+            yield found
 
 
-def pairs(made: Bed, seeds: range) -> Iterator[str]:
-    """Prints a line for each seed, and yields what is not as promised."""
-    together = [fault for _, fault in EVERY if not fault.alone]
-    for seed in seeds:
-        chosen = random.Random(seed).sample(together, 2)
-        verdict = play(chosen, made)
-        names = " and ".join(fault.name for fault in chosen)
-        judged = "; ".join(verdict.problems) or "as promised"
-        print(f"{seed}: {names}: {verdict.run.seconds:.1f} s, {verdict.run.samples} kept: {judged}", flush=True)
-        yield from (f"seed {seed}, {names}: {problem}" for problem in verdict.problems)
-
-
-def row(verdict: Verdict) -> str:
-    """A line of the table."""
-    (fault,), run = verdict.faults, verdict.run
-    found = re.search(fault.named, run.said) if fault.named else None
-    named = f"`{found[0]}`" if found else "-"
-    kept = f"{run.samples} of {verdict.kept}"
-    return f"| {fault.name} | {fault.how} | {fault.deadline_s:g} s | {run.seconds:.1f} s | {kept} | {named} |"
+def _is_known(found: Outcome | None) -> bool:
+    return found is not None and not found.problems
 
 
 if __name__ == "__main__":

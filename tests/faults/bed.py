@@ -7,15 +7,16 @@ environment that the test may choose. Between them and S3 stands a proxy that ca
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -27,64 +28,20 @@ from lambda_image.model import SHIPPED_MODEL
 from lambda_image.model import engine as engines
 from lambda_image.process import usable_cpus
 from lambda_image.summary import message_of
-from scripts.aws_endpoint import AwsEndpoint
+from scripts.aws_endpoint import POLL_INTERVAL_S, START_TIMEOUT_S, AwsEndpoint, EndpointError
 from scripts.tables import run_tables
-from statemachine.local.child import command as child_command
 from statemachine.local.settings import FUNCTIONS, for_this_machine, worker_environment
 from tests.faults.faulty_s3 import FaultyS3
+from tests.faults.reach import Reach
+from tests.faults.worker import ROOT, Worker
 from tests.integration.rendezvous import KEY, Server, servers
 from tests.integration.system import Events, System, write_galaxies
 
-ROOT = Path(__file__).resolve().parents[2]
 RANKS = 4
-EACH = 100  # galaxies of a partition, of which every rank has one
+EACH = 30  # galaxies of a partition, of which every rank has one
 RANK_TIMEOUT_S = 25.0
 CLOSE = 2e-5  # in redshift, between engines and instruction sets
 PREFIX = "galaxies"
-
-
-class Worker:
-    """A process that serves one function, as an execution environment of Lambda does. One that ends is followed."""
-
-    def __init__(self, name: str, environ: Mapping[str, str], events: Events, wrapper: tuple[str, ...] = ()) -> None:
-        self.name, self.environ, self._events, self._wrapper = name, environ, events, wrapper
-        self._over = False
-        self._start()
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    def signal(self, number: int) -> None:
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, number)
-
-    def stop(self) -> None:
-        self._over = True
-        self.signal(signal.SIGKILL)
-        self.process.wait()
-        self._thread.join(10)
-
-    def _start(self) -> None:
-        command = child_command("awslambdaric", FUNCTIONS[self.name].handler)
-        self.process = subprocess.Popen(
-            [*self._wrapper, *command], cwd=ROOT, env=self.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        self._thread = threading.Thread(target=self._listen, args=(self.process,), daemon=True)
-        self._thread.start()
-
-    def _listen(self, process: "subprocess.Popen[bytes]") -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            try:
-                event = json.loads(line)
-            except ValueError:
-                event = {"event": "log", "line": line.decode(errors="replace").rstrip()}
-            if isinstance(event, dict):
-                self._events({**event, "function": self.name, "worker": process.pid})
-        process.wait()
-        if not self._over:
-            self._start()
 
 
 @dataclass(frozen=True)
@@ -105,7 +62,10 @@ class Run:
 
 @dataclass
 class Bed:
-    """The system. Faults are put into it, and `reset` mends all of them."""
+    """The system. Faults are put into it, and `reset` mends all of them.
+
+    With a `reach`, ranks are on hosts of their own, one each, and the rendezvous server is on another.
+    """
 
     system: System
     events: Events
@@ -115,11 +75,13 @@ class Bed:
     truth: Mapping[tuple[str, int], float]
     folder: Path
     start_server: Callable[..., Server]
+    reach: Reach | None = None
     workers: dict[str, list[Worker]] = field(default_factory=dict)
     fault_at: float = 0.0
     started: float = 0.0
     execution: str = ""  # the ARN of the run that was started last, empty before
     path: str = ""  # where its results go
+    given: Mapping[str, Any] = field(default_factory=dict)  # its input
     _number: int = 0
 
     @property
@@ -130,7 +92,10 @@ class Bed:
         """Notes when the fault came, from which its deadline counts."""
         self.fault_at = self.fault_at or time.monotonic()
 
-    def start_workers(self, function: str, count: int, wrapper: tuple[str, ...] = (), **environ: str) -> list[Worker]:
+    def start_workers(
+        self, function: str, count: int, wrapper: Sequence[str] = (), handler: str | None = None, **environ: str
+    ) -> list[Worker]:
+        """Starts workers. Those that a wrapper, a handler or an environment makes special serve one run only."""
         settings = worker_environment(
             for_this_machine(os.environ),
             function,
@@ -143,17 +108,42 @@ class Bed:
             "OMP_NUM_THREADS": "1",
             "RENDEZVOUS_KEY": KEY,
             "RENDEZVOUS_KEY_FILE": "",
-            "RENDEZVOUS_ENDPOINT": f"127.0.0.1:{self.server.port}",
+            "RENDEZVOUS_ENDPOINT": self.reach.endpoint if self.reach else f"127.0.0.1:{self.server.port}",
         }
-        made = [Worker(function, {**settings, **environ}, self.events, wrapper) for _ in range(count)]
-        self.workers.setdefault(function, []).extend(made)
-        return made
+        usual = not (wrapper or handler or environ)
+        for _ in range(count):
+            host = self._free_host() if function == "rank" and self.reach else 0
+            inside = self.reach.wrapper(host) if self.reach and host else ()
+            worker = Worker(
+                function,
+                handler or FUNCTIONS[function].handler,
+                {**settings, **environ},
+                self.events,
+                (*inside, *wrapper),
+                host,
+                usual,
+            )
+            self.workers.setdefault(function, []).append(worker)
+        return self.workers.get(function, [])[-count:]
+
+    def _free_host(self) -> int:
+        taken = {worker.host for worker in self.workers.get("rank", ())}
+        return next(host for host in range(1, RANKS + 2) if host not in taken)
 
     def stop_workers(self, function: str) -> None:
         for worker in self.workers.pop(function, []):
             worker.stop()
 
     def on(self, react: Callable[[Worker], None], times: int = 1, **wanted: object) -> None:
+        """Has `react` called with the worker that logs an event with these fields, so many times. The fault is then."""
+
+        def react_now(worker: Worker) -> None:
+            self.now_broken()
+            react(worker)
+
+        self.watch(react_now, times, **wanted)
+
+    def watch(self, react: Callable[[Worker], None], times: int = 1, **wanted: object) -> None:
         """Has `react` called with the worker that logs an event with these fields, so many times."""
         left = [times]
 
@@ -162,18 +152,18 @@ class Bed:
                 worker = next((w for w in self.ranks if w.pid == event.get("worker")), None)
                 if worker is not None:
                     left[0] -= 1
-                    self.now_broken()
                     react(worker)
 
         self.events.react(look)
 
-    def start(self, **given: Any) -> None:
+    def start(self, name: str | None = None, **given: Any) -> None:
         """Starts a run."""
         self._number += 1
-        self.path = given.pop("result_path", f"results/{self._number}")
-        given = {"data_prefix": PREFIX, "world_size": RANKS, "batch_size": 1, "gather_timeout_s": 10, **given}
+        self.path = given.get("result_path", f"results/{self._number}")
+        usual = {"data_prefix": PREFIX, "world_size": RANKS, "batch_size": 1, "gather_timeout_s": 10}
+        self.given = {**usual, **given, "result_path": self.path}
         self.started = time.monotonic()
-        self.execution = self.system.start(**given, result_path=self.path)
+        self.execution = self.system.start(name, **self.given)
 
     def finish(self) -> Run:
         """Waits for the end of the run that was started last."""
@@ -208,40 +198,76 @@ class Bed:
             problems.append(f"a redshift is off by {gap}")
         return problems
 
+    def _locate(self, event: Mapping[str, Any]) -> None:
+        if self.reach is not None and event.get("phase") == "start":
+            for worker in self.ranks:
+                if worker.pid == event.get("worker"):
+                    self.reach.is_at(worker.host, event["rank"])
+
     def reset(self) -> None:
-        """A sound system again, with workers that have begun."""
+        """A sound system again, with workers that have begun. Sound ones of an earlier run stay."""
         self.events.clear()
         self.storage.faults.clear()
+        if self.reach is not None:
+            self.reach.mend()
+            self.events.react(self._locate)
         self.fault_at, self.execution, self.path = 0.0, "", ""
-        for function in ("init", "rank", "summarize"):
-            self.stop_workers(function)
-        self.start_workers("init", 1)
-        self.start_workers("summarize", 1)
-        self.start_workers("rank", RANKS)
-        self.system.cloud.wait_until_ready(RANKS)
+        for function, count in (("init", 1), ("summarize", 1), ("rank", RANKS)):
+            kept, left = [], self.workers.pop(function, [])
+            for worker in left:
+                if worker.sound and worker.host <= RANKS and len(kept) < count:
+                    kept.append(worker)
+                else:
+                    worker.stop()
+            self.workers[function] = kept
+            self.start_workers(function, count - len(kept))
+        self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        """Waits for all workers. The endpoint remembers why earlier ones could not start until others have."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                return self.system.cloud.wait_until_ready(len(self.ranks))
+            except EndpointError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL_INTERVAL_S)
 
 
 @contextmanager
-def bed(folder: Path) -> Iterator[Bed]:
-    """Starts a bed, and ends every process of it."""
+def bed(folder: Path, *flags: str, on_hosts: bool = False) -> Iterator[Bed]:
+    """Starts a bed, and ends every process of it.
+
+    Args:
+        folder: For its files.
+        flags: Of the endpoint.
+        on_hosts: Whether ranks are on hosts of their own, which takes a segment.
+    """
     with ExitStack() as stack:
         start_server = stack.enter_context(servers(folder))
-        server = start_server(RENDEZVOUS_KEY=KEY)
         events = Events()
-        endpoint, listening = _endpoint(stack, folder)
+        endpoint, listening = _endpoint(stack, folder, *flags)
         storage = stack.enter_context(FaultyS3(endpoint.endpoint_url.removeprefix("http://")))
         system = System(endpoint, events)
         data = write_galaxies(folder / "data", RANKS, EACH)
         system.upload(data, PREFIX)
-        made = Bed(system, events, storage, server, listening["runtime_apis"], _truth(data), folder, start_server)
+        runtime_apis = listening["runtime_apis"]
+        reach = None
+        if on_hosts:
+            ports = [int(url.rpartition(":")[2]) for url in (runtime_apis["rank"], storage.url)]
+            reach = stack.enter_context(Reach.made(folder, RANKS + 1, ports))
+        server = start_server(RENDEZVOUS_KEY=KEY)
+        made = Bed(system, events, storage, server, runtime_apis, _truth(), folder, start_server, reach)
         stack.callback(lambda: [made.stop_workers(name) for name in list(made.workers)])
         yield made
 
 
-def _endpoint(stack: ExitStack, folder: Path) -> tuple[AwsEndpoint, dict[str, Any]]:
+def _endpoint(stack: ExitStack, folder: Path, *flags: str) -> tuple[AwsEndpoint, dict[str, Any]]:
     functions = folder / "functions.json"
     functions.write_text(json.dumps({"rank": {"timeout_s": RANK_TIMEOUT_S}}))
     command = [sys.executable, "-m", "statemachine.local", "--port", "0", "--workers", "0", "--functions", functions]
+    command += flags
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     stack.callback(process.wait, 20)
     stack.callback(process.terminate)
@@ -264,11 +290,14 @@ def _shown(summary: Mapping[str, Any], records: list[Any]) -> Iterator[str]:
         yield from summary["warnings"]
 
 
-def _truth(data: Path) -> dict[tuple[str, int], float]:
+@cache
+def _truth() -> dict[tuple[str, int], float]:
+    """By the reference engine, once for all beds, which have the same galaxies."""
     engine = engines.load(SHIPPED_MODEL, usable_cpus(), "eager")
     found = {}
-    for file in sorted(data.iterdir()):
-        galaxies = read_partition(file)
-        for row, redshift in enumerate(engine.predict(galaxies.images, galaxies.magnitudes)):
-            found[f"{PREFIX}/{file.name}", row] = float(redshift)
+    with TemporaryDirectory() as folder:
+        for file in sorted(write_galaxies(Path(folder), RANKS, EACH).iterdir()):
+            galaxies = read_partition(file)
+            for row, redshift in enumerate(engine.predict(galaxies.images, galaxies.magnitudes)):
+                found[f"{PREFIX}/{file.name}", row] = float(redshift)
     return found

@@ -4,12 +4,22 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from scripts.aws_endpoint import EndpointError
 from tests.faults.bed import EACH, RANKS, Bed, Run
 
 SENSIBLE = 1e4  # seconds, galaxies per second and dollars of any run here are fewer
+
+
+class Place(StrEnum):
+    """Where a run takes place, because some faults need more than processes of one host."""
+
+    LOOPBACK = "loopback"
+    HOSTS = "hosts"  # ranks have hosts of their own, with a network between them
+    QUOTA = "quota"  # the account may run few invocations at a time, and functions are inactive at first
+
 
 # Breaks something for as long as the block runs, and yields what the execution input needs for that.
 Injection = Callable[[Bed], AbstractContextManager[Mapping[str, Any]]]
@@ -33,6 +43,8 @@ class Fault:
         named: What summary or error must say, a regular expression. Empty where nobody needs to know.
         fast: Whether it belongs to what `make test` runs.
         alone: Whether it cannot be put into a run together with another one.
+        place: Where it can be put into a run.
+        lacking: Why this machine cannot have it, None if it can.
         play: Makes the run.
     """
 
@@ -44,6 +56,8 @@ class Fault:
     named: str = ""
     fast: bool = False
     alone: bool = False
+    place: Place = Place.LOOPBACK
+    lacking: Callable[[], str | None] = lambda: None
     play: Callable[[Bed, Mapping[str, Any]], Run] = one_run
 
 

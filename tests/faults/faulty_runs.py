@@ -67,7 +67,6 @@ class FaultyRuns:
             "RENDEZVOUS_ENDPOINT": self.rendezvous,
             "RENDEZVOUS_KEY": KEY,
             "OMP_NUM_THREADS": "1",
-            "INFERENCE_ENGINE": "eager",
             "NO_PROXY": "127.0.0.1,localhost",
         }
         process = subprocess.Popen(
@@ -87,6 +86,18 @@ class FaultyRuns:
         for _ in range(count):
             self.add_worker()
         self.wait_until_ready()
+
+    def reset(self) -> None:
+        """Ends all workers, and removes all objects and faults."""
+        for worker in self.workers:
+            worker.process.kill()
+            worker.process.wait()
+        self.workers.clear()
+        self.s3.faults.clear()
+        self.s3.requests.clear()
+        for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
+            for found in page.get("Contents", ()):
+                self.client.delete_object(Bucket=BUCKET, Key=found["Key"])
 
     def wait_until_ready(self) -> None:
         eventually(lambda: self.endpoint.health()["functions"]["rank"]["idle"] == len(self.workers), self.endpoint)

@@ -8,6 +8,7 @@ with FaultyS3("127.0.0.1:4566") as s3:
 import http.client
 import re
 import socket
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+NO_BUCKET = b"<Error><Code>NoSuchBucket</Code><Message>The specified bucket does not exist</Message></Error>"
 BUSY = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 MISSING = b"<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>"
 ANSWERS = {403: DENIED, 404: MISSING, 503: BUSY}
@@ -32,6 +34,8 @@ class SickS3:
         method: A regular expression of the method.
         path: A regular expression, searched in the path with its query.
         status: What is answered instead of passing the request on, 403, 404 or 503.
+        answer: The body of that, where it is not the usual one.
+        delay: Seconds before the answer.
         rate: Bytes per second at which the body comes.
         cut: Bytes after which the connection ends by RST.
         times: How often it happens.
@@ -43,6 +47,8 @@ class SickS3:
     method: str
     path: str
     status: int | None = None
+    answer: bytes | None = None
+    delay: float = 0.0
     rate: float | None = None
     cut: int | None = None
     times: float = float("inf")
@@ -84,7 +90,12 @@ class FaultyS3:
             def log_message(self, *_: object) -> None:
                 return
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Proxy(ThreadingHTTPServer):
+            def handle_error(self, request: object, address: object) -> None:
+                if not isinstance(sys.exc_info()[1], ConnectionError):  # a client was killed
+                    super().handle_error(request, address)  # type: ignore[arg-type]
+
+        self._server = Proxy(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -113,8 +124,11 @@ class FaultyS3:
         with self._lock:
             self.requests.append((time.monotonic(), method, path))
             fault = next((one for one in self.faults if one.takes(method, path)), None)
+        if fault is not None and self._ended.wait(fault.delay):
+            return
         if fault is not None and fault.status is not None:
-            self._send(handler, fault.status, {"Content-Type": "application/xml"}, ANSWERS[fault.status], None)
+            answer = fault.answer or ANSWERS[fault.status]
+            self._send(handler, fault.status, {"Content-Type": "application/xml"}, answer, None)
             return
         connection = http.client.HTTPConnection(upstream, timeout=600)
         headers = {

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from tests.faults import memory_group
 from tests.faults.bed import RANK_TIMEOUT_S, RANKS, Bed, Run, Worker
 from tests.faults.fault import Fault, Injection
 
@@ -57,6 +58,47 @@ def kill_if_it_is(worker: Worker, pid: int) -> None:
 
 
 @contextmanager
+def never_started(bed: Bed) -> Given:
+    """An environment takes an invocation, and nothing more is heard of it."""
+    worker = bed.ranks[0]
+    worker.signal(signal.SIGSTOP)
+    bed.now_broken()
+    after(RANK_TIMEOUT_S + 1, kill_if_it_is, worker, worker.pid)
+    yield {}
+
+
+@contextmanager
+def without_address_space(bed: Bed) -> Given:
+    bed.stop_workers("rank")
+    bed.start_workers("rank", RANKS, handler="tests.faults.other_handlers.without_address_space")
+    bed.wait_until_ready()
+    yield {}
+
+
+@contextmanager
+def out_of_memory(bed: Bed) -> Given:
+    """As where a function takes more memory than it has: the kernel kills it."""
+    with memory_group.MemoryGroup() as group:
+
+        def limit(worker: Worker) -> None:
+            group.take(worker.pid)
+
+        bed.on(limit, phase="inference", rank=2)
+        yield {}
+
+
+def another_version(handler: str) -> Injection:
+    @contextmanager
+    def inject(bed: Bed) -> Given:
+        bed.ranks.pop().stop()
+        bed.start_workers("rank", 1, handler=f"tests.faults.other_handlers.{handler}")
+        bed.wait_until_ready()
+        yield {}
+
+    return inject
+
+
+@contextmanager
 def late_root(bed: Bed) -> Given:
     def stop(worker: Worker) -> None:
         worker.signal(signal.SIGSTOP)
@@ -76,7 +118,7 @@ def one_worker_too_few(bed: Bed) -> Given:
 @contextmanager
 def delivered_twice(bed: Bed) -> Given:
     bed.start_workers("rank", 1)
-    bed.system.cloud.wait_until_ready(RANKS + 1)
+    bed.wait_until_ready()
     again: list[threading.Thread] = []
 
     def deliver(_worker: Worker) -> None:
@@ -96,7 +138,7 @@ def delivered_twice(bed: Bed) -> Given:
 def run_and_look_again(bed: Bed, given: Mapping[str, Any]) -> Run:
     """The result is judged once every worker is idle again, so that what comes late is seen, too."""
     run = bed.run(**given)
-    bed.system.cloud.wait_until_ready(RANKS + 1)
+    bed.wait_until_ready()
     late = bed.look(bed.system.cloud.wait_for(bed.execution), run.seconds)
     assert late.samples == run.samples
     return late
@@ -110,7 +152,7 @@ def nothing_yet(_bed: Bed) -> Given:
 def a_later_run_beside_a_zombie(bed: Bed, given: Mapping[str, Any]) -> Run:
     """Rank 0 of a run is frozen in its gather, and wakes when a later run to the same path has succeeded."""
     bed.start_workers("rank", 1)
-    bed.system.cloud.wait_until_ready(RANKS + 1)
+    bed.wait_until_ready()
     frozen: list[Worker] = []
 
     def freeze(worker: Worker) -> None:
@@ -123,7 +165,7 @@ def a_later_run_beside_a_zombie(bed: Bed, given: Mapping[str, Any]) -> Run:
     later = bed.run(**given, world_size=RANKS - 1, result_path="results/zombie")
     (zombie,) = frozen
     zombie.signal(signal.SIGCONT)
-    bed.system.cloud.wait_until_ready(RANKS)
+    bed.wait_until_ready()
     ours = bed.execution.rpartition(":")[2]
     found = bed.look(bed.system.cloud.wait_for(bed.execution), later.seconds)
     records = bed.system.json("results/zombie/combined_data.json")
@@ -133,8 +175,25 @@ def a_later_run_beside_a_zombie(bed: Bed, given: Mapping[str, Any]) -> Run:
     return found
 
 
-# Of a sender that is killed when its part has arrived nothing is missing, and nobody needs to know.
-SENDER = r"rank 3|3 direct"
+def a_zombie_beside_its_successor(bed: Bed, given: Mapping[str, Any]) -> Run:
+    """Rank 2 is frozen until the state machine has given it up and another attempt is done, and wakes then."""
+    bed.start_workers("rank", 1)
+    bed.wait_until_ready()
+    frozen: list[Worker] = []
+
+    def freeze(worker: Worker) -> None:
+        frozen.append(worker)
+        worker.signal(signal.SIGSTOP)
+
+    bed.on(freeze, phase="inference", rank=2)
+    bed.watch(lambda _: frozen[0].signal(signal.SIGCONT), phase="done", rank=2)
+    run = bed.run(**given)
+    before = bed.system.json(f"{bed.path}/2.json")
+    bed.wait_until_ready()
+    late = bed.look(bed.system.cloud.wait_for(bed.execution), run.seconds)
+    assert before == bed.system.json(f"{bed.path}/2.json"), "the zombie has replaced the record"
+    return late
+
 
 FAULTS = (
     Fault("all ranks are killed while they import", "SIGKILL right after the start", 20, killed_in_import),
@@ -142,8 +201,9 @@ FAULTS = (
         "a rank is killed in inference", "SIGKILL", 20, killed("inference", 2), named=r"rank 2 \(attempt 2\)", fast=True
     ),
     Fault("rank 0 is killed in inference", "SIGKILL", 20, killed("inference", 0), named=r"rank 0 \(attempt 2\)"),
-    # It is named where the kill came before its part had travelled.
-    Fault("a rank is killed in the gather, as sender", "SIGKILL", 20, killed("gather", 3), named=SENDER),
+    Fault(
+        "a rank is killed in the gather, as sender", "SIGKILL", 20, killed("gather", 3), named=r"rank 3 \(attempt 2\)"
+    ),
     Fault("rank 0 is killed in the gather", "SIGKILL", 20, killed("gather", 0), named="rank 0", fast=True),
     Fault(
         "a rank is killed whenever it is tried",
@@ -160,6 +220,42 @@ FAULTS = (
         stopped_beyond_its_timeout,
         named=r"rank 2 \(attempt 2\)",
     ),
+    Fault(
+        "a rank never begins",
+        "SIGSTOP of an environment that is given an invocation",
+        RANK_TIMEOUT_S + 25,
+        never_started,
+    ),
+    Fault(
+        "a rank runs out of address space",
+        "RLIMIT_AS as it begins, in each attempt",
+        30,
+        without_address_space,
+        lost=frozenset({2}),
+        named="rank 2: (RuntimeError|MemoryError)",
+    ),
+    Fault(
+        "a rank runs out of memory",
+        "a memory cgroup, whose OOM killer ends it",
+        20,
+        out_of_memory,
+        named=r"rank 2 \(attempt 2\)",
+        lacking=memory_group.lacking,
+    ),
+    Fault(
+        "a rank speaks another version to its peers",
+        "another magic number of the channel",
+        40,
+        another_version("channel"),
+        named="does not speak this protocol",
+    ),
+    Fault(
+        "a rank speaks another version to the server",
+        "a version that the server does not know",
+        40,
+        another_version("rendezvous"),
+        named="version 0 was offered",
+    ),
     Fault("rank 0 comes late", "SIGSTOP of 5 s when it begins", 20, late_root),
     Fault("three workers for four ranks", "a worker less", 30, one_worker_too_few),
     Fault(
@@ -168,7 +264,17 @@ FAULTS = (
         20,
         delivered_twice,
         alone=True,
+        fast=True,
         play=run_and_look_again,
+    ),
+    Fault(
+        "a zombie of the same run wakes",
+        "SIGSTOP in inference beyond the timeout, SIGCONT when its successor is done",
+        RANK_TIMEOUT_S + 25,
+        nothing_yet,
+        named=r"rank 2 \(attempt 2\)",
+        alone=True,
+        play=a_zombie_beside_its_successor,
     ),
     Fault(
         "a zombie of an earlier run wakes",

@@ -19,11 +19,17 @@ WITHIN_S = 2.0  # of the fact, the root must end its wait
 LATE_S = 1.0  # that a busy machine may take on top of it
 
 
-@pytest.fixture
-def runs(tmp_path: Path) -> Iterator[FaultyRuns]:
-    (tmp_path / "endpoint").mkdir()
-    with faulty_runs(tmp_path / "endpoint") as runs:
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyRuns]:
+    with faulty_runs(tmp_path_factory.mktemp("endpoint")) as runs:
         yield runs
+
+
+@pytest.fixture
+def runs(endpoint: FaultyRuns) -> FaultyRuns:
+    """Without workers, objects and faults of earlier tests."""
+    endpoint.reset()
+    return endpoint
 
 
 def check_tables(runs: FaultyRuns, path: str, rows: int) -> None:
@@ -115,6 +121,7 @@ def test_a_rank_that_never_got_into_the_group_is_not_waited_for(runs: FaultyRuns
     assert root.ended_at - other.ended_at < WITHIN_S + LATE_S
 
 
+@pytest.mark.slow
 def test_a_root_that_comes_late_does_not_wait_for_those_that_have_gone(runs: FaultyRuns, tmp_path: Path):
     runs.add_workers(1)
     prefix = runs.upload(tmp_path, 2, 20)
@@ -127,6 +134,7 @@ def test_a_root_that_comes_late_does_not_wait_for_those_that_have_gone(runs: Fau
     assert runs.summarize(run)["status"] == "succeeded"
 
 
+@pytest.mark.slow
 def test_a_refused_start_is_not_a_lost_rank(tmp_path: Path):
     """The account may run three invocations at a time, and every function is inactive at first."""
     (tmp_path / "endpoint").mkdir()
@@ -144,6 +152,7 @@ def test_a_refused_start_is_not_a_lost_rank(tmp_path: Path):
         check_tables(runs, "r", 60)
 
 
+@pytest.mark.slow
 def test_a_quota_smaller_than_the_run_costs_time_only(tmp_path: Path):
     """First nobody knows of it, and ranks are refused until others are done. Then the input says so."""
     (tmp_path / "endpoint").mkdir()
@@ -186,6 +195,7 @@ def test_a_run_whose_time_is_over_ends_with_what_it_has(tmp_path: Path):
         assert (summary["samples"], [rank["error"] for rank in summary["failed_ranks"]]) == (20, ["RunOverdue"])
 
 
+@pytest.mark.slow
 def test_finished_partitions_outlive_a_download_that_never_ends(tmp_path: Path):
     """The third partition comes at 1 byte/s, in every attempt."""
     (tmp_path / "endpoint").mkdir()
@@ -208,24 +218,25 @@ def test_finished_partitions_outlive_a_download_that_never_ends(tmp_path: Path):
             assert len(runs.s3.of("GET", rf"/galaxies/{number}\.safetensors")) == 1
 
 
-def test_a_stalled_download_is_tried_anew_and_a_rank_that_is_killed_goes_on_where_it_was(tmp_path: Path):
-    (tmp_path / "endpoint").mkdir()
-    with faulty_runs(tmp_path / "endpoint") as runs:
-        runs.add_workers(2)
-        prefix = runs.upload(tmp_path, 3, 20)
-        stall = SickS3("GET", r"/galaxies/3\.safetensors", rate=1.0, times=2)
-        runs.s3.faults.append(stall)
-        run, items = runs.init("killed", data_prefix=prefix, world_size=1, result_path="r")
-        first = runs.rank(items[0])
-        while not runs.s3.of("PUT", r"/attempts/0/0/0\.parquet"):  # while it waits for the third
-            time.sleep(0.01)
-        (at_work,) = [worker for worker in runs.workers if worker.phases("start")]
-        time.sleep(0.2)
-        at_work.process.kill()
-        assert first.end()["errorType"] == "Runtime.ExitError"
-        assert runs.rank(items[0], attempt=1).end() == {"rank": 0}
-        assert stall.met == 2  # the second attempt met it, too, and gave that download up
-        record = runs.json("r/0.json")
-        assert (record["attempt"], record["samples"], record["error"]) == (1, 60, None)
-        assert runs.summarize(run)["samples"] == 60
-        check_tables(runs, "r", 60)
+@pytest.mark.slow
+def test_a_stalled_download_is_tried_anew_and_a_rank_that_is_killed_goes_on_where_it_was(
+    runs: FaultyRuns, tmp_path: Path
+):
+    runs.add_workers(2)
+    prefix = runs.upload(tmp_path, 3, 20)
+    stall = SickS3("GET", r"/galaxies/3\.safetensors", rate=1.0, times=2)
+    runs.s3.faults.append(stall)
+    run, items = runs.init("killed", data_prefix=prefix, world_size=1, result_path="r")
+    first = runs.rank(items[0])
+    while not runs.s3.of("PUT", r"/attempts/0/0/0\.parquet"):  # while it waits for the third
+        time.sleep(0.01)
+    (at_work,) = [worker for worker in runs.workers if worker.phases("start")]
+    time.sleep(0.2)
+    at_work.process.kill()
+    assert first.end()["errorType"] == "Runtime.ExitError"
+    assert runs.rank(items[0], attempt=1).end() == {"rank": 0}
+    assert stall.met == 2  # the second attempt met it, too, and gave that download up
+    record = runs.json("r/0.json")
+    assert (record["attempt"], record["samples"], record["error"]) == (1, 60, None)
+    assert runs.summarize(run)["samples"] == 60
+    check_tables(runs, "r", 60)

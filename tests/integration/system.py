@@ -55,11 +55,12 @@ class System:
         self.s3.create_bucket(Bucket=BUCKET)
         self.machine = cloud.state_machine("redshift")
 
-    def start(self, **execution_input: Any) -> str:
+    def start(self, name: str | None = None, **execution_input: Any) -> str:
         """An execution's ARN."""
         answer = self.cloud.client("stepfunctions").start_execution(
             stateMachineArn=self.machine,
             input=json.dumps({"bucket": BUCKET, **execution_input}),
+            **({"name": name} if name else {}),
         )
         return str(answer["executionArn"])
 

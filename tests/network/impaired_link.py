@@ -24,7 +24,7 @@ QUEUE = 10_000  # packets on their way; more are lost, as in a router
 
 
 def main(here: str, device: str, there: str, other: str, delay_ms: str, loss: str) -> None:
-    ends = _tun(here, device), _tun(there, other)
+    ends = tun(here, device), tun(there, other)
     print("ready", flush=True)
     carry(*ends, float(delay_ms) / 1000, float(loss))
 
@@ -57,7 +57,8 @@ def _packets(descriptor: int) -> Iterator[bytes]:
         return  # nothing more now
 
 
-def _tun(namespace: str, device: str) -> int:
+def tun(namespace: str, device: str) -> int:
+    """The descriptor of a new TUN device in a namespace. To be called in a thread of its own, which goes there."""
     enter(namespace)
     descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(descriptor, TUNSETIFF, struct.pack("16sH22x", device.encode(), IFF_TUN | IFF_NO_PI))

@@ -35,7 +35,7 @@ class Namespace:
     """Raises OSError where the system does not let this process make networks."""
 
     def __init__(self) -> None:
-        self._fd = _in_a_thread(_created)
+        self._fd = in_a_thread(_created)
         self.path = f"/proc/{os.getpid()}/fd/{self._fd}"  # as `nsenter --net=` and `ip link ... netns` take it
         self._processes: list[subprocess.Popen[str]] = []
 
@@ -69,7 +69,7 @@ class Namespace:
             _set("net/ipv4/ip_forward", 1)
             _set("net/ipv6/conf/all/forwarding", 1)
 
-        _in_a_thread(inside)
+        in_a_thread(inside)
 
     def start(self, module: str, *arguments: str, **environ: str) -> "subprocess.Popen[str]":
         """`python -m module` in here, with pipes to write to and to read from. To be called from a thread that lasts:
@@ -155,6 +155,6 @@ def _check(status: int) -> None:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def _in_a_thread(work: Callable[[], Any]) -> Any:
+def in_a_thread(work: Callable[[], Any]) -> Any:
     with ThreadPoolExecutor(1) as executor:
         return executor.submit(work).result()

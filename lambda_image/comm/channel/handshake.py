@@ -39,7 +39,7 @@ PROOF_BYTES = 32
 # What no path compresses. More than the amount after which sockets between Lambdas have been seen to stall.
 PROBE = hashlib.shake_128(b"a path that carries this will carry more").digest(64 * 1024)
 
-_MAGIC = b"CAI2"  # this protocol and its version: another version is another magic
+_PROTOCOL, _VERSION = b"CAI", b"2"  # another version of the protocol begins with another magic
 # What either side asks for, both do.
 _FLAG_TAGS = 1  # a tag on each frame
 _FLAG_PROBE = 2
@@ -48,6 +48,14 @@ _GREETING = struct.Struct(f"!4sBBIIII{PROCESS_BYTES}s{NONCE_BYTES}s")
 
 class HandshakeRefused(Exception):
     """The other end is not who it should be, or does not hold the run's key. The message says which."""
+
+
+class OtherVersion(HandshakeRefused):
+    """The other end speaks another version of this protocol. From `greeting` it learns which one this side speaks."""
+
+    def __init__(self, message: str, greeting: bytes) -> None:
+        super().__init__(message)
+        self.greeting = greeting
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,8 @@ class Handshake:
     `way` is how this side has dialled, and whom: None if it was dialled, and learns both. `process` is the same for all
     handshakes of a process, `nonce` for none.
     """
+
+    magic = _PROTOCOL + _VERSION
 
     def __init__(
         self,
@@ -122,7 +132,7 @@ class Handshake:
         assert self.peer is not None
         own, peer, way = self._own, self.peer, WAYS.index(self._transport)
         names = own.rank, own.attempt, peer.rank, peer.attempt
-        self._greeting = _GREETING.pack(_MAGIC, self._asked, way, *names, self._process, self._nonce)
+        self._greeting = _GREETING.pack(self.magic, self._asked, way, *names, self._process, self._nonce)
         return self._greeting
 
     def feed(self, data: bytes) -> bytes:
@@ -183,8 +193,14 @@ class Handshake:
     def _read(self, data: bytes) -> Transport:
         """How the sender of a greeting dialled, if it is meant for this member and comes from the one expected."""
         magic, flags, way, rank, attempt, wanted_rank, wanted_attempt, process, _ = _GREETING.unpack(data)
-        if magic != _MAGIC or way >= len(WAYS):
-            raise HandshakeRefused(f"it does not speak this protocol (it began with {data[:4]!r})")
+        if magic != self.magic or way >= len(WAYS):
+            refusal = f"it does not speak this protocol (it began with {magic!r})"
+            if not self.dials and magic != self.magic and magic.startswith(_PROTOCOL):
+                own, nobody = (self._own.rank, self._own.attempt), (0, 0)
+                raise OtherVersion(
+                    refusal, _GREETING.pack(self.magic, self._asked, 0, *own, *nobody, self._process, self._nonce)
+                )
+            raise HandshakeRefused(refusal)
         sender, wanted = Member(rank, attempt), Member(wanted_rank, wanted_attempt)
         if wanted != self._own:
             raise HandshakeRefused(f"it wants {wanted}; this is {self._own}")

@@ -4,9 +4,18 @@ import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from lambda_image.comm.channel.handshake import NONCE_BYTES, PROCESS_BYTES, Handshake, HandshakeRefused, Member, Session
+from lambda_image.comm.channel.handshake import (
+    NONCE_BYTES,
+    PROCESS_BYTES,
+    Handshake,
+    HandshakeRefused,
+    Member,
+    OtherVersion,
+    Session,
+)
 from lambda_image.comm.channel.transport import Transport
 from lambda_image.comm.connecting.sockets import reset
 
@@ -64,6 +73,11 @@ async def introduce(
     try:
         async with asyncio.timeout(limit_s):
             return await _converse(sock, handshake, chosen, bytearray(early))
+    except OtherVersion as error:
+        with suppress(OSError):
+            sock.send(error.greeting)
+        sock.close()  # in order, since a reset would say nothing of versions
+        raise
     except (Abandoned, asyncio.CancelledError):
         sock.close()  # in order, so that the other end reads the greeting first and knows whose connection this was
         raise

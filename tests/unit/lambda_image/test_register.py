@@ -59,6 +59,23 @@ def test_what_is_complete_is_found_by_whoever_begins_later():
     assert json.loads(s3.objects[KEY]) == own_record(0)
 
 
+def test_a_second_delivery_of_a_complete_attempt_is_told_from_a_retry():
+    s3 = FakeS3()
+    first = register(s3)
+    first.claim(2)
+    first.write(own_record(0, tries=2))
+    assert register(s3).claim(2).duplicate
+    assert not register(s3).claim(3).duplicate
+
+
+def test_attempts_count_on_from_one_that_took_over_what_was_complete():
+    s3 = FakeS3()
+    first = register(s3)
+    first.claim(0)
+    first.write(own_record(0, adopted_by=1))
+    assert register(s3).claim(2).attempt == 2
+
+
 def test_the_first_that_is_complete_counts():
     s3 = FakeS3()
     first, second = register(s3), register(s3)

@@ -144,6 +144,16 @@ def test_a_damaged_engine_is_a_warning_that_names_the_first_rank():
     assert both == [f"rank 0 (and 1 more): {reason}"]
 
 
+def test_an_attempt_that_was_lost_when_it_was_complete_is_a_warning_that_names_the_first_rank():
+    records = [record(0), {**record(1), "adopted_by": 1}]
+    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
+    said = "attempt 1 was lost after it had written its predictions. Attempt 2 took them over"
+    assert summarise(manifest(), records, predictions(20), [], **given).warnings == [f"rank 1: {said}"]
+    records[0]["adopted_by"] = 1
+    both = summarise(manifest(), records, predictions(20), [], **given).warnings
+    assert both == [f"rank 0 (and 1 more): {said}"]
+
+
 def test_a_cause_that_no_state_could_hold_is_cut():
     assert len(message_of("x" * 840_000)) <= MAX_MESSAGE
     assert len(message_of(json.dumps({"errorMessage": "x" * 840_000}))) <= MAX_MESSAGE

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+from botocore.exceptions import BotoCoreError
 
 from scripts.aws_endpoint import AwsEndpoint, EndpointError
 from statemachine.definition import DEFINITION
@@ -32,6 +33,29 @@ def answering(health: dict[str, Any]) -> Iterator[AwsEndpoint]:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield AwsEndpoint(f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("body", [b"", b'{"status": "RUN'])
+def test_an_answer_that_was_cut_off_is_no_answer(body: bytes) -> None:
+    """As where the endpoint is killed between the head and the end of what it says."""
+
+    class Killed(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Killed) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        with pytest.raises(BotoCoreError, match="Connection was closed"):
+            AwsEndpoint(f"http://127.0.0.1:{server.server_port}").wait_for("arn:aws:states:us-east-1:1:execution:m:e")
         server.shutdown()
         thread.join()
 

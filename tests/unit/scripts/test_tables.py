@@ -78,6 +78,8 @@ def test_a_rank_that_was_tried_again_is_seen():
     records = [record(0), {**record(1), "attempt": 1}]
     summary = summarise(manifest(), records, predictions(20), [], **given)
     assert "rank 1 (attempt 2)" in shown(summary, records)
+    adopted = [record(0), {**record(1), "adopted_by": 2}]
+    assert "rank 1 (attempt 3)" in shown(summary, adopted)
     assert "attempt" not in shown(summary, [record(0), record(1)])
 
 

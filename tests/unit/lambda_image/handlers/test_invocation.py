@@ -1,6 +1,7 @@
 """What a rank decides, in a bucket in memory, with a communicator that does as it is told and a clock that stands."""
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -336,6 +337,20 @@ def test_a_second_delivery_of_another_rank_does_not_take_the_place_of_the_first_
     assert "delivered twice" in stage.json(RECORD)["gather_error"]
 
 
+def test_a_rank_without_memory_for_a_thread_says_so_at_once(monkeypatch):
+    """Its claim is made in a thread otherwise, and everybody would wait for a record that names a claim."""
+
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    stage = Stage()
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(RuntimeError):
+        stage.invoke()
+    assert stage.json(RECORD)["error"] == "RuntimeError: can't start new thread"
+    assert stage.json(RECORD)["gather_error"] == "failed: RuntimeError: can't start new thread"
+
+
 # --- an attempt that comes after others
 
 
@@ -352,6 +367,17 @@ def test_a_retry_of_a_complete_attempt_infers_nothing_and_offers_what_that_one_w
     assert (record["attempt"], table) == (0, written)
     assert stage.communicator.joined["attempt"] == 1
     assert (stage.json(RECORD)["attempt"], stage.json(RECORD)["transport"]) == (0, "direct")
+    assert stage.json(RECORD)["adopted_by"] == 1
+
+
+def test_a_second_delivery_of_what_is_complete_takes_over_nothing():
+    stage = Stage()
+    stage.invoke()
+    before = stage.s3.objects[RECORD]
+    stage.communicator.joined.clear()
+    stage.invoke()
+    assert stage.s3.objects[RECORD] == before
+    assert not stage.communicator.joined
 
 
 def test_a_table_whose_attempt_died_before_its_record_is_not_taken_for_anothers():

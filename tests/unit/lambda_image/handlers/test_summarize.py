@@ -320,6 +320,16 @@ def test_the_table_of_the_attempt_that_counts_gets_its_place_wherever_it_was_wri
         assert s3.objects[predictions_key(PATH, 1)] == s3.objects[own["predictions"]["key"]]
 
 
+def test_a_later_attempt_that_took_over_a_gathered_part_is_told():
+    s3 = written(0, 1, 2)
+    gathered(s3)
+    own = {**record(manifest(3)[1]), "adopted_by": 1}
+    s3.objects[result_key(PATH, 1)] = json.dumps(own).encode()
+    summary = judge(s3)
+    assert summary.gathered
+    assert [warning.split(":")[0] for warning in summary.warnings] == ["rank 1"]
+
+
 def test_a_gather_that_has_another_attempts_part_than_the_one_that_counts_is_not_taken():
     s3 = written(0, 1, 2)
     gathered(s3)

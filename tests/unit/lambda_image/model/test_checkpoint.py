@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors
 import safetensors.torch
 import torch
 from torch import nn
 
 from lambda_image.data.partition import FileFormat, write_partition
 from lambda_image.errors import CheckpointError
-from lambda_image.model import architecture, checkpoint
+from lambda_image.model import SHIPPED_DIGEST, SHIPPED_MODEL, architecture, checkpoint
 from lambda_image.model.architecture import ModelConfig, RedshiftModel
 
 SMALL = ModelConfig(
@@ -432,3 +433,39 @@ def test_another_network_is_refused_with_the_lines_that_export_it(save, what, tm
     save(tmp_path / "mine.pt2")
     with pytest.raises(CheckpointError, match=rf"{what}.*torch\.onnx\.export\(network\.eval\(\).*docs/models\.md"):
         checkpoint.convert(tmp_path / "mine.pt2")
+
+
+# --- damage
+
+
+def flip_a_bit(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        (byte,) = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte ^ 1]))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_flipped_bit_is_no_other_network(tmp_path: Path, dtype: checkpoint.StorageType):
+    path = tmp_path / "model.safetensors"
+    checkpoint.save(path, small_model(), dtype=dtype)
+    checkpoint.load(path)
+    flip_a_bit(path)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: it is damaged"):
+        checkpoint.load(path)
+
+
+def test_a_file_from_before_there_were_digests_loads(tmp_path: Path):
+    path = tmp_path / "model.safetensors"
+    checkpoint.save(path, small_model())
+    with safetensors.safe_open(path, "pt") as file:
+        metadata = {name: value for name, value in file.metadata().items() if name != "digest"}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    safetensors.torch.save_file(tensors, path, metadata)
+    assert torch.equal(answers(checkpoint.load(path)), answers(small_model()))
+
+
+def test_the_shipped_weights_are_those_on_record():
+    with safetensors.safe_open(SHIPPED_MODEL, "pt") as file:
+        assert checkpoint.digest(SHIPPED_MODEL, file.metadata()["config"]) == SHIPPED_DIGEST

@@ -5,7 +5,15 @@ from collections.abc import Callable
 
 import pytest
 
-from lambda_image.comm.channel.handshake import KEY_BYTES, NONCE_BYTES, PROBE, Handshake, HandshakeRefused, Member
+from lambda_image.comm.channel.handshake import (
+    KEY_BYTES,
+    NONCE_BYTES,
+    PROBE,
+    Handshake,
+    HandshakeRefused,
+    Member,
+    OtherVersion,
+)
 from lambda_image.comm.channel.transport import Transport
 from tests.unit.lambda_image.comm.local_group import Change, converse
 
@@ -249,6 +257,22 @@ def test_a_probe_that_comes_changed_is_refused(sender: str) -> None:
 def test_another_protocol_is_refused_with_its_first_bytes() -> None:
     with pytest.raises(HandshakeRefused, match="b'GET '"):
         end(LOWER).feed(b"GET / HTTP/1.1\r\n".ljust(LENGTH, b" "))
+
+
+def test_another_version_of_the_protocol_is_told_which_one_is_spoken_here() -> None:
+    """Otherwise its end would only see that the connection was reset."""
+    later = b"CAI9" + end(HIGHER, LOWER).greet()[4:]
+    with pytest.raises(OtherVersion) as refused:
+        end(LOWER).feed(later)
+    with pytest.raises(HandshakeRefused, match=r"does not speak this protocol \(it began with b'CAI2'\)"):
+        end_of_another_version(HIGHER, LOWER).feed(refused.value.greeting)
+
+
+def end_of_another_version(own: Member, to: Member) -> Handshake:
+    class Later(Handshake):
+        magic = b"CAI9"
+
+    return Later(KEY, own, way=(DIRECT, to), tags=True, probe=True, nonce=bytes(NONCE_BYTES))
 
 
 def test_a_way_that_this_version_does_not_know_is_refused() -> None:

@@ -249,3 +249,17 @@ def test_credentials_make_handshakes_with_fresh_nonces_of_one_process() -> None:
 
 def test_the_probe_is_longer_than_what_stalling_sockets_let_through() -> None:
     assert len(PROBE) == 64 * 1024
+
+
+def test_who_speaks_another_version_learns_which_one_is_spoken_here() -> None:
+    async def scenario() -> bytes:
+        lower, higher = ends("higher")
+        greeting = higher.handshake.greet()
+        higher.sock.send(b"CAI9" + greeting[4:])
+        with pytest.raises(HandshakeRefused, match="does not speak this protocol"):
+            await lower.introduce()
+        answer = higher.sock.recv(1 << 12)
+        close(lower, higher)
+        return answer
+
+    assert asyncio.run(scenario()).startswith(b"CAI2")

@@ -1,0 +1,43 @@
+"""Handlers of ranks that are not as they should be: of another version, or without memory."""
+
+import resource
+from pathlib import Path
+from typing import Any
+
+CRAMPED = 2  # the rank that has no address space
+
+
+def channel(event: dict[str, Any], context: object) -> Any:
+    """Its peers do not know its greeting, as that of an image from another year."""
+    from lambda_image.comm.channel import handshake
+
+    handshake.Handshake.magic = b"CAI9"
+    return _handler()(event, context)
+
+
+def rendezvous(event: dict[str, Any], context: object) -> Any:
+    """The server does not know its hello."""
+    from rendezvous_server.protocol import client
+
+    client.VERSION = 0
+    return _handler()(event, context)
+
+
+def without_address_space(event: dict[str, Any], context: object) -> Any:
+    """One rank may take no more address space than it has when it begins."""
+    handler = _handler()
+    if event["item"]["rank"] != CRAMPED:
+        return handler(event, context)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    unlimited = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize(), unlimited[1]))
+    try:
+        return handler(event, context)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, unlimited)
+
+
+def _handler() -> Any:
+    from lambda_image.handlers.rank import handler
+
+    return handler
