@@ -52,8 +52,8 @@ REFUSED = """
 import json, sys
 from pathlib import Path
 from lambda_image.handlers.rank import RankFunction
-function = RankFunction.from_environ({})
-print(json.dumps([function.engine.name, function.engine_damage]))
+environment = RankFunction.from_environ({}).environment
+print(json.dumps([environment.engine.name, environment.engine_damage]))
 """
 
 
