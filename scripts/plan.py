@@ -1,6 +1,7 @@
 """cosmicai plan: how long runs will take and what they will cost, by the phases of one that was measured."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -13,6 +14,7 @@ from rich.table import Table
 from lambda_image.cost import ARCHITECTURES, BillingTerms
 from lambda_image.errors import UsageError
 from lambda_image.events import MAX_WORLD_SIZE
+from lambda_image.process import usable_cpus
 from scripts.billing import tables
 from scripts.billing.wishes import LAMBDA_MB, positive, read_prices
 from scripts.catalogue.run_source import find_run
@@ -29,6 +31,7 @@ EXAMPLE = "cosmicai plan out/demo --data-gb 100 --partition-mb 25,50,100 --memor
 
 SIZES_MB = "10,25,50,75,100,250,1000"
 MEMORIES = "1024,1769,3008,3538,5307,10240"
+QUIET = 0.5  # of the CPUs may be in use before runs are measured
 MOST_GB = 1_000_000.0
 GB = 2**30
 
@@ -150,6 +153,21 @@ def _table(measured: Calibration, shown: Sequence[Forecast], front: Sequence[For
     return table
 
 
+def busy_words(load: float, cpus: int) -> str:
+    """Says whether a machine is too busy for its figures to tell much; empty where it is not.
+
+    Args:
+        load: processes that wanted to run in the last minute.
+        cpus: how many can.
+    """
+    if load < QUIET * cpus:
+        return ""
+    return (
+        f"other programs use this machine (load {load:.1f} on {cpus} CPUs). They take turns with the ranks, so that "
+        "more ranks get more of it, which one run cannot tell"
+    )
+
+
 def _check(args: argparse.Namespace, console: Console) -> int:
     from scripts.machine import describe_machine
     from scripts.planning.check import REPEATS, ROWS, WORLDS, check, check_table
@@ -157,7 +175,10 @@ def _check(args: argparse.Namespace, console: Console) -> int:
 
     if args.run_named is not None:
         raise UsageError("--check makes runs of its own, and takes none")
+    busy = busy_words(os.getloadavg()[0], usable_cpus())
     with StepProgress(sys.stdout) as progress:
+        if busy:
+            progress.say(f"note: {busy}")
         progress.begin(len(WORLDS) * (len(ROWS) * REPEATS + 1))
         measured, cases = check(progress.step)
     console.print(check_table(cases), markup=False)
@@ -169,6 +190,7 @@ def _check(args: argparse.Namespace, console: Console) -> int:
         markup=False,
     )
     report = {
+        "busy": busy,
         "machine": describe_machine(("cosmicai", "torch", "numpy"), "cpu"),
         "measured": asdict(measured),
         "cases": [{**asdict(case), "error": case.error, "holds": case.holds} for case in cases],

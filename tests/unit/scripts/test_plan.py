@@ -67,3 +67,8 @@ def test_a_run_that_is_not_complete(tmp_path: Path):
     folder(tmp_path, count=1)
     with pytest.raises(InvalidEvent, match="is no complete run"):
         run(tmp_path)
+
+
+def test_a_busy_machine_is_told_of():
+    assert plan.busy_words(0.4, 2) == ""
+    assert "load 9.2 on 2 CPUs" in plan.busy_words(9.2, 2)
