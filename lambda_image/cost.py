@@ -36,7 +36,6 @@ class Prices:
 
 SHIPPED = Prices(PRICE_LIST["region"], PRICE_LIST["date"], PRICE_LIST["usd"])
 PRICES_FROM = str(SHIPPED)
-PRICES: Mapping[str, float] = {name: usd for name, usd in SHIPPED.usd.items() if not isinstance(usd, Mapping)}
 LAMBDA_GB_SECOND: Mapping[str, float] = PRICE_LIST["usd"]["lambda_gb_second"]  # by the processor's architecture
 ARCHITECTURES = ("x86_64", "arm64")
 RENDEZVOUS_VCPU, RENDEZVOUS_GB = 0.25, 0.5  # the smallest Fargate task

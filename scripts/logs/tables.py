@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from lambda_image.atomic_file import atomic_file
-from lambda_image.cost import LAMBDA_GB_SECOND, PRICES, PRICES_FROM
+from lambda_image.cost import LAMBDA, PRICES_FROM, Billed, BillingTerms, bill, usd_of
 from scripts.logs.history import ExecutionTimes
 from scripts.logs.invocations import FoundInvocations, LoggedInvocation
 from scripts.words import counted
@@ -37,7 +37,8 @@ def totals(found: FoundInvocations, times: ExecutionTimes, architecture: str) ->
     """
     every = found.invocations
     gb_seconds = sum(_billed_ms(one) / 1000 * one.report.memory_mb / 1024 for one in every)
-    usd = gb_seconds * LAMBDA_GB_SECOND[architecture] + len(every) * PRICES["lambda_request"]
+    billed = [Billed(_billed_ms(one) / 1000, one.report.memory_mb) for one in every]
+    usd = usd_of(bill(billed, [], 0, 0.0, BillingTerms(architecture)), LAMBDA)
     durations = [one.report.duration_ms for one in every]
     return {
         "invocations": len(every),
