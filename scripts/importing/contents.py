@@ -57,7 +57,7 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
     return {name: short if list(last.values()).count(short) == 1 else name for name, short in last.items()}
 
 
-class Series:
+class FileSeries:
     """Files that are alike and follow one another. Few are open at a time, since there may be thousands."""
 
     OPEN = 2  # files: the one that is read, and the next

@@ -14,7 +14,7 @@ from lambda_image.data.inert_pickle import ArchiveError
 from lambda_image.errors import PartitionMalformed, PartitionMissing, UsageError
 from lambda_image.partition_names import natural_order, printable
 from scripts.extras import require
-from scripts.importing.contents import Array, Contents, Series
+from scripts.importing.contents import Array, Contents, FileSeries
 
 SUFFIXES = (".fits", ".fit", ".fts", ".fz", ".gz", ".hdf5", ".h5", ".hdf", ".npz", ".npy", ".parquet", ".pq")
 TABLE_SUFFIXES = (".csv", ".tsv", ".ecsv", ".pt", ".pth", ".safetensors")
@@ -54,7 +54,7 @@ def open_sources(sources: Sequence[Path]) -> tuple[Contents, list[str]]:
     if len(files) == 1:
         return open_file(files[0]), told
     name = printable(sources[0]) if len(sources) == 1 else f"{printable(sources[0])} and {len(sources) - 1:,} more"
-    return Series(files, open_file).contents(name), told
+    return FileSeries(files, open_file).contents(name), told
 
 
 def open_file(path: Path) -> Contents:
