@@ -29,7 +29,7 @@ FAR = "tab:red"
 Array = NDArray[np.float64]
 
 
-class Limits(NamedTuple):
+class AxisLimits(NamedTuple):
     """What an axis shows."""
 
     low: float
@@ -41,8 +41,8 @@ class Panel(NamedTuple):
 
     x: Array
     y: Array
-    across: Limits
-    along: Limits
+    across: AxisLimits
+    along: AxisLimits
 
     @property
     def inside(self) -> NDArray[np.bool_]:
@@ -141,27 +141,27 @@ def _far(panel: Panel) -> list[str]:
     return [f"{counted(far, 'galaxy', 'galaxies')} {lies} beyond the axes (red triangles)"] if far else []
 
 
-def _lines(axes: "Axes", across: Limits) -> None:
+def _lines(axes: "Axes", across: AxisLimits) -> None:
     axes.plot(across, across, color="black", linewidth=0.8, label="predicted = true")
     limits = [[true + sign * OUTLIER * (1 + true) for sign in (1, -1)] for true in across]
     axes.plot(across, limits, color="black", linewidth=0.8, linestyle=":", label=[f"|Δz|/(1+z) = {OUTLIER}", None])
 
 
-def _range(values: Array) -> Limits:
+def _range(values: Array) -> AxisLimits:
     """All values, but of the outermost tenth of a percent on either side only those that are near the others."""
     low, high = np.percentile(values, (0.1, 99.9), method="nearest")
     near = NEAR * (high - low)
     low, high = max(low - near, values.min()), min(high + near, values.max())
     margin = max(0.02 * (high - low), 1e-3)
-    return Limits(float(low - margin), float(high + margin))
+    return AxisLimits(float(low - margin), float(high + margin))
 
 
-def _spread(delta: Array, nmad: float | None) -> Limits:
+def _spread(delta: Array, nmad: float | None) -> AxisLimits:
     """Some NMAD on either side, or all residuals where these reach not much further."""
     reach = float(np.abs(delta).max())
     most = SHOWN_NMAD * nmad if nmad else reach
     limit = max(1.05 * (reach if reach < 2 * most else most), 1e-3)
-    return Limits(-limit, limit)
+    return AxisLimits(-limit, limit)
 
 
 def _words(count: int, measures: Accuracy) -> tuple[str, str]:

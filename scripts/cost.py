@@ -23,7 +23,7 @@ from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.partition_names import printable
 from scripts.billing import tables
 from scripts.billing.measured import MeasuredRun, WhatIf, by_partition, by_rank, supposed
-from scripts.billing.months import MONTHS_PER_YEAR, Deployment, month
+from scripts.billing.months import MONTHS_PER_YEAR, KeptResources, month
 from scripts.billing.sources import of_log, of_results, stated
 from scripts.billing.sweeps import BY_PARTITION, SETTINGS, sweep_cost_table, sweep_costs
 from scripts.billing.wishes import STORAGE_MB, not_negative, parse_what_if, positive, read_prices
@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--runs-per-month", type=int, metavar="N", help="add what so many runs cost in a month and year"
     )
     months.add_argument("--load-balancer", action="store_true", help="with a server that always runs behind an NLB")
-    months.add_argument("--image-gb", type=float, default=Deployment.image_gb, help="images in ECR, compressed")
+    months.add_argument("--image-gb", type=float, default=KeptResources.image_gb, help="images in ECR, compressed")
     months.add_argument("--data-gb", type=float, help="data kept on S3; without it, what the run read")
     months.add_argument("--months-kept", type=float, default=1.0, help="for which results and logs of a run are kept")
     beside = parser.add_argument_group("beside it")
@@ -229,7 +229,7 @@ def _beside(
         report["what_if"] = found
         console.print(_case_table(found), markup=False)
     if args.runs_per_month is not None:
-        kept = Deployment(
+        kept = KeptResources(
             args.load_balancer,
             args.image_gb,
             measured.data_gb if args.data_gb is None else args.data_gb,

@@ -25,7 +25,7 @@ ROOT_LATE_S = 10.0
 POLL_S = 1.0  # between two looks for ranks that have given up; a listing costs as much as 0.1 s of the wait
 
 
-class Outcome(NamedTuple):
+class GatherOutcome(NamedTuple):
     """How a rank's part travelled: by the communicator's transport or, with the reason, by way of storage."""
 
     transport: str
@@ -55,7 +55,7 @@ class Gathering:
         self._communicator, self._objects, self._assignment = communicator, objects, assignment
         self._log, self._poll_s = log, poll_s
 
-    def gather(self, record: Record, table: bytes, deadline: float) -> Outcome:
+    def gather(self, record: Record, table: bytes, deadline: float) -> GatherOutcome:
         """Offers this rank's part to rank 0; at rank 0, waits for the others' and writes the combined result.
 
         Args:
@@ -69,7 +69,7 @@ class Gathering:
         rank = self._assignment.rank
         if rank != ROOT and (reason := self._root_missing()) is not None:
             self._log("gather_failed", rank=rank, error="NoGather", message=reason)
-            return Outcome(STORAGE, reason)
+            return GatherOutcome(STORAGE, reason)
         watch = AbsentRanks(self._communicator, self._objects, self._assignment, self._poll_s)
         try:
             with watch if rank == ROOT else nullcontext():
@@ -78,16 +78,18 @@ class Gathering:
                 )
         except RunError as error:
             self._log("gather_failed", rank=rank, error=type(error).__name__, message=str(error))
-            return Outcome(STORAGE, f"{type(error).__name__}: {error}")
+            return GatherOutcome(STORAGE, f"{type(error).__name__}: {error}")
         if gathered is None:  # not the root: what was sent has been received
-            return Outcome(_transports(self._communicator)[ROOT])
+            return GatherOutcome(_transports(self._communicator)[ROOT])
         if gathered.missing:
             missing = {peer: str(error) for peer, error in gathered.missing.items()}
             self._log("gather_incomplete", rank=rank, missing=missing)
             first = next(iter(missing.values()))
-            return Outcome(STORAGE, f"{len(missing)} of {self._assignment.world_size} parts did not come: {first}")
+            return GatherOutcome(
+                STORAGE, f"{len(missing)} of {self._assignment.world_size} parts did not come: {first}"
+            )
         self._combine([cast(bytearray, part) for part in gathered.parts])
-        return Outcome(SELF)
+        return GatherOutcome(SELF)
 
     def _root_missing(self) -> str | None:
         """Why rank 0 will not take this rank's part, if that is known."""

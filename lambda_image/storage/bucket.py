@@ -19,8 +19,8 @@ READ_TIMEOUT_S = 60.0  # between two pieces of a body, not for all of it
 ATTEMPTS = 4  # of a request: three retries in botocore's standard mode, which backs off with jitter
 CONNECTIONS = 16  # kept open: a rank has one download and a few small requests in flight
 
-Outcome = Literal["absent", "changed", "conflict"]
-REFUSALS: dict[str, Outcome] = {  # by S3's error codes; bare numbers where an answer has no body (HEAD)
+Refusal = Literal["absent", "changed", "conflict"]
+REFUSALS: dict[str, Refusal] = {  # by S3's error codes; bare numbers where an answer has no body (HEAD)
     "NoSuchKey": "absent",
     "404": "absent",
     "PreconditionFailed": "changed",
@@ -33,7 +33,7 @@ DENIED = {"AccessDenied", "AllAccessDisabled", "403"}
 class RefusedError(Exception):
     """S3 refused a request because its premise did not hold."""
 
-    def __init__(self, outcome: Outcome) -> None:
+    def __init__(self, outcome: Refusal) -> None:
         super().__init__(outcome)
         self.outcome = outcome
 

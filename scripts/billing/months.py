@@ -11,7 +11,7 @@ MONTHS_PER_YEAR = 12
 
 
 @dataclass(frozen=True)
-class Deployment:
+class KeptResources:
     """What is kept beside the runs."""
 
     load_balancer: bool = False  # with a rendezvous server that always runs
@@ -30,7 +30,7 @@ class MonthlyLine:
 
 
 def month(
-    run: MeasuredRun, lines: Sequence[BillLine], runs: int, kept: Deployment, terms: BillingTerms
+    run: MeasuredRun, lines: Sequence[BillLine], runs: int, kept: KeptResources, terms: BillingTerms
 ) -> list[MonthlyLine]:
     """Makes the bill of a month.
 

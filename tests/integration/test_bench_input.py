@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.bench.input.measure import Worker
+from scripts.bench.input.measure import InputWorker
 from scripts.bench.input.originals import GALAXIES, originals
 from scripts.cli import main
 
@@ -36,7 +36,7 @@ def test_a_mutation_is_repeated_and_kept(tmp_path: Path, capsys: pytest.CaptureF
 def test_a_worker_that_has_ended_is_a_failure_and_there_again_for_the_next_file(tmp_path: Path):
     good = originals()[0]
     data = good.write(good.tensors)
-    worker = Worker(tmp_path)
+    worker = InputWorker(tmp_path)
     try:
         os.kill(worker.pid, signal.SIGKILL)
         answer, table = worker.ask(good.name, data)

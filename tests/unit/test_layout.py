@@ -1,8 +1,10 @@
 """The rules that keep the parts apart, and an invocation's start short."""
 
 import ast
+import re
 import statistics
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -98,6 +100,14 @@ def test_no_file_is_long():
     assert {file: count for file, count in lines.items() if count > 500} == {}
     for package in PACKAGES:
         assert statistics.median(count for file, count in lines.items() if file.startswith(f"{package}/")) <= 110
+
+
+def test_no_class_name_exists_twice():
+    """A name has one meaning, wherever it is read."""
+    names = Counter(
+        name for file in SOURCES for name in re.findall(r"^class (\w+)", (ROOT / file).read_text(), re.MULTILINE)
+    )
+    assert [name for name, count in names.items() if count > 1 and not name.startswith("_")] == []
 
 
 # Files without a unit test of their own name, and the test in tests/ that runs each. They are about processes,

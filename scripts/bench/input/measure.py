@@ -78,7 +78,7 @@ class InputResults:
         }
 
 
-class Worker:
+class InputWorker:
     """The process that reads and predicts. It is there again for the next file, should one end it."""
 
     def __init__(self, folder: Path) -> None:
@@ -122,7 +122,7 @@ def measure(seed: int, numbers: Sequence[int], keep: Path | None, progress: Step
     results = InputResults()
     progress.begin(1 + len(numbers) // FILES_PER_STEP)
     with tempfile.TemporaryDirectory(prefix="cosmicai-") as folder:
-        worker = Worker(Path(folder))
+        worker = InputWorker(Path(folder))
         try:
             results.engine = worker.engine
             progress.step("good files")
@@ -144,7 +144,7 @@ def measure(seed: int, numbers: Sequence[int], keep: Path | None, progress: Step
     return results
 
 
-def _predicted(worker: Worker, original: Original) -> np.ndarray:
+def _predicted(worker: InputWorker, original: Original) -> np.ndarray:
     answer, table = worker.ask(original.name, original.write(original.tensors))
     if table is None or answer["rows"]["predicted"] != answer["rows"]["in"]:
         raise BenchmarkError(f"the good file {original.name} is not predicted: {answer}")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lambda_image.metrics import accuracy
-from scripts.accuracy_plot import BINS, SINGLE, Limits, Panel, draw
+from scripts.accuracy_plot import BINS, SINGLE, AxisLimits, Panel, draw
 
 TRUE = np.linspace(0.01, 0.3, 200, dtype=np.float32)
 
@@ -72,7 +72,7 @@ def test_every_galaxy_is_drawn_and_what_is_beyond_the_axes_is_counted(tmp_path: 
 
 def test_cells_and_what_is_beyond_them_are_all_galaxies():
     predicted, true = survey(50_000)
-    panel = Panel(true.astype(float), predicted.astype(float), Limits(0, 0.3), Limits(-0.1, 0.4))
+    panel = Panel(true.astype(float), predicted.astype(float), AxisLimits(0, 0.3), AxisLimits(-0.1, 0.4))
     assert panel.density(BINS).sum() + np.count_nonzero(~panel.inside) == 50_000
 
 

@@ -14,7 +14,7 @@ import pytest
 from lambda_image.comm.channel.handshake import Member
 from lambda_image.comm.communicator import Communicator
 from lambda_image.data.predictions import Predictions
-from lambda_image.handlers.gathering import AbsentRanks, Gathering, Outcome
+from lambda_image.handlers.gathering import AbsentRanks, Gathering, GatherOutcome
 from lambda_image.manifest import result_key
 from lambda_image.ownership import RunObjects
 from lambda_image.results import table_facts
@@ -37,7 +37,7 @@ class Scene:
         self.group = LocalGroup(WORLD, absent)
         self.s3 = FakeS3()
         self.logged: list[dict[str, Any]] = []
-        self.outcomes: dict[int, Outcome] = {}
+        self.outcomes: dict[int, GatherOutcome] = {}
 
     def gathering(self, rank: int) -> Gathering:
         item = replace(manifest(WORLD)[rank], result_path="r")
@@ -193,4 +193,4 @@ def test_who_waits_for_the_root_hears_that_it_gathers_no_more(scene):
     began = time.monotonic()
     waiting.join(TIMEOUT_S)
     assert time.monotonic() - began < WITHIN_S
-    assert here.outcomes[1] == Outcome("storage", "rank 0 was lost and tried again")
+    assert here.outcomes[1] == GatherOutcome("storage", "rank 0 was lost and tried again")
