@@ -177,7 +177,7 @@ FAULTS = (
     Fault(
         "the disk for the results is full",
         "a tmpfs of 16 kB as --out of cosmicai invoke",
-        30,
+        60,
         nothing_yet,
         named="results could not be written to --out .*No space left on device",
         alone=True,
