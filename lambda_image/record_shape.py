@@ -77,6 +77,7 @@ OPTIONAL: Mapping[str, Check] = {
     "token": _text,
     "engine_damage": _or_none(_text),
     "weights": _or_none(_text),
+    "adopted_by": _or_none(_count),
     "architecture": lambda value: value in ("x86_64", "arm64"),  # by which time has its price
 }
 

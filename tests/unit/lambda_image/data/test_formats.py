@@ -47,3 +47,11 @@ def test_what_pytorch_before_1_6_wrote_is_read() -> None:
 def test_other_contents_are_refused_by_what_they_are(content: bytes, message: str) -> None:
     with pytest.raises(FormatError, match=message):
         read_columns(MemorySource(content))
+
+
+def test_weights_are_told_from_galaxies(tmp_path: Path) -> None:
+    write_safetensors(
+        tmp_path / "file", {"head.weight": np.ones((2, 5), np.float32), "head.bias": np.ones(2, np.float32)}
+    )
+    with pytest.raises(FormatError, match="it holds the weights of a network and no galaxies"):
+        read_columns(MemorySource((tmp_path / "file").read_bytes()))
