@@ -158,7 +158,7 @@ def test_what_is_not_a_runs_result_is_not_overwritten(tmp_path: Path, capfd: pyt
         (["--world-size", "0"], 2, "--world-size is 0"),
         (["--data", "nowhere"], 2, "--data nowhere does not exist"),
         (["--model", "nowhere.pt"], 2, "--model nowhere.pt does not exist"),
-        (["--model", "nowhere.safetensors"], 1, "nowhere.safetensors"),
+        (["--model", "nowhere.safetensors"], 2, "--model nowhere.safetensors does not exist"),
     ],
 )
 def test_a_mistake_is_told_before_anything_starts(tmp_path: Path, capfd, arguments, status, words):

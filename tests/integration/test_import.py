@@ -26,7 +26,8 @@ MOST_MIB = 500
 def documented(document: str, heading: str, language: str) -> list[str]:
     """The blocks of code under a heading."""
     section = (ROOT / document).read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
-    return re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    return [content for of, content in blocks if of == language]
 
 
 def rounded(table: str) -> list[list[str]]:
