@@ -24,7 +24,7 @@ def late(system: System, path: str, described: dict[str, Any]) -> Any:
 
 
 def test_a_run_that_is_stopped_gets_a_summary_of_what_its_ranks_have_left(system: System, many_galaxies: str):
-    path = "results/stopped"
+    path = "results/stopped-early"
     # One rank has all four partitions, so that one that is finished is kept long before the last one ends.
     run = system.start(data_prefix=many_galaxies, result_path=path, tolerated_failures=1, world_size=1, batch_size=1)
     while not any(key.startswith("attempts/") for key in system.keys(path)):
