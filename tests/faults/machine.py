@@ -22,7 +22,7 @@ from tests.integration.system import BUCKET
 
 Given = Iterator[Mapping[str, Any]]
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")  # Debian's package faketime
-CHECKPOINT = r"CheckpointError.*damaged-\S*\.safetensors"
+CHECKPOINT = r"CheckpointError.*?damaged-\S*?\.safetensors"
 LEFT = "left on the disk:"
 # In a mount namespace of its own, with which the disk goes. What lies on it at the end is told first.
 ON_A_SMALL_DISK = (

@@ -1,5 +1,6 @@
 """docs/faults.md, written from what came of the runs."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from tests.faults.catalogue import GROUPS
 from tests.faults.outcomes import Outcome, Outcomes
 from tests.faults.pairs import pair
 
+LONGEST = 100  # letters of what named a fault
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
 INTRODUCTION = f"""# Faults
 
@@ -61,7 +63,14 @@ def _ended(found: Outcome | None) -> str:
         return "not run yet | - | -"
     if found.problems:
         return f"{found.ended_s:.1f} s | {found.kept} of {found.due} | not as promised: {'; '.join(found.problems)}"
-    return f"{found.ended_s:.1f} s | {found.kept} of {found.due} | {f'`{found.named}`' if found.named else '-'}"
+    named = f"`{_short(found.named)}`" if found.named else "-"
+    return f"{found.ended_s:.1f} s | {found.kept} of {found.due} | {named}"
+
+
+def _short(words: str) -> str:
+    """Without the folders of one machine, and no longer than a cell of a table bears."""
+    words = re.sub(r"/tmp/(?:[^/\s]+/)*", "", words)
+    return words if len(words) <= LONGEST else f"{words[:LONGEST]}..."
 
 
 def _pairs(outcomes: Outcomes, count: int) -> Iterator[str]:
