@@ -1,15 +1,20 @@
 """One HTML file of figures, tables and words. It holds all that it needs, and asks no network for anything."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from lambda_image.atomic_file import atomic_file
 from scripts.report.figure import BLUE, SKY, Figure
 
 HERE = Path(__file__).parent
 FONT = "system-ui, sans-serif"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "cosmicai"
 
 
 @dataclass(frozen=True)
@@ -94,8 +99,19 @@ def _script_safe(content: Mapping[str, Any]) -> str:
     return json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def drawing_library() -> str:
-    """Makes one script of Vega, Vega-Lite and vega-embed, which the package vl-convert brings."""
+def drawing_library(cache: Path = CACHE) -> str:
+    """Makes one script of Vega, Vega-Lite and vega-embed, which the package vl-convert brings.
+
+    Args:
+        cache: A folder in which it is kept, since making it takes longer than a second.
+    """
+    kept = cache / f"vega-{metadata.version('vl-convert-python')}.js"
+    with suppress(OSError):
+        return kept.read_text(encoding="utf-8")
     import vl_convert
 
-    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")).replace("</script", "<\\/script")
+    script = str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")).replace("</script", "<\\/script")
+    with suppress(OSError):  # a home that cannot be written costs a second each time, and no report
+        with atomic_file(kept) as partial:
+            partial.write_text(script, encoding="utf-8")
+    return script

@@ -1,7 +1,8 @@
 import json
 import re
+from pathlib import Path
 
-from scripts.report.page import config, to_html
+from scripts.report.page import config, drawing_library, to_html
 from scripts.report.run_page import run_page
 from tests.unit.scripts.report.facts import run_facts
 
@@ -20,3 +21,17 @@ def test_colours_of_both_themes_are_readable():
     assert light["background"] == light["background"].lower() == "#ffffff"
     assert dark["axis"]["labelColor"] == light["background"].replace("ffffff", "e6e6e6")
     assert dark["range"] != light["range"]
+
+
+def test_the_script_that_draws_is_made_once(tmp_path: Path):
+    made = drawing_library(tmp_path / "cache")
+    (kept,) = (tmp_path / "cache").iterdir()
+    assert kept.read_text() == made
+    assert "</script" not in made
+    kept.write_text("kept")
+    assert drawing_library(tmp_path / "cache") == "kept"
+
+
+def test_a_cache_that_cannot_be_written_costs_no_report(tmp_path: Path):
+    (tmp_path / "file").touch()
+    assert "vegaEmbed" in drawing_library(tmp_path / "file" / "cache")
