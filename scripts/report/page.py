@@ -111,7 +111,7 @@ def drawing_library(cache: Path = CACHE) -> str:
     import vl_convert
 
     script = str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")).replace("</script", "<\\/script")
-    with suppress(OSError):  # a home that cannot be written costs a second each time, and no report
-        with atomic_file(kept) as partial:
-            partial.write_text(script, encoding="utf-8")
+    # A home that cannot be written costs a second each time, and no report.
+    with suppress(OSError), atomic_file(kept) as partial:
+        partial.write_text(script, encoding="utf-8")
     return script
