@@ -149,17 +149,23 @@ def nothing_yet(_bed: Bed) -> Given:
     yield {}
 
 
-def a_later_run_beside_a_zombie(bed: Bed, given: Mapping[str, Any]) -> Run:
-    """Rank 0 of a run is frozen in its gather, and wakes when a later run to the same path has succeeded."""
-    bed.start_workers("rank", 1)
-    bed.wait_until_ready()
+def frozen_at(bed: Bed, *, phase: str, rank: int) -> list[Worker]:
+    """Freezes a rank when it comes to a phase. The worker is in the list from then on."""
     frozen: list[Worker] = []
 
     def freeze(worker: Worker) -> None:
         frozen.append(worker)
         worker.signal(signal.SIGSTOP)
 
-    bed.on(freeze, phase="gather", rank=0)
+    bed.on(freeze, phase=phase, rank=rank)
+    return frozen
+
+
+def a_later_run_beside_a_zombie(bed: Bed, given: Mapping[str, Any]) -> Run:
+    """Rank 0 of a run is frozen in its gather, and wakes when a later run to the same path has succeeded."""
+    bed.start_workers("rank", 1)
+    bed.wait_until_ready()
+    frozen = frozen_at(bed, phase="gather", rank=0)
     bed.run(**given, result_path="results/zombie")
     bed.fault_at = 0.0
     later = bed.run(**given, world_size=RANKS - 1, result_path="results/zombie")
@@ -179,13 +185,7 @@ def a_zombie_beside_its_successor(bed: Bed, given: Mapping[str, Any]) -> Run:
     """Rank 2 is frozen until the state machine has given it up and another attempt is done, and wakes then."""
     bed.start_workers("rank", 1)
     bed.wait_until_ready()
-    frozen: list[Worker] = []
-
-    def freeze(worker: Worker) -> None:
-        frozen.append(worker)
-        worker.signal(signal.SIGSTOP)
-
-    bed.on(freeze, phase="inference", rank=2)
+    frozen = frozen_at(bed, phase="inference", rank=2)
     bed.watch(lambda _: frozen[0].signal(signal.SIGCONT), phase="done", rank=2)
     run = bed.run(**given)
     before = bed.system.json(f"{bed.path}/2.json")
