@@ -463,7 +463,9 @@ def test_with_the_deployments_key_alone_nobody_finds_a_run(endpoint: str, run_id
 
 
 def test_what_a_refusal_says_does_not_tell_how_the_group_is_found(endpoint: str, run_id: str) -> None:
-    with join(endpoint, 0, 2, run_id), join(endpoint, 1, 3, run_id) as wrong:
-        with pytest.raises(RendezvousRejected, match=f"the group '{run_id}' was started with 2") as caught:
+    with join(endpoint, 0, 2, run_id) as first:
+        until(lambda: first.local_endpoints)  # has joined, so that its world size is the group's
+        refused = pytest.raises(RendezvousRejected, match=f"the group '{run_id}' was started with 2")
+        with join(endpoint, 1, 3, run_id) as wrong, refused as caught:
             wrong.barrier(deadline=patience())
         assert group_name(run_id, RUN_KEY).rpartition(":")[2] not in f"{caught.value} {caught.value.reason}"
