@@ -4,6 +4,7 @@ from scripts.sweep.presets import PRESETS
 
 COUNTS = {
     "quick": 4,
+    "states": 3,
     "worlds": 20,
     "scenarios": 9,
     "comparison": 17,
