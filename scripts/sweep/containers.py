@@ -1,14 +1,14 @@
 """Ranks in containers with the limits of a function of Lambda: docker-compose.yml, one size of memory after another.
 
 Docker says in its events when the kernel killed a process of a container whose memory ran out. The process is started
-anew, as on Lambda, and fails anew. So a run is given up once that happened a few times.
+anew, as on Lambda, and fails anew. So a run is given up once that happened again.
 """
 
 import hashlib
 import os
 import subprocess
-import time
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +26,7 @@ from scripts.sweep.measure import Measurer
 ROOT = Path(__file__).resolve().parents[2]
 ANSWER_S = 30.0  # for the engine to say what it is
 START_S = 300.0  # for ranks to be up: Python takes a minute where a function has a fourteenth of a CPU
-KILLS = 3  # of processes for want of memory, after which a run is given up
-LOOK_S = 1.0  # between two questions about them
+KILLS = 2  # of processes for want of memory, after which a run is given up
 ROOM_MB = 1024  # of the machine, for what is no rank
 NAME_DIGITS = 8  # of the name of the containers
 IMAGE = "slim"  # the image that has the compiled engine alone, as a function would
@@ -74,26 +73,48 @@ def find_engine(limit_s: float = ANSWER_S) -> DockerEngine | str:
         return "`docker info` gives no facts"
 
 
+class OomEvents:
+    """Counts the processes of a project's containers that were killed for want of memory.
+
+    Docker is listened to all the time, since it forgets all but its last events.
+    """
+
+    def __init__(self, project: str) -> None:
+        self._told = tempfile.TemporaryFile()  # noqa: SIM115 - `end` closes it
+        filters = ["--filter", "event=oom", "--filter", f"label=com.docker.compose.project={project}"]
+        command = ["docker", "events", *filters, "--format", "{{.Actor.Attributes.name}}"]
+        self._listener = subprocess.Popen(command, stdout=self._told, stderr=subprocess.DEVNULL)
+        self._counted = 0  # of those before, in lines
+
+    def begin(self) -> None:
+        """Counts from here on."""
+        self._counted = self._lines()
+
+    def count(self) -> int:
+        """Tells how many there were since `begin`."""
+        return self._lines() - self._counted
+
+    def end(self) -> None:
+        """Listens no more."""
+        self._listener.kill()
+        self._listener.wait()
+        self._told.close()
+
+    def _lines(self) -> int:
+        return os.pread(self._told.fileno(), os.fstat(self._told.fileno()).st_size, 0).count(b"\n")
+
+
 @dataclass(frozen=True)
 class ContainerEndpoint(AwsEndpoint):
     """The local AWS endpoint whose workers are containers. It knows when one of them ran out of memory."""
 
-    project: str
-    since: float = field(default_factory=time.time)
+    kills: Callable[[], int]
     stays: ClassVar[bool] = False
 
     def check(self) -> None:
         """Raises OutOfMemory once processes were killed for want of memory as often as KILLS."""
         if (kills := self.kills()) >= KILLS:
             raise OutOfMemory(f"out of memory: {kills} processes were killed")
-
-    def kills(self) -> int:
-        """Counts the processes that were killed for want of memory."""
-        wanted = ["event=oom", f"label=com.docker.compose.project={self.project}"]
-        command = ["docker", "events", "--since", f"{self.since:.3f}", "--until", f"{time.time():.3f}"]
-        command += [word for one in wanted for word in ("--filter", one)]
-        told = subprocess.run([*command, "--format", "{{.ID}}"], capture_output=True, text=True, timeout=ANSWER_S)
-        return len(told.stdout.splitlines())
 
 
 @dataclass
@@ -104,7 +125,10 @@ class ContainerMeasurer:
     progress: RunProgress
     project: str
     root: Path = ROOT
+    start_s: float = START_S
+    _built: bool = field(default=False, init=False)
     _url: str | None = field(default=None, init=False)
+    _events: OomEvents | None = field(default=None, init=False)
 
     def run(self, configuration: Configuration) -> Measured:
         """Makes a run, as `scripts.sweep.measure.Measurer` does.
@@ -116,19 +140,22 @@ class ContainerMeasurer:
             return Measured(configuration, NOT_RUN, why)
         endpoint = self._resized(configuration)
         try:
-            endpoint.wait_until_ready(configuration.world_size, START_S)
+            endpoint.wait_until_ready(configuration.world_size, self.start_s)
         except OutOfMemory as error:
             return Measured(configuration, FAILED, f"{error} before they could work")
-        look = _seldom(endpoint)
-        with Measurer(place_at(endpoint), self.progress, look) as measurer:
+        with Measurer(place_at(endpoint), self.progress, endpoint.check) as measurer:
             try:
                 measured = measurer.run(configuration)
             except OutOfMemory as error:
+                self.down()  # with the run, which would go on in the ranks of the next one
                 return Measured(configuration, FAILED, str(error))
         return measured if measured.reason is None else _explained(measured, endpoint)
 
     def down(self) -> None:
         """Removes the containers, with all that lies in them."""
+        if self._events is not None:
+            self._events.end()
+        self._events = self._url = None
         command = self._command("down", "--volumes", "--timeout=5")
         subprocess.run(command, cwd=self.root, env=self._environ(1, 1024), capture_output=True)
 
@@ -136,16 +163,19 @@ class ContainerMeasurer:
         """Starts all containers, or makes those of the ranks anew with other limits."""
         assert configuration.memory_mb is not None
         environ = self._environ(configuration.world_size, configuration.memory_mb)
-        since = time.time()
-        if self._url is None:
-            self.progress.print("building the images, which takes minutes the first time")
-            self._compose(environ, "build")
+        if self._events is None or self._url is None:
+            if not self._built:
+                self.progress.print("building the images, which takes minutes the first time")
+                self._compose(environ, "build")
+                self._built = True
+            self._events = OomEvents(self.project)
             self._compose(environ, "up", "--detach", "--no-build", "serve")
             where = self._compose(environ, "port", "serve", "4566").strip()
             self._url = f"http://127.0.0.1:{where.rpartition(':')[2]}"
         else:  # the other services stay as they are
             self._compose(environ, "up", "--detach", "--no-build", "--no-deps", "rank")
-        return ContainerEndpoint(self._url, self.project, since)
+            self._events.begin()
+        return ContainerEndpoint(self._url, self._events.count)
 
     def _environ(self, ranks: int, memory_mb: int) -> dict[str, str]:
         cpus = max(0.01, min(vcpus(memory_mb), self.engine.cpus))
@@ -188,19 +218,6 @@ def _explained(measured: Measured, endpoint: ContainerEndpoint) -> Measured:
         return measured
     reason = f"out of memory: {kills} processes were killed; {measured.reason}"
     return Measured(measured.configuration, measured.status, reason, measured.summary, measured.records)
-
-
-@dataclass
-class _seldom:  # noqa: N801 - it is called as a function
-    """Looks after an endpoint at most once in LOOK_S."""
-
-    endpoint: ContainerEndpoint
-    last: float = field(default=0.0)
-
-    def __call__(self) -> None:
-        if time.monotonic() - self.last >= LOOK_S:
-            self.last = time.monotonic()
-            self.endpoint.check()
 
 
 @contextmanager
