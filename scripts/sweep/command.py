@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--total-gb",
         metavar="GB,GB",
-        help="instead of --rows: the data in all, in files of --partition-mb, or of --preset partitions",
+        help="instead of --rows: the data in all, in files of --partition-mb, or of --preset partitions or file-limits",
     )
     parser.add_argument("--file-limit", metavar="N,N", help="use only so many of the files")
     parser.add_argument("--memory-mb", metavar="N,N", help="memory of a rank, in containers of a Docker engine")

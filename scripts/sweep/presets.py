@@ -7,6 +7,7 @@ from scripts.sweep.configuration import DATA_SIZES, Configuration, grid, rows_of
 
 BATCH = 512  # of the experiments about data
 GB_IN_MB = 1000
+FILE_LIMITS = (10, 40, 80, 120)
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,16 @@ def _partitions(gigabytes: Sequence[float]) -> list[Configuration]:
     return [one for size in (10, 25, 50, 75, 100) for one in _by_partition(size, gigabytes)]
 
 
+def _file_limits(gigabytes: Sequence[float]) -> list[Configuration]:
+    """The first files of many, a rank for each."""
+    sizes = [total * GB_IN_MB / max(FILE_LIMITS) for total in gigabytes]
+    return [
+        Configuration(limit, BATCH, max(FILE_LIMITS) * rows_of(size), size, copies=max(FILE_LIMITS), file_limit=limit)
+        for size in sizes
+        for limit in FILE_LIMITS
+    ]
+
+
 PRESETS: Mapping[str, Preset] = {
     "quick": Preset("a first look: 1 and 2 ranks, two batch sizes", grid([1, 2], [32, 256], [1000])),
     "states": Preset(
@@ -70,10 +81,8 @@ PRESETS: Mapping[str, Preset] = {
     ),
     "file-limits": Preset(
         "10, 40, 80 and 120 files of 25 MB",
-        [
-            Configuration(limit, BATCH, 120 * rows_of(25), 25, copies=120, file_limit=limit)
-            for limit in (10, 40, 80, 120)
-        ],
+        _file_limits([3]),
+        of_gigabytes=_file_limits,
     ),
     "memory": Preset(
         "a function of 128 to 10,240 MB",
