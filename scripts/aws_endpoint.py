@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import boto3
 import botocore.session
@@ -34,6 +34,7 @@ class AwsEndpoint:
     """A local AWS endpoint that is up, or starts."""
 
     endpoint_url: str
+    stays: ClassVar[bool] = True  # when the command that uses it ends
 
     def client(self, service: str) -> Any:
         """Makes a boto3 client of this endpoint, whatever proxies and profiles the user has set up for AWS itself."""

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from importlib import metadata
 from types import FrameType
 from typing import NoReturn, TextIO
@@ -65,7 +65,7 @@ def _run(arguments: Sequence[str]) -> int:
         if "run" not in args:
             parser.print_help()
             return 2
-        with ended_in_order():
+        with ended_in_order(), silenced() if args.quiet else nullcontext():
             return int(args.run(args))
     except UsageError as error:
         print(f"cosmicai: {error}", file=sys.stderr)
@@ -115,8 +115,16 @@ def make_parser(commands: Sequence[str], *, whole: bool) -> CommandParser:
         )
         if whole:
             module.add_arguments(subparser)
+            subparser.add_argument("--quiet", action="store_true", help="print nothing but errors and questions")
             subparser.set_defaults(run=module.run, parser=subparser)
     return parser
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Within it what is printed goes nowhere. Errors have their own output."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+        yield
 
 
 def replace_signs_that_the_terminal_lacks(stream: TextIO) -> None:

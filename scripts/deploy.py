@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from contextlib import redirect_stdout
 
 from lambda_image.errors import UsageError
 from scripts.extras import require
@@ -98,7 +99,9 @@ def check_answerable() -> None:
 def agree(question: str) -> bool:
     """Asks at the terminal; anything but yes is no."""
     try:
-        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+        # At the error output under --quiet, and at the terminal that both are otherwise.
+        with redirect_stdout(sys.stdout if sys.stdout.isatty() else sys.stderr):
+            return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
     except EOFError:
         return False
 

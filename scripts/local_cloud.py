@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
@@ -39,6 +39,7 @@ class LocalCloud(AwsEndpoint):
     rendezvous_endpoint: str
     processes: Mapping[str, subprocess.Popen[str]]
     listener: Listener
+    stays: ClassVar[bool] = False
 
     def check(self) -> None:
         """Raises EndpointError if a part has ended."""

@@ -19,6 +19,7 @@ class ExecutionTimes:
 
     total_s: float | None
     map_s: float | None
+    init_s: float | None = None  # until the Map began
 
 
 def execution_times(history: Iterable[Mapping[str, Any]]) -> ExecutionTimes:
@@ -41,7 +42,7 @@ def execution_times(history: Iterable[Mapping[str, Any]]) -> ExecutionTimes:
             map_started = min(map_started or moment, moment)
         elif kind in MAP_ENDS:
             map_ended = max(map_ended or moment, moment)
-    return ExecutionTimes(_seconds(started, ended), _seconds(map_started, map_ended))
+    return ExecutionTimes(_seconds(started, ended), _seconds(map_started, map_ended), _seconds(started, map_started))
 
 
 def read_history(file: Path) -> list[dict[str, Any]]:

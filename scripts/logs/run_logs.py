@@ -51,11 +51,7 @@ def logs_of_run(
     """
     described = find_execution(place, execution)
     arn, client = described["executionArn"], place.client("stepfunctions")
-    pages = client.get_paginator("get_execution_history").paginate(
-        executionArn=arn,
-        includeExecutionData=False,  # it holds the key of the run, and can be large
-    )
-    times = execution_times(event for page in pages for event in page["events"])
+    times = times_of(client, arn)
     ranks = _rank_count(client, arn)
     for attempt in range(SETTLING_TRIES):
         found = _find(place, described, now)
@@ -65,6 +61,20 @@ def logs_of_run(
             break
         sleep(SETTLING_S)
     return logs
+
+
+def times_of(client: Any, arn: str) -> ExecutionTimes:
+    """Asks how long an execution took.
+
+    Args:
+        client: Of Step Functions.
+        arn: The execution.
+    """
+    pages = client.get_paginator("get_execution_history").paginate(
+        executionArn=arn,
+        includeExecutionData=False,  # it holds the key of the run, and can be large
+    )
+    return execution_times(event for page in pages for event in page["events"])
 
 
 def _rank_count(client: Any, arn: str) -> int | None:

@@ -10,10 +10,11 @@ from lambda_image.json_text import parse_json
 from lambda_image.partition_names import printable
 from scripts.cost import LOCAL_USD_PER_HOUR, local_usd
 from scripts.report.figure import Figure, Value
+from scripts.sweep.configuration import DATA_SIZES
 from scripts.user_files import check_there
 
 COLUMNS = (
-    *("World Size", "Batch Size", "Galaxies", "Local Time (s)", "Dist Time (s)", "Speedup", "Efficiency"),
+    *("World Size", "Batch Size", "Dataset", "Galaxies", "Local Time (s)", "Dist Time (s)", "Speedup", "Efficiency"),
     *("Local Cost ($)", "Dist Cost ($)", "Cost Decrease"),
 )
 
@@ -68,7 +69,8 @@ def against_baselines(together: Sequence[Mapping[str, Any]], baselines: Sequence
         speedup = local_s / row["wall_s"]
         values = (local_s, row["wall_s"], speedup, speedup / row["world_size"], local, row["cost_usd"])
         rounded = [float(f"{value:.6g}") for value in (*values, 1 - row["cost_usd"] / local)]
-        rows.append((row["world_size"], row["batch_size"], row["rows"], *rounded))
+        dataset = next((name for name, rows_of in DATA_SIZES.items() if rows_of == row["rows"]), None)
+        rows.append((row["world_size"], row["batch_size"], dataset, row["rows"], *rounded))
     caption = (
         f"The local time is what the baseline took for as many galaxies, at {LOCAL_USD_PER_HOUR:g} USD an hour. It is "
         "the time in the engine alone. The distributed time is the wall time of the run, with its start and gather."

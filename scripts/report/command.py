@@ -20,7 +20,7 @@ HELP = "write a page of figures about a run or a sweep: accuracy, speed, memory 
 EXAMPLE = "cosmicai report out/demo --open"
 
 FILE, FOLDER = "report.html", "report"  # in the folder of the run
-USUAL = "out/demo"
+ENDED = ("summary.json", "runs.csv")  # what a run and a sweep write last
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         nargs="*",
         help="the folder of a run's results, the name of a run in out/, or the folder of a sweep; several runs are put "
-        f"beside each other; without it, {USUAL}",
+        "beside each other; without it, the run or sweep in out/ that ended last",
     )
     parser.add_argument(
         "--baseline",
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from scripts.catalogue.run_source import ResultFolderSource, find_run
     from scripts.report.baseline import read_baseline
 
-    named, files = args.results or [USUAL], not args.no_files
+    named, files = args.results or [latest()], not args.no_files
     baselines = [read_baseline(file) for file in args.baseline]
     if len(named) == 1 and (Path(named[0]) / PLAN).is_file():
         return _tell(write_sweep_report(Path(named[0]), files=files, baselines=baselines), open_it=args.open)
@@ -69,6 +69,27 @@ def run(args: argparse.Namespace) -> int:
         flag = "--out" if args.out else "--baseline"
         raise UsageError(f"{flag} is for a sweep or several runs: the page about one run goes into its folder")
     return _tell(write_report(sources[0].folder, files=files), open_it=args.open)
+
+
+def latest(results: Path | None = None) -> str:
+    """Finds the run or sweep that ended last.
+
+    Args:
+        results: The folder that holds the folders of runs and sweeps; `out` where it is None.
+
+    Returns:
+        Its folder.
+
+    Raises:
+        UsageError: There is none.
+    """
+    from scripts.catalogue.run_source import RESULTS
+
+    results = RESULTS if results is None else results
+    ended = [file for name in ENDED for file in results.glob(f"*/{name}")]
+    if not ended:
+        raise UsageError(f"there is no run or sweep in {printable(results)}/: name the folder of one")
+    return str(max(ended, key=lambda file: file.stat().st_mtime).parent)
 
 
 def _tell(page: Path, *, open_it: bool) -> int:
@@ -114,12 +135,16 @@ def write_sweep_report(folder: Path, *, files: bool, baselines: Sequence["Baseli
         InvalidEvent: The sweep is damaged.
         OSError: The page cannot be written.
     """
+    from scripts.report.baseline import read_baseline
     from scripts.report.sweep_page import sweep_page
+    from scripts.sweep.beside import local_results
     from scripts.sweep.folder import SweepFolder
 
     sweep = SweepFolder(folder)
     title = f"Sweep in {printable(folder)}"
-    return _write(sweep_page(title, list(sweep.runs()), len(sweep.plan()), baselines), folder, files=files)
+    beside = [*baselines, *(read_baseline(file) for file in local_results(folder))]
+    page = sweep_page(title, list(sweep.runs()), len(sweep.plan()), beside, sweep.preset())
+    return _write(page, folder, files=files)
 
 
 def _write_comparison(

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scripts.report.baseline import Baseline, against_baselines
+from scripts.report.baseline import Baseline
+from scripts.report.documents import document_figures
 from scripts.report.figure import Figure
 from scripts.report.page import Page, Section
 from scripts.report.sweep_figures import NAMES, best, sweep_figures
@@ -19,7 +20,13 @@ SHOWN = (
 )
 
 
-def sweep_page(title: str, runs: Sequence[Measured], planned: int, baselines: Sequence[Baseline] = ()) -> Page:
+def sweep_page(
+    title: str,
+    runs: Sequence[Measured],
+    planned: int,
+    baselines: Sequence[Baseline] = (),
+    preset: str | None = None,
+) -> Page:
     """Makes the page about a sweep.
 
     Args:
@@ -27,6 +34,7 @@ def sweep_page(title: str, runs: Sequence[Measured], planned: int, baselines: Se
         runs: Those that have ended.
         planned: How many there are to be.
         baselines: What a local machine took.
+        preset: The preset that the runs are of.
     """
     rows = run_rows(runs)
     together = medians(rows)
@@ -44,9 +52,8 @@ def sweep_page(title: str, runs: Sequence[Measured], planned: int, baselines: Se
         for setting, name in NAMES.items()
     ]
     rest = [figure for figure in figures if "_by_" not in figure.name]
-    if baselines:
-        rest.append(against_baselines(together, baselines))
     sections += [
+        Section("As in the documents", document_figures(preset, rows, together, baselines)),
         Section("Against one rank, and for the money", rest),
         Section("All configurations", [_table(together)]),
     ]

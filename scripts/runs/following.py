@@ -111,6 +111,8 @@ class Follower:
             self.progress.print("the run goes on")
 
     def _leave(self) -> None:
+        if self.place.local is not None and not self.place.local.stays:  # the run ends with it
+            return
         for line in ways_on(self.place, self.run.name):
             self.progress.print(line)
 

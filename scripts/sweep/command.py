@@ -5,23 +5,26 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lambda_image.errors import UsageError
 from lambda_image.partition_names import printable
 from scripts import execution
+from scripts.billing.wishes import LAMBDA_MB
 from scripts.place_flags import add_place_of_runs
 from scripts.progress import RunProgress
 from scripts.runs import place as places
 from scripts.stack.account import explained
+from scripts.sweep.beside import infer_beside
 from scripts.sweep.configuration import DATA_SIZES, Configuration, grid, repeated, rows_of
+from scripts.sweep.containers import DockerEngine, find_engine, in_containers
 from scripts.sweep.folder import FAILED, SUCCEEDED, Measured, SweepFolder
-from scripts.sweep.measure import Measurer, at, on_this_machine
+from scripts.sweep.measure import Nowhere, RunMaker, at, on_this_machine
 from scripts.sweep.presets import GB_IN_MB, PRESETS
-from scripts.sweep.show import sweep_table
-from scripts.sweep.tables import medians, run_rows, write_tables
+from scripts.sweep.show import show_sweep
+from scripts.sweep.tables import write_tables
 from scripts.user_files import add_overwrite, check_new
 from scripts.words import counted
 
@@ -43,9 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--partition-mb", metavar="MB,MB", help="size of each file; without it, one file is dealt by rows"
     )
     parser.add_argument(
-        "--total-gb", metavar="GB,GB", help="instead of --rows: the data in all, in files of --partition-mb"
+        "--total-gb",
+        metavar="GB,GB",
+        help="instead of --rows: the data in all, in files of --partition-mb, or of --preset partitions or file-limits",
     )
     parser.add_argument("--file-limit", metavar="N,N", help="use only so many of the files")
+    parser.add_argument("--memory-mb", metavar="N,N", help="memory of a rank, in containers of a Docker engine")
     parser.add_argument(
         "--repeat-data", type=int, default=1, metavar="N", help="upload each file that is made under N names"
     )
@@ -63,22 +69,23 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or OUT / (f"sweep-{args.preset}" if args.preset else "sweep")
     plan = plan_of(args)
     folder = SweepFolder(out)
-    left = folder.begin(plan)
+    left = folder.begin(plan, args.preset)
     done = len(plan) - len(left)
     if done:
         print(f"{counted(done, 'run')} of {len(plan):,} in {printable(out)} have ended before")
     started = time.monotonic()
     if left:
         progress = RunProgress(sys.stdout, [])
-        with explained(args.endpoint_url or "AWS"), _measurer(args, left, progress) as measurer:
+        with explained(args.endpoint_url or "AWS"), _measurer(args, left, progress, out) as measurer:
             for number, configuration in enumerate(left, done + 1):
                 measured = measurer.run(configuration)
                 folder.keep(measured)
                 print(f"{number:>4} of {len(plan):,}  {configuration}: {_words(measured)}", flush=True)
+    if args.preset and PRESETS[args.preset].beside_local:
+        infer_beside(out, [one.batch_size for one in plan], lambda line: print(line, flush=True))
     runs = list(folder.runs())
     write_tables(runs, out)
-    together = medians(run_rows(runs))
-    execution.show(sweep_table(together))
+    together = show_sweep(folder)
     if args.json is not None:
         args.json.write_text(json.dumps(together, indent=1), encoding="utf-8")
     took = f"{len(left):,} of them took {time.monotonic() - started:.0f} s"
@@ -100,14 +107,19 @@ def plan_of(args: argparse.Namespace) -> list[Configuration]:
         "--partition-mb": args.partition_mb,
         "--total-gb": args.total_gb,
         "--file-limit": args.file_limit,
+        "--memory-mb": args.memory_mb,
     }
     if args.repeats is not None and args.repeats < 1:
         raise UsageError(f"--repeats is {args.repeats}; allowed: a whole number from 1")
     if args.preset is not None:
-        if given := [flag for flag, value in own.items() if value is not None]:
-            raise UsageError(f"{given[0]} and --preset name two plans: give one of them")
         preset = PRESETS[args.preset]
-        return repeated(preset.configurations, args.repeats or preset.repeats)
+        sized = args.total_gb is not None and preset.of_gigabytes is not None
+        if given := [flag for flag, value in own.items() if value is not None and not (sized and flag == "--total-gb")]:
+            raise UsageError(f"{given[0]} and --preset name two plans: give one of them")
+        configurations = preset.configurations
+        if preset.of_gigabytes is not None and args.total_gb is not None:
+            configurations = preset.of_gigabytes(_list("--total-gb", args.total_gb, float, "a number above 0") or [])
+        return repeated(configurations, args.repeats or preset.repeats)
     if args.repeat_data < 1:
         raise UsageError(f"--repeat-data is {args.repeat_data}; allowed: a whole number from 1")
     sizes = _list("--partition-mb", args.partition_mb, float, "a number above 0")
@@ -116,15 +128,18 @@ def plan_of(args: argparse.Namespace) -> list[Configuration]:
     for batch in batches:
         execution.check_batch_size(batch)
     limits: Sequence[int | None] = _list("--file-limit", args.file_limit, int, "a whole number from 1") or [None]
+    memory: Sequence[int | None] = _list("--memory-mb", args.memory_mb, int, "a whole number from 1") or [None]
+    if any(one is not None and one not in LAMBDA_MB for one in memory):
+        first, last = LAMBDA_MB.start, LAMBDA_MB.stop - 1
+        raise UsageError(f"--memory-mb is {args.memory_mb}; allowed: {first} to {last:,}, as Lambda allows")
+    rest: dict[str, Any] = {"file_limits": limits, "memory_mb": memory, "copies": args.repeat_data}
     if sizes is None and (args.total_gb or args.file_limit or args.repeat_data > 1):
         flag = "--total-gb" if args.total_gb else "--file-limit" if args.file_limit else "--repeat-data"
         raise UsageError(f"{flag} needs --partition-mb, the size of the files")
     if args.total_gb is None:
         named = ",".join(str(DATA_SIZES.get(word.strip(), word)) for word in (args.rows or "1000").split(","))
         rows = _list("--rows", named, int, f"a whole number from 1, or {', '.join(DATA_SIZES)}")
-        plan = grid(
-            worlds, batches, rows or [], partition_mb=sizes or [None], file_limits=limits, copies=args.repeat_data
-        )
+        plan = grid(worlds, batches, rows or [], partition_mb=sizes or [None], **rest)
     elif args.rows is not None:
         raise UsageError("--rows and --total-gb name two amounts of data: give one of them")
     else:
@@ -132,7 +147,7 @@ def plan_of(args: argparse.Namespace) -> list[Configuration]:
         for total in _list("--total-gb", args.total_gb, float, "a number above 0") or []:
             for size in sizes or []:
                 rows = [max(1, round(total * GB_IN_MB / size)) * rows_of(size)]
-                plan += grid(worlds, batches, rows, partition_mb=[size], file_limits=limits, copies=args.repeat_data)
+                plan += grid(worlds, batches, rows, partition_mb=[size], **rest)
     return repeated(plan, args.repeats or 1)
 
 
@@ -150,10 +165,16 @@ def _list(flag: str, given: str | None, kind: Callable[[str], T], allowed: str) 
 
 
 def _measurer(
-    args: argparse.Namespace, left: Sequence[Configuration], progress: RunProgress
-) -> AbstractContextManager[Measurer]:
+    args: argparse.Namespace, left: Sequence[Configuration], progress: RunProgress, out: Path
+) -> AbstractContextManager[RunMaker]:
     if args.endpoint_url or args.stack or args.profile:
         return at(places.open_place(args), progress)
+    if any(one.memory_mb is not None for one in left):  # a sweep names it for all its runs or for none
+        engine = find_engine()
+        if isinstance(engine, DockerEngine):
+            return in_containers(engine, progress, out)
+        reason = f"processes of this machine have no limit of memory, and no Docker engine can be used ({engine})"
+        return nullcontext(Nowhere(reason))
     ranks = max(min(one.world_size, execution.MAX_RANKS) for one in left)
     return on_this_machine(ranks, progress)
 

@@ -26,6 +26,7 @@ class Measured:
         reason: Why it did not succeed.
         summary: The content of `summary.json`, where there is one.
         records: Those of the ranks.
+        states: Seconds that the state machine took: `total_s`, `map_s` and `init_s`, as its history tells them.
     """
 
     configuration: Configuration
@@ -33,6 +34,7 @@ class Measured:
     reason: str | None = None
     summary: dict[str, Any] | None = None
     records: Sequence[dict[str, Any]] = ()
+    states: dict[str, float | None] | None = None
 
 
 class SweepFolder:
@@ -41,11 +43,12 @@ class SweepFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def begin(self, plan: Sequence[Configuration]) -> list[Configuration]:
+    def begin(self, plan: Sequence[Configuration], preset: str | None = None) -> list[Configuration]:
         """Writes the plan, or goes on with it where it is there.
 
         Args:
             plan: The runs in their order.
+            preset: The preset that the plan is of.
 
         Returns:
             The runs that have not ended.
@@ -53,7 +56,7 @@ class SweepFolder:
         Raises:
             UsageError: The folder holds another sweep, or something else.
         """
-        content = {"configurations": [one.to_json() for one in plan]}
+        content = {"preset": preset, "configurations": [one.to_json() for one in plan]}
         if (self.path / PLAN).is_file():
             if self.plan() != list(plan):
                 where = printable(self.path)
@@ -72,9 +75,21 @@ class SweepFolder:
         Raises:
             InvalidEvent: It is not there, or damaged.
         """
+        return self._begun()[0]
+
+    def preset(self) -> str | None:
+        """Names the preset that the plan is of, if it is of one.
+
+        Raises:
+            InvalidEvent: The plan is not there, or damaged.
+        """
+        return self._begun()[1]
+
+    def _begun(self) -> tuple[list[Configuration], str | None]:
         file = self.path / PLAN
         try:
-            return [Configuration.from_json(one) for one in parse_json(file.read_bytes())["configurations"]]
+            content = parse_json(file.read_bytes())
+            return [Configuration.from_json(one) for one in content["configurations"]], content.get("preset")
         except FileNotFoundError as error:
             raise InvalidEvent(f"{printable(self.path)} holds no {PLAN}, which `cosmicai sweep` writes") from error
         except (ValueError, TypeError, KeyError) as error:
@@ -88,6 +103,7 @@ class SweepFolder:
             "reason": run.reason,
             "summary": run.summary,
             "records": list(run.records),
+            "states": run.states,
         }
         (self.path / RUNS).mkdir(exist_ok=True)
         _write(self._file(run.configuration), content)
@@ -103,12 +119,12 @@ class SweepFolder:
             try:
                 content = parse_json(file.read_bytes())
                 fields = {name: content[name] for name in ("status", "reason", "summary")}
-                records = tuple(content["records"])
+                records, states = tuple(content["records"]), content.get("states")
             except FileNotFoundError:
                 continue
             except (ValueError, TypeError, KeyError) as error:
                 raise InvalidEvent(f"{printable(file)} is damaged: remove it and repeat the sweep") from error
-            yield Measured(configuration, records=records, **fields)
+            yield Measured(configuration, records=records, states=states, **fields)
 
     def _file(self, configuration: Configuration) -> Path:
         return self.path / RUNS / f"{configuration.key}.json"

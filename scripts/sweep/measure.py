@@ -4,14 +4,15 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from lambda_image.summary import message_of
 from scripts import execution
 from scripts.catalogue.run_source import read_json
+from scripts.logs.run_logs import times_of
 from scripts.progress import RunProgress
 from scripts.runs import uploading
 from scripts.runs.following import Follower
@@ -25,6 +26,24 @@ from scripts.words import counted
 DISK_LEFT = 2.0  # of the bytes of the data: what this machine must have room for
 
 
+class RunMaker(Protocol):
+    """Makes runs somewhere."""
+
+    def run(self, configuration: Configuration) -> Measured:
+        """Makes a run, and gives what came of it."""
+
+
+@dataclass(frozen=True)
+class Nowhere:
+    """Stands for a place that is not there, so that each run is a row with this reason."""
+
+    reason: str
+
+    def run(self, configuration: Configuration) -> Measured:
+        """Makes no run."""
+        return Measured(configuration, NOT_RUN, self.reason)
+
+
 @dataclass
 class Measurer:
     """Makes runs at one place, and keeps the data of the last one there for the next."""
@@ -32,6 +51,7 @@ class Measurer:
     place: Place
     progress: RunProgress
     lookout: Callable[[], None] = lambda: None
+    why_no_memory: str | None = None  # why the memory of a rank cannot be chosen here
     _uploaded: dict[str, list[Path]] = field(default_factory=dict, init=False)
     _scratch: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="cosmicai-sweep-")), init=False)
 
@@ -73,15 +93,16 @@ class Measurer:
         if ended["status"] != "SUCCEEDED":
             reason = f"{ended.get('error')}: {message_of(ended['cause'])}" if ended.get("cause") else ended["status"]
             return Measured(configuration, FAILED, reason, summary, tuple(records or ()))
-        return Measured(configuration, SUCCEEDED, None, summary, tuple(records))
+        states = asdict(times_of(self.place.client("stepfunctions"), started.arn))
+        return Measured(configuration, SUCCEEDED, None, summary, tuple(records), states)
 
     def _impossible(self, configuration: Configuration) -> str | None:
+        if configuration.memory_mb is not None and self.why_no_memory is not None:
+            return self.why_no_memory
         if self.place.local is None:
-            return None if configuration.memory_mb is None else "the memory of the functions is that of the stack"
+            return None
         if configuration.world_size > execution.MAX_RANKS:
             return f"one machine runs at most {counted(execution.MAX_RANKS, 'rank')}"
-        if configuration.memory_mb is not None:
-            return "the processes of one machine have no limit of memory"
         needed, free = DISK_LEFT * data.bytes_of(configuration), shutil.disk_usage(self._scratch).free
         if needed > free:
             return f"the data need {needed / 1e9:.0f} GB of disk, and {free / 1e9:.0f} GB are free"
@@ -118,5 +139,7 @@ def on_this_machine(ranks: int, progress: RunProgress) -> Iterator[Measurer]:
 @contextmanager
 def at(place: Place, progress: RunProgress) -> Iterator[Measurer]:
     """Measures at a place that is up."""
-    with Measurer(place, progress) as measurer:
+    owner = "stack" if place.local is None else "endpoint"
+    why_no_memory = f"the memory of the ranks is that of the {owner}"
+    with Measurer(place, progress, why_no_memory=why_no_memory) as measurer:
         yield measurer

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lambda_image.cost import BILLED_MS, rounded_up
 from scripts.sweep.folder import SUCCEEDED, Measured
 
 Row = dict[str, Any]
@@ -41,11 +42,15 @@ MEANS = {  # over ranks, by the columns that have them
     "rank_s": lambda record: record["phases"]["total_s"],
     "seconds_per_batch": lambda record: record["execution_time (seconds/batch)"],
     "rank_samples_per_s": lambda record: record["sample_persec"],
+    "rank_bits_per_s": lambda record: record["throughput_bps"],
+    "billed_s": lambda record: rounded_up(record["phases"]["cold_start_s"] + record["phases"]["total_s"], BILLED_MS),
 }
+OF_STATES = {"init_s": "init_s", "map_s": "map_s", "total_s": "execution_s"}  # columns by what the history tells
 RUN_COLUMNS = (
     *OF_CONFIGURATION,
     *("status", "reason"),
     *OF_SUMMARY,
+    *OF_STATES.values(),
     *MEANS,
     *("batches", "peak_memory_mb", "gathered"),
 )
@@ -68,6 +73,8 @@ def _run_row(run: Measured) -> Row:
     row |= {"status": run.status, "reason": run.reason}
     if run.summary is not None:
         row |= {name: run.summary[name] for name in OF_SUMMARY} | {"gathered": run.summary["gathered"]}
+    if run.states is not None:
+        row |= {column: run.states.get(name) for name, column in OF_STATES.items()}
     if run.records:
         row |= {name: statistics.fmean(map(of, run.records)) for name, of in MEANS.items()}
         row["batches"] = sum(record["num_batches"] for record in run.records)
@@ -159,7 +166,7 @@ def medians(rows: Iterable[Mapping[str, Any]]) -> list[Row]:
         one: Row = {column: repeats[0][column] for column in settings}
         one |= {"runs": len(good), "failed": len(repeats) - len(good)}
         one["reason"] = next((row["reason"] for row in repeats if row["reason"]), None)
-        for column in (*OF_SUMMARY, *MEANS, "batches", "peak_memory_mb"):
+        for column in (*OF_SUMMARY, *OF_STATES.values(), *MEANS, "batches", "peak_memory_mb"):
             measured = [row[column] for row in good if row[column] is not None]
             one[column] = statistics.median(measured) if measured else None
         walls = [row["wall_s"] for row in good if row["wall_s"] is not None]

@@ -165,14 +165,14 @@ def test_a_bad_file_is_named_with_status_1_and_without_the_class_of_its_error(tm
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "bench"])
 def test_no_flag_is_taken_for_another(command: str, capsys: pytest.CaptureFixture[str]):
-    """As argparse takes --ou for --out. Nor is --quiet answered by --out, which has three of its letters."""
+    """As argparse takes --ou for --out. Nor is --quota answered by --out, which has three of its letters."""
     with pytest.raises(SystemExit):
         main([command, "--help"])
     flags = re.findall(r"--[a-z][a-z0-9-]+", capsys.readouterr().out.partition("\n\n")[0])
     for word in {flag[:-1] for flag in flags} - {*flags, "--"}:
         assert main([command, word]) == 2
         assert f"has no {word}: " in capsys.readouterr().err
-    assert main([command, "--quiet"]) == 2
+    assert main([command, "--quota"]) == 2
     assert "did you mean --out" not in capsys.readouterr().err
 
 
@@ -204,6 +204,17 @@ def test_an_error_of_the_system_is_one_line_with_its_file(tmp_path, capsys: pyte
 def test_no_command_is_a_question(capsys: pytest.CaptureFixture[str]):
     assert main([]) == 2
     assert "demo" in capsys.readouterr().out
+
+
+def test_quiet_says_nothing_but_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file = tmp_path / "galaxies.safetensors"
+    assert main(["sample", str(file), "--count", "3", "--quiet"]) == 0
+    assert file.exists()
+    assert capsys.readouterr() == ("", "")
+    assert main(["sample", str(file), "--count", "3", "--quiet"]) != 0
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "galaxies.safetensors" in told.err
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]):

@@ -1,5 +1,6 @@
 import argparse
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,16 @@ def test_flags_of_several_runs(folder: Path):
         run(folder, "--out", folder)
     with pytest.raises(UsageError, match="name one for the page by --out"):
         run(folder, folder)
+
+
+def test_without_a_name_it_is_what_ended_last(tmp_path: Path):
+    with pytest.raises(UsageError, match="there is no run or sweep in"):
+        command.latest(tmp_path)
+    for age, name in ((30, "demo/summary.json"), (20, "sweep-quick/runs.csv"), (10, "begun/sweep.json")):
+        file = tmp_path / name
+        file.parent.mkdir()
+        file.touch()
+        os.utime(file, (1e9 - age, 1e9 - age))
+    assert command.latest(tmp_path) == str(tmp_path / "sweep-quick")
+    os.utime(tmp_path / "demo" / "summary.json", (1e9, 1e9))
+    assert command.latest(tmp_path) == str(tmp_path / "demo")

@@ -2,13 +2,14 @@
 
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from scripts.aws_endpoint import AwsEndpoint
+from scripts.local_cloud import LocalCloud
 from scripts.progress import RunProgress
 from scripts.runs.following import LONGEST_PAUSE_S, SILENCE_S, Follower, StartedRun, ways_on
 from scripts.runs.place import AWS_PAUSE_S, LOCAL_PAUSE_S, Place
@@ -111,6 +112,15 @@ def test_an_interrupt_where_nobody_can_be_asked_leaves_the_run_alone():
         story.follower.follow()
     assert "cosmicai watch mine" in story.said
     assert not story.steps.stopped
+
+
+def test_a_run_that_ends_with_the_command_is_not_said_to_go_on():
+    story = Story(["RUNNING", KeyboardInterrupt()])
+    cloud = LocalCloud("http://127.0.0.1:1", "127.0.0.1:2", {}, lambda event: None)
+    story.follower.place = replace(story.follower.place, local=cloud)
+    with pytest.raises(KeyboardInterrupt):
+        story.follower.follow()
+    assert story.said == ""
 
 
 def test_at_an_interrupt_the_user_is_asked_and_yes_stops_the_run():

@@ -31,6 +31,18 @@ def test_gigabytes_are_files():
     assert (run.rows, run.partitions, run.copies) == (4 * 1253, 4, 4)
 
 
+def test_gigabytes_of_a_preset_replace_those_of_the_documents():
+    runs = plan("--preset", "partitions", "--total-gb", "0.2,1", "--repeats", "1")
+    assert [(one.partition_mb, one.world_size) for one in runs if one.partition_mb in (10, 100)] == [
+        *((10, 20), (10, 100), (100, 2), (100, 10)),
+    ]
+
+
+def test_memory_is_a_setting():
+    runs = plan("--memory-mb", "128,10240", "--world-size", "1")
+    assert [one.memory_mb for one in runs] == [128, 10240]
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -44,6 +56,10 @@ def test_gigabytes_are_files():
         ("--repeats 0", "--repeats is 0; allowed"),
         ("--repeat-data 0", "--repeat-data is 0; allowed"),
         ("--rows huge", "--rows is huge; allowed"),
+        ("--preset batches --total-gb 1", "--total-gb and --preset name two plans"),
+        ("--preset partitions --total-gb 0", "--total-gb is 0; allowed"),
+        ("--preset memory --memory-mb 128", "--memory-mb and --preset name two plans"),
+        ("--memory-mb 127", "--memory-mb is 127; allowed: 128 to 10,240"),
     ],
 )
 def test_wrong_flags(words: str, told: str):

@@ -20,6 +20,12 @@ def test_what_has_ended_is_not_left(tmp_path: Path):
     assert list(again.runs()) == [RUNS[1], RUNS[6]]
 
 
+def test_the_preset_is_kept(tmp_path: Path):
+    folder = SweepFolder(tmp_path)
+    folder.begin(PLAN, "worlds")
+    assert (folder.preset(), folder.plan()) == ("worlds", PLAN)
+
+
 def test_half_a_file_of_a_killed_process_is_no_run(tmp_path: Path):
     folder = SweepFolder(tmp_path / "sweep")
     folder.begin(PLAN)
