@@ -20,6 +20,8 @@ T = TypeVar("T")
 # them up.
 WAVE_S = 7200.0
 
+ROOT = 0  # the rank that gathers, whom the rendezvous server introduces to all others
+
 
 @dataclass(frozen=True)
 class Slice:

@@ -22,10 +22,9 @@ from typing import Any
 
 from lambda_image.errors import RunSuperseded, StorageUnavailable
 from lambda_image.json_text import parse_json
-from lambda_image.manifest import Assignment, result_key
+from lambda_image.manifest import ROOT, Assignment, result_key
 from lambda_image.ownership import TRIES, RunObjects
 from lambda_image.results import Record, belongs, is_complete
-from rendezvous_server.protocol import ROOT
 
 ROOT_LOST = "rank 0 was lost and tried again"
 

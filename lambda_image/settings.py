@@ -9,6 +9,7 @@ from lambda_image.address import Address
 from lambda_image.errors import InvalidEvent
 from lambda_image.model import SHIPPED_MODEL
 from lambda_image.model.engine_files import DEVICES, ENGINE_NAMES, Device, EngineName
+from rendezvous_server.protocol import key_from_text
 
 MB_PER_VCPU = 1769  # Lambda gives one vCPU per so much memory,
 MAX_VCPUS = 6  # six at most
@@ -95,10 +96,6 @@ def _max_segment(environ: Mapping[str, str]) -> int | None:
 def _rendezvous_key(environ: Mapping[str, str]) -> bytes | None:
     """By the rules of the server (rendezvous_server/settings.py): a key that is read differently opens nothing."""
     text, path = environ.get("RENDEZVOUS_KEY", ""), environ.get("RENDEZVOUS_KEY_FILE")
-    if not text and not path:
-        return None
-    from rendezvous_server.protocol import key_from_text  # 10 ms, which Init and Summarize spare, as they have no key
-
     if not path:
         return key_from_text(text)
     if text.strip():

@@ -3,11 +3,12 @@
 import http.client
 import json
 import os
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import boto3
@@ -29,17 +30,40 @@ class EndpointError(RunError):
     """A part of the local system did not start, or ended while it was needed."""
 
 
+class _Clients:
+    """The clients that were made. Each takes 50 ms, most of them for the models of AWS that their session has read."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # a session makes one client at a time
+        self._session: boto3.Session | None = None
+        self._made: dict[str, Any] = {}
+
+    def get(self, service: str, make: Callable[[boto3.Session, str], Any]) -> Any:
+        with self._lock:
+            if service not in self._made:
+                if self._session is None:
+                    own = {"profile": (None, None, None, None), "config_file": NO_FILE, "credentials_file": NO_FILE}
+                    self._session = boto3.Session(botocore_session=botocore.session.Session(session_vars=own))
+                self._made[service] = make(self._session, service)
+            return self._made[service]
+
+
 @dataclass(frozen=True)
 class AwsEndpoint:
     """A local AWS endpoint that is up, or starts."""
 
     endpoint_url: str
     stays: ClassVar[bool] = True  # when the command that uses it ends
+    _clients: _Clients = field(default_factory=_Clients, init=False, repr=False, compare=False)
 
     def client(self, service: str) -> Any:
-        """Makes a boto3 client of this endpoint, whatever proxies and profiles the user has set up for AWS itself."""
-        own = {"profile": (None, None, None, None), "config_file": NO_FILE, "credentials_file": NO_FILE}
-        session = boto3.Session(botocore_session=botocore.session.Session(session_vars=own))
+        """Returns the boto3 client of a service, which is one for all callers and threads.
+
+        It asks this endpoint, whatever proxies and profiles the user has set up for AWS itself.
+        """
+        return self._clients.get(service, self._make_client)
+
+    def _make_client(self, session: boto3.Session, service: str) -> Any:
         make_client: Any = session.client  # typed for each service by name, which is not known here
         client = make_client(
             service,

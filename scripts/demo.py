@@ -53,25 +53,26 @@ def run(args: argparse.Namespace) -> int:
             progress.show(event)
 
         environ = {"MODEL_PATH": str(model.path.absolute())}
-        with result_folder(args.out or OUT, overwrite=args.overwrite or args.out is None) as out:
-            with local_cloud(args.world_size, show, environ) as cloud:
-                progress.print(
-                    f"rendezvous server on {cloud.rendezvous_endpoint}, AWS endpoint on {cloud.endpoint_url}"
-                )
-                if not files:  # while the workers start
-                    files = execution.sample(Path(scratch) / "partitions")
-                    progress.print(f"{SAMPLE_GALAXIES:,} sample galaxies in {SAMPLE_PARTITIONS} partitions")
-                place = place_at(cloud, BUCKET)
-                upload(place.client("s3"), files, BUCKET, "data")
-                cloud.wait_until_ready()
-                out.clear(progress.print)
-                execution_input = execution.input_for(args, BUCKET, files, "data", warnings)
-                with progress:
-                    name = execution.new_name("demo", datetime.now(UTC))
-                    started = execution.begin(place, name, execution_input)
-                    described = Follower(place, started, progress, lookout=cloud.lookout()).follow()
-                results = execution.results_of(place, started, described, progress.print)
-                count = execution.collect(results, out, progress.print)
+        with (
+            result_folder(args.out or OUT, overwrite=args.overwrite or args.out is None) as out,
+            local_cloud(args.world_size, show, environ) as cloud,
+        ):
+            progress.print(f"rendezvous server on {cloud.rendezvous_endpoint}, AWS endpoint on {cloud.endpoint_url}")
+            if not files:  # while the workers start
+                files = execution.sample(Path(scratch) / "partitions")
+                progress.print(f"{SAMPLE_GALAXIES:,} sample galaxies in {SAMPLE_PARTITIONS} partitions")
+            place = place_at(cloud, BUCKET)
+            upload(place.client("s3"), files, BUCKET, "data", fresh=True)
+            cloud.wait_until_ready()
+            out.clear(progress.print)
+            execution_input = execution.input_for(args, BUCKET, files, "data", warnings)
+            with progress:
+                name = execution.new_name("demo", datetime.now(UTC))
+                started = execution.begin(place, name, execution_input)
+                described = Follower(place, started, progress, lookout=cloud.lookout()).follow()
+            results = execution.results_of(place, started, described, progress.print)
+            count = execution.collect(results, out, progress.print)
+            cloud.stop()  # its processes end while the results are shown
             return execution.report(described, out, count, progress.print)
 
 

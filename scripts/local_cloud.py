@@ -47,6 +47,11 @@ class LocalCloud(AwsEndpoint):
             if process.poll() is not None:
                 raise EndpointError(f"the {name} {ending(process.returncode)}")
 
+    def stop(self) -> None:
+        """Asks all parts to end, and does not wait for that."""
+        for process in self.processes.values():
+            process.terminate()
+
     def lookout(self) -> Callable[[], None]:
         """Makes what tells, between two looks at an execution, once and no more that the rendezvous server is lost."""
         introduced = True

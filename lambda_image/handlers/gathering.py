@@ -8,16 +8,17 @@ import json
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from lambda_image.comm.communicator import Communicator
 from lambda_image.data.predictions import Predictions
 from lambda_image.errors import RunError
 from lambda_image.json_text import parse_json
-from lambda_image.manifest import Assignment, result_key
+from lambda_image.manifest import ROOT, Assignment, result_key
 from lambda_image.ownership import JSON_TYPE, RunObjects
 from lambda_image.results import SELF, STORAGE, Record, belongs, combined, pack, unpack
-from rendezvous_server.protocol import ROOT
+
+if TYPE_CHECKING:
+    from lambda_image.comm.communicator import Communicator
 
 # Ranks join when they begin. A root that has not joined when another rank is done is late, or was lost before that
 # one joined; whoever waits for it for long may even keep the worker busy that it needs.
@@ -37,7 +38,7 @@ class Gathering:
 
     def __init__(
         self,
-        communicator: Communicator,
+        communicator: "Communicator",
         objects: RunObjects,
         assignment: Assignment,
         log: Callable[..., None],
@@ -123,7 +124,7 @@ class AbsentRanks:
     """While rank 0 gathers, excuses the ranks that are not connected and have given up; a context manager."""
 
     def __init__(
-        self, communicator: Communicator, objects: RunObjects, assignment: Assignment, poll_s: float = POLL_S
+        self, communicator: "Communicator", objects: RunObjects, assignment: Assignment, poll_s: float = POLL_S
     ) -> None:
         """Makes it; the thread begins with the block.
 
@@ -191,5 +192,5 @@ def given_up(objects: RunObjects, assignment: Assignment, rank: int) -> str | No
     return None if reason is None else str(reason)
 
 
-def _transports(communicator: Communicator) -> dict[int, str]:
+def _transports(communicator: "Communicator") -> dict[int, str]:
     return {peer.rank: peer.transport for peer in communicator.peers() if peer.transport is not None}

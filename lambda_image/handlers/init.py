@@ -12,6 +12,7 @@ from lambda_image.data.partition import count_rows
 from lambda_image.errors import InvalidEvent, PartitionMalformed, RunError, with_short_errors
 from lambda_image.events import RunRequest, parse
 from lambda_image.handlers import log
+from lambda_image.handlers.preparing import prepare
 from lambda_image.json_text import parse_json
 from lambda_image.manifest import (
     Assignment,
@@ -264,3 +265,6 @@ def has_summary(results: ObjectStore, run: Assignment) -> bool:
         return summary is not None and parse_json(summary)["execution"] == run.execution
     except (ValueError, LookupError, TypeError):
         return False
+
+
+prepare(os.environ)

@@ -16,18 +16,16 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lambda_image import process
-from lambda_image.comm.channel.channel import ChannelSettings
-from lambda_image.comm.communicator import Communicator
 from lambda_image.data.predictions import Predictions
 from lambda_image.errors import RunSuperseded, StorageUnavailable
 from lambda_image.handlers import log
 from lambda_image.handlers.gathering import Gathering
 from lambda_image.handlers.inferring import Inferring
 from lambda_image.inference import no_predictions
-from lambda_image.manifest import Assignment, predictions_key, result_key
+from lambda_image.manifest import ROOT, Assignment, predictions_key, result_key
 from lambda_image.model.engine import Engine
 from lambda_image.ownership import RunObjects
 from lambda_image.register import Claim, RankRegister
@@ -37,7 +35,9 @@ from lambda_image.shares import complete
 from lambda_image.storage import ObjectStore, Requests
 from lambda_image.stretches import StretchWriter
 from lambda_image.weights import WeightsCache
-from rendezvous_server.protocol import ROOT, Topology
+
+if TYPE_CHECKING:
+    from lambda_image.comm.communicator import Communicator
 
 JOIN_TIMEOUT_S = 10.0  # for the rendezvous server to let this rank in, in the background of the first download
 WITHDRAWAL_S = 5.0  # for the root to hear that a rank failed for good; it may be connecting at that moment
@@ -48,12 +48,22 @@ def _open_store(bucket: str, requests: Requests) -> ObjectStore:
     return ObjectStore(bucket, requests=requests)
 
 
+def _join(endpoint: str, max_segment: int | None, **identity: Any) -> "Communicator":
+    """A star, as everything that a run gathers goes to rank 0. What connects takes a third of a rank's imports."""
+    from lambda_image.comm.channel.channel import ChannelSettings
+    from lambda_image.comm.communicator import Communicator
+    from rendezvous_server.protocol import Topology
+
+    settings = ChannelSettings(max_segment=max_segment)
+    return Communicator.join(endpoint, topology=Topology.STAR, settings=settings, **identity)
+
+
 @dataclass(frozen=True)
 class Collaborators:
     """What a rank uses of the world outside; a test passes its own."""
 
     open_store: Callable[[str, Requests], ObjectStore] = _open_store
-    join: Callable[..., Communicator] = Communicator.join
+    join: Callable[..., "Communicator"] = _join
     clock: Callable[[], float] = time.monotonic  # seconds
     log: Callable[..., None] = log
 
@@ -131,7 +141,7 @@ class RankInvocation:
         else:
             self.begun.set_result(claim)
 
-    def _join(self, claim: Claim) -> Communicator | None:
+    def _join(self, claim: Claim) -> "Communicator | None":
         """At once: connections are made in the background, while this rank works."""
         a = self.assignment
         # Where rank 0 began before, the gather of the others has ended, or is another's; see RankRegister.
@@ -141,6 +151,7 @@ class RankInvocation:
             return None
         return self.join(
             a.rendezvous_endpoint,
+            self.settings.max_segment,
             run_id=a.run_id,
             run_key=bytes.fromhex(a.run_key),
             rank=a.rank,
@@ -148,8 +159,6 @@ class RankInvocation:
             attempt=claim.attempt,
             rendezvous_key=self.settings.rendezvous_key,
             deadline=self.clock() + JOIN_TIMEOUT_S,
-            topology=Topology.STAR,
-            settings=ChannelSettings(max_segment=self.settings.max_segment),
         )
 
     def _leave(self) -> None:
@@ -250,7 +259,7 @@ class RankInvocation:
         self._phase("adopt", attempt=record["attempt"])
         return record, table
 
-    def _gather(self, communicator: Communicator, record: Record, table: bytes) -> Record:
+    def _gather(self, communicator: "Communicator", record: Record, table: bytes) -> Record:
         self._phase("gather")
         gathering = Gathering(communicator, self.objects, self.assignment, self.log)
         deadline = min(self.clock() + self.assignment.gather_timeout_s, self.deadline)

@@ -8,6 +8,7 @@ from lambda_image import process
 from lambda_image.errors import InvalidEvent, RunError, with_short_errors
 from lambda_image.handlers import log
 from lambda_image.handlers.invocation import Collaborators, Environment, RankInvocation
+from lambda_image.handlers.preparing import prepare
 from lambda_image.manifest import Assignment
 from lambda_image.model import engine as engines
 from lambda_image.model.engine import Engine
@@ -113,3 +114,4 @@ def _working_time_s(left_s: float) -> float:
 
 if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # in a Lambda: load the model in the init phase, once per environment
     handler = RankFunction.from_environ(os.environ)
+prepare(os.environ, "lambda_image.comm.communicator", "arro3.io")

@@ -69,18 +69,6 @@ _PAIRING_ADDRESS = struct.Struct("!4sH2x")  # IPv4 address, port, padding: a C s
 _ADDRESS_SIZE = {4: 4, 6: 16}
 
 
-def key_from_text(text: str) -> bytes | None:
-    """Reads the key that RENDEZVOUS_KEY or a key file holds.
-
-    Args:
-        text: The variable's value or the file's content. White space around the key does not count.
-
-    Returns:
-        The key in UTF-8, or None if there is nothing but white space.
-    """
-    return text.strip().encode() or None
-
-
 def proof_of(key: bytes, label: bytes, nonce: bytes, request: bytes) -> bytes:
     """HMAC-SHA256 of a request, 32 bytes; `label` says what the request is for."""
     return hmac.digest(key, label + nonce + request, "sha256")

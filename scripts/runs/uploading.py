@@ -93,6 +93,8 @@ def upload(
     bucket: str,
     prefix: str,
     done: Callable[[Path, int], None] = lambda file, size: None,
+    *,
+    fresh: bool = False,
 ) -> Uploaded:
     """Uploads files by their names, and leaves those out that are there.
 
@@ -102,6 +104,7 @@ def upload(
         bucket: its name.
         prefix: what the keys begin with, before a slash.
         done: is told of each file that is there now, and how many bytes were sent of it. Any thread may call it.
+        fresh: whether the bucket was made for these files, so that none of them need be looked for.
 
     Raises:
         AccountError: a file has come as something else.
@@ -112,7 +115,7 @@ def upload(
 
     def send(file: Path) -> int:
         key, own = f"{prefix}/{file.name}", FileSum.of(file)
-        if (found := _head(s3, bucket, key)) is not None and own.is_at(found):
+        if not fresh and (found := _head(s3, bucket, key)) is not None and own.is_at(found):
             done(file, 0)
             return -1
         given = {"Metadata": {SUM: own.sha256}, "ChecksumAlgorithm": "CRC32", "ChecksumType": "FULL_OBJECT"}

@@ -1,5 +1,6 @@
 """What processes import at their start, and what they say of themselves."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from lambda_image import process
+from lambda_image.data.predictions import Predictions
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -17,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
     [
         ("init", {"torch", "boto3", "arro3.io", "rich", "sklearn"}),
         ("summarize", {"torch", "boto3", "arro3.io", "rich", "sklearn"}),
-        ("rank", {"torch", "rich", "sklearn"}),
+        ("rank", {"torch", "boto3", "arro3.io", "rich", "sklearn", "asyncio", "lambda_image.comm", "numpy.ma"}),
     ],
 )
 def test_functions_start_without_heavy_imports(handler: str, heavy: set[str]):
@@ -25,6 +27,34 @@ def test_functions_start_without_heavy_imports(handler: str, heavy: set[str]):
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     loaded = set(answer.stdout.split())
     assert not loaded & heavy
+
+
+def test_a_table_in_which_nothing_is_missing_is_read_without_masks(tmp_path: Path):
+    """They take 10 ms to import, at rank 0 and in each report."""
+    known, source = np.ones(2, np.float32), np.array(["a", "a"])
+    table = Predictions(source, np.arange(2), np.ones((2, 5), np.float32), known, known, np.zeros(2, np.int32), {})
+    (tmp_path / "table.parquet").write_bytes(table.to_parquet())
+    code = f"""
+import sys
+from lambda_image.data.predictions import Predictions
+print(len(Predictions.from_parquet(open({str(tmp_path / "table.parquet")!r}, "rb").read())), "numpy.ma" in sys.modules)
+"""
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert answer.stdout == "2 False\n"
+
+
+def test_a_rank_that_waits_for_work_has_loaded_what_the_work_needs():
+    code = """
+import sys, threading, lambda_image.handlers.rank
+for thread in threading.enumerate():
+    if thread.name == "prepare":
+        thread.join()
+print(*sys.modules)
+"""
+    environ = {**os.environ, "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:1", "AWS_REGION": "us-east-1"}
+    command = [sys.executable, "-c", code]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=environ)
+    assert {"boto3", "lambda_image.comm.communicator", "arro3.io"} <= set(answer.stdout.split())
 
 
 @pytest.mark.parametrize("module", ["scripts.bench.comm.rank", "scripts.bench.inference.worker"])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from lambda_image.errors import InvalidEvent, PartitionMissing
 from lambda_image.events import parse
 from lambda_image.manifest import (
+    ROOT,
     Assignment,
     Run,
     Slice,
@@ -18,6 +19,7 @@ from lambda_image.manifest import (
     deal_rows,
 )
 from lambda_image.storage import ObjectInfo
+from rendezvous_server import protocol
 
 RUN = Run(
     execution="arn:machine:nightly",
@@ -194,3 +196,8 @@ def test_something_else_than_a_run_is_refused_by_its_keys(changes, words):
 def test_something_else_than_a_run_is_refused(found):
     with pytest.raises(InvalidEvent, match="invoked by the state machine"):
         Run.from_json(found)
+
+
+def test_the_rank_that_gathers_is_the_one_whom_the_server_introduces_to_all_others():
+    """It has a name of its own here, so that a rank need not load the protocol before it joins."""
+    assert ROOT == protocol.ROOT

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -120,6 +121,17 @@ def test_a_client_asks_this_endpoint_whatever_the_user_has_set_up(monkeypatch: p
     assert client.meta.region_name == "us-east-1"
     assert client.meta.config.proxies == {}
     assert client.meta.config.s3 == {"addressing_style": "path"}
+
+
+def test_a_client_is_made_once_for_each_service_and_endpoint() -> None:
+    """Each takes 50 ms, and a run asks for six."""
+    endpoint = AwsEndpoint("http://127.0.0.1:1")
+    with ThreadPoolExecutor() as threads:
+        [client] = set(threads.map(endpoint.client, ["s3"] * 8))
+    assert endpoint.client("s3") is client
+    assert endpoint.client("stepfunctions").meta.service_model.service_name == "stepfunctions"
+    assert AwsEndpoint("http://127.0.0.1:1").client("s3") is not client
+    assert endpoint == AwsEndpoint("http://127.0.0.1:1")
 
 
 @dataclass

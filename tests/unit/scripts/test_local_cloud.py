@@ -16,6 +16,10 @@ class Process:
     def __init__(self, *statuses: int | None) -> None:
         self.statuses = list(statuses)
         self.returncode: int | None = None
+        self.terminated = False
+
+    def terminate(self) -> None:
+        self.terminated = True
 
     def poll(self) -> int | None:
         self.returncode = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
@@ -40,6 +44,12 @@ def test_a_part_that_has_ended_is_named() -> None:
         cloud(Process(None), Process(-15), []).check()
     with pytest.raises(EndpointError, match=r"^the rendezvous server ended with status 1"):
         cloud(Process(1), Process(None), []).check()
+
+
+def test_all_parts_are_asked_to_end_and_nobody_waits() -> None:
+    parts = Process(None), Process(None)
+    cloud(*parts, []).stop()
+    assert all(part.terminated and part.returncode is None for part in parts)
 
 
 def test_a_lost_rendezvous_server_is_one_warning_and_the_run_goes_on() -> None:

@@ -100,8 +100,8 @@ class Peers:
         others = [other for other in range(world_size) if other != rank]
         self.facts = [PeerFacts(other, 0, "direct", 0.5, 0, 0, None) for other in others]
 
-    def join(self, endpoint: str, **given: Any) -> "Peers":
-        self.joined = {"endpoint": endpoint, **given}
+    def join(self, endpoint: str, max_segment: int | None, **given: Any) -> "Peers":
+        self.joined = {"endpoint": endpoint, "max_segment": max_segment, **given}
         return self
 
     def peers(self) -> list[PeerFacts]:

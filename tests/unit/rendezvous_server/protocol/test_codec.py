@@ -9,11 +9,6 @@ from rendezvous_server.protocol import ClientConnection, Endpoint, Join, Peer, T
 from tests.unit.rendezvous_server.protocol.conversations import LOCAL, OBSERVED, joined_pair
 
 
-def test_a_key_is_its_text_without_white_space() -> None:
-    assert p.key_from_text(" key\n") == b"key"
-    assert p.key_from_text(" \n") is None
-
-
 def test_the_pairing_address_is_the_c_struct() -> None:
     assert p.pairing_address(Endpoint("1.2.3.4", 0x5678)) == b"\x01\x02\x03\x04\x56\x78\0\0"
     with pytest.raises(p.LocalProtocolError, match="IPv6"):

@@ -70,6 +70,30 @@ def test_without_a_checksum_of_the_whole_the_one_among_the_metadata_counts():
     assert not own.is_at({"ContentLength": 3, "ChecksumCRC32": "BBBBBB==", "Metadata": {"sha256": "abc"}})
 
 
+class Asked:
+    """An S3 that notes which objects were asked for."""
+
+    def __init__(self, s3: Any) -> None:
+        self._s3, self.heads = s3, list[str]()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._s3, name)
+
+    def head_object(self, **given: Any) -> Any:
+        self.heads.append(given["Key"])
+        return self._s3.head_object(**given)
+
+
+def test_in_a_bucket_that_was_made_for_them_files_are_checked_when_they_have_come_and_not_before(
+    s3: Any, files: list[Path]
+):
+    asked = Asked(s3)
+    upload(asked, files[1:2], BUCKET, "a", fresh=True)
+    assert asked.heads == ["a/2.safetensors"]
+    upload(asked, files[1:2], BUCKET, "b")
+    assert asked.heads == ["a/2.safetensors", "b/2.safetensors", "b/2.safetensors"]
+
+
 class Swapping:
     """An S3 that has stored something else than was sent."""
 
