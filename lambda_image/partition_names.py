@@ -9,12 +9,14 @@ so.
 import itertools
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from lambda_image.errors import InvalidEvent
 
 PARTITION_SUFFIXES = (".pt", ".pth", ".safetensors")
+DIGITS, LONGEST = re.compile(r"(\d+)"), 19  # digits of a number that fits into 8 bytes
 END, FIRST_COUNT = "\0", 2  # of the pieces of a sort key; a count is never the character that ends them
 NAMED = 5  # in a warning; what else there is of a kind is counted
 UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}  # control characters, what UTF-8 cannot encode, and separators of lines
@@ -93,7 +95,7 @@ def natural_order(name: str) -> str:
     Returns:
         What `sorted` compares. `name_in_order` gives the name back.
     """
-    pieces = re.split(r"(\d+)", name)
+    pieces = DIGITS.split(name)
     for place in range(1, len(pieces), 2):
         part = pieces[place]
         digits = part.lstrip("0") if part.isascii() else str(int(part))
@@ -110,7 +112,7 @@ def name_in_order(order: str) -> str:
     return "".join(pieces)
 
 
-def gap(names: Collection[str]) -> str | None:
+def gap(names: Iterable[str]) -> str | None:
     """Finds numbers that are missing in a series of names.
 
     Names are a series where they differ in one number only, and where most of the numbers from the least to the
@@ -122,14 +124,14 @@ def gap(names: Collection[str]) -> str | None:
     Returns:
         Which numbers are missing, in words, or None.
     """
-    if (series := _series(names)) is None:
+    if not (numbers := _series(names)):
         return None
-    least, most = min(series()), max(series())
+    least, most = min(numbers), max(numbers)
     expected = most - least + 1
-    if not expected / 2 < len(names):
+    if not expected / 2 < len(numbers):
         return None
     there = bytearray(expected)
-    for number in series():
+    for number in numbers:
         there[number - least] = 1
     absent = there.count(0)
     if not absent or absent >= expected / 2:
@@ -180,18 +182,18 @@ def _listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def _series(names: Iterable[str]) -> Callable[[], Iterator[int]] | None:
-    """Gives the numbers in which alone the names differ, as often as they are wanted; None where there are none."""
-    first: list[str] = []
-    differing: set[int] = set()
-    for name in names:
-        pieces = re.split(r"(\d+)", name)
-        first = first or pieces
-        if len(pieces) != len(first):
-            return None
-        differing.update(place for place, piece in enumerate(pieces) if piece != first[place])
-        if len(differing) > 1:
-            return None
-    if len(differing) != 1 or (place := differing.pop()) % 2 == 0:  # not in a number
-        return None
-    return lambda: (int(re.split(r"(\d+)", name)[place]) for name in names)
+def _series(names: Iterable[str]) -> Sequence[int]:
+    """The numbers in which alone the names differ; none where they differ otherwise, or in very long numbers."""
+    each = iter(names)
+    first, second = (DIGITS.split(name) for name in (next(each, ""), next(each, "")))
+    differing = [place for place, (one, other) in enumerate(zip(first, second, strict=False)) if one != other]
+    if len(first) != len(second) or len(differing) != 1 or (place := differing[0]) % 2 == 0:  # not in a number
+        return ()
+    before, after = "".join(first[:place]), "".join(first[place + 1 :])
+    numbers = array("q", [])
+    for name in itertools.chain(("".join(first), "".join(second)), each):
+        number = name[len(before) : len(name) - len(after)]
+        if not (name.startswith(before) and name.endswith(after) and number.isdecimal() and len(number) < LONGEST):
+            return ()
+        numbers.append(int(number))
+    return numbers

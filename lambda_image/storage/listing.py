@@ -2,8 +2,8 @@
 
 What a page takes is mostly the way to S3 and back, so LISTERS requests are in flight. The ranges of keys that they list
 come from key_range.py. A page that is not the last of its range leaves the rest of it, which is cut into as many ranges
-as there are listers without work, but not into more than there were pages. Few pages would not repay the ranges that
-turn out to be empty.
+as there are listers without work. A range that turns out to be empty was asked for in vain, so such requests have a
+budget, which grows with the pages that have keys.
 """
 
 from collections import deque
@@ -14,6 +14,7 @@ from typing import Any
 from lambda_image.storage.key_range import KeyRange, SeenNames
 
 LISTERS = 16  # as many as the client keeps connections
+IN_VAIN, PAGES_FOR_ONE = 12, 8  # requests that may be, and one more for so many pages
 Ask = Callable[..., Any]  # for a page, by StartAfter or ContinuationToken
 
 
@@ -31,8 +32,9 @@ def each_page(ask: Ask, prefix: str) -> Iterator[Any]:
     if not first.get("IsTruncated"):
         yield first
         return
-    seen, pages = SeenNames(prefix), 1
-    waiting, asked = deque(_rest(KeyRange(""), first, seen, 1 + pages)), dict[Future[Any], KeyRange]()
+    seen = SeenNames(prefix)
+    waiting, asked = deque(_rest(KeyRange(""), first, seen, IN_VAIN)), dict[Future[Any], KeyRange]()
+    pages, risked = 1, len(waiting) - 1  # requests that were, or may turn out to be, in vain
     yield first
     with ThreadPoolExecutor(LISTERS) as listers:
         try:
@@ -42,11 +44,15 @@ def each_page(ask: Ask, prefix: str) -> Iterator[Any]:
                     asked[listers.submit(ask, **_wanted(begun))] = begun
                 done, _ = wait(asked, return_when=FIRST_COMPLETED)
                 for answered in done:
-                    page, listed = answered.result(), asked.pop(answered)
-                    pages += 1
-                    idle = LISTERS - len(asked) - len(waiting)
-                    waiting.extend(_rest(listed, page, seen, min(idle, 1 + pages)))
-                    yield _within(listed, page)
+                    listed = asked.pop(answered)
+                    page = _within(listed, answered.result())
+                    if any(_entries(page)):
+                        pages, risked = pages + 1, risked - (listed.token is None)
+                    idle, budget = LISTERS - len(asked) - len(waiting), IN_VAIN + pages // PAGES_FOR_ONE - risked
+                    rest = _rest(listed, answered.result(), seen, min(idle, 1 + max(0, budget)))
+                    waiting.extend(rest)
+                    risked += max(0, len(rest) - 1)
+                    yield page
         finally:
             listers.shutdown(wait=False, cancel_futures=True)
 
