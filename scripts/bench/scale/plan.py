@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 PARTS = ("init",)  # each measured by a function in measure.py
 
+
 @dataclass(frozen=True)
 class ScalePlan:
     """The sizes of the runs."""
