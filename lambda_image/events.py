@@ -4,10 +4,11 @@
 with the key, the value and what is allowed. A key that means nothing here is accepted with a warning that names it.
 """
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, Literal, TypeVar, cast, get_args
 
 from lambda_image.address import Address
 from lambda_image.data.quality import OnBadRow
@@ -20,6 +21,7 @@ DATA_SIZES = ("small", "medium", "large")
 MAX_WORLD_SIZE = 10_000  # concurrent children of a Distributed Map
 MAX_BATCH_SIZE = 16_384  # 335 MB of images: a larger batch is a mistake, not a wish
 MAX_WARNINGS, MAX_WARNING_LENGTH = 10, 10_000  # the states hand them on, and a state holds 256 KiB at most
+MAX_PATH_BYTES = 256  # of a result path in JSON: each item of the Map has it, beside other names
 MAX_GATHER_TIMEOUT_S = 840.0  # leaves a rank a minute of Lambda's 900 s to load and infer
 ALIASES = {"bucket_name": "bucket", "dataset_path": "data_path"}
 KNOWN_BUT_UNUSED = {
@@ -33,6 +35,7 @@ KNOWN_BUT_UNUSED = {
 
 
 T = TypeVar("T")
+DealBy = Literal["files", "bytes"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class RunRequest:
     gather_timeout_s: float
     max_concurrency: int | None  # ranks at a time; None for all
     on_bad_row: OnBadRow  # what is done about a row that cannot be judged
+    deal: DealBy | None  # what the ranks' shares have alike; None for what makes the largest one smaller
     warnings: tuple[str, ...]  # that the input brings, and those about keys that have no effect
 
     @property
@@ -114,7 +118,7 @@ def parse(
         data_path=data_path,
         model_path=model_path,
         model_bucket=model_bucket,
-        result_path=fields.take("result_path", _key) or f"results/{run_id_of(execution)}",
+        result_path=fields.take("result_path", _result_path) or f"results/{run_id_of(execution)}",
         world_size=fields.take("world_size", _integer(1, MAX_WORLD_SIZE)),
         file_limit=file_limit,
         batch_size=fields.take("batch_size", _integer(1, MAX_BATCH_SIZE)) or 512,
@@ -124,6 +128,7 @@ def parse(
         gather_timeout_s=_or(fields.take("gather_timeout_s", _seconds), 60.0),
         max_concurrency=fields.take("max_concurrency", _integer(1, MAX_WORLD_SIZE)) or default_concurrency,
         on_bad_row=fields.take("on_bad_row", _on_bad_row) or "flag",
+        deal=fields.take("deal", _deal),
         warnings=fields.take("warnings", _texts) or (),
     )
     return replace(request, warnings=(*request.warnings, *fields.finish()))
@@ -258,6 +263,13 @@ def _key(value: object) -> str:
     return key
 
 
+def _result_path(value: object) -> str:
+    key = _key(value)
+    if len(json.dumps(key, ensure_ascii=False).encode()) - len('""') > MAX_PATH_BYTES:
+        raise ValueError(f"an S3 prefix of at most {MAX_PATH_BYTES} bytes, since each item of the manifest repeats it")
+    return key
+
+
 def _prefix(value: object) -> str:
     return _key(value) if _text(value).strip("/") else ""
 
@@ -266,6 +278,12 @@ def _on_bad_row(value: object) -> OnBadRow:
     if value not in get_args(OnBadRow):
         raise ValueError(", ".join(get_args(OnBadRow)))
     return cast(OnBadRow, value)
+
+
+def _deal(value: object) -> DealBy:
+    if value not in get_args(DealBy):
+        raise ValueError(", ".join(get_args(DealBy)))
+    return cast(DealBy, value)
 
 
 def _data_size(value: object) -> str:

@@ -1,20 +1,12 @@
-"""Who does what in a run: the items of the manifest, one for each rank, and how partitions are dealt. No I/O.
+"""Who does what in a run: the items of the manifest, one for each rank. No I/O."""
 
-Ranks get contiguous stretches of the partitions in natural order. The predictions of the ranks, one after another, are
-therefore in the order of the dataset, whatever the world size.
-"""
-
-import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any
 
 from lambda_image.data.quality import OnBadRow
-from lambda_image.errors import InvalidEvent, PartitionMissing
+from lambda_image.errors import InvalidEvent
 from lambda_image.events import RunRequest, run_id_of
-from lambda_image.partition_names import NAMED, PARTITION_SUFFIXES, gap, select
-
-T = TypeVar("T")
 
 # The longest that a rank takes with all attempts and waits that the state machine grants it, and some more. A test adds
 # them up.
@@ -23,7 +15,7 @@ WAVE_S = 7200.0
 ROOT = 0  # the rank that gathers, whom the rendezvous server introduces to all others
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Slice:
     """A partition, or some rows of it, for one rank."""
 
@@ -36,9 +28,11 @@ class Slice:
 class Share:
     """Where the rest of an item lies, in the bucket of the results: see shares.py."""
 
-    key: str
+    key: str  # behind the result path, which the item has, too
     start: int  # bytes
     size: int
+    partitions: int = 0  # that the rank has, and their bytes: so that nobody reads the share for that
+    partition_bytes: int | None = None  # None where rows of one dataset are dealt
 
 
 @dataclass(frozen=True)
@@ -52,7 +46,10 @@ class ModelObject:
 
 @dataclass(frozen=True)
 class Assignment:
-    """One item of the manifest and, once its share has been read, everything that a rank must know."""
+    """One item of the manifest and, once its share has been read, everything that a rank must know.
+
+    Without its share, an item has nothing of what WITHHELD names.
+    """
 
     execution: str  # the execution's ARN
     run_key: str  # hex; by it a rank proves to other ranks that it belongs to this run
@@ -70,7 +67,7 @@ class Assignment:
     on_bad_row: OnBadRow = "flag"  # manifests of earlier versions have none
     time_limit_s: float = WAVE_S  # so long after `started_at` no rank begins any more: see run_time.py
     model: ModelObject | None = None  # None for the weights in the image
-    share: Share | None = None  # of an item of the manifest, which has neither key nor partitions without it
+    share: Share | None = None
 
     @property
     def run_id(self) -> str:
@@ -92,16 +89,17 @@ class Assignment:
         try:
             if wrong := [name for name, is_good in _ITEM_FIELDS.items() if not is_good(item[name])]:
                 raise TypeError(", ".join(wrong))
-            slices = tuple(map(_slice, item.get("partitions", ())))
             share = _share(item["share"]) if item.get("share") else None
-            if share is None and not {"run_key", "partitions"} <= item.keys():
-                raise KeyError("share")
+            item = {**(WITHHELD if share is not None else {}), **item}
+            if not _is_text(item["data_bucket"]):
+                raise TypeError("data_bucket")
+            slices = tuple(map(_slice, item["partitions"]))
             model = ModelObject(**item["model"]) if item.get("model") else None
             if model is not None and not all(map(_is_text, (model.bucket, model.key, model.etag))):
                 raise TypeError("model")
             if not _is_number(item.get("time_limit_s", 0)):
                 raise TypeError("time_limit_s")
-            fields = {"run_key": "", **item, "partitions": slices, "model": model, "share": share}
+            fields = {**item, "partitions": slices, "model": model, "share": share}
             fields.pop("run_id", None)
             return cls(**fields)
         except (KeyError, TypeError) as error:
@@ -123,6 +121,7 @@ class Run:
     started_at: float  # seconds since the epoch
     warnings: tuple[str, ...]
     max_concurrency: int = 0  # ranks at a time; 0 for all
+    deal: str = ""  # "files" or "bytes", by which partitions were dealt; "rows" of one dataset
 
     @property
     def run_id(self) -> str:
@@ -141,7 +140,7 @@ class Run:
         """
         if not isinstance(found, Mapping):
             raise InvalidEvent(f"Summarize is invoked by the state machine with a run, not with {type(found).__name__}")
-        found = {"max_concurrency": 0, **found}  # runs of earlier versions have none
+        found = {"max_concurrency": 0, "deal": "", **found}  # runs of earlier versions have none
         wrong = [name for name, is_good in _RUN_FIELDS.items() if not is_good(found.get(name))]
         unknown = found.keys() - _RUN_FIELDS.keys() - {"run_id"}
         if wrong or unknown:
@@ -177,22 +176,28 @@ def _slice(part: Any) -> Slice:
 
 def _share(found: Any) -> Share:
     share = Share(**found)
-    if not (_is_text(share.key) and _is_count(share.start) and _is_count(share.size)):
-        raise TypeError("share")
-    if not (0 <= share.start <= LARGEST_OFFSET and 0 <= share.size <= LARGEST_OFFSET):
+    counts = share.start, share.size, share.partitions, share.partition_bytes or 0
+    if not (_is_text(share.key) and all(_is_count(count) and 0 <= count <= LARGEST_OFFSET for count in counts)):
         raise TypeError("share")
     return share
 
 
 LARGEST_NUMBER = 1e11  # of seconds: a date beyond it has no name
 LARGEST_OFFSET = 2**62  # of bytes; two of them are added
+# What an item of the manifest leaves to its share, and stands in an assignment until that is read.
+WITHHELD: Mapping[str, Any] = {
+    "run_key": "",
+    "partitions": (),
+    "data_bucket": "",
+    "rendezvous_endpoint": None,
+    "model": None,
+}
 _ITEM_FIELDS: Mapping[str, Callable[[object], bool]] = {
     "execution": _is_text,
     "rank": _is_count,
     "world_size": _is_count,
     "bucket": _is_text,
     "result_path": _is_text,
-    "data_bucket": _is_text,
     "batch_size": _is_count,
     "gather_timeout_s": _is_number,
     "started_at": _is_number,
@@ -205,6 +210,7 @@ _RUN_FIELDS: Mapping[str, Callable[[object], bool]] = {
     "world_size": _is_count,
     "tolerated_failures": _is_count,
     "max_concurrency": _is_count,
+    "deal": _is_text,
     "started_at": _is_number,
     "warnings": _is_list_of_texts,
 }
@@ -235,88 +241,6 @@ def predictions_key(result_path: str, rank: int) -> str:
     return f"{result_path}/predictions/{rank}.parquet"
 
 
-class Listed(Protocol):
-    """An object as a listing has it."""
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def etag(self) -> str: ...
-
-
-class Chosen(NamedTuple):
-    """Partitions in natural order of their names, and what the user must be told of them."""
-
-    partitions: list[Slice]
-    warnings: list[str]
-
-
-def choose_partitions(listed: Iterable[Listed], prefix: str, place: str, file_limit: int | None) -> Chosen:
-    """Chooses the partitions among what lies directly under a prefix.
-
-    An object of 0 bytes is left out with a warning, as a partition without galaxies.
-
-    Args:
-        listed: the objects there, and folders, whose keys end in a slash.
-        prefix: what all keys begin with; it ends in a slash, or is empty for the root of a bucket.
-        place: its URL, for messages.
-        file_limit: how many partitions to choose at most; None for all.
-
-    Returns:
-        The partitions and warnings.
-
-    Raises:
-        PartitionMissing: no object is a partition with galaxies.
-        InvalidEvent: the key of a partition cannot be shown on one line.
-    """
-    objects = {found.key.removeprefix(prefix): found for found in listed if found.key != prefix}
-    selection = select(objects)
-    warnings = selection.warnings(place)
-    if not selection.partitions:
-        found = f"no object in {place} ends in {', '.join(PARTITION_SUFFIXES)}"
-        beside = f" ({warnings[0]})" if warnings else ""
-        from lambda_image.data.foreign import import_of_files  # late: it serves this refusal only
-
-        remedy = import_of_files("FILES", objects)
-        raise PartitionMissing(
-            f"{found}{beside}: upload partitions there (cosmicai split makes them) or give another data_prefix{remedy}",
-            object=f"{prefix}/",
-        )
-    names = selection.partitions[:file_limit]
-    if missing := gap(names):
-        warnings.append(f"{missing} among the numbers of the partitions in {place}")
-    empty = [name for name in names if not objects[name].size]
-    if empty:
-        shown = ", ".join(empty[:NAMED]) + (f" and {len(empty) - NAMED:,} more" if len(empty) > NAMED else "")
-        warnings.append(f"{len(empty):,} of {len(names):,} partitions in {place} have 0 bytes and no galaxies: {shown}")
-        if len(empty) == len(names):
-            raise PartitionMissing(f"all partitions in {place} have 0 bytes ({shown}): upload them again")
-    full = [objects[name] for name in names if objects[name].size]
-    return Chosen([Slice(found.key, etag=found.etag) for found in full], warnings)
-
-
-def deal(things: Sequence[T], world_size: int) -> list[list[T]]:
-    """Cuts `things` into contiguous stretches, one for each of `world_size` ranks.
-
-    Lengths differ by at most one. Some stretches are empty where there are fewer things than ranks.
-    """
-    share, extra = divmod(len(things), world_size)
-    ends = [0, *itertools.accumulate(share + (rank < extra) for rank in range(world_size))]
-    return [list(things[start:stop]) for start, stop in itertools.pairwise(ends)]
-
-
-def deal_rows(key: str, etag: str, rows: int, world_size: int) -> list[list[Slice]]:
-    """Cuts one dataset of `rows` rows into ranges of rows, whose lengths differ by at most one.
-
-    Returns:
-        For each rank a list of one slice, or of none where there are fewer rows than ranks.
-    """
-    stretches = deal(range(rows), world_size)
-    return [[Slice(key, (stretch[0], stretch[-1] + 1), etag)] if stretch else [] for stretch in stretches]
-
-
 def assignments(
     request: RunRequest,
     shares: Sequence[Sequence[Slice]],
@@ -324,8 +248,8 @@ def assignments(
     started_at: float,
     time_limit_s: float = WAVE_S,
     model: ModelObject | None = None,
-) -> list[Assignment]:
-    """Makes the manifest of a run.
+) -> Iterator[Assignment]:
+    """Makes the manifest of a run, one item after another. All together may be more than there is memory for.
 
     Args:
         request: the execution input.
@@ -335,11 +259,11 @@ def assignments(
         time_limit_s: seconds after that, in which ranks may begin.
         model: the run's own weights; None for those in the image.
 
-    Returns:
+    Yields:
         One item for each rank, in order of rank.
     """
-    return [
-        Assignment(
+    for rank, share in enumerate(shares):
+        yield Assignment(
             execution=request.execution,
             run_key=run_key,
             rank=rank,
@@ -357,5 +281,3 @@ def assignments(
             time_limit_s=time_limit_s,
             model=model,
         )
-        for rank, share in enumerate(shares)
-    ]

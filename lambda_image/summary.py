@@ -64,6 +64,7 @@ class Summary:
     bits_per_s: float | None
     cost: Cost
     warnings: list[str] = field(default_factory=list)
+    deal: str = ""  # what the ranks' shares had alike: files, bytes, or rows of one dataset
 
     def to_json(self) -> dict[str, Any]:
         """Gives the summary as JSON has it.
@@ -85,6 +86,7 @@ def summarise(
     wall_s: float | None,
     memory_size_mb: int,
     warnings: Iterable[str] = (),
+    deal: str = "",
 ) -> Summary:
     """Holds what came against the manifest.
 
@@ -97,6 +99,7 @@ def summarise(
         wall_s: seconds since the execution began; None where they are not known.
         memory_size_mb: memory of the functions beside the ranks, for the cost.
         warnings: what is to be told of the input.
+        deal: what the ranks' shares had alike.
 
     Returns:
         The summary, with warnings about rows that cannot be judged and about gathers that failed.
@@ -147,6 +150,7 @@ def summarise(
             architecture=next((record["architecture"] for record in records if "architecture" in record), "x86_64"),
         ),
         warnings=[*warnings, *_without_galaxies(empty), *found[:NAMED_WARNINGS]],
+        deal=deal,
     )
 
 

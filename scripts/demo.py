@@ -8,8 +8,8 @@ from pathlib import Path
 
 from lambda_image.data.partition import count_rows
 from lambda_image.data.sizes import Sizes
+from lambda_image.dealing import deal, deal_partitions
 from lambda_image.errors import PartitionMalformed
-from lambda_image.manifest import deal
 from lambda_image.partition_names import printable
 from scripts import execution
 from scripts.execution import SAMPLE_GALAXIES, SAMPLE_PARTITIONS
@@ -87,4 +87,6 @@ def _totals(args: argparse.Namespace, files: list[Path], sizes: Sizes) -> list[i
             raise PartitionMalformed(f"{printable(args.data)}: it holds no galaxies", object=str(args.data))
         if args.data.is_file():
             return [len(share) for share in deal(range(counts[0]), args.world_size)]
+        dealt = deal_partitions([size for file in files if (size := file.stat().st_size)], args.world_size)
+        return [sum(counts[stretch.start : stretch.stop]) for stretch in dealt.stretches]
     return [sum(share) for share in deal(counts, args.world_size)]

@@ -126,7 +126,12 @@ def advice(measured: Calibration, every: Sequence[Forecast], front: Sequence[For
 
 
 def _figures(measured: Calibration, one: Forecast, on_front: bool) -> dict[str, Any]:
-    content = {**asdict(one.case), "partition_mb": partition_mb(measured, one.case), "beaten_by_none": on_front}
+    content = {
+        **asdict(one.case),
+        "waves": one.case.waves,
+        "partition_mb": partition_mb(measured, one.case),
+        "beaten_by_none": on_front,
+    }
     names = ("wall_s", "summarize_s", "total_s", "slowest_rank_s", "last_start_s", "refused", "gathered", "usd")
     content |= {name: getattr(one, name) for name in names}
     content["lines"] = [{"service": line.service, "part": line.part, "usd": line.usd} for line in one.lines]
@@ -134,7 +139,7 @@ def _figures(measured: Calibration, one: Forecast, on_front: bool) -> dict[str, 
 
 
 def _table(measured: Calibration, shown: Sequence[Forecast], front: Sequence[Forecast]) -> Table:
-    heads = ("partition", "ranks", "memory", "a rank", "last start", "time", "USD")
+    heads = ("partition", "ranks", "waves", "memory", "a rank", "last start", "time", "USD")
     table = tables.plain_table("", (), heads)
     table.add_column("")
     for one in shown:
@@ -143,6 +148,7 @@ def _table(measured: Calibration, shown: Sequence[Forecast], front: Sequence[For
         table.add_row(
             f"{partition_mb(measured, case):,.1f} MB",
             f"{case.world_size:,}",
+            f"{case.waves:,}",
             f"{case.memory_mb:,.0f} MB",
             f"{one.slowest_rank_s:,.1f} s",
             f"{one.last_start_s:,.1f} s",

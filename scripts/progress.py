@@ -1,4 +1,7 @@
-"""Live progress of a run. A terminal gets one bar for each rank, and anything else gets plain lines."""
+"""Live progress of a run. A terminal gets one bar for each rank, and anything else gets plain lines.
+
+The ranks of a large run are counted instead, in one bar or in lines.
+"""
 
 import signal
 import threading
@@ -13,6 +16,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 PLAIN_INTERVAL_S = 1.0  # between two plain lines about the same phase of a rank
 MOST_BARS = 64  # rows that a terminal may have
+ALL = -1  # the bar of all ranks of a large run
 # For two ^C of a terminal. Behind a full line they would take a new one, which is not cleared.
 ECHO_COLUMNS = 4
 
@@ -48,6 +52,8 @@ class RunProgress:
         self._lock = threading.Lock()  # events come in the threads of several processes
         self._totals = totals
         self._counts: Mapping[str, int] = {}
+        self._ranks, self._phases, self._counted = len(totals), dict[int, str](), -PLAIN_INTERVAL_S
+        self._done = 0
         self._last_line: dict[int, tuple[str, float]] = {}
         self._started = time.monotonic()
         self._running = self._engine_shown = False
@@ -55,10 +61,10 @@ class RunProgress:
         self._tasks: dict[int, TaskID] = {}
         if self._console.is_terminal:
             self._bars = Bars(
-                TextColumn("rank {task.fields[rank]}"),
+                TextColumn("{task.fields[name]}"),
                 TextColumn("{task.fields[phase]:<10}"),
                 BarColumn(bar_width=None),
-                TextColumn("{task.completed:>6.0f} samples  {task.fields[rate]:>12}"),
+                TextColumn("{task.completed:>6.0f} {task.fields[unit]}  {task.fields[rate]:>12}"),
                 TimeElapsedColumn(),
                 console=self._console,
             )
@@ -91,12 +97,13 @@ class RunProgress:
 
     def expect(self, ranks: int) -> None:
         """Draws a bar for each of so many ranks, where bars are drawn. More than fit are counted instead."""
-        if self._bars is None or ranks > MOST_BARS:
+        self._ranks = max(self._ranks, ranks)
+        if self._bars is None or self._ranks > MOST_BARS:
             return
         for rank in range(len(self._tasks), ranks):
             total = self._totals[rank] if rank < len(self._totals) else None
             self._tasks[rank] = self._bars.add_task(
-                "", start=self._running, rank=rank, phase="waiting", rate="", total=total
+                "", start=self._running, name=f"rank {rank}", phase="waiting", unit="samples", rate="", total=total
             )
 
     def count(self, counts: Mapping[str, int]) -> None:
@@ -106,10 +113,22 @@ class RunProgress:
             counts: the item counts of its map run, as Step Functions has them.
         """
         shown = {name: counts.get(name, 0) for name in ("pending", "running", "succeeded", "failed")}
-        if shown != self._counts:
-            self._counts = shown
+        if shown == self._counts:
+            return
+        self._counts = shown
+        if self._bars:
+            self._count_in_a_bar(counts.get("total", 0), shown)
+        else:
             words = ", ".join(f"{count:,} {name}" for name, count in shown.items() if count)
             self.print(f"{time.monotonic() - self._started:6.1f} s  {counts.get('total', 0):,} ranks: {words}")
+
+    def _count_in_a_bar(self, total: int, shown: Mapping[str, int]) -> None:
+        assert self._bars is not None
+        fields = {"phase": f"{shown['running']:,} at work", "rate": f"{shown['failed']:,} failed"}
+        if ALL not in self._tasks:
+            self._tasks[ALL] = self._bars.add_task("", start=self._running, name="", unit="ranks", **fields)
+        done = shown["succeeded"] + shown["failed"]
+        self._bars.update(self._tasks[ALL], name=f"{total:,} ranks", total=total, completed=done, **fields)
 
     def print(self, text: str) -> None:
         """Prints a line above the bars."""
@@ -136,6 +155,9 @@ class RunProgress:
 
     def _phase(self, event: Mapping[str, Any]) -> None:
         rank, phase, samples = event["rank"], event["phase"], event.get("samples")
+        if self._ranks > MOST_BARS:
+            self._count_phases(rank, phase)
+            return
         rate = f"{event['samples_per_s']:.0f} samples/s" if event.get("samples_per_s") else ""
         if self._bars:
             updates: dict[str, Any] = {"phase": phase}
@@ -159,3 +181,13 @@ class RunProgress:
                     f"{samples} of {self._totals[rank]} samples" if rank < len(self._totals) else f"{samples} samples"
                 )
             self.print(f"{now - self._started:6.1f} s  rank {rank}  {phase:<10} {count:<22} {rate}".rstrip())
+
+    def _count_phases(self, rank: int, phase: str) -> None:
+        """Counts the ranks of a large run by what they have said, which is shown now and then and at the end."""
+        before = self._phases.get(rank)
+        self._phases[rank] = phase
+        self._done += phase == "done" and before != "done"
+        now, said, done = time.monotonic(), len(self._phases), self._done
+        if now - self._counted >= PLAIN_INTERVAL_S or done == self._ranks:
+            self._counted = now
+            self.count({"total": self._ranks, "pending": self._ranks - said, "running": said - done, "succeeded": done})

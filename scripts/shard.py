@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lambda_image.data.partition import count_rows
+from lambda_image.dealing import deal
 from lambda_image.errors import UsageError
-from lambda_image.manifest import deal
 
 
 @dataclass(frozen=True)

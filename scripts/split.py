@@ -16,8 +16,8 @@ from lambda_image.data.partition import (
     write_partition,
 )
 from lambda_image.data.sizes import PUBLISHED, Sizes
+from lambda_image.dealing import deal
 from lambda_image.errors import PartitionMalformed, UsageError
-from lambda_image.manifest import deal
 from lambda_image.partition_names import printable
 from scripts.flag_values import check_at_least_one
 from scripts.user_files import add_overwrite, check_new_folder, check_there, make_way

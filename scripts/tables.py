@@ -1,31 +1,43 @@
 """The result of a run as tables for people."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from lambda_image.metrics import accuracy_rows
 from scripts.words import counted
 
-RANK_COLUMNS = (  # in two lines where that spares width: they fit a terminal of 80 columns
-    "rank",
-    "samples",
-    "cold\nstart",
-    "download",
-    "infer",
-    "samples\nper s",
-    "gather",
-    "transport",
-    "peak\nmemory",
-)
+Record = Mapping[str, Any]
+MOST_ROWS = 64  # of ranks, beyond which their figures are put together
+SLOWEST, NAMED = 10, 5  # ranks that are shown then, and those of one kind that are named
 
 
-def run_tables(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> RenderableType:
+def _seconds(value: float) -> str:
+    return f"{value:.2f} s" if value < 100 else f"{value:.0f} s"
+
+
+RANK_FIGURES: Mapping[str, tuple[Callable[[Record], float], Callable[[float], str]]] = {
+    # in two lines where that spares width: they fit a terminal of 80 columns
+    "samples": (lambda record: record["samples"], "{:,.0f}".format),
+    "cold\nstart": (lambda record: record["phases"]["cold_start_s"], _seconds),
+    "download": (lambda record: record["phases"]["download_s"], _seconds),
+    "infer": (lambda record: record["phases"]["inference_s"], _seconds),
+    "samples\nper s": (lambda record: record["sample_persec"], "{:.0f}".format),
+    "gather": (lambda record: record["phases"]["gather_s"], _seconds),
+    "peak\nmemory": (lambda record: record["total_process_memory (MB)"], "{:.0f} MB".format),
+}
+
+
+def run_tables(summary: Mapping[str, Any], records: Sequence[Record]) -> RenderableType:
     """Makes the tables of a run, of each rank and of all together.
+
+    Of very many ranks, the figures are put together, and the slowest ranks are shown.
 
     Args:
         summary: the content of `summary.json`.
@@ -35,25 +47,29 @@ def run_tables(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]])
     ranks = Table(
         title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
     )
-    for name in RANK_COLUMNS:
+    for name in ("rank", *list(RANK_FIGURES)[:-1], "transport", "peak\nmemory"):
         ranks.add_column(name, justify="left" if name == "transport" else "right")
-    for record in records:
-        phases = record["phases"]
-        ranks.add_row(
-            str(record["rank"]),
-            f"{record['samples']:,}",
-            _seconds(phases["cold_start_s"]),
-            _seconds(phases["download_s"]),
-            _seconds(phases["inference_s"]),
-            f"{record['sample_persec']:.0f}",
-            _seconds(phases["gather_s"]),
-            record["transport"],
-            f"{record['total_process_memory (MB)']:.0f} MB",
-        )
+    shown: Sequence[Record] = records
+    if len(records) > MOST_ROWS:
+        for word, choose in (("least", min), ("median", median), ("most", max)):
+            figures = [show(choose(map(figure, records))) for figure, show in RANK_FIGURES.values()]
+            ranks.add_row(word, *figures[:-1], "", figures[-1], end_section=word == "most")
+        shown = sorted(records, key=_duration, reverse=True)[:SLOWEST]
+    for record in shown:
+        figures = [show(figure(record)) for figure, show in RANK_FIGURES.values()]
+        ranks.add_row(str(record["rank"]), *figures[:-1], record["transport"], figures[-1])
     whole = Table(show_header=False, box=None)
     for name, value in totals(summary, records):
         whole.add_row(name, value)
-    return Group(ranks, whole)
+    if shown is records:
+        return Group(ranks, whole)
+    note = f"These are the least, median and most of {len(records):,} ranks, and the {SLOWEST} slowest ranks."
+    return Group(ranks, Text(note), whole)
+
+
+def _duration(record: Record) -> float:
+    """Seconds that a rank was billed for."""
+    return float(record["phases"]["cold_start_s"] + record["phases"]["total_s"])
 
 
 def totals(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -75,8 +91,7 @@ def totals(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> 
         ("throughput", _throughput(summary)),
         ("cost of the run", f"{summary['cost_usd']:.6f} USD (prices: {summary['cost']['prices']})"),
     ]
-    rows += [("failed", f"rank {f['rank']}: {f['error']}: {f['cause']}") for f in summary["failed_ranks"]]
-    return rows + _attempts(records)
+    return rows + _failures(summary["failed_ranks"]) + _attempts(records)
 
 
 def _throughput(summary: Mapping[str, Any]) -> str:
@@ -88,8 +103,20 @@ def _throughput(summary: Mapping[str, Any]) -> str:
 def _attempts(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     last = {record["rank"]: max(record["attempt"], record.get("adopted_by") or 0) for record in records}
     again = [f"rank {rank} (attempt {attempt + 1})" for rank, attempt in last.items() if attempt > 0]
+    if len(again) > MOST_ROWS:
+        again = [*again[:NAMED], f"and {len(again) - NAMED:,} more"]
     return [("tried again", ", ".join(again))] if again else []
 
 
-def _seconds(value: float) -> str:
-    return f"{value:.2f} s" if value < 100 else f"{value:.0f} s"
+def _failures(failed: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Each rank that failed, or the kinds of failure where these are many, with the first rank's cause."""
+    if len(failed) <= SLOWEST:
+        return [("failed", f"rank {f['rank']}: {f['error']}: {f['cause']}") for f in failed]
+    rows = []
+    for error, count in Counter(f["error"] for f in failed).most_common():
+        of_kind = [f for f in failed if f["error"] == error]
+        named = ", ".join(str(f["rank"]) for f in of_kind[:NAMED])
+        more = f" and {count - NAMED:,} more" if count > NAMED else ""
+        what = f"{counted(count, 'rank')}: {error} ({named}{more}). Rank {of_kind[0]['rank']}: {of_kind[0]['cause']}"
+        rows.append(("failed", what))
+    return rows

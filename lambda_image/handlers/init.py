@@ -1,39 +1,32 @@
 """The first state. It reads the input, finds the partitions, deals them to the ranks and writes the manifest."""
 
+import json
 import os
 import secrets
+import tempfile
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from lambda_image.data.partition import count_rows
-from lambda_image.errors import InvalidEvent, PartitionMalformed, RunError, with_short_errors
+from lambda_image.errors import InvalidEvent, RunError, with_short_errors
 from lambda_image.events import RunRequest, parse
 from lambda_image.handlers import log
+from lambda_image.handlers.finding import find_data, find_model
 from lambda_image.handlers.preparing import prepare
 from lambda_image.json_text import parse_json
-from lambda_image.manifest import (
-    Assignment,
-    ModelObject,
-    Run,
-    Slice,
-    assignments,
-    choose_partitions,
-    deal,
-    deal_rows,
-    manifest_key,
-)
-from lambda_image.ownership import RunObjects, first_item
+from lambda_image.manifest import Assignment, Run, assignments, manifest_key
+from lambda_image.ownership import JSON_TYPE, RunObjects, first_item
 from lambda_image.results import RESULT_NAME
 from lambda_image.run_time import Waves, ended_by, plan_waves
 from lambda_image.settings import HandlerSettings
-from lambda_image.shares import share_key, withhold
+from lambda_image.shares import begun_run, share_key, withhold
 from lambda_image.storage import ObjectStore
 
 RUN_KEY_BYTES = 32
 SHARE_TOKEN_BYTES = 8  # of a name that no other try of Init has
+SHARES_IN_MEMORY = 1 << 20  # bytes; those of more go through /tmp, since Init has 512 MB of memory
 
 
 @with_short_errors
@@ -41,7 +34,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answers the state machine.
 
     Args:
-        event: {"input": the execution's input, "execution": its ARN, "started_at": its start, ISO 8601}.
+        event: {"input": the execution's input, "execution": its ARN, "started_at": its start, ISO 8601, "attempt": how
+            often the state machine has tried before}.
         context: what Lambda tells of the invocation, of which nothing is used.
 
     Returns:
@@ -61,7 +55,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     data = ObjectStore(request.data_bucket)
     results = ObjectStore(request.bucket, missing=InvalidEvent)
     models = ObjectStore(request.model_bucket, missing=InvalidEvent)
-    return init(request, data, results, models, started_at).to_json()
+    again = bool(event.get("attempt"))
+    return init(request, data, results, models, started_at, again=again).to_json()
 
 
 WITHOUT_SERVER = "no rendezvous server is named (rendezvous_endpoint), so the ranks gather by way of storage"
@@ -79,7 +74,15 @@ def told_how_ranks_gather(request: RunRequest, given: Mapping[str, Any]) -> RunR
     return replace(request, warnings=(*request.warnings, WITHOUT_SERVER))
 
 
-def init(request: RunRequest, data: ObjectStore, results: ObjectStore, models: ObjectStore, started_at: float) -> Run:
+def init(
+    request: RunRequest,
+    data: ObjectStore,
+    results: ObjectStore,
+    models: ObjectStore,
+    started_at: float,
+    *,
+    again: bool = False,
+) -> Run:
     """Writes the manifest of `request`.
 
     Args:
@@ -89,6 +92,7 @@ def init(request: RunRequest, data: ObjectStore, results: ObjectStore, models: O
         models: the bucket of the run's own weights, if it has any.
         started_at: when the execution began, in seconds since the epoch. It is compared with the start of an earlier
             run, which the same clock gave, and never with this function's own time.
+        again: whether this is a retry. One that finds the manifest of an earlier try lists and writes nothing.
 
     Returns:
         What the next states must know of the run.
@@ -100,100 +104,56 @@ def init(request: RunRequest, data: ObjectStore, results: ObjectStore, models: O
 
     After an error nothing has been written.
     """
+    key = manifest_key(request.result_path)
+    if again and (there := results.find(key)) is not None:
+        first = first_item(there, results.url(key))
+        if first.execution == request.execution and (begun := begun_run(first, results)) is not None:
+            return begun
     model = find_model(request, models)
-    dealt, found = shares(request, data)
-    waves = plan_waves(len(dealt), request.max_concurrency)
+    dealt = find_data(request, data)
+    waves, found = plan_waves(len(dealt.shares), request.max_concurrency), list(dealt.warnings)
     if request.fmi_enabled and not waves.all_at_once:
-        found.append(_no_gather(len(dealt), waves))
+        found.append(_no_gather(len(dealt.shares), waves))
         request = replace(request, fmi_enabled=False)
     for warning in found:
         log("warning", message=warning)
-    run_key = secrets.token_hex(RUN_KEY_BYTES)
-    withheld = share_key(request.result_path, secrets.token_hex(SHARE_TOKEN_BYTES))
-    manifest, lines = withhold(assignments(request, dealt, run_key, started_at, waves.time_limit_s, model), withheld)
-    key = manifest_key(request.result_path)
-    results.put(withheld, lines, metadata=RunObjects(results, request.execution, request.result_path).metadata)
-    try:
-        written, left = _claim(results, request, key, manifest, started_at, withheld)
-    except Exception:
-        with suppress(RunError):
-            results.delete([withheld])
-        raise
-    if written is not manifest:  # that of an earlier try, which has shares of its own
-        with suppress(RunError):
-            results.delete([withheld])
-    log(
-        "manifest",
-        run_id=request.run_id,
-        ranks=len(written),
-        partitions=sum(map(len, dealt)),
-        object=results.url(key),
-    )
-    warnings = (*request.warnings, *found, *left)
-    return Run(
+    run = Run(
         execution=request.execution,
         bucket=request.bucket,
         manifest_key=key,
         result_path=request.result_path,
-        world_size=len(written),
+        world_size=len(dealt.shares),
         tolerated_failures=request.tolerated_failures,
         started_at=started_at,
-        warnings=warnings,
+        warnings=(*request.warnings, *found),
         max_concurrency=waves.concurrency,
+        deal=dealt.by,
     )
-
-
-def shares(request: RunRequest, data: ObjectStore) -> tuple[list[list[Slice]], list[str]]:
-    """Finds the data and deals it to the ranks, without writing anything.
-
-    Args:
-        request: the execution input.
-        data: the bucket of the partitions.
-
-    Returns:
-        What each rank works on, and what the user must be told of the data.
-
-    Raises:
-        InvalidEvent: the input does not fit what is in the bucket.
-        PartitionMissing: there is no partition under the prefix, or no dataset under the key.
-        PartitionMalformed: the dataset is none.
-    """
-    if request.data_path is not None:
-        with data.open(request.data_path) as dataset:
-            rows = count_rows(dataset, data.url(request.data_path))
-            etag = dataset.etag or ""
-        if not rows:
-            raise PartitionMalformed(f"{data.url(request.data_path)}: it holds no galaxies", object=request.data_path)
-        return deal_rows(request.data_path, etag, rows, request.world_size or 1), []
-    prefix = f"{request.data_prefix}/" if request.data_prefix else ""
-    partitions, warnings = choose_partitions(data.list_folder(prefix), prefix, data.url(prefix), request.file_limit)
-    return deal(partitions, request.world_size or len(partitions)), warnings
-
-
-def find_model(request: RunRequest, models: ObjectStore) -> ModelObject | None:
-    """Finds the run's own weights, as they are now. Whether they are weights is for the ranks to see.
-
-    Args:
-        request: the execution input.
-        models: the bucket of the weights.
-
-    Returns:
-        The object and its version, or None where the image's weights predict.
-
-    Raises:
-        InvalidEvent: there is no such object.
-    """
-    if request.model_path is None:
-        return None
-    found, url = models.head(request.model_path), models.url(request.model_path)
-    if found is None:
-        raise InvalidEvent(
-            f"{url}, which model_path names, does not exist: upload the weights, correct model_path, or leave it "
-            "out for the weights in the image",
-            key="model_path",
-            object=url,
-        )
-    return ModelObject(request.model_bucket, request.model_path, found.etag)
+    items = assignments(request, dealt.shares, secrets.token_hex(RUN_KEY_BYTES), started_at, waves.time_limit_s, model)
+    with tempfile.SpooledTemporaryFile(SHARES_IN_MEMORY) as lines:
+        name = share_key(secrets.token_hex(SHARE_TOKEN_BYTES))
+        manifest = withhold(items, name, lines, run, dealt.sizes)
+        withheld = f"{request.result_path}/{name}"
+        results.put(withheld, lines, metadata=RunObjects(results, request.execution, request.result_path).metadata)
+    try:
+        earlier, left = _claim(results, request, key, manifest, started_at, withheld)
+    except Exception:
+        with suppress(RunError):
+            results.delete([withheld])
+        raise
+    if earlier is not None:  # a try of this Init that nobody heard of has written the manifest, and shares of its own
+        with suppress(RunError):
+            results.delete([withheld])
+        run = begun_run(earlier, results) or replace(run, world_size=earlier.world_size)
+    log(
+        "manifest",
+        run_id=request.run_id,
+        ranks=run.world_size,
+        partitions=sum(map(len, dealt.shares)),
+        deal=dealt.said or dealt.by,
+        object=results.url(key),
+    )
+    return replace(run, warnings=(*run.warnings, *left))
 
 
 def _no_gather(world_size: int, waves: Waves) -> str:
@@ -210,21 +170,22 @@ def _claim(
     manifest: list[dict[str, Any]],
     started_at: float,
     withheld: str,
-) -> tuple[list[Any], list[str]]:
+) -> tuple[Assignment | None, list[str]]:
     """Writes the manifest unless another run is at work under the same result path: two would mix their results.
 
-    Returns the manifest that counts, and warnings. An Init that is tried again finds the one that it has written, with
-    whose key ranks may be at work by now.
+    Returns the first item of the manifest that counts where that is another, and warnings. An Init that is tried again
+    finds the one that it has written, with whose key ranks may be at work by now.
     """
+    content = json.dumps(manifest, ensure_ascii=False).encode()
     owner = RunObjects(results, request.execution, request.result_path).metadata
-    if results.put_json(key, manifest, if_absent=True, metadata=owner):
-        return manifest, []
+    if results.put(key, content, content_type=JSON_TYPE, if_absent=True, metadata=owner):
+        return None, []
     there = results.look(key)
     if there is None:
         raise InvalidEvent(f"{results.url(key)} was removed while this run began: start it again")
     earlier = first_item(there.data, results.url(key))
     if earlier.execution == request.execution:
-        return list(parse_json(there.data)), []
+        return earlier, []
     free_at = ended_by(earlier)
     if started_at < free_at and not has_summary(results, earlier):
         raise InvalidEvent(
@@ -232,11 +193,11 @@ def _claim(
             "another result_path (or none, so that each run has its own), or wait for it. If it was stopped, remove "
             f"what lies there; without that the path is free at {datetime.fromtimestamp(free_at, UTC):%H:%M} UTC"
         )
-    if not results.put_json(key, manifest, if_match=there.etag, metadata=owner):
+    if not results.put(key, content, content_type=JSON_TYPE, if_match=there.etag, metadata=owner):
         raise InvalidEvent(
             f"result_path {request.result_path} was taken by another run in this moment: give another result_path"
         )
-    return manifest, _clear(results, request.result_path, (key, withheld))
+    return None, _clear(results, request.result_path, (key, withheld))
 
 
 def _clear(results: ObjectStore, result_path: str, kept: Collection[str]) -> list[str]:

@@ -94,9 +94,9 @@ class RankInvocation:
         self.join, self.clock, self.log = outside.join, outside.clock, outside.log
         self.phases = replace(cold_start)
         self.requests = Requests()
-        data = outside.open_store(assignment.data_bucket, self.requests)
         results = outside.open_store(assignment.bucket, self.requests)
         self.assignment = assignment = complete(assignment, results)
+        data = outside.open_store(assignment.data_bucket, self.requests)
         self.objects = RunObjects(results, assignment.execution, assignment.result_path)
         self.register = RankRegister(self.objects, assignment)
         self.begun: Future[Claim] = Future()

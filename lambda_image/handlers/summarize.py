@@ -125,6 +125,7 @@ def summarize(
         wall_s=wall_s,
         memory_size_mb=memory_mb,
         warnings=run.warnings,
+        deal=run.deal,
     )
     _put_json(objects, f"{path}/summary.json", summary.to_json())
     return summary

@@ -88,6 +88,8 @@ def s3_client(environ: Mapping[str, str] = os.environ) -> "S3Client":
             import boto3
             from botocore.config import Config
 
+            from lambda_image.storage.list_page import EVENT, take_contents  # late: the XML parser takes milliseconds
+
             local = "AWS_ENDPOINT_URL" in environ or "AWS_ENDPOINT_URL_S3" in environ
             _client = boto3.client(
                 "s3",
@@ -100,6 +102,7 @@ def s3_client(environ: Mapping[str, str] = os.environ) -> "S3Client":
                     s3={"addressing_style": "path" if local else "auto"},
                 ),
             )
+            _client.meta.events.register(EVENT, take_contents)
         return _client
 
 

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from lambda_image.errors import InvalidEvent, PartitionMissing
 from lambda_image.json_text import parse_json
 from lambda_image.storage.bucket import Bucket, RefusedError, Requests
+from lambda_image.storage.listing import each_page
 from lambda_image.storage.reader import ObjectReader
 
 if TYPE_CHECKING:
@@ -69,27 +70,35 @@ class ObjectStore(Bucket):
     def list_folder(self, prefix: str) -> Iterator[ObjectInfo]:
         """Lists what lies directly under a prefix. Objects in folders there are not asked for.
 
+        Where it is more than one page, ranges of keys are listed at a time (listing.py).
+
         Args:
             prefix: what ends in a slash, or is empty for the root of the bucket.
 
         Yields:
-            Objects, and folders with keys that end in a slash, of no size and no ETag, in no order.
+            Objects, and folders with keys that end in a slash, of no size and no ETag, in no order, each once.
         """
-        for page in self._pages(prefix, Delimiter="/"):
+        folders: set[str] = set()
+        for page in each_page(lambda **wanted: self._page(prefix, Delimiter="/", **wanted), prefix):
             for item in page.get("Contents", ()):
                 yield ObjectInfo(item["Key"], item["Size"], item["ETag"])
             for folder in page.get("CommonPrefixes", ()):
-                yield ObjectInfo(folder["Prefix"], 0, "")
+                if folder["Prefix"] not in folders:  # a boundary between ranges may lie in it
+                    folders.add(folder["Prefix"])
+                    yield ObjectInfo(folder["Prefix"], 0, "")
 
-    def _pages(self, prefix: str, **parameters: str) -> Iterator[Any]:
+    def _pages(self, prefix: str) -> Iterator[Any]:
         token: dict[str, str] = {}
         while True:
-            self.requests.count(lists=1)
-            page = self.ask("list_objects_v2", prefix, Prefix=prefix, **parameters, **token)
+            page = self._page(prefix, **token)
             yield page
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _page(self, prefix: str, **wanted: str) -> Any:
+        self.requests.count(lists=1)
+        return self.ask("list_objects_v2", prefix, Prefix=prefix, **wanted)
 
     def head(self, key: str) -> ObjectInfo | None:
         """Looks up an object without reading it; None where it is not there."""
@@ -159,7 +168,7 @@ class ObjectStore(Bucket):
     def put(
         self,
         key: str,
-        data: bytes,
+        data: bytes | IO[bytes],
         *,
         content_type: str = "application/octet-stream",
         if_absent: bool = False,
@@ -170,7 +179,7 @@ class ObjectStore(Bucket):
 
         Args:
             key: its key.
-            data: its content.
+            data: its content, or a file that is read from its beginning.
             content_type: its media type.
             if_absent: write only where there is no such object.
             if_match: write only where the object has this ETag.
@@ -185,6 +194,8 @@ class ObjectStore(Bucket):
             given["Metadata"] = dict(metadata)
         for _ in range(CONFLICT_ATTEMPTS):
             self.requests.count(puts=1)
+            if not isinstance(data, bytes):
+                data.seek(0)
             try:
                 answer = self.ask("put_object", key, Key=key, Body=data, ContentType=content_type, **given)
             except RefusedError as refused:

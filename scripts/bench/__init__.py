@@ -9,7 +9,7 @@ import importlib
 
 HELP = "measure a part of the system on this machine"
 EXAMPLE = "cosmicai bench rendezvous --quick"
-BENCHMARKS = ("comm", "commit", "inference", "input", "rendezvous")
+BENCHMARKS = ("comm", "commit", "inference", "input", "rendezvous", "scale")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

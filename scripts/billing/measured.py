@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lambda_image.cost import FREE_STORAGE_MB, Billed, BillingTerms, BillLine, bill, usd_of
-from lambda_image.manifest import deal
+from lambda_image.dealing import deal
 from scripts.stack.costs import vcpus
 
 

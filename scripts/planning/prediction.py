@@ -6,6 +6,7 @@ from math import ceil
 
 from lambda_image.comm.operations.cost_model import MEASURED
 from lambda_image.cost import Billed, BillingTerms, BillLine, usd_of
+from lambda_image.run_time import plan_waves
 from scripts.billing.measured import MeasuredRun, RankTimes
 from scripts.planning.calibration import Calibration
 from scripts.planning.ramp import Starts, start_times
@@ -31,6 +32,11 @@ class Case:
     memory_mb: float
     local: bool = False  # on the machine of the measured run
     quota: int = 1000
+
+    @property
+    def waves(self) -> int:
+        """In how many waves its ranks work."""
+        return 1 if self.local else plan_waves(self.world_size, self.quota).count
 
 
 @dataclass(frozen=True)

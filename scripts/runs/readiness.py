@@ -6,6 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from lambda_image.run_time import plan_waves
 from lambda_image.settings import MAX_VCPUS, MB_PER_VCPU
 from scripts.runs.place import Place
 from scripts.stack.account import DENIED, AccountError, code_of
@@ -135,9 +136,10 @@ def turns(
     own = at_once == max_concurrency
     why = "max_concurrency says" if own else "the account's quota or the stack's reserve allows"
     more = "" if own else ", or ask for more concurrent executions in Service Quotas,"
+    waves = counted(plan_waves(world_size, at_once).count, "wave")
     say(
-        f"{at_once:,} of {counted(world_size, 'rank')} work at a time, as {why}. They take turns, and their parts "
-        f"travel by way of S3. Give a smaller --world-size{more} for a gather by sockets"
+        f"{at_once:,} of {counted(world_size, 'rank')} work at a time, as {why}. They take turns in {waves}, and their "
+        f"parts travel by way of S3. Give a smaller --world-size{more} for a gather by sockets"
     )
     return {} if own else {"max_concurrency": at_once}
 

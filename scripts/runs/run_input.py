@@ -13,7 +13,7 @@ from lambda_image.address import Address
 from lambda_image.data.quality import OnBadRow
 from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.events import RunRequest, parse
-from lambda_image.handlers.init import find_model, shares
+from lambda_image.handlers.finding import find_data, find_model
 from lambda_image.json_text import parse_json
 from lambda_image.storage import ObjectStore
 from scripts.runs.place import ANYWHERE, Place
@@ -158,15 +158,17 @@ def judge(
     check_bucket(s3, request.bucket, place.region, "create it, or name another by --bucket")
     try:
         find_model(request, ObjectStore(request.model_bucket, missing=InvalidEvent, client=s3))
-        dealt, warnings = shares(request, ObjectStore(request.data_bucket, client=s3))
+        dealt = find_data(request, ObjectStore(request.data_bucket, client=s3))
     except InvalidEvent as error:
         if not (isinstance(error.__cause__, ClientError) and code_of(error.__cause__) in DENIED):
             raise
         note(f"the data cannot be looked at from here; the run may be allowed to ({error})")
         return JudgedInput(request, request.world_size, None)
-    for warning in warnings:
+    for warning in dealt.warnings:
         note(f"warning: {warning}")
-    return JudgedInput(request, len(dealt), _totals(dealt))
+    if dealt.said:
+        note(dealt.said)
+    return JudgedInput(request, len(dealt.shares), _totals(dealt.shares))
 
 
 def _default_server(place: Place, init: Mapping[str, Any]) -> Address | None:
@@ -185,6 +187,6 @@ def _variables(init: Mapping[str, Any]) -> Mapping[str, str]:
 
 def _totals(dealt: Sequence[Sequence[Any]]) -> list[int] | None:
     """Galaxies by rank, where one dataset is split by rows; of partitions nobody has counted them."""
-    if not all(part.rows for share in dealt for part in share):
+    if not all(share[0].rows for share in dealt if share):  # a rank has rows of one dataset, or files
         return None
     return [sum(part.rows[1] - part.rows[0] for part in share) for share in dealt]

@@ -41,10 +41,11 @@ RECORD = result_key("r", 0)
 def bucket(**objects: bytes) -> ObjectStore:
     """A bucket with a manifest and a table, and with what is given."""
     client = FakeS3()
-    items, lines = withhold([ASSIGNMENT], "r/shares/0.jsonl")
+    lines = io.BytesIO()
+    items = withhold([ASSIGNMENT], "shares/0.jsonl", lines)
     client.objects = {
         "r/manifest.json": json.dumps(items).encode(),
-        "r/shares/0.jsonl": lines,
+        "r/shares/0.jsonl": lines.getvalue(),
         "r/predictions/0.parquet": TABLE,
         **objects,
     }

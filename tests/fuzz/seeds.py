@@ -119,9 +119,10 @@ def objects() -> Iterator[tuple[str, bytes]]:
         yield name, json.dumps(record).encode()
         yield name, json.dumps(claim).encode()
     yield "combined_results", json.dumps([record]).encode()
-    items, lines = withhold([ASSIGNMENT], "r/shares/0.jsonl")
+    lines = io.BytesIO()
+    items = withhold([ASSIGNMENT], "shares/0.jsonl", lines)
     yield "manifests", json.dumps(items).encode()
-    yield "shares", lines
+    yield "shares", lines.getvalue()
     finished = {0: Finished(Predictions.from_parquet(TABLE), work)}
     yield "stretches", encode_stretch(finished, ASSIGNMENT.execution, {"attempt": 0})
     yield "worker_lines", CUT + b'{"event": "phase", "rank": 0}\nplain\r\n'

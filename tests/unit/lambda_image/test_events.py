@@ -19,7 +19,7 @@ def test_defaults():
     assert (request.world_size, request.file_limit, request.batch_size) == (None, None, 512)
     assert (request.tolerated_failures, request.gather_timeout_s) == (0, 60.0)
     assert request.fmi_enabled is False
-    assert request.on_bad_row == "flag"
+    assert (request.on_bad_row, request.deal) == ("flag", None)
     assert request.warnings == ()
 
 
@@ -66,6 +66,8 @@ def test_numbers_may_be_strings_and_keys_may_have_slashes():
         ({"warnings": ["a\nb"]}, ["warnings", "a list of at most 10 texts of one line"]),
         ({"warnings": ["x"] * 11}, ["warnings", "at most 10"]),
         ({"warnings": ["x" * 10_001]}, ["warnings", "10,000 characters"]),
+        ({"deal": "rows"}, ["deal", "'rows'", "files, bytes"]),
+        ({"result_path": "r" * 257}, ["result_path", "at most 256 bytes"]),
         ({"on_bad_row": "drop"}, ["on_bad_row", "'drop'", "flag, skip, fail"]),
         ({"on_bad_row": ["flag"]}, ["on_bad_row", "['flag']", "flag, skip, fail"]),
         ({"bucket_name": "other"}, ["bucket_name", "contradicts"]),

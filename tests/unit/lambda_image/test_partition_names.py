@@ -1,14 +1,33 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lambda_image.errors import InvalidEvent
-from lambda_image.partition_names import check_name, gap, natural_order, printable, select
+from lambda_image.partition_names import check_name, gap, name_in_order, natural_order, printable, select
 
 
 def test_numbers_in_names_order_as_numbers():
     names = ["10.pt", "2.pt", "1.pt", "a10b2.pt", "a2b10.pt", "b.pt"]
     assert sorted(names, key=natural_order) == ["1.pt", "2.pt", "10.pt", "a2b10.pt", "a10b2.pt", "b.pt"]
+
+
+def by_pieces(name: str) -> list[tuple[int, int, str]]:
+    """The order as it is meant: texts by their characters, and numbers by their value."""
+    parts = re.split(r"(\d+)", name)
+    return [(1, int(part), part) if part.isdecimal() else (0, 0, part) for part in parts]
+
+
+@given(
+    st.lists(
+        st.text(st.characters(exclude_categories=["Cc", "Cs"]))
+        | st.from_regex(r"[a-c]?\d{1,3}[a-c]?\d?", fullmatch=True)
+    )
+)
+def test_the_order_is_that_of_the_pieces_and_each_name_comes_back(names: list[str]):
+    assert sorted(names, key=natural_order) == sorted(names, key=by_pieces)
+    assert [name_in_order(natural_order(name)) for name in names] == names
 
 
 def test_names_are_told_apart():

@@ -34,7 +34,7 @@ NAMED = table_facts("results/run-1/predictions/1.parquet", TABLE)
 
 def manifest(world_size: int = 2):
     request = parse({"bucket": "b", "data_prefix": "d", "rendezvous_endpoint": "h:1", "batch_size": 4}, "run-1")
-    return assignments(request, [[Slice(f"d/{rank}.pt")] for rank in range(world_size)], "00" * 32, 100.0)
+    return list(assignments(request, [[Slice(f"d/{rank}.pt")] for rank in range(world_size)], "00" * 32, 100.0))
 
 
 def record(rank: int, samples: int = 10, transport: str = "direct"):

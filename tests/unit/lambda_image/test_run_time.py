@@ -30,7 +30,7 @@ def test_only_one_wave_has_all_ranks_at_once():
 
 def item(time_limit_s: float = WAVE_S) -> Assignment:
     request = parse({"bucket": "b", "data_prefix": "d"}, "arn:run")
-    return assignments(request, [[], []], "00", STARTED_AT, time_limit_s)[1]
+    return list(assignments(request, [[], []], "00", STARTED_AT, time_limit_s))[1]
 
 
 def test_a_rank_whose_turn_comes_after_the_runs_time_is_refused():

@@ -42,6 +42,15 @@ def test_data_by_size_and_a_picture(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "their parts travel by S3" in " ".join(capsys.readouterr().out.split())
 
 
+def test_a_plan_tells_in_how_many_waves_the_ranks_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder(tmp_path)
+    flags = ("--galaxies", 1000, "--world-size", "1,4,7", "--concurrency", 3, "--partition-mb", 1, "--memory", 1769)
+    assert run(tmp_path, *flags, "--all", "--json", tmp_path / "p.json") == 0
+    waves = {one["world_size"]: one["waves"] for one in json.loads((tmp_path / "p.json").read_bytes())["choices"]}
+    assert waves == {1: 1, 4: 2, 7: 3}
+    assert "waves" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [

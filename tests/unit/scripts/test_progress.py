@@ -27,6 +27,34 @@ def test_elsewhere_than_on_a_terminal_each_phase_is_one_line():
     assert said[1].endswith("100 samples/s")
 
 
+def test_the_ranks_of_a_large_run_are_counted_and_not_listed():
+    out = io.StringIO()
+    ranks = MOST_BARS + 1
+    with RunProgress(out, [10] * ranks) as progress:
+        for phase in ("download", "inference", "done"):
+            for rank in range(ranks):
+                progress.show({"event": "phase", "rank": rank, "phase": phase, "samples": 10, "samples_per_s": 5.0})
+    first, *_, last = [line.partition(" s  ")[2] for line in out.getvalue().splitlines()]
+    assert first == "65 ranks: 64 pending, 1 running"
+    assert last == "65 ranks: 65 succeeded"
+    assert len(out.getvalue().splitlines()) < 10
+
+
+def test_a_large_run_has_one_bar(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes the stream for a terminal
+    progress = RunProgress(io.StringIO(), [])
+    progress.count({"total": 10_000, "pending": 9_000, "running": 900, "succeeded": 97, "failed": 3})
+    progress.count({"total": 10_000, "pending": 9_000, "running": 899, "succeeded": 98, "failed": 3})
+    assert progress._bars is not None
+    (task,) = progress._bars.tasks
+    assert (task.fields["name"], task.fields["phase"], task.fields["rate"]) == (
+        "10,000 ranks",
+        "899 at work",
+        "3 failed",
+    )
+    assert (task.completed, task.total) == (101, 10_000)
+
+
 def test_what_goes_wrong_is_said():
     (said,) = lines({"event": "failed", "rank": 3, "error": "PartitionMissing", "message": "[no] such object"})
     assert said == "failed: rank 3, error PartitionMissing, message [no] such object"

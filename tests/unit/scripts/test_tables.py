@@ -94,3 +94,45 @@ def test_the_usual_terminal_has_room_for_every_heading_and_figure():
     for word in ("rank", "samples", "start", "download", "infer", "per s", "gather", "transport", "memory"):
         assert word in headings.split("\n", 1)[1]
     assert rows.splitlines()[2].split()[:2] == ["1", "123,456"]  # each rank in one line
+
+
+def many(count: int, **given: float) -> list[dict]:
+    """Records of ranks, each of which took a second longer than the one before."""
+    return [
+        {**record(0), "rank": rank, "phases": {**record(0)["phases"], "inference_s": rank, "total_s": rank}, **given}
+        for rank in range(count)
+    ]
+
+
+def test_of_very_many_ranks_the_figures_are_put_together_and_the_slowest_are_shown():
+    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
+    records = many(10_000)
+    text = shown(summarise(manifest(), [record(0), record(1)], predictions(20), [], **given), records, width=80)
+    assert "…" not in text
+    rows = [line.split() for line in text.splitlines()]
+    assert len(rows) < 45
+    words = [row[0] for row in rows if row and row[0] in ("least", "median", "most")]
+    assert words == ["least", "median", "most"]
+    (most,) = [row for row in rows if row[:1] == ["most"]]
+    assert "9999" in most
+    slowest = [int(row[0]) for row in rows if row and row[0].isdecimal()]
+    assert slowest == list(range(9_999, 9_989, -1))
+    assert "These are the least, median and most of 10,000 ranks, and the 10 slowest ranks." in text
+
+
+def test_many_failures_are_shown_by_kind():
+    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
+    failed = [Failure(rank, "PeerTimeout" if rank % 10 else "PartitionMissing", f"why {rank}") for rank in range(500)]
+    text = shown(summarise(manifest(), [record(0)], predictions(0), failed, **given), [record(0)], width=120)
+    kinds = [line.split("  ", 1)[1].strip() for line in text.splitlines() if line.strip().startswith("failed")]
+    assert kinds == [
+        "450 ranks: PeerTimeout (1, 2, 3, 4, 5 and 445 more). Rank 1: why 1",
+        "50 ranks: PartitionMissing (0, 10, 20, 30, 40 and 45 more). Rank 0: why 0",
+    ]
+
+
+def test_many_ranks_that_were_tried_again_are_counted():
+    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
+    records = many(100, attempt=1)
+    text = shown(summarise(manifest(), [record(0), record(1)], predictions(20), [], **given), records, width=200)
+    assert "rank 4 (attempt 2), and 95 more" in text

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from lambda_image.address import Address
+from lambda_image.dealing import deal
 from lambda_image.events import RunRequest, parse
-from lambda_image.manifest import deal
 
 ROOT = Path(__file__).resolve().parents[3]
 INPUTS = sorted((ROOT / "statemachine" / "inputs").glob("*.json"))

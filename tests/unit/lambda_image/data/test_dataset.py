@@ -8,7 +8,7 @@ from lambda_image.data.dataset import BATCH_ROWS, read_dataset
 from lambda_image.data.partition import FileFormat, read_partition, write_partition
 from lambda_image.data.safetensors_format import write_safetensors
 from lambda_image.errors import PartitionMalformed, PartitionMissing
-from lambda_image.manifest import choose_partitions
+from lambda_image.partition_list import choose_partitions
 from lambda_image.storage import ObjectInfo
 
 

@@ -13,14 +13,15 @@ class FakeS3:
         self.objects: dict[str, bytes] = {}
         self.metadata: dict[str, dict[str, str]] = {}
 
-    def put_object(self, *, Key: str, Body: bytes, **given: Any) -> dict[str, str]:  # noqa: N803
+    def put_object(self, *, Key: str, Body: Any, **given: Any) -> dict[str, str]:  # noqa: N803
         if given.get("IfNoneMatch") == "*" and Key in self.objects:
             raise self._refusal("PreconditionFailed", 412)
         if "IfMatch" in given and Key not in self.objects:
             raise self._refusal("NoSuchKey", 404)
         if "IfMatch" in given and self._etag(Key) != given["IfMatch"]:
             raise self._refusal("PreconditionFailed", 412)
-        self.objects[Key], self.metadata[Key] = Body, given.get("Metadata", {})
+        content = Body if isinstance(Body, bytes) else Body.read()
+        self.objects[Key], self.metadata[Key] = content, given.get("Metadata", {})
         return {"ETag": self._etag(Key)}
 
     def get_object(self, *, Key: str, **given: Any) -> dict[str, Any]:  # noqa: N803

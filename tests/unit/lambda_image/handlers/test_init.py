@@ -135,6 +135,22 @@ def test_the_same_run_that_begins_again_keeps_the_manifest_that_ranks_may_have_b
     assert s3.objects["r/manifest.json"] == before
 
 
+def test_a_retry_that_finds_what_an_earlier_try_wrote_lists_and_writes_nothing(s3: FakeS3):
+    first = begin(s3, world_size=2, colour="red", file_limit=2)
+    before = dict(s3.objects)
+    request = parse({"bucket": "b", "data_prefix": "d", "result_path": "r", "world_size": 2}, "run-1")
+    store = ObjectStore("b", client=s3, missing=PartitionMissing)  # type: ignore[arg-type]
+    assert init(request, store, store, store, NOW, again=True) == first
+    assert (store.requests.lists, store.requests.puts, s3.objects) == (0, 0, before)
+    assert first.deal == "files"
+
+
+def test_a_retry_after_a_try_that_wrote_no_manifest_begins(s3: FakeS3):
+    request = parse({"bucket": "b", "data_prefix": "d", "result_path": "r", "world_size": 2}, "run-1")
+    store = ObjectStore("b", client=s3, missing=PartitionMissing)  # type: ignore[arg-type]
+    assert init(request, store, store, store, NOW, again=True).world_size == len(manifest(s3)) == 2
+
+
 def test_a_result_path_is_free_again_when_its_run_has_a_summary(s3: FakeS3):
     begin(s3)
     for not_its_own in (b'{"execution": "run-0"}', b'{"exec', b"[]"):
@@ -200,7 +216,7 @@ def test_nothing_of_a_larger_earlier_run_stays_beside_a_smaller_one(s3: FakeS3):
     s3.objects["r/summary.json"] = json.dumps({"execution": "run-1"}).encode()
     begin(s3, "run-2", NOW + 10, world_size=2)
     assert {key for key in s3.objects if key.startswith("r")} - shares(s3) == {"r/manifest.json", *others}
-    assert {item["share"]["key"] for item in manifest(s3)} == shares(s3)
+    assert {f"r/{item['share']['key']}" for item in manifest(s3)} == shares(s3)
 
 
 def test_results_that_may_not_be_removed_are_a_warning(s3: FakeS3):

@@ -139,6 +139,7 @@ def test_ranks_take_turns_where_a_quota_is_too_small():
     assert said[1].startswith(
         "1,000 of 10,000 ranks work at a time, as the account's quota or the stack's reserve allows."
     )
+    assert "They take turns in 10 waves, and their parts travel by way of S3" in said[1]
     assert "Give a smaller --world-size, or ask for more concurrent executions in Service Quotas, for" in said[1]
     assert said[2].startswith("10 of 20 ranks work at a time, as the account's quota")
     assert said[3].startswith("5 of 20 ranks work at a time, as max_concurrency says.")

@@ -1,0 +1,52 @@
+"""The command, which makes a benchmark of its flags."""
+
+import argparse
+from dataclasses import asdict, replace
+
+from lambda_image.errors import UsageError
+from lambda_image.events import MAX_WORLD_SIZE
+from scripts.bench.command import Benchmark, run_benchmark
+from scripts.bench.scale.measure import measure
+from scripts.bench.scale.picture import draw
+from scripts.bench.scale.plan import PARTS, QUICK, ScalePlan
+from scripts.bench.scale.tables import result_tables
+from scripts.flag_values import parse_names, parse_numbers
+
+PACKAGES = ("cosmicai", "boto3", "botocore")
+MOST_OBJECTS = 10_000_000
+LONGEST_MS = 10_000
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the benchmark."""
+    parts, plan = parse_names("--only", args.only, PARTS), plan_of(args)
+    benchmark = Benchmark(
+        name="scale",
+        packages=PACKAGES,
+        settings={"plan": asdict(plan)},
+        measure=lambda progress: measure(plan, parts, progress),
+        tables=lambda results, console: result_tables(results),
+        draw=draw,
+        linux_for="peak memory in /proc",
+    )
+    return run_benchmark(benchmark, args.json, args.picture, overwrite=args.overwrite)
+
+
+def plan_of(args: argparse.Namespace) -> ScalePlan:
+    """Return what the flags ask for.
+
+    Raises:
+        UsageError: A value is not allowed.
+    """
+    plan = QUICK if args.quick else ScalePlan()
+    if args.objects is not None:
+        plan = replace(plan, objects=tuple(parse_numbers("--objects", args.objects, 1, MOST_OBJECTS)))
+    if args.ranks is not None:
+        if not 1 <= args.ranks <= MAX_WORLD_SIZE:
+            raise UsageError(f"--ranks is {args.ranks}; allowed: a whole number from 1 to {MAX_WORLD_SIZE:,}")
+        plan = replace(plan, ranks=args.ranks)
+    if args.answer_ms is not None:
+        if not 0 <= args.answer_ms <= LONGEST_MS:
+            raise UsageError(f"--answer-ms is {args.answer_ms:g}; allowed: milliseconds from 0 to {LONGEST_MS:,}")
+        plan = replace(plan, answer_s=args.answer_ms / 1000)
+    return plan

@@ -1,0 +1,22 @@
+"""`cosmicai bench scale`: the real Init against the server that the benchmark starts."""
+
+import json
+from pathlib import Path
+
+from lambda_image.shares import ITEM_LIMIT
+from scripts.cli import main
+
+
+def test_init_deals_all_objects_and_its_items_have_one_size(tmp_path: Path):
+    file = tmp_path / "scale.json"
+    flags = ["--objects", "10,30000", "--ranks", "10", "--answer-ms", "1", "--quick", "--json", str(file)]
+    assert main(["bench", "scale", *flags]) == 0
+    report = json.loads(file.read_text())
+    assert report["failures"] == []
+    small, large = (one["rounds"][0] for one in report["init"])
+    assert large["item_bytes"] - small["item_bytes"] < 20  # digits of counts
+    assert large["item_bytes"] <= ITEM_LIMIT
+    assert 30 <= large["lists"] < 200
+    assert small["lists"] == 1
+    assert large["puts"] == small["puts"] == 2  # the shares and the manifest
+    assert large["peak_mb"] - small["peak_mb"] < 60
