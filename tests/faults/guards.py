@@ -46,7 +46,7 @@ GUARDS = {
     "a path is a black hole after 66 kB": "lambda_image.handlers.summarize.summarize",
     "two ranks are parted in the gather": "lambda_image.handlers.summarize.summarize",
     "a connection is reset in mid-frame": "lambda_image.comm.connecting.peering.Peering.is_linked",
-    "a bit of a part is flipped": "lambda_image.comm.channel.frames.Seals",
+    "a bit of a part is flipped": "lambda_image.comm.channel.cipher.Cipher",
     "a bit of the server's answer is flipped": "lambda_image.comm.connecting.connector.REJOIN_BACKOFF",
     "a bit of each answer of the server is flipped": "lambda_image.handlers.gathering.AbsentRanks",
     # S3 is asked again, and what it cannot give is named.

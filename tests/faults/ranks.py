@@ -247,7 +247,7 @@ FAULTS = (
         "another magic number of the channel",
         40,
         another_version("channel"),
-        named="does not speak this protocol",
+        named="speaks version '[39]' of this protocol",
     ),
     Fault(
         "a rank speaks another version to the server",

@@ -216,7 +216,9 @@ def beside_liars_at_the_ranks(bed: Bed) -> Given:
 def claim_to_be_a_rank(port: int) -> None:
     """Goes through the handshake as rank 3 of the run, up to the proof, which is wrong."""
     way = Transport.DIRECT, Member(0, 0)
-    handshake = Handshake(bytes(KEY_BYTES), Member(3, 0), way=way, tags=True, probe=False, nonce=bytes(NONCE_BYTES))
+    handshake = Handshake(
+        bytes(KEY_BYTES), Member(3, 0), way=way, encrypted=True, probe=False, nonce=bytes(NONCE_BYTES)
+    )
     with socket.create_connection(("127.0.0.1", port), timeout=1.0) as sock:
         sock.sendall(handshake.greet())
         sock.sendall(handshake.feed(read_exactly(sock, handshake.wanted)))

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
+from lambda_image.comm.channel.cipher import Cipher
 from lambda_image.comm.channel.frames import HEADER
 from lambda_image.comm.channel.handshake import Handshake, Member
 from lambda_image.comm.channel.signals import Flag, Kind, abort_payload
@@ -89,9 +90,13 @@ def seeds() -> Iterator[tuple[str, bytes]]:
         payload = b"".join(buffers)
         header = HEADER.pack(1, int(Kind.GATHER), int(Flag.NONE), len(meta), len(payload))
         yield "frames", CUT + header + meta + payload
+        yield "sealed_frames", CUT + header + meta + payload
+        yield "encrypted_frames", CUT + header + Cipher(bytes(15) + b"\1").seal(meta + payload, header)
         yield "values", len(payload).to_bytes(2, "big") + meta
     yield "aborts", abort_payload(PeerClosed("gone", peer=3, reason="it left"))
-    higher = Handshake(KEY, Member(2, 0), way=(Transport.DIRECT, Member(1, 0)), tags=True, probe=False, nonce=NONCE)
+    higher = Handshake(
+        KEY, Member(2, 0), way=(Transport.DIRECT, Member(1, 0)), encrypted=True, probe=False, nonce=NONCE
+    )
     yield "handshake", higher.greet()
     yield from files()
     assignment = Assignment(

@@ -8,8 +8,9 @@ import io
 import json
 from collections.abc import Callable
 
+from lambda_image.comm.channel.cipher import CIPHER_KEY_BYTES, Cipher
 from lambda_image.comm.channel.frame_reader import FrameReader
-from lambda_image.comm.channel.frames import FrameRefused
+from lambda_image.comm.channel.frames import HEADER_BYTES, RECORD_BYTES, WHOLE_BYTES, FrameRefused, Header
 from lambda_image.comm.channel.handshake import Handshake, HandshakeRefused, Member
 from lambda_image.comm.channel.signals import parse_abort
 from lambda_image.comm.channel.transport import Transport
@@ -42,7 +43,8 @@ from tests.fuzz.files import TARGETS as OF_FILES
 from tests.fuzz.objects import TARGETS as OF_OBJECTS
 
 KEY, NONCE, SEEN = bytes(32), bytes(16), Endpoint("203.0.113.9", 4321)
-MAX_PAYLOAD = 1 << 16
+CIPHER_KEY = bytes(CIPHER_KEY_BYTES)
+MAX_PAYLOAD = 1 << 18  # several records
 Feed = Callable[[bytes], object]
 
 
@@ -105,19 +107,51 @@ def proxy_protocol(data: bytes) -> None:
 
 
 def frames(data: bytes) -> None:
-    reader = FrameReader(None, allocate=lambda header, meta: allocate(meta, header.length), max_payload=MAX_PAYLOAD)
+    in_pieces_to_reader(None, data)
+
+
+def encrypted_frames(data: bytes) -> None:
+    """What one without the key may send: nothing of it is ever given out."""
+    assert not in_pieces_to_reader(CIPHER_KEY, data)
+
+
+def sealed_frames(data: bytes) -> None:
+    """What one with the key may send: headers and contents of any kind, and records of any size."""
+    cipher, wire, at = Cipher(CIPHER_KEY), data[:1], 1
+    while len(header := data[at : at + HEADER_BYTES]) == HEADER_BYTES:
+        at += HEADER_BYTES
+        _, _, _, meta_length, length = Header.unpack(header)
+        whole = meta_length + length <= WHOLE_BYTES
+        content = data[at : at + meta_length + (length if whole else 0)]
+        at += len(content)
+        wire += header + cipher.seal(content, header)
+        if not whole:
+            payload = data[at : at + length]
+            at += len(payload)
+            for start in range(0, len(payload), RECORD_BYTES):
+                wire += cipher.seal(payload[start : start + RECORD_BYTES], header)
+    in_pieces_to_reader(CIPHER_KEY, wire)
+
+
+def in_pieces_to_reader(key: bytes | None, data: bytes) -> int:
+    """How many frames come out."""
+    reader = FrameReader(key, allocate=lambda header, meta: allocate(meta, header.length), max_payload=MAX_PAYLOAD)
+    taken = 0
 
     def feed(piece: bytes) -> None:
+        nonlocal taken
         while piece:
-            buffer = reader.buffers()[0]
+            buffer = reader.buffer()
             count = min(len(buffer), len(piece))
             buffer[:count] = piece[:count]
             reader.received(count)
             piece = piece[count:]
+        taken += len(reader.frames)
         reader.frames.clear()
 
     with contextlib.suppress(FrameRefused):
         in_pieces(feed, data)
+    return taken
 
 
 def values(data: bytes) -> None:
@@ -131,7 +165,7 @@ def aborts(data: bytes) -> None:
 
 def handshake(data: bytes) -> None:
     for way in (None, (Transport.DIRECT, Member(0, 0))):
-        talk = Handshake(KEY, Member(1, 0), way=way, tags=True, probe=bool(data[:1]), nonce=NONCE)
+        talk = Handshake(KEY, Member(1, 0), way=way, encrypted=True, probe=bool(data[:1]), nonce=NONCE)
         if talk.dials:
             talk.greet()
         rest = data
@@ -202,6 +236,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         rendezvous_client,
         proxy_protocol,
         frames,
+        encrypted_frames,
+        sealed_frames,
         values,
         aborts,
         handshake,

@@ -165,7 +165,7 @@ def test_any_rank_can_be_the_root_where_all_know_each_other(endpoint: str, run_i
 
 def test_tags_can_be_off(endpoint: str, run_id: str) -> None:
     def work(rank: int) -> object:
-        with join(endpoint, rank, 2, run_id, settings=ChannelSettings(tags=False)) as communicator:
+        with join(endpoint, rank, 2, run_id, settings=ChannelSettings(encrypted=False)) as communicator:
             gathered = communicator.gather(part_of(4), deadline=patience())
             return gathered and gathered.parts
 

@@ -305,7 +305,9 @@ def test_a_conversation_that_was_overheard_opens_nothing_when_it_is_repeated(end
 
 def test_strangers_change_nothing_and_are_counted(endpoint: str, run_id: str) -> None:
     way = (Transport.DIRECT, Member(0, 0))
-    one = Handshake(bytes(32), Member(1, 0), way=way, tags=True, probe=True, nonce=bytes(32))  # rank 1, without the key
+    one = Handshake(
+        bytes(32), Member(1, 0), way=way, encrypted=True, probe=True, nonce=bytes(32)
+    )  # rank 1, without the key
     hello = one.greet()
     with join(endpoint, 0, 2, run_id) as root:
         until(lambda: root.local_endpoints)

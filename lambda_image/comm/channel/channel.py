@@ -1,4 +1,4 @@
-"""An authenticated connection to one peer that carries frames (frames.py) over a connected TCP socket.
+"""An encrypted connection to one peer that carries frames (frames.py) over a connected TCP socket.
 
 Nothing here waits. `pump_out` and `pump_in` move what can be moved now, for callers that watch many channels. The end
 of a connection raises nothing, and is kept in `ended` instead. So frames which came before it are still handed out.
@@ -25,13 +25,13 @@ class ChannelSettings:
     """Says how a rank's channels are to be.
 
     Attributes:
-        tags: Whether each frame carries a tag that proves its sender. Channels do without where both ends ask for it,
+        encrypted: Whether frames are encrypted and prove their sender. Channels do without where both ends ask for it,
             which only benchmarks of the bare transport should.
         max_payload: The largest value to receive, in bytes. A larger one ends the channel before memory is taken.
         max_segment: The largest TCP segment in bytes, for paths that lose large ones. None leaves it to the route.
     """
 
-    tags: bool = True
+    encrypted: bool = True
     max_payload: int = DEFAULT_MAX_PAYLOAD
     max_segment: int | None = None
 
@@ -78,7 +78,7 @@ class Channel:
         self._allocated = 0  # frames that have come for these buffers
         self.own = own
         self.peer = session.peer
-        self.tags = session.send_key is not None
+        self.encrypted = session.send_key is not None
         self.transport = transport  # direct, punched or relayed
         self.connect_s = connect_s  # what it took to make it
         self.bytes_sent = 0
@@ -136,15 +136,15 @@ class Channel:
         reader, sock = self._reader, self._sock
         try:
             while self.ended is None and not reader.frames:
-                views = reader.buffers()
-                count = sock.recv_into(views[0]) if len(views) == 1 else sock.recvmsg_into(views)[0]
+                room = reader.buffer()
+                count = sock.recv_into(room)
                 if not count:
                     self.end("closed the connection" + (" in the middle of a frame" if reader.mid_frame else ""))
                     return
                 self.bytes_received += count
                 self.moved_at = self._clock()
                 reader.received(count)
-                if count < len(views[0]):
+                if count < len(room):
                     return
         except BlockingIOError:
             pass

@@ -1,23 +1,24 @@
 """Frames waiting to be sent, without I/O: which bytes go out next. Payloads are views of the callers' buffers."""
 
-import hashlib
 from collections import deque
 from collections.abc import Sequence
 
-from lambda_image.comm.channel.frames import HEADER, MAX_META, Seals
+from lambda_image.comm.channel import record_memory
+from lambda_image.comm.channel.cipher import Cipher
+from lambda_image.comm.channel.frames import HEADER, MAX_META, RECORD_BYTES, TAG_BYTES, WHOLE_BYTES
 
-SEAL_CHUNK = 1 << 18  # hashed, then handed to the kernel: while the next one is hashed, the peer hashes this one
-ONE_PIECE_BYTES = 8 * 1024  # a frame up to this is copied into one piece: cheaper than a system call on several
+_NOTHING = memoryview(b"")
 
 
 class FrameWriter:
     """`push` frames, send `buffers()`, report how much went with `sent`."""
 
     def __init__(self, key: bytes | None) -> None:
-        self._seals = Seals(key)
+        self._cipher = None if key is None else Cipher(key)
         self._frames: deque[tuple[bytes, bytes, Sequence[memoryview]]] = deque()  # not begun: header, meta, payload
-        self._payload: deque[memoryview] = deque()  # of the begun frame, neither hashed nor offered yet
-        self._seal: hashlib.blake2b | None = None
+        self._header = b""  # of the begun frame
+        self._rest = _NOTHING  # of its payload, neither encrypted nor offered yet
+        self._memory: memoryview | None = None  # for its records
         self._out: list[bytes | memoryview] = []  # bytes to send, of the begun frame
         self._begun = False
         self.pushed = 0  # frames; a frame is on its way when `completed` reaches what `pushed` was after it
@@ -41,11 +42,8 @@ class FrameWriter:
         self.pushed += 1
         if self.pushed > self.completed + 1:
             self._frames.append((header, meta, payload))
-        elif length or meta or self._seals.tag_bytes:
-            self._begin(header, meta, payload, length)
         else:
-            self._begun = True
-            self._out.append(header)
+            self._begin(header, meta, payload, length)
         return self.pushed
 
     def drop_unbegun(self) -> None:
@@ -79,42 +77,34 @@ class FrameWriter:
             del out[0]
         if out:
             return False
-        if not self._payload:
+        if not self._rest:
             self._begun = False
             self.completed += 1
+            if self._memory is not None:
+                record_memory.give_back(self._memory)
+                self._memory = None
         return self.completed < self.pushed
 
     def _begin(self, header: bytes, meta: bytes, payload: Sequence[memoryview], length: int) -> None:
         self._begun = True
-        seal = self._seals.begin(header)
-        head = header + meta if seal is None else header + seal.digest() + meta
-        if not length and not meta:
-            self._out.append(head)
-        elif length + len(head) <= ONE_PIECE_BYTES:
-            content = b"".join(payload)
-            if seal is not None:
-                seal.update(meta + content)
-                content += seal.digest()
-            self._out.append(head + content)
+        cipher = self._cipher
+        if len(meta) + length <= WHOLE_BYTES:  # in one piece, since a system call on several costs more than the copy
+            content = b"".join((meta, *payload)) if length else meta
+            self._out.append(header + (content if cipher is None else cipher.seal(content, header)))
+        elif cipher is None:
+            self._out += [header + meta, *payload]
         else:
-            if seal is not None:
-                seal.update(meta)
-            self._seal = seal
-            self._out.append(head)
-            self._payload.extend(payload)
+            self._out.append(header + cipher.seal(meta, header))
+            self._header = header
+            self._rest = payload[0] if len(payload) == 1 else memoryview(b"".join(payload))
+            self._memory = record_memory.borrow()
             self._continue()
 
     def _continue(self) -> None:
-        """Offer more of the payload: all of it without tags, otherwise as much as is hashed at a time."""
-        budget = SEAL_CHUNK
-        while self._payload and budget > 0:
-            view = self._payload.popleft()
-            if self._seal is not None:
-                if len(view) > budget:
-                    self._payload.appendleft(view[budget:])
-                    view = view[:budget]
-                self._seal.update(view)
-                budget -= len(view)
-            self._out.append(view)
-        if not self._payload and self._seal is not None:
-            self._out.append(self._seal.digest())
+        """Offer one more record of the payload."""
+        assert self._cipher is not None
+        assert self._memory is not None
+        piece, self._rest = self._rest[:RECORD_BYTES], self._rest[RECORD_BYTES:]
+        record = self._memory[: len(piece) + TAG_BYTES]
+        self._cipher.seal_into(piece, self._header, record)
+        self._out.append(record)

@@ -14,8 +14,8 @@ when it has read a greeting; from then on the two ranks make the roles:
 A proof is a keyed BLAKE2b over the lower rank's greeting and then the higher one's: over both ranks, both attempts,
 both nonces and all flags. Its `person` names what it is for, and there are three: the lower rank's proof, the higher
 one's, the nomination. So no message means anything in another place, on another connection, or to its own maker, and
-what either side asked for (tags) cannot be taken back on the way. Session keys, one per direction, come from the same
-bytes under two more names.
+what either side asked for (encryption) cannot be taken back on the way. Session keys, one per direction, come from the
+run's key by HKDF (cipher.py), with both nonces as its salt and both greetings in its info.
 
 The probe is there because connections have been seen to stall after 16 to 64 kB: such a one gets no further than that.
 It goes to nobody who has not proved the key, and its bytes are no secret. If neither asks for it, as between processes
@@ -29,7 +29,9 @@ import hmac
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
+from lambda_image.comm.channel.cipher import derive_key
 from lambda_image.comm.channel.transport import WAYS, Transport
 
 KEY_BYTES = 32  # a run key: 256 bits, as Init makes it
@@ -39,9 +41,9 @@ PROOF_BYTES = 32
 # What no path compresses. More than the amount after which sockets between Lambdas have been seen to stall.
 PROBE = hashlib.shake_128(b"a path that carries this will carry more").digest(64 * 1024)
 
-_PROTOCOL, _VERSION = b"CAI", b"2"  # another version of the protocol begins with another magic
+_PROTOCOL, _VERSION = b"CAI", b"3"  # another version of the protocol begins with another magic
 # What either side asks for, both do.
-_FLAG_TAGS = 1  # a tag on each frame
+_FLAG_ENCRYPTED = 1
 _FLAG_PROBE = 2
 _GREETING = struct.Struct(f"!4sBBIIII{PROCESS_BYTES}s{NONCE_BYTES}s")
 
@@ -71,7 +73,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What both ends agreed on: the peer, and the keys of the two directions (None: frames carry no tags)."""
+    """What both ends agreed on: the peer, and the keys of the two directions (None: frames are not encrypted)."""
 
     peer: Member
     send_key: bytes | None
@@ -93,7 +95,7 @@ class Handshake:
         own: Member,
         *,
         way: tuple[Transport, Member] | None,
-        tags: bool,
+        encrypted: bool,
         probe: bool,
         nonce: bytes,
         process: bytes = bytes(PROCESS_BYTES),
@@ -105,7 +107,7 @@ class Handshake:
         self.dials = way is not None
         self._transport: Transport | None = way[0] if way else None
         self.peer: Member | None = way[1] if way else None
-        self._asked = self._agreed = (_FLAG_TAGS if tags else 0) | (_FLAG_PROBE if probe else 0)
+        self._asked = self._agreed = (_FLAG_ENCRYPTED if encrypted else 0) | (_FLAG_PROBE if probe else 0)
         self._nonce = nonce
         self._process = process
         self._greeting = b""
@@ -193,15 +195,11 @@ class Handshake:
     def _read(self, data: bytes) -> Transport:
         """How the sender of a greeting dialled, if it is meant for this member and comes from the one expected."""
         magic, flags, way, rank, attempt, wanted_rank, wanted_attempt, process, _ = _GREETING.unpack(data)
-        if magic != self.magic or way >= len(WAYS):
-            refusal = f"it does not speak this protocol (it began with {magic!r})"
-            if not self.dials and magic != self.magic and magic.startswith(_PROTOCOL):
-                own, nobody = (self._own.rank, self._own.attempt), (0, 0)
-                raise OtherVersion(
-                    refusal, _GREETING.pack(self.magic, self._asked, 0, *own, *nobody, self._process, self._nonce)
-                )
-            raise HandshakeRefused(refusal)
         sender, wanted = Member(rank, attempt), Member(wanted_rank, wanted_attempt)
+        if magic != self.magic and magic.startswith(_PROTOCOL):
+            self._refuse_version(magic, sender)
+        if magic != self.magic or way >= len(WAYS):
+            raise HandshakeRefused(f"it does not speak this protocol (it began with {magic!r})")
         if wanted != self._own:
             raise HandshakeRefused(f"it wants {wanted}; this is {self._own}")
         if sender.rank == self._own.rank:
@@ -213,6 +211,16 @@ class Handshake:
         transport: Transport = WAYS[way]
         return transport
 
+    def _refuse_version(self, magic: bytes, sender: Member) -> NoReturn:
+        """All versions' greetings have the same form. Who was dialled says its own version before it ends."""
+        theirs, ours = (one[len(_PROTOCOL) :].decode("latin-1") for one in (magic, self.magic))
+        refusal = f"{sender} speaks version {theirs!r} of this protocol, and {self._own} version {ours!r}"
+        if self.dials:
+            raise HandshakeRefused(refusal)
+        own, nobody = (self._own.rank, self._own.attempt), (0, 0)
+        greeting = _GREETING.pack(self.magic, self._asked, 0, *own, *nobody, self._process, self._nonce)
+        raise OtherVersion(refusal, greeting)
+
     def _check(self, proof: bytes, name: bytes) -> None:
         if not hmac.compare_digest(proof, self._derive(name)):
             raise HandshakeRefused(f"it claims to be {self.peer} but does not hold this run's key")
@@ -220,10 +228,16 @@ class Handshake:
 
     def _agree(self) -> Session:
         assert self.peer is not None
-        if not self._agreed & _FLAG_TAGS:
+        if not self._agreed & _FLAG_ENCRYPTED:
             return Session(self.peer, None, None)
-        to_lower, to_higher = self._derive(b"to the lower"), self._derive(b"to the higher")
+        to_lower, to_higher = self._direction_key(b"to the lower rank"), self._direction_key(b"to the higher rank")
         return Session(self.peer, *((to_lower, to_higher) if self.controls else (to_higher, to_lower)))
 
     def _derive(self, name: bytes) -> bytes:
         return hashlib.blake2b(self._transcript, key=self._key, person=name, digest_size=PROOF_BYTES).digest()
+
+    def _direction_key(self, name: bytes) -> bytes:
+        """From both nonces, and from both greetings, which hold both ranks and attempts."""
+        both = self._transcript
+        nonces = both[_GREETING.size - NONCE_BYTES : _GREETING.size] + both[-NONCE_BYTES:]
+        return derive_key(self._key, nonces, b"cosmicai channel, version " + _VERSION + b": " + name + both)

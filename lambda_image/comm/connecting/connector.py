@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from lambda_image.comm.channel import cipher
 from lambda_image.comm.channel.handshake import Member
 from lambda_image.comm.connecting.backoff import Backoff
 from lambda_image.comm.connecting.candidates import OwnEndpoints, candidates
@@ -109,6 +110,8 @@ class Connector:
         """Join, then serve until cancelled. The roster keeps the error of a join that fails, for whoever waits."""
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
         self._started.set()
+        if self._membership.settings.encrypted:
+            self._loop.call_soon(cipher.load)  # once the join below has begun to wait for the network
         began = time.monotonic()
         try:
             connection, listener, source = await self._join(self._membership.deadline)

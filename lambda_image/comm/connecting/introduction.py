@@ -32,7 +32,7 @@ class Credentials:
 
     own: Member
     run_key: bytes
-    tags: bool
+    encrypted: bool
     process: bytes = field(default_factory=lambda: os.urandom(PROCESS_BYTES))
     nonce: Callable[[int], bytes] = os.urandom
 
@@ -42,7 +42,7 @@ class Credentials:
             self.run_key,
             self.own,
             way=way,
-            tags=self.tags,
+            encrypted=self.encrypted,
             probe=probe,
             nonce=self.nonce(NONCE_BYTES),
             process=self.process,

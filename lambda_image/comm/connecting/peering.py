@@ -64,7 +64,7 @@ class Peering:
         self._membership = membership
         self._roster = roster
         self._own = Member(join.rank, join.attempt)
-        self._credentials = Credentials(self._own, membership.run_key, membership.settings.tags)
+        self._credentials = Credentials(self._own, membership.run_key, membership.settings.encrypted)
         self._dials: dict[int, asyncio.Task[None]] = {}
         self._talks: set[Handshake] = set()  # that go on
         self._links: dict[int, _Link] = {}

@@ -65,7 +65,7 @@ class CommunicatorBackend:
             rendezvous_key=bytes.fromhex(spec["key"]),
             deadline=_deadline(),
             topology=Topology.STAR if "star" in styles else Topology.FULL,
-            settings=ChannelSettings(tags="bare" not in styles),
+            settings=ChannelSettings(encrypted="bare" not in styles),
         )
         self.barrier()
 

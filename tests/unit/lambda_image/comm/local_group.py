@@ -45,12 +45,12 @@ def converse(higher: Handshake, lower: Handshake, change: Change = lambda sender
         assert (higher.wanted, lower.wanted, *map(len, said.values())) != before, "both wait"
 
 
-def sessions(lower: Member, higher: Member, *, tags: bool = True) -> tuple[Session, Session]:
+def sessions(lower: Member, higher: Member, *, encrypted: bool = True) -> tuple[Session, Session]:
     """What a handshake between the two leaves at each."""
     key = os.urandom(32)
     way = (Transport.DIRECT, lower)
-    one = Handshake(key, higher, way=way, tags=tags, probe=False, nonce=os.urandom(32))
-    other = Handshake(key, lower, way=None, tags=tags, probe=False, nonce=os.urandom(32))
+    one = Handshake(key, higher, way=way, encrypted=encrypted, probe=False, nonce=os.urandom(32))
+    other = Handshake(key, lower, way=None, encrypted=encrypted, probe=False, nonce=os.urandom(32))
     converse(one, other)
     assert one.session is not None
     assert other.session is not None
@@ -65,12 +65,12 @@ class Pair:
         lower: Member = RANK_0,
         higher: Member = RANK_1,
         *,
-        tags: bool = True,
+        encrypted: bool = True,
         settings: ChannelSettings | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.sockets = socket.socketpair()
-        ends = zip(self.sockets, sessions(lower, higher, tags=tags), (lower, higher), strict=True)
+        ends = zip(self.sockets, sessions(lower, higher, encrypted=encrypted), (lower, higher), strict=True)
         self.lower, self.higher = (
             Channel(sock, session, own, settings=settings, clock=clock) for sock, session, own in ends
         )

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from lambda_image.comm.channel.frame_reader import FrameReader
 from lambda_image.comm.channel.frame_writer import FrameWriter
 
-KEY = b"k" * 32
+KEY = b"k" * 16
 
 
 def write(writer: FrameWriter, *payloads: bytes, meta: bytes = b"", step: int = 1 << 30) -> bytes:
@@ -25,11 +25,9 @@ def read(reader: FrameReader, wire: bytes, sizes: Iterable[int] = ()) -> list[by
     """Feed the wire in pieces of these sizes, then the rest; the payloads that came out so far."""
     at, pieces = 0, iter(sizes)
     while at < len(wire):
-        size, count = next(pieces, len(wire)), 0
-        for view in reader.buffers():
-            part = wire[at + count : at + min(size, count + len(view))]
-            view[: len(part)] = part
-            count += len(part)
-        reader.received(count)
-        at += count
+        room = reader.buffer()
+        part = wire[at : at + min(next(pieces, len(wire)), len(room))]
+        room[: len(part)] = part
+        reader.received(len(part))
+        at += len(part)
     return [bytes(frame.value) for frame in reader.frames if isinstance(frame.value, bytearray)]

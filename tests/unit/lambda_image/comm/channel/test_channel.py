@@ -8,14 +8,14 @@ from tests.channels import receive, send
 from tests.unit.lambda_image.comm.local_group import LARGE, MakePair, Soon
 
 
-@pytest.mark.parametrize("tags", [True, False], ids=["tags", "bare"])
-def test_values_travel_both_ways(make_pair: MakePair, soon: Soon, tags: bool) -> None:
-    pair = make_pair(tags=tags)
+@pytest.mark.parametrize("encrypted", [True, False], ids=["encrypted", "bare"])
+def test_values_travel_both_ways(make_pair: MakePair, soon: Soon, encrypted: bool) -> None:
+    pair = make_pair(encrypted=encrypted)
     send(pair.higher, b"up", soon())
     send(pair.lower, np.arange(3), soon())
     assert receive(pair.lower, soon()) == b"up"
     assert np.array_equal(receive(pair.higher, soon()), np.arange(3))
-    assert pair.lower.tags == tags
+    assert pair.lower.encrypted == encrypted
     assert pair.lower.bytes_received == pair.higher.bytes_sent > 2
 
 
@@ -108,9 +108,11 @@ def test_rooms_are_for_one_operation_and_not_for_what_came_before(make_pair: Mak
     assert values[3] is room
 
 
-@pytest.mark.parametrize("tags", [True, False], ids=["tags", "bare"])
-def test_a_room_that_is_taken_back_half_filled_is_written_no_more(make_pair: MakePair, soon: Soon, tags: bool) -> None:
-    pair, array = make_pair(tags=tags), np.random.default_rng(0).integers(0, 255, LARGE, np.uint8)
+@pytest.mark.parametrize("encrypted", [True, False], ids=["encrypted", "bare"])
+def test_a_room_that_is_taken_back_half_filled_is_written_no_more(
+    make_pair: MakePair, soon: Soon, encrypted: bool
+) -> None:
+    pair, array = make_pair(encrypted=encrypted), np.random.default_rng(0).integers(0, 255, LARGE, np.uint8)
     room = np.zeros(LARGE, np.uint8)
     pair.lower.post_out_buffers(0, 0, [OutBuffer.of(room)])
     pair.higher.push(0, 0, 0, array)

@@ -1,8 +1,9 @@
 import pytest
 
-from lambda_image.comm.channel.frame_writer import SEAL_CHUNK, FrameWriter
-from lambda_image.comm.channel.frames import HEADER_BYTES, MAX_META
-from tests.unit.lambda_image.comm.wire import KEY
+from lambda_image.comm.channel.frame_reader import FrameReader
+from lambda_image.comm.channel.frame_writer import FrameWriter
+from lambda_image.comm.channel.frames import HEADER_BYTES, MAX_META, RECORD_BYTES, TAG_BYTES
+from tests.unit.lambda_image.comm.wire import KEY, read
 
 
 def test_what_has_not_begun_can_be_taken_back() -> None:
@@ -39,11 +40,34 @@ def test_meta_is_limited() -> None:
         FrameWriter(None).push(0, 0, 0, bytes(MAX_META + 1), [])
 
 
-def test_a_large_payload_goes_out_as_views_of_the_callers_buffer_hashed_piece_by_piece() -> None:
-    payload = bytearray(3 * SEAL_CHUNK)
-    for key, offered in ((None, len(payload)), (KEY, SEAL_CHUNK)):
-        writer = FrameWriter(key)
+def test_a_large_payload_goes_out_as_a_view_of_the_callers_buffer_or_record_by_record() -> None:
+    payload = bytearray(3 * RECORD_BYTES)
+    bare, encrypted = FrameWriter(None), FrameWriter(KEY)
+    for writer in (bare, encrypted):
         writer.push(0, 0, 0, b"", [memoryview(payload)])
-        views = [view for view in writer.buffers() if isinstance(view, memoryview)]
-        assert [view.obj is payload for view in views] == [True]
-        assert sum(map(len, views)) == offered
+    view = bare.buffers()[1]
+    assert isinstance(view, memoryview)
+    assert view.obj is payload
+    head, record = encrypted.buffers()
+    assert (len(head), len(record)) == (HEADER_BYTES + TAG_BYTES, RECORD_BYTES + TAG_BYTES)
+
+
+def test_records_of_one_frame_and_of_the_next_take_the_same_memory() -> None:
+    writer, places = FrameWriter(KEY), set()
+    for _ in range(3):
+        writer.push(0, 0, 0, b"", [memoryview(bytes(3 * RECORD_BYTES))])
+        while views := writer.buffers():
+            places.update(id(view.obj) for view in views if isinstance(view, memoryview))
+            writer.sent(sum(map(len, views)))
+    assert len(places) == 1
+
+
+def test_a_payload_of_several_views_goes_out_as_one() -> None:
+    pieces = [bytes((number,)) * RECORD_BYTES for number in range(3)]
+    for key in (KEY, None):
+        writer, wire = FrameWriter(key), b""
+        writer.push(0, 0, 0, b"m", [memoryview(piece[1:]) for piece in pieces])
+        while views := writer.buffers():
+            wire += b"".join(views)
+            writer.sent(sum(map(len, views)))
+        assert read(FrameReader(key), wire) == [b"".join(piece[1:] for piece in pieces)]

@@ -21,7 +21,7 @@ KEY = bytes(range(KEY_BYTES))
 WRONG = bytes(KEY_BYTES)
 HIGHER, LOWER = Member(2, 1), Member(0, 0)
 DIRECT = Transport.DIRECT
-LENGTH = Handshake(KEY, LOWER, way=None, tags=True, probe=True, nonce=bytes(NONCE_BYTES)).wanted  # of a greeting
+LENGTH = Handshake(KEY, LOWER, way=None, encrypted=True, probe=True, nonce=bytes(NONCE_BYTES)).wanted  # of a greeting
 serial = itertools.count(1)
 
 
@@ -30,12 +30,12 @@ def end(
     to: Member | None = None,
     way: Transport = DIRECT,
     key: bytes = KEY,
-    tags: bool = True,
+    encrypted: bool = True,
     probe: bool = True,
 ) -> Handshake:
     """A side that dials `to`, or else was dialled."""
     nonce = next(serial).to_bytes(NONCE_BYTES, "big")
-    return Handshake(key, own, way=(way, to) if to else None, tags=tags, probe=probe, nonce=nonce)
+    return Handshake(key, own, way=(way, to) if to else None, encrypted=encrypted, probe=probe, nonce=nonce)
 
 
 def flipped(message: bytes, index: int) -> bytes:
@@ -80,8 +80,8 @@ def test_who_is_dialled_learns_the_way_and_of_two_ways_the_better_one_counts() -
 
 
 @pytest.mark.parametrize(("mine", "yours"), [(True, True), (True, False), (False, True), (False, False)])
-def test_tags_and_probe_are_left_out_only_if_both_say_so(mine: bool, yours: bool) -> None:
-    higher, lower = end(HIGHER, LOWER, tags=mine, probe=mine), end(LOWER, tags=yours, probe=yours)
+def test_encryption_and_probe_are_left_out_only_if_both_say_so(mine: bool, yours: bool) -> None:
+    higher, lower = end(HIGHER, LOWER, encrypted=mine, probe=mine), end(LOWER, encrypted=yours, probe=yours)
     sent = 0
 
     def count(sender: Handshake, message: bytes) -> bytes:
@@ -230,12 +230,12 @@ def test_any_changed_byte_of_greetings_and_first_proof_is_noticed(index: int, di
         assert higher.session is lower.session is None
 
 
-@pytest.mark.parametrize("asked", ["tags", "probe"])
+@pytest.mark.parametrize("asked", ["encrypted", "probe"])
 def test_what_one_side_asks_for_cannot_be_taken_back_on_the_way(asked: str) -> None:
     def without_flags(_: Handshake, message: bytes) -> bytes:
-        return message[:4] + b"\0" + message[5:] if message[:4] == b"CAI2" else message
+        return message[:4] + b"\0" + message[5:] if message[:4] == b"CAI3" else message
 
-    wishes = {"tags": False, "probe": False, asked: True}
+    wishes = {"encrypted": False, "probe": False, asked: True}
     higher, lower = end(HIGHER, LOWER, **wishes), end(LOWER, **{**wishes, asked: False})  # type: ignore[arg-type]
     with pytest.raises(HandshakeRefused, match="does not hold this run's key"):
         converse(higher, lower, without_flags)
@@ -262,9 +262,12 @@ def test_another_protocol_is_refused_with_its_first_bytes() -> None:
 def test_another_version_of_the_protocol_is_told_which_one_is_spoken_here() -> None:
     """Otherwise its end would only see that the connection was reset."""
     later = b"CAI9" + end(HIGHER, LOWER).greet()[4:]
-    with pytest.raises(OtherVersion) as refused:
+    with pytest.raises(OtherVersion, match=r"^rank 2 \(attempt 1\) speaks version '9'") as refused:
         end(LOWER).feed(later)
-    with pytest.raises(HandshakeRefused, match=r"does not speak this protocol \(it began with b'CAI2'\)"):
+    with pytest.raises(
+        HandshakeRefused,
+        match=r"^rank 0 \(attempt 0\) speaks version '3' of this protocol, and rank 2 \(attempt 1\) version '9'$",
+    ):
         end_of_another_version(HIGHER, LOWER).feed(refused.value.greeting)
 
 
@@ -272,7 +275,7 @@ def end_of_another_version(own: Member, to: Member) -> Handshake:
     class Later(Handshake):
         magic = b"CAI9"
 
-    return Later(KEY, own, way=(DIRECT, to), tags=True, probe=True, nonce=bytes(NONCE_BYTES))
+    return Later(KEY, own, way=(DIRECT, to), encrypted=True, probe=True, nonce=bytes(NONCE_BYTES))
 
 
 def test_a_way_that_this_version_does_not_know_is_refused() -> None:

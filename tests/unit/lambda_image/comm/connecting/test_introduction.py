@@ -28,7 +28,7 @@ class End:
         self.sock = sock
         to = LOWER if own is HIGHER else HIGHER
         self.handshake = Handshake(
-            key, own, way=(Transport.PUNCHED, to) if dials else None, tags=True, probe=probe, nonce=os.urandom(32)
+            key, own, way=(Transport.PUNCHED, to) if dials else None, encrypted=True, probe=probe, nonce=os.urandom(32)
         )
 
     async def introduce(
@@ -239,11 +239,11 @@ def test_whether_a_connection_leaves_the_host() -> None:
 
 
 def test_credentials_make_handshakes_with_fresh_nonces_of_one_process() -> None:
-    credentials = Credentials(LOWER, KEY, tags=True)
+    credentials = Credentials(LOWER, KEY, encrypted=True)
     one, other = (credentials.handshake((Transport.DIRECT, HIGHER)).greet() for _ in range(2))
     assert one[:-NONCE_BYTES] == other[:-NONCE_BYTES]
     assert one[-NONCE_BYTES:] != other[-NONCE_BYTES:]
-    again = Credentials(LOWER, KEY, tags=True).handshake((Transport.DIRECT, HIGHER)).greet()
+    again = Credentials(LOWER, KEY, encrypted=True).handshake((Transport.DIRECT, HIGHER)).greet()
     assert again[:-NONCE_BYTES] != one[:-NONCE_BYTES]
 
 
@@ -256,10 +256,10 @@ def test_who_speaks_another_version_learns_which_one_is_spoken_here() -> None:
         lower, higher = ends("higher")
         greeting = higher.handshake.greet()
         higher.sock.send(b"CAI9" + greeting[4:])
-        with pytest.raises(HandshakeRefused, match="does not speak this protocol"):
+        with pytest.raises(HandshakeRefused, match="speaks version '9' of this protocol"):
             await lower.introduce()
         answer = higher.sock.recv(1 << 12)
         close(lower, higher)
         return answer
 
-    assert asyncio.run(scenario()).startswith(b"CAI2")
+    assert asyncio.run(scenario()).startswith(b"CAI3")

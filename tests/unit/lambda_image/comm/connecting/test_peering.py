@@ -72,7 +72,7 @@ def higher() -> Iterator[Higher]:
 
 
 def credentials(member: Member = LOWER) -> Credentials:
-    return Credentials(member, KEY, tags=True)
+    return Credentials(member, KEY, encrypted=True)
 
 
 def test_one_that_works_is_kept_and_a_second_one_refused(higher: Higher) -> None:
@@ -141,7 +141,7 @@ def test_an_older_attempt_comes_too_late(higher: Higher) -> None:
 
 def test_who_does_not_hold_the_key_is_counted(higher: Higher) -> None:
     async def scenario() -> None:
-        assert not await higher.connect(Credentials(LOWER, bytes(32), tags=True))
+        assert not await higher.connect(Credentials(LOWER, bytes(32), encrypted=True))
         assert higher.peering.rejected == 1
         assert higher.channel is None
 

@@ -1,0 +1,31 @@
+import pytest
+
+from lambda_image.comm.channel import record_memory
+from lambda_image.comm.channel.frame_reader import FrameReader
+from lambda_image.comm.channel.frame_writer import FrameWriter
+from lambda_image.comm.channel.frames import RECORD_BYTES, TAG_BYTES
+from tests.unit.lambda_image.comm.wire import KEY, read, write
+
+
+@pytest.fixture(autouse=True)
+def emptied() -> None:
+    record_memory._free.clear()
+
+
+def test_memory_is_lent_to_one_at_a_time() -> None:
+    one, other = record_memory.borrow(), record_memory.borrow()
+    assert one is not other
+    assert len(one) == RECORD_BYTES + TAG_BYTES
+    record_memory.give_back(one)
+    assert record_memory.borrow() is one
+
+
+def test_no_more_is_kept_than_said() -> None:
+    for memory in [record_memory.borrow() for _ in range(record_memory.KEPT + 5)]:
+        record_memory.give_back(memory)
+    assert len(record_memory._free) == record_memory.KEPT
+
+
+def test_a_frame_of_many_records_gives_back_what_it_took() -> None:
+    read(FrameReader(KEY), write(FrameWriter(KEY), bytes(5 * RECORD_BYTES), bytes(5 * RECORD_BYTES)))
+    assert len(record_memory._free) == 1  # the writer's, and then the reader's
