@@ -12,7 +12,7 @@ import numpy as np
 from lambda_image.comm.channel.signals import Kind
 from lambda_image.comm.channel.values import Value, encode
 from lambda_image.comm.operations.cost_model import Algorithm, choose
-from lambda_image.comm.operations.exchange import FAST_PATH_PEERS, Exchange
+from lambda_image.comm.operations.exchange import Exchange, Turns
 from lambda_image.comm.operations.wakeup import Wakeup
 from lambda_image.comm.operations.watch import Watch
 from lambda_image.comm.roster import Roster
@@ -70,7 +70,6 @@ class GroupContext:
         *,
         star_only: bool = False,
         clock: Callable[[], float] = time.monotonic,
-        fast_path_peers: int = FAST_PATH_PEERS,
     ) -> None:
         self.rank = rank
         self.world_size = world_size
@@ -79,7 +78,7 @@ class GroupContext:
         self.scratch = Scratch()
         self.wakeup = wakeup
         self.clock = clock
-        self.fast_path_peers = fast_path_peers
+        self.turns: Turns | None = {}  # of the fast path (exchange.py); None: it is not taken
         self.operation = 0  # collectives begun
         self._closed = False
 
@@ -106,7 +105,7 @@ class GroupContext:
             deadline=deadline,
             abort_to=abort_to,
             clock=self.clock,
-            fast_path_peers=self.fast_path_peers,
+            turns=self.turns,
         )
 
     def wait_for_peer(self, rank: int, deadline: float) -> bool:
