@@ -25,7 +25,8 @@ from lambda_image.comm.operations.wakeup import Wakeup
 from lambda_image.comm.roster import PeerState, Roster
 
 ABORT_LIMIT_S = 1.0  # to tell the others that an operation has failed; each of them has its own deadline besides
-PATIENCE_MS = 1  # with one peer, on the fast path: so long at most nothing is noticed of the others
+PATIENCE_MS = 10  # with one peer, on the fast path: so long at most nothing is noticed of the others
+LULL_MS = 1  # without anything received; then what may wait is sent
 
 Turns = dict[int, tuple[Channel, select.poll]]  # by rank, what waits for its channel and for news of the group
 
@@ -165,7 +166,11 @@ class Exchange(Operation):
         fd, frames = channel.fileno(), channel.frames
         while rank in self._due:
             if not frames:
-                ready = turn[1].poll(PATIENCE_MS)
+                ready = turn[1].poll(LULL_MS if self._answers else PATIENCE_MS)
+                if not ready and self._answers:
+                    self._answer()
+                    if self._loop is None:
+                        continue
                 if len(ready) != 1 or ready[0][0] != fd or self.clock() >= self.deadline:
                     return False
                 before = channel.bytes_received
