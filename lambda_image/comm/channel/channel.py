@@ -13,6 +13,7 @@ from lambda_image.comm.channel.frame_reader import DEFAULT_MAX_PAYLOAD, FrameRea
 from lambda_image.comm.channel.frame_writer import FrameWriter
 from lambda_image.comm.channel.frames import HEADER_BYTES, FrameRefused, Header
 from lambda_image.comm.channel.handshake import Member, Session
+from lambda_image.comm.channel.memory import Memory
 from lambda_image.comm.channel.signals import ABORT
 from lambda_image.comm.channel.values import Value, allocate, encode
 
@@ -62,6 +63,7 @@ class Channel:
         transport: str = "direct",
         connect_s: float = 0.0,
         settings: ChannelSettings | None = None,
+        memory: Memory | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         settings = settings or ChannelSettings()
@@ -70,6 +72,7 @@ class Channel:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock = sock
         self._clock = clock
+        self._memory = memory or Memory()  # for arrays that come
         self._writer = FrameWriter(session.send_key)
         self._reader = FrameReader(session.receive_key, allocate=self._allocate, max_payload=settings.max_payload)
         self.frames = self._reader.frames  # that have come and were not taken, the oldest first
@@ -81,6 +84,7 @@ class Channel:
         self.encrypted = session.send_key is not None
         self.transport = transport  # direct, punched or relayed
         self.connect_s = connect_s  # what it took to make it
+        self.same_host = transport == "direct" and _is_of_this_host(sock)
         self.bytes_sent = 0
         self.bytes_received = 0
         self.moved_at = clock()  # when bytes last went either way
@@ -186,7 +190,7 @@ class Channel:
             buffer = self._out_buffers[number] if number < len(self._out_buffers) else None
             if buffer is not None and meta == buffer.meta and header.length == buffer.view.nbytes:
                 return buffer.value, buffer.view
-        return allocate(meta, header.length)
+        return allocate(meta, header.length, self._memory.empty)
 
     def end(self, reason: str) -> None:
         if self.ended is None:
@@ -205,6 +209,13 @@ class Channel:
         except OSError:
             pass
         self.end("was left: this side closed the channel")
+
+
+def _is_of_this_host(sock: socket.socket) -> bool:
+    try:
+        return sock.family == socket.AF_UNIX or sock.getsockname()[0] == sock.getpeername()[0]
+    except OSError:  # it has ended by now
+        return False
 
 
 def _fresh(header: Header, meta: bytes) -> tuple[Value, memoryview]:

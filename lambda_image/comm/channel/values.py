@@ -4,6 +4,7 @@ import functools
 import json
 import math
 import re
+from collections.abc import Callable
 
 import numpy as np
 
@@ -31,7 +32,9 @@ def encode(value: Value) -> tuple[bytes, list[memoryview]]:
     return meta, [_flat(np.ascontiguousarray(value).reshape(-1))] if value.size else []
 
 
-def allocate(meta: bytes, length: int) -> tuple[Value, memoryview]:
+def allocate(
+    meta: bytes, length: int, empty: Callable[[tuple[int, ...], np.dtype], np.ndarray] = np.empty
+) -> tuple[Value, memoryview]:
     """The value that `meta` describes, uninitialised, and its `length` bytes to fill. An `Allocate` of frame_reader.py.
 
     Raises FrameRefused if `meta` describes no array of this length.
@@ -41,7 +44,7 @@ def allocate(meta: bytes, length: int) -> tuple[Value, memoryview]:
     dtype, shape = _description(meta)
     if dtype.itemsize * math.prod(shape) != length:
         raise FrameRefused(f"{length} bytes for an array of {dtype} with shape {shape}")
-    array = np.empty(shape, dtype)
+    array = empty(shape, dtype)
     return array, _flat(array.reshape(-1)) if array.size else memoryview(bytearray())
 
 

@@ -190,7 +190,7 @@ def bcast(group: GroupContext, value: Value | None, root: int, deadline: float, 
             return delivered(receiver.value, out)
         if value is None:
             raise TypeError("the root of a bcast gives the value")
-        in_pieces = group.choose(Kind.BCAST, size_of(value), divisible=True) is Algorithm.PIECES
+        in_pieces = group.bcasts_in_pieces(size_of(value))
         for child in here.children:
             exchange.send(child.rank, _announcement(value) if in_pieces else value, _PIECES if in_pieces else 0)
         if in_pieces:
@@ -224,7 +224,7 @@ class _BcastReceiver:
 
     def _announced(self, announcement: Value) -> None:
         meta, size = json.loads(b"".join(encode(announcement)[1]))
-        value, view = allocate(meta.encode(), size)
+        value, view = allocate(meta.encode(), size, self._group.memory.empty)
         if self._out is not None:
             form, target = encode(self._out)
             if (form.decode(), sum(map(len, target))) == (meta, size):

@@ -6,7 +6,8 @@
             each rank moves about as much as any other, however many there are
 
 The estimates are those of the usual linear model (Hockney's, with the sender's overhead kept apart, as in LogP), for
-ranks that do not share a processor. `cosmicai bench comm --calibrate` measures the constants.
+ranks that do not share a processor. Where they do, what all of them do together counts, too: there pieces gain nothing,
+and their many messages cost. `cosmicai bench comm --calibrate` measures the constants.
 """
 
 import functools
@@ -47,20 +48,26 @@ def choose(
     star_only: bool = False,
     associative: bool = True,
     divisible: bool = False,
+    processors: int | None = None,
     costs: Costs = MEASURED,
 ) -> Algorithm:
     """Choose the algorithm for `size` bytes at each rank. With `divisible` it may be done piece by piece.
+
+    `processors` is how many all ranks share, for a bcast, whose root alone decides; None if each has its own.
 
     Raises ValueError for kinds of operations without a choice.
     """
     if star_only or not associative or world_size < 3:
         return Algorithm.STAR
-    return _choose(kind, world_size, size, divisible, costs)
+    return _choose(kind, world_size, size, divisible, processors, costs)
 
 
 @functools.lru_cache(256)
-def _choose(kind: Kind, world_size: int, size: int, divisible: bool, costs: Costs) -> Algorithm:
+def _choose(kind: Kind, world_size: int, size: int, divisible: bool, processors: int | None, costs: Costs) -> Algorithm:
     times = estimates(kind, world_size, size, costs)
+    if processors is not None:
+        work = bcast_work(world_size, size, costs)
+        times = {algorithm: max(seconds, work[algorithm] / processors) for algorithm, seconds in times.items()}
     if not divisible:
         times.pop(Algorithm.PIECES, None)
     return min(times, key=lambda algorithm: times[algorithm])
@@ -100,3 +107,12 @@ def estimates(kind: Kind, world_size: int, size: int, costs: Costs) -> dict[Algo
             return {Algorithm.STAR: star, Algorithm.PIECES: pieces}
         case _:
             raise ValueError(f"a {kind.name.lower()} has no choice of algorithms")
+
+
+def bcast_work(world_size: int, size: int, costs: Costs) -> dict[Algorithm, float]:
+    """Seconds of processor time that a bcast takes at all ranks together, by algorithm."""
+    peers = world_size - 1
+    whole = 2 * peers * (costs.message + size * costs.byte)  # each rank but the root receives it, from one that sends
+    announced = 2 * peers * costs.message
+    pieces = announced + 2 * peers * (peers * costs.message + size * costs.byte)  # each rank receives as many pieces
+    return {Algorithm.STAR: whole, Algorithm.TREE: whole, Algorithm.PIECES: pieces}

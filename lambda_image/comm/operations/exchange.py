@@ -2,10 +2,11 @@
 
 Collectives say what goes to whom and what is due from whom. There are two paths, which peers cannot tell apart:
 
-- The fast path, here, is for peers that are all there and take what is sent. It has few steps, since a small operation
-  lasts as long as these, and several times as long where ranks share a processor and displace each other's caches.
-- The general path (transfer_loop.py) is taken once anything else is met: a frame that the kernel does not take whole,
-  a peer that is not there or has failed, news of the group, the deadline. It goes on from where the fast path stopped.
+- The fast path, here, is for small frames of peers that are all there and in time. It takes them in turn, so that this
+  rank is woken by the one it waits for and not by each. It has few steps, since a small operation lasts as long as
+  these, and several times as long where ranks share a processor and displace each other's caches.
+- The general path (transfer_loop.py) is taken once anything else is met: a frame that does not go or come whole, a peer
+  that is late, not there or has failed, news of the group, the deadline. It goes on from where the fast path stopped.
 """
 
 import select
@@ -21,12 +22,13 @@ from lambda_image.comm.operations.operation import Operation
 from lambda_image.comm.operations.transfer import add_out_buffer
 from lambda_image.comm.operations.transfer_loop import TransferLoop
 from lambda_image.comm.operations.wakeup import Wakeup
-from lambda_image.comm.operations.watch import LONGEST_WAIT_S
 from lambda_image.comm.roster import PeerState, Roster
 
 ABORT_LIMIT_S = 1.0  # to tell the others that an operation has failed; each of them has its own deadline besides
-LULL_S = 0.001  # at least, without anything received; then what may wait is sent
-FAST_PATH_PEERS = 64  # at most, on the fast path: poll looks at all of them at every step
+PATIENCE_MS = 10  # with one peer, on the fast path: so long at most nothing is noticed of the others
+LULL_MS = 1  # without anything received; then what may wait is sent
+
+Turns = dict[int, tuple[Channel, select.poll]]  # by rank, what waits for its channel and for news of the group
 
 
 class Exchange(Operation):
@@ -50,11 +52,11 @@ class Exchange(Operation):
         deadline: float,
         abort_to: Iterable[int] = (),
         clock: Callable[[], float] = time.monotonic,
-        fast_path_peers: int = FAST_PATH_PEERS,
+        turns: Turns | None,
     ) -> None:
         super().__init__(rank, operation, kind, deadline, clock)
         self._roster, self._wakeup = roster, wakeup
-        self._fast_path_peers = fast_path_peers
+        self._turns = turns  # None: nothing is received on the fast path
         self.abort_to = abort_to  # ranks that hear of a failure here
         self._bound: dict[int, PeerState] = {}  # the attempt of each rank that this is about
         self._channels: dict[int, Channel] = {}  # to these
@@ -139,80 +141,70 @@ class Exchange(Operation):
 
     def _run_fast_path(self) -> bool:
         """Whether everything has come; if not, the rest is for the general path."""
-        if self._roster.dismissed is not None or len(self._due) > self._fast_path_peers:
+        if self._roster.dismissed is not None:
             return False
-        if self._due and not self._receive_all():
-            return False
-        self._answer()
+        for rank in tuple(self._due):
+            if not self._receive(rank):
+                return False
+        if self._answers:
+            self._answer()
         return self._loop is None
 
-    def _receive_all(self) -> bool:
-        news = self._wakeup.fileno()
-        poll = select.poll()
-        poll.register(news, select.POLLIN)
-        awaited: dict[int, tuple[int, Channel]] = {}
-        for rank in self._due:
-            channel = self._channels.get(rank) or self._open(rank)
-            if channel is None or channel.ended is not None or channel.frames:
-                return False
-            if self._out_buffers.get(rank) and rank not in self._posted:
-                channel.post_out_buffers(self.number, self.code, self._out_buffers[rank])
-                self._posted[rank] = channel
-            fd = channel.fileno()
-            awaited[fd] = (rank, channel)
-            poll.register(fd, select.POLLIN)
-        while self._due:
-            left = self.deadline - self.clock()
-            if left <= 0:
-                return False
-            ready = poll.poll(1000 * (LULL_S if self._answers else min(left, LONGEST_WAIT_S)) + 1)
-            if not ready and not self._answer():
-                return False
-            for fd, _ in ready:
-                rank, channel = awaited.get(fd, (-1, None))
-                if channel is None or rank not in self._due or not self._take(rank, channel):
+    def _receive(self, rank: int) -> bool:
+        """Take what is due from a peer; False unless all of it comes, whole and soon."""
+        channel = self._channels.get(rank) or self._open(rank)
+        if channel is None or channel.ended is not None or self._turns is None:
+            return False
+        if self._out_buffers and self._out_buffers.get(rank) and rank not in self._posted:
+            channel.post_out_buffers(self.number, self.code, self._out_buffers[rank])
+            self._posted[rank] = channel
+        turn = self._turns.get(rank)
+        if turn is None or turn[0] is not channel:
+            turn = self._turns[rank] = (channel, select.poll())
+            turn[1].register(self._wakeup.fileno(), select.POLLIN)
+            turn[1].register(channel.fileno(), select.POLLIN)
+        fd, frames = channel.fileno(), channel.frames
+        while rank in self._due:
+            if not frames:
+                ready = turn[1].poll(LULL_MS if self._answers else PATIENCE_MS)
+                if not ready and self._answers:
+                    self._answer()
+                    if self._loop is None:
+                        continue
+                if len(ready) != 1 or ready[0][0] != fd or self.clock() >= self.deadline:
                     return False
-                if rank not in self._due:
-                    if not self.watch_aborts:
-                        poll.unregister(fd)
-                    elif channel.frames:
-                        return False
+                before = channel.bytes_received
+                channel.pump_in()
+                if channel.bytes_received != before:
+                    self._touched.add(rank)
+            if not frames or not self._take(rank, channel):
+                return False
         return True
 
     def _take(self, rank: int, channel: Channel) -> bool:
-        """Receive from a peer that is ready; False unless it is just what is due."""
-        before, due, frames = channel.bytes_received, self._due, channel.frames
-        channel.pump_in()
-        if not frames:
-            if channel.bytes_received != before:
-                self._touched.add(rank)
-            self._answer()  # much is under way, for which nobody should wait
-        while frames:
-            (number, code, flags, _, _), _, value = frames[0]
-            if number != self.number or code != self.code or flags & ABORT:
-                self._touched.add(rank)
-                return False
-            frames.popleft()
-            if due[rank] == 1:
-                del due[rank]
-            else:
-                due[rank] -= 1
-            if rank in self.received:
-                self.received[rank].append(value)
-            else:
-                self.received[rank] = [value]
-            if self.on_received is not None:
-                self.on_received(rank, value, flags)
-            if self._loop is not None or rank not in due:
-                break
-        return self._loop is None and (channel.ended is None or rank not in due)
+        """The frame that has come from a peer, if that is what is due."""
+        (number, code, flags, _, _), _, value = channel.frames[0]
+        if number != self.number or code != self.code or flags & ABORT:
+            return False
+        channel.frames.popleft()
+        due = self._due[rank]
+        if due == 1:
+            del self._due[rank]
+        else:
+            self._due[rank] = due - 1
+        if rank in self.received:
+            self.received[rank].append(value)
+        else:
+            self.received[rank] = [value]
+        if self.on_received is not None:
+            self.on_received(rank, value, flags)
+        return self._loop is None
 
-    def _answer(self) -> bool:
-        """Send what waited; False if there was nothing, or the general path is to be taken now."""
+    def _answer(self) -> None:
+        """Send what waited."""
         answers, self._answers = self._answers, []
         for rank, flags in answers:
             self.send(rank, b"", flags)
-        return bool(answers) and self._loop is None
 
     def _open(self, rank: int) -> Channel | None:
         """The channel to a peer with which nothing is the matter. From now on this is about that attempt."""

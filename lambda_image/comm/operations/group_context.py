@@ -1,58 +1,21 @@
 """What operations are made of: the group as one rank sees it, and the buffers that a result may go to."""
 
 import functools
+import os
 import time
 from collections.abc import Callable, Iterable
 from math import isfinite
-from types import TracebackType
-from typing import NoReturn, Self
+from typing import NoReturn
 
 import numpy as np
 
 from lambda_image.comm.channel.signals import Kind
 from lambda_image.comm.channel.values import Value, encode
 from lambda_image.comm.operations.cost_model import Algorithm, choose
-from lambda_image.comm.operations.exchange import FAST_PATH_PEERS, Exchange
+from lambda_image.comm.operations.exchange import Exchange, Turns
 from lambda_image.comm.operations.wakeup import Wakeup
 from lambda_image.comm.operations.watch import Watch
 from lambda_image.comm.roster import Roster
-
-# Memory that stays with a communicator between operations. Fresh pages cost several times what filling them over
-# loopback does (0.5 GB/s are cleared in a virtual machine where 4 GB/s are received).
-SCRATCH_KEPT = 64 << 20
-
-
-class Scratch:
-    """Arrays for what other ranks contribute: borrowed in a `with` block, which takes them back unless it fails."""
-
-    def __init__(self) -> None:
-        self._free: list[np.ndarray] = []
-        self._lent: list[tuple[np.ndarray, np.ndarray]] = []  # as lent, and the bytes under it
-
-    def like(self, array: np.ndarray) -> np.ndarray:
-        """Uninitialised."""
-        size = array.nbytes
-        index = next((i for i, free in enumerate(self._free) if free.nbytes == size), None)
-        memory = np.empty(size, np.uint8) if index is None else self._free.pop(index)
-        lent = memory.view(array.dtype).reshape(array.shape) if size else np.empty_like(array)
-        self._lent.append((lent, memory))
-        return lent
-
-    def keep(self, value: object) -> None:
-        """It goes to the caller."""
-        self._lent = [(lent, memory) for lent, memory in self._lent if lent is not value]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self._free = [memory for _, memory in self._lent] + self._free  # sizes in use now first
-            while sum(memory.nbytes for memory in self._free) > SCRATCH_KEPT:
-                self._free.pop()
-        self._lent = []
 
 
 class GroupContext:
@@ -70,24 +33,52 @@ class GroupContext:
         *,
         star_only: bool = False,
         clock: Callable[[], float] = time.monotonic,
-        fast_path_peers: int = FAST_PATH_PEERS,
     ) -> None:
         self.rank = rank
         self.world_size = world_size
         self.star_only = star_only
         self.roster = roster
-        self.scratch = Scratch()
+        self.memory = roster.memory  # for arrays that are made
         self.wakeup = wakeup
         self.clock = clock
-        self.fast_path_peers = fast_path_peers
+        self.turns: Turns | None = {}  # of the fast path (exchange.py); None: it is not taken
         self.operation = 0  # collectives begun
         self._closed = False
 
-    def choose(self, kind: Kind, size: int, *, associative: bool = True, divisible: bool = False) -> Algorithm:
+    def choose(
+        self,
+        kind: Kind,
+        size: int,
+        *,
+        associative: bool = True,
+        divisible: bool = False,
+        processors: int | None = None,
+    ) -> Algorithm:
         """What algorithm an operation takes for `size` bytes at each rank; the same at all of them (cost_model.py)."""
         return choose(
-            kind, self.world_size, size, star_only=self.star_only, associative=associative, divisible=divisible
+            kind,
+            self.world_size,
+            size,
+            star_only=self.star_only,
+            associative=associative,
+            divisible=divisible,
+            processors=processors,
         )
+
+    def bcasts_in_pieces(self, size: int) -> bool:
+        """Whether this rank, as the root of a bcast, sends a value of so many bytes in pieces."""
+        if self.choose(Kind.BCAST, size, divisible=True) is not Algorithm.PIECES:
+            return False
+        processors = self._processors_shared()
+        return self.choose(Kind.BCAST, size, divisible=True, processors=processors) is Algorithm.PIECES
+
+    def _processors_shared(self) -> int | None:
+        """How many processors there are for all ranks; None unless they are on this host, and more than these."""
+        processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        if self.world_size <= processors:
+            return None
+        channels = (peer.channel for peer in self.roster.all())
+        return processors if all(channel is not None and channel.same_host for channel in channels) else None
 
     def exchange(self, kind: Kind, deadline: float, *, abort_to: Iterable[int] = ()) -> Exchange:
         """The next operation's exchange, which gets its number here. Raises ValueError."""
@@ -106,7 +97,7 @@ class GroupContext:
             deadline=deadline,
             abort_to=abort_to,
             clock=self.clock,
-            fast_path_peers=self.fast_path_peers,
+            turns=self.turns,
         )
 
     def wait_for_peer(self, rank: int, deadline: float) -> bool:

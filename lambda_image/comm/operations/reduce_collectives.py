@@ -7,10 +7,11 @@ import itertools
 
 import numpy as np
 
+from lambda_image.comm.channel.memory import Memory
 from lambda_image.comm.channel.signals import Flag, Kind
 from lambda_image.comm.channel.values import Value, encode, size_of
 from lambda_image.comm.operations.cost_model import Algorithm
-from lambda_image.comm.operations.group_context import GroupContext, Scratch, check_fit, delivered, others
+from lambda_image.comm.operations.group_context import GroupContext, check_fit, delivered, others
 from lambda_image.comm.operations.reduction import Folding, Reduction, prefixes
 from lambda_image.comm.operations.trees import star_node, tree_node
 from rendezvous_server.protocol import (
@@ -84,7 +85,7 @@ def through(
     back, flag = kind is not Kind.REDUCE, int(_FLAGS[algorithm])
     is_root = here.parent is None
     abort_to = others(group) if is_root else here.neighbours
-    with group.exchange(kind, deadline, abort_to=abort_to) as exchange, group.scratch as scratch:
+    with group.exchange(kind, deadline, abort_to=abort_to) as exchange:
         if is_root or back:
             _check_out(value, out)
         final = out if is_root and isinstance(out, np.ndarray) else None
@@ -111,7 +112,7 @@ def through(
 
         exchange.on_received, exchange.watch_aborts = arrived, algorithm is Algorithm.TREE
         for child in here.children:
-            exchange.receive(child.rank, _contribution_buffer(scratch, value, reduction))
+            exchange.receive(child.rank, _contribution_buffer(group.memory, value, reduction))
         if back and here.parent is not None:
             exchange.receive(here.parent, out)
         if folding.put((group.rank, group.rank + 1), value, owned=False):
@@ -120,7 +121,6 @@ def through(
         if here.parent is not None:
             return delivered(exchange.received[here.parent][0], out) if back else None
         assert folding.result is not None
-        scratch.keep(folding.result)
         return delivered(_own_copy(folding.result) if folding.result is value else folding.result, out)
 
 
@@ -140,10 +140,12 @@ def _in_pieces(
     cuts = [number * flat.size // group.world_size for number in range(group.world_size + 1)]
     pieces = [slice(low, high) for low, high in itertools.pairwise(cuts)]
     wanted = root is None or root == rank
-    with group.exchange(kind, deadline, abort_to=others(group)) as exchange, group.scratch as scratch:
+    with group.exchange(kind, deadline, abort_to=others(group)) as exchange:
         if wanted:
             _check_out(value, out)
-        result = out if isinstance(out, np.ndarray) else np.empty(value.shape if wanted else 0, value.dtype)
+        result = (
+            out if isinstance(out, np.ndarray) else group.memory.empty(value.shape if wanted else (0,), value.dtype)
+        )
         whole = result.reshape(-1)
         mine = flat[pieces[rank]]
         contributions: dict[int, Value] = {}
@@ -175,7 +177,7 @@ def _in_pieces(
 
         exchange.on_received, exchange.watch_aborts = arrived, True
         for peer in others(group):
-            exchange.receive(peer, scratch.like(mine))
+            exchange.receive(peer, group.memory.like(mine))
             if wanted:
                 exchange.receive(peer, whole[pieces[peer]])
             exchange.send(peer, flat[pieces[peer]], flag)
@@ -204,9 +206,9 @@ def _check_algorithm(rank: int, flags: int, flag: int) -> None:
         raise ValueError(f"rank {rank} contributes an array of another size, or names another reduction")
 
 
-def _contribution_buffer(scratch: Scratch, value: Value, reduction: Reduction) -> np.ndarray | None:
+def _contribution_buffer(memory: Memory, value: Value, reduction: Reduction) -> np.ndarray | None:
     """For a contribution like this one; None where the caller's function might keep it."""
-    return scratch.like(value) if reduction.ufunc is not None and isinstance(value, np.ndarray) else None
+    return memory.like(value) if reduction.ufunc is not None and isinstance(value, np.ndarray) else None
 
 
 def _own_copy(value: Value) -> Value:

@@ -84,9 +84,17 @@ class RankInThread(GroupContext):
         super().__init__(rank, world_size, Roster(changed=wakeup.notify), wakeup)
         self.forced: Algorithm | None = None  # taken where it can be done
 
-    def choose(self, kind: Kind, size: int, *, associative: bool = True, divisible: bool = False) -> Algorithm:
+    def choose(
+        self,
+        kind: Kind,
+        size: int,
+        *,
+        associative: bool = True,
+        divisible: bool = False,
+        processors: int | None = None,
+    ) -> Algorithm:
         if self.forced is None or not associative or (self.forced is Algorithm.PIECES and not (divisible and size)):
-            return super().choose(kind, size, associative=associative, divisible=divisible)
+            return super().choose(kind, size, associative=associative, divisible=divisible, processors=processors)
         return self.forced
 
 

@@ -28,6 +28,17 @@ def test_large_arrays_go_in_pieces_and_small_ones_do_not(kind: Kind) -> None:
     assert choose(kind, 16, 8, divisible=True) is not Algorithm.PIECES
 
 
+@given(st.integers(3, 64), st.integers(0, 1 << 32))
+def test_pieces_are_not_for_ranks_that_share_one_processor(world_size: int, size: int) -> None:
+    assert choose(Kind.BCAST, world_size, size, divisible=True, processors=1) is not Algorithm.PIECES
+
+
+@given(st.integers(3, 64), st.integers(0, 1 << 32))
+def test_processors_enough_for_all_are_as_one_for_each(world_size: int, size: int) -> None:
+    shared = choose(Kind.BCAST, world_size, size, divisible=True, processors=10_000)
+    assert shared is choose(Kind.BCAST, world_size, size, divisible=True)
+
+
 def test_trees_are_for_many_ranks_where_messages_cost_more_than_waiting() -> None:
     busy = Costs(latency=0.0, message=1e-3, byte=0.0, combine=0.0)
     far = Costs(latency=1.0, message=1e-3, byte=0.0, combine=0.0)

@@ -13,7 +13,7 @@ import pytest
 from lambda_image.comm.channel.handshake import Member
 from lambda_image.comm.channel.signals import Flag, Kind, abort_payload, parse_abort
 from lambda_image.comm.channel.values import Value
-from lambda_image.comm.operations.exchange import ABORT_LIMIT_S, FAST_PATH_PEERS, Exchange
+from lambda_image.comm.operations.exchange import ABORT_LIMIT_S, Exchange
 from lambda_image.comm.roster import SILENCE_AFTER_LEAVING_S
 from lambda_image.errors import PeerClosed, PeerTimeout, RendezvousRejected
 from tests.unit.lambda_image.comm.local_group import (
@@ -30,13 +30,13 @@ from tests.unit.lambda_image.comm.local_group import (
 )
 
 
-@pytest.fixture(params=[FAST_PATH_PEERS, 0], ids=["short", "long"])
+@pytest.fixture(params=["short", "long"])
 def make_group(request: pytest.FixtureRequest, make_group: MakeGroup) -> MakeGroup:
     """Rank 0 takes the fast path as far as it leads, or the general one from the beginning."""
 
     def make(world_size: int) -> LocalGroup:
         group = make_group(world_size)
-        group.ranks[0].fast_path_peers = request.param
+        group.ranks[0].turns = {} if request.param == "short" else None
         group.ranks[0].wakeup.clear()  # that all have connected: news are for the general path
         return group
 

@@ -1,42 +1,10 @@
-from contextlib import suppress
+import os
 
 import numpy as np
 import pytest
 
-from lambda_image.comm.operations.group_context import SCRATCH_KEPT, Scratch, delivered
-
-
-def test_scratch_is_the_same_memory_again() -> None:
-    scratch, like = Scratch(), np.zeros((3, 4), "f4")
-    with scratch:
-        first = scratch.like(like)
-        assert scratch.like(like) is not first
-    with scratch:
-        again = [scratch.like(like), scratch.like(np.zeros(12, "i4"))]
-    assert any(np.shares_memory(first, one) for one in again)
-
-
-def test_what_is_kept_or_was_in_use_when_something_failed_is_not_lent_again() -> None:
-    scratch, like = Scratch(), np.zeros(10)
-    with scratch:
-        kept = scratch.like(like)
-        scratch.keep(kept)
-    with suppress(ZeroDivisionError), scratch:
-        failed = scratch.like(like)
-        _ = 1 / 0
-    with scratch:
-        later = scratch.like(like)
-    assert not np.shares_memory(kept, later)
-    assert not np.shares_memory(failed, later)
-
-
-def test_scratch_does_not_keep_everything() -> None:
-    scratch, large = Scratch(), np.empty(SCRATCH_KEPT // 2 + 1, np.uint8)
-    with scratch:
-        both = [scratch.like(large), scratch.like(large)]
-    with scratch:
-        again = [scratch.like(large), scratch.like(large)]
-    assert sum(np.shares_memory(one, other) for one in both for other in again) == 1
+from lambda_image.comm.operations.group_context import delivered
+from tests.unit.lambda_image.comm.local_group import MakeGroup
 
 
 def test_a_value_is_delivered_where_it_should_go() -> None:
@@ -62,3 +30,15 @@ def test_a_value_is_delivered_where_it_should_go() -> None:
 def test_out_must_have_the_values_form(out: np.ndarray | bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         delivered(np.arange(3.0), out)
+
+
+def test_a_value_is_sent_in_pieces_unless_ranks_share_too_few_processors(make_group: MakeGroup) -> None:
+    size, many = 100_000_000, 2 * (os.cpu_count() or 1) + 2
+    rank = make_group(many).ranks[0]
+    channels = [peer.channel for peer in rank.roster.all()]
+    assert all(channel is not None and channel.same_host for channel in channels)
+    assert not rank.bcasts_in_pieces(size)
+    last = channels[-1]
+    assert last is not None
+    last.same_host = False
+    assert rank.bcasts_in_pieces(size)
