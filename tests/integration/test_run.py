@@ -151,11 +151,12 @@ def test_ranks_that_come_after_a_lost_root_do_not_wait_for_it(system: System, ga
     killed: list[int] = []
     system.events.react(kill)
     # More ranks than workers: some begin when the root has long been lost.
-    expect_success(system.run(data_prefix=galaxies, world_size=11, batch_size=1, result_path="results/late"))
+    given = {"data_prefix": galaxies, "world_size": 11, "batch_size": 1, "gather_timeout_s": 600}
+    expect_success(system.run(**given, result_path="results/late"))
     summary = system.json("results/late/summary.json")
     assert killed
     assert (summary["samples"], summary["transports"]) == (132, {"storage": 11})
-    assert summary["wall_s"] < 50
+    assert summary["wall_s"] < 300
 
 
 def test_a_rank_that_never_survives_fails_the_run_by_name_and_the_others_stay(system: System, many_galaxies: str):
