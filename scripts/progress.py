@@ -124,7 +124,7 @@ class RunProgress:
 
     def _count_in_a_bar(self, total: int, shown: Mapping[str, int]) -> None:
         assert self._bars is not None
-        fields = {"phase": f"{shown['running']:,} at work", "rate": f"{shown['failed']:,} failed"}
+        fields: dict[str, Any] = {"phase": f"{shown['running']:,} at work", "rate": f"{shown['failed']:,} failed"}
         if ALL not in self._tasks:
             self._tasks[ALL] = self._bars.add_task("", start=self._running, name="", unit="ranks", **fields)
         done = shown["succeeded"] + shown["failed"]

@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import tempfile
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -104,6 +103,8 @@ def init(
 
     After an error nothing has been written.
     """
+    from tempfile import SpooledTemporaryFile  # late, as it imports more than all of this
+
     key = manifest_key(request.result_path)
     if again and (there := results.find(key)) is not None:
         first = first_item(there, results.url(key))
@@ -130,7 +131,7 @@ def init(
         deal=dealt.by,
     )
     items = assignments(request, dealt.shares, secrets.token_hex(RUN_KEY_BYTES), started_at, waves.time_limit_s, model)
-    with tempfile.SpooledTemporaryFile(SHARES_IN_MEMORY) as lines:
+    with SpooledTemporaryFile(SHARES_IN_MEMORY) as lines:
         name = share_key(secrets.token_hex(SHARE_TOKEN_BYTES))
         manifest = withhold(items, name, lines, run, dealt.sizes)
         withheld = f"{request.result_path}/{name}"

@@ -8,10 +8,12 @@ budget, which grows with the pages that have keys.
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lambda_image.storage.key_range import KeyRange, SeenNames
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 LISTERS = 16  # as many as the client keeps connections
 IN_VAIN, PAGES_FOR_ONE = 12, 8  # requests that may be, and one more for so many pages
@@ -32,8 +34,10 @@ def each_page(ask: Ask, prefix: str) -> Iterator[Any]:
     if not first.get("IsTruncated"):
         yield first
         return
+    from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait  # late, as few folders need it
+
     seen = SeenNames(prefix)
-    waiting, asked = deque(_rest(KeyRange(""), first, seen, IN_VAIN)), dict[Future[Any], KeyRange]()
+    waiting, asked = deque(_rest(KeyRange(""), first, seen, IN_VAIN)), dict["Future[Any]", KeyRange]()
     pages, risked = 1, len(waiting) - 1  # requests that were, or may turn out to be, in vain
     yield first
     with ThreadPoolExecutor(LISTERS) as listers:
