@@ -133,7 +133,7 @@ class FrameReader:
             self._head = header, packed, meta
             self._value, self._payload, self._filled = value, payload, 0
             if self._cipher is not None:
-                self._memory = record_memory.borrow()
+                self._memory = record_memory.borrow(length)
                 self._expect_record()
         return True
 
