@@ -72,7 +72,7 @@ class FrameReader:
         """`count` bytes were put into `buffer()`. Raises FrameRefused."""
         if self._head is None:
             self._to += count
-            while self._step():
+            while self._from < self._to and self._step():
                 pass
             if self._from == self._to:
                 self._from = self._to = 0
