@@ -2,6 +2,9 @@
 
 import hashlib
 import hmac
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -14,6 +17,7 @@ from lambda_image.comm.channel.transport import Transport
 from tests.unit.lambda_image.comm.local_group import converse
 from tests.unit.lambda_image.comm.wire import KEY, write
 
+ROOT = Path(__file__).parents[5]
 # McGrew and Viega, "The Galois/Counter Mode of Operation (GCM)", appendix B: test cases 1, 2 and 4.
 GCM = [
     ("00" * 16, "00" * 12, "", "", "58e2fccefa7e3061367f1d57a4e7455a"),
@@ -148,3 +152,18 @@ def test_what_one_key_encrypts_stays_within_the_limits_of_gcm() -> None:
     blocks = RECORDS_PER_KEY * (RECORD_BYTES // 16 + 1)
     assert blocks**2 < 2 ** (129 - 57)
     assert RECORDS_PER_KEY < 2**32 / 256
+
+
+def test_a_rank_starts_without_cryptography_which_is_loaded_once_it_is_wanted() -> None:
+    code = """if True:
+        import sys
+        import lambda_image.handlers.rank, lambda_image.comm.communicator
+        from lambda_image.comm.channel import cipher
+        before = "cryptography" in sys.modules
+        cipher.load()
+        loaded = set(sys.modules)
+        cipher.Cipher(cipher.derive_key(bytes(32), b"", b"")).seal(b"", b"")
+        print(before, *(name for name in set(sys.modules) - loaded if name.startswith("cryptography")))
+    """
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert answer.stdout.split() == ["False"]
