@@ -118,12 +118,14 @@ class FrameReader:
         if end > self._to:
             return False
         self._from = end
-        packed, content = bytes(self._staging[at:start]), bytes(self._staging[start:end])
-        if self._cipher is not None:
-            content = self._cipher.open(content, packed)
+        if self._cipher is None:
+            packed, content = b"", bytes(self._staging[start:end]) if end > start else b""
+        else:
+            packed = bytes(self._staging[at:start])
+            content = self._cipher.open(bytes(self._staging[start:end]), packed)
         if length > self._max_payload:
             raise FrameRefused(f"a frame of {length} bytes; this end takes at most {self._max_payload}")
-        meta = content[:meta_length]
+        meta = content[:meta_length] if meta_length else b""
         value, payload = self._allocate(header, meta)
         if whole:
             if length:
