@@ -13,9 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from typing import Any, Self
 
+import numpy as np
 import pytest
 
 from lambda_image.comm.channel.channel import Channel, ChannelSettings
+from lambda_image.comm.channel.frames import RECORD_BYTES
 from lambda_image.comm.channel.handshake import Handshake, Member
 from lambda_image.comm.channel.transport import Transport
 from lambda_image.comm.connecting.candidates import Candidate, OwnEndpoints, candidates
@@ -71,6 +73,7 @@ class Path:
         self._socks = [self._listener]
         self._threads: list[threading.Thread] = []
         self.carried: list[bytearray] = []  # from those who dialled, a connection each
+        self.answered: list[bytearray] = []  # to these
         self.stalled = False
         self.endpoint = Endpoint(*self._listener.getsockname())
         self._start(self._accept)
@@ -87,7 +90,8 @@ class Path:
                 self._socks += [near, far]
                 self.carried.append(bytearray())
                 self._start(self._carry, near, far, self.carried[-1])
-                self._start(self._carry, far, near, bytearray())
+                self.answered.append(bytearray())
+                self._start(self._carry, far, near, self.answered[-1])
 
     def _carry(self, source: socket.socket, sink: socket.socket, carried: bytearray) -> None:
         with suppress(OSError):
@@ -280,6 +284,58 @@ def test_bytes_that_are_changed_or_come_twice_end_the_channel_and_reach_nobody(
         with pytest.raises(ConnectionError, match="cannot be trusted"):
             receive(lower.channel, patience())
         assert lower.channel.refused
+
+
+def windows(data: bytes | bytearray, size: int = 8) -> np.ndarray:
+    """All pieces of so many bytes, sorted. That two of random bytes are alike has a chance of one in billions."""
+    pieces = np.lib.stride_tricks.sliding_window_view(np.frombuffer(data, np.uint8), size)
+    return np.sort(pieces.copy().view("u8").reshape(-1))
+
+
+def share_found(known: np.ndarray, seen: np.ndarray) -> float:
+    places = np.minimum(np.searchsorted(seen, known), len(seen) - 1)
+    return float(np.mean(seen[places] == known))
+
+
+@pytest.mark.parametrize("encrypted", [True, False], ids=["encrypted", "bare"])
+def test_who_reads_every_byte_on_the_way_finds_nothing_of_values_and_keys(
+    endpoint: str, run_id: str, encrypted: bool
+) -> None:
+    draw = np.random.default_rng(0)
+    values = [draw.bytes(100), draw.random((50, 7)), draw.bytes(3 * RECORD_BYTES + 1000), draw.random(20_000)]
+    settings = ChannelSettings(encrypted=encrypted)
+    with ExitStack() as stack:
+        paths: list[Path] = []
+
+        def plan(rank: int, own: OwnEndpoints, peer: Peer) -> list[Candidate]:
+            if rank < peer.rank:
+                return []
+            paths.append(stack.enter_context(closing(Path(peer.local[0]))))
+            return [Candidate(DIRECT, paths[-1].endpoint, 0.0)]
+
+        lower, higher = (
+            stack.enter_context(Rank(endpoint, run_id, rank, plan, settings=settings)) for rank in range(2)
+        )
+        assert_one_channel(lower, higher, DIRECT)
+        keys = [RUN_KEY]
+        for channel in (lower.channel, higher.channel):
+            ciphers = [half._cipher for half in (channel._writer, channel._reader)]
+            keys += [cipher._key for cipher in ciphers if cipher is not None]
+        with ThreadPoolExecutor(1) as pool:
+            for value in values:
+                for sender, receiver in ((lower, higher), (higher, lower)):
+                    receipt = pool.submit(send, sender.channel, value, patience())
+                    assert memoryview(receive(receiver.channel, patience())).tobytes() == memoryview(value).tobytes()
+                    receipt.result()
+        for way in (paths[0].carried[0], paths[0].answered[0]):
+            assert len(way) > sum(memoryview(value).nbytes for value in values)
+            seen = windows(way)
+            for secret in keys:
+                assert share_found(windows(secret), seen) == 0
+            for value in values:
+                found = share_found(windows(memoryview(value).tobytes()), seen)
+                assert found == (0 if encrypted else 1)
+            assert (b'"<f8"' in way) is not encrypted  # nor what a value is
 
 
 def test_a_conversation_that_was_overheard_opens_nothing_when_it_is_repeated(endpoint: str, run_id: str) -> None:

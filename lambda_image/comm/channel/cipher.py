@@ -29,6 +29,7 @@ def load() -> None:
     """Import what this needs, so that it is there when it is wanted."""
     import cryptography.exceptions
     import cryptography.hazmat.primitives.ciphers.aead
+    import cryptography.hazmat.primitives.hashes
     import cryptography.hazmat.primitives.kdf.hkdf  # noqa: F401
 
 

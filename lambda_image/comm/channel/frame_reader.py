@@ -72,7 +72,7 @@ class FrameReader:
         """`count` bytes were put into `buffer()`. Raises FrameRefused."""
         if self._head is None:
             self._to += count
-            while self._step():
+            while self._from < self._to and self._step():
                 pass
             if self._from == self._to:
                 self._from = self._to = 0
@@ -118,12 +118,14 @@ class FrameReader:
         if end > self._to:
             return False
         self._from = end
-        packed, content = bytes(self._staging[at:start]), bytes(self._staging[start:end])
-        if self._cipher is not None:
-            content = self._cipher.open(content, packed)
+        if self._cipher is None:
+            packed, content = b"", bytes(self._staging[start:end]) if end > start else b""
+        else:
+            packed = bytes(self._staging[at:start])
+            content = self._cipher.open(bytes(self._staging[start:end]), packed)
         if length > self._max_payload:
             raise FrameRefused(f"a frame of {length} bytes; this end takes at most {self._max_payload}")
-        meta = content[:meta_length]
+        meta = content[:meta_length] if meta_length else b""
         value, payload = self._allocate(header, meta)
         if whole:
             if length:
@@ -133,7 +135,7 @@ class FrameReader:
             self._head = header, packed, meta
             self._value, self._payload, self._filled = value, payload, 0
             if self._cipher is not None:
-                self._memory = record_memory.borrow()
+                self._memory = record_memory.borrow(length)
                 self._expect_record()
         return True
 

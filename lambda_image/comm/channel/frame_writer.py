@@ -97,7 +97,7 @@ class FrameWriter:
             self._out.append(header + cipher.seal(meta, header))
             self._header = header
             self._rest = payload[0] if len(payload) == 1 else memoryview(b"".join(payload))
-            self._memory = record_memory.borrow()
+            self._memory = record_memory.borrow(length)
             self._continue()
 
     def _continue(self) -> None:

@@ -2,6 +2,9 @@
 
 import hashlib
 import hmac
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -14,6 +17,7 @@ from lambda_image.comm.channel.transport import Transport
 from tests.unit.lambda_image.comm.local_group import converse
 from tests.unit.lambda_image.comm.wire import KEY, write
 
+ROOT = Path(__file__).parents[5]
 # McGrew and Viega, "The Galois/Counter Mode of Operation (GCM)", appendix B: test cases 1, 2 and 4.
 GCM = [
     ("00" * 16, "00" * 12, "", "", "58e2fccefa7e3061367f1d57a4e7455a"),
@@ -105,14 +109,14 @@ def test_the_frames_of_a_connection_are_these_bytes() -> None:
     small = write(writer, b"a part")
     assert small == header + gcm.encrypt(bytes(12), b"a part", header)
     assert small.hex() == "00000000070100000000000000000006" + "73868f06dafb2ac9ac7d7c67846e95149a11c4f04c0a"
-    header = HEADER.pack(0, 7, 1, 0, 70_000)
-    large = write(writer, bytes(70_000))
+    header = HEADER.pack(0, 7, 1, 0, 300_000)
+    large = write(writer, bytes(300_000))
     records = b"".join(
         gcm.encrypt(bytes(11) + bytes((number,)), bytes(size), header)
-        for number, size in ((1, 0), (2, RECORD_BYTES), (3, 70_000 - RECORD_BYTES))
+        for number, size in ((1, 0), (2, RECORD_BYTES), (3, 300_000 - RECORD_BYTES))
     )
     assert large == header + records
-    assert hashlib.sha256(large).hexdigest() == "d9dbcb65da8db3e3cdc7cd1c4f5a84b9edef6f49ccf17aecfb71f64bca157809"
+    assert hashlib.sha256(large).hexdigest() == "8913ffe7caa99689845e2b77b78862c35efe28366efb066e1f1ec6e62cb103a1"
     assert write(writer, b"").hex() == "00000000070100000000000000000000" + "720f290aa4e4ea3d275ec72a5e4b3af7"
 
 
@@ -148,3 +152,18 @@ def test_what_one_key_encrypts_stays_within_the_limits_of_gcm() -> None:
     blocks = RECORDS_PER_KEY * (RECORD_BYTES // 16 + 1)
     assert blocks**2 < 2 ** (129 - 57)
     assert RECORDS_PER_KEY < 2**32 / 256
+
+
+def test_a_rank_starts_without_cryptography_which_is_loaded_once_it_is_wanted() -> None:
+    code = """if True:
+        import sys
+        import lambda_image.handlers.rank, lambda_image.comm.communicator
+        from lambda_image.comm.channel import cipher
+        before = "cryptography" in sys.modules
+        cipher.load()
+        loaded = set(sys.modules)
+        cipher.Cipher(cipher.derive_key(bytes(32), b"", b"")).seal(b"", b"")
+        print(before, *(name for name in set(sys.modules) - loaded if name.startswith("cryptography")))
+    """
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert answer.stdout.split() == ["False"]

@@ -34,7 +34,7 @@ def test_payloads_of_any_size_arrive(key: bytes | None, size: int) -> None:
     assert not reader.mid_frame
 
 
-MANY_SIZES = st.one_of(st.integers(WHOLE_BYTES - 50, WHOLE_BYTES + 50), st.integers(0, 2 * RECORD_BYTES + 50))
+MANY_SIZES = st.one_of(st.integers(WHOLE_BYTES - 50, WHOLE_BYTES + 50), st.integers(0, 3 * WHOLE_BYTES))
 
 
 @given(
@@ -52,6 +52,12 @@ def test_how_the_bytes_are_cut_changes_nothing(
     reader = FrameReader(key)
     assert read(reader, wire, sizes) == payloads
     assert all(frame.meta == meta for frame in reader.frames)
+
+
+@pytest.mark.parametrize("size", [1000, RECORD_BYTES, RECORD_BYTES + TAG_BYTES, RECORD_BYTES + 4000, 2 * RECORD_BYTES])
+def test_where_records_are_cut_changes_nothing(size: int) -> None:
+    payloads = [random.Random(0).randbytes(3 * RECORD_BYTES + 5), b"", random.Random(1).randbytes(RECORD_BYTES)]
+    assert read(FrameReader(KEY), write(FrameWriter(KEY), *payloads, step=size), [size] * 10_000) == payloads
 
 
 def test_a_payload_arrives_in_the_allocated_buffer() -> None:

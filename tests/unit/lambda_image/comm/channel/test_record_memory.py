@@ -13,15 +13,22 @@ def emptied() -> None:
 
 
 def test_memory_is_lent_to_one_at_a_time() -> None:
-    one, other = record_memory.borrow(), record_memory.borrow()
+    one, other = record_memory.borrow(5 * RECORD_BYTES), record_memory.borrow(RECORD_BYTES)
     assert one is not other
     assert len(one) == RECORD_BYTES + TAG_BYTES
     record_memory.give_back(one)
-    assert record_memory.borrow() is one
+    assert record_memory.borrow(1) is one
+
+
+def test_a_thousand_small_frames_take_no_whole_record_each() -> None:
+    memory = record_memory.borrow(10_000)
+    assert len(memory) == 10_000 + TAG_BYTES
+    record_memory.give_back(memory)
+    assert len(record_memory.borrow(RECORD_BYTES)) == RECORD_BYTES + TAG_BYTES
 
 
 def test_no_more_is_kept_than_said() -> None:
-    for memory in [record_memory.borrow() for _ in range(record_memory.KEPT + 5)]:
+    for memory in [record_memory.borrow(RECORD_BYTES) for _ in range(record_memory.KEPT + 5)]:
         record_memory.give_back(memory)
     assert len(record_memory._free) == record_memory.KEPT
 
