@@ -42,8 +42,8 @@ def make_backend(spec: dict[str, Any], star: Star) -> Backend:
 class CommunicatorBackend:
     """Our communicator.
 
-    Its style is some of these words: "into" with buffers that are used again, "bare" without tags and receipts, as raw
-    sockets and Gloo are, "star" with channels to rank 0 only.
+    Its style is some of these words: "into" with buffers that are used again, "bare" unencrypted and without receipts,
+    as raw sockets and Gloo are, "star" with channels to rank 0 only.
     """
 
     def __init__(self, spec: dict[str, Any]) -> None:
