@@ -28,7 +28,8 @@ ABORT_LIMIT_S = 1.0  # to tell the others that an operation has failed; each of 
 PATIENCE_MS = 10  # with one peer, on the fast path: so long at most nothing is noticed of the others
 LULL_MS = 1  # without anything received; then what may wait is sent
 
-Turns = dict[int, tuple[Channel, select.poll]]  # by rank, what waits for its channel and for news of the group
+# By rank: its channel, the descriptor of that, and what waits for it and for news of the group.
+Turns = dict[int, tuple[Channel, int, select.poll]]
 
 
 class Exchange(Operation):
@@ -160,13 +161,14 @@ class Exchange(Operation):
             self._posted[rank] = channel
         turn = self._turns.get(rank)
         if turn is None or turn[0] is not channel:
-            turn = self._turns[rank] = (channel, select.poll())
-            turn[1].register(self._wakeup.fileno(), select.POLLIN)
-            turn[1].register(channel.fileno(), select.POLLIN)
-        fd, frames = channel.fileno(), channel.frames
+            turn = self._turns[rank] = (channel, channel.fileno(), select.poll())
+            for fd in (turn[1], self._wakeup.fileno()):
+                turn[2].register(fd, select.POLLIN)
+        _, fd, poll = turn
+        frames = channel.frames
         while rank in self._due:
             if not frames:
-                ready = turn[1].poll(LULL_MS if self._answers else PATIENCE_MS)
+                ready = poll.poll(LULL_MS if self._answers else PATIENCE_MS)
                 if not ready and self._answers:
                     self._answer()
                     if self._loop is None:

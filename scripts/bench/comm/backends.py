@@ -42,7 +42,7 @@ def make_backend(spec: dict[str, Any], star: Star) -> Backend:
 class CommunicatorBackend:
     """Our communicator.
 
-    Its style is some of these words: "into" with buffers that are used again, "bare" without encryption and receipts,
+    Its style is some of these words: "into" with buffers that are used again, "bare" unencrypted and without receipts,
     as raw sockets and Gloo are, "star" with channels to rank 0 only.
     """
 

@@ -43,7 +43,7 @@ class CostResults:
 def measure_costs(plan: CommPlan, progress: StepProgress) -> CostResults:
     """Measure the constants.
 
-    What a rank does itself is taken from its CPU time, which ranks that share processors do not change. Tags are on,
+    What a rank does itself is taken from its CPU time, which ranks that share processors do not change. They encrypt,
     as they are in every run.
     """
     progress.begin(STEPS)

@@ -25,8 +25,8 @@ from scripts.series import Series, Spread
 HOW = (
     "Milliseconds from the first rank's call until the last has its result (gather: until the root has all parts). "
     "Raw: blocking sockets in a star, rank 0 serving the others in turn, with threads or by poll, as was fastest. "
-    "Ours: encrypted, each result in new memory, a gather with receipts. With out=: into the same "
-    "buffers every time, as raw sockets and Gloo. Bare: so, and like these without encryption and receipts. "
+    "Ours: encrypted, without buffers of the caller, a gather with receipts. With out=: into the same "
+    "buffers every time, as raw sockets and Gloo. Bare: so, and like these neither encrypted nor with receipts. "
     "Of raw, times Gloo: ours, bare, by rounds."
 )
 ANY_WIDTH = 1000  # more than any of these tables takes

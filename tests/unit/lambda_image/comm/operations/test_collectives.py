@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import pytest
 
+from lambda_image.comm.channel.memory import SMALLEST
 from lambda_image.comm.operations import collectives, reduce_collectives
 from lambda_image.comm.operations.collectives import Gathered
 from lambda_image.comm.operations.reduction import REDUCTIONS, Reduction
@@ -40,6 +41,27 @@ def test_bcast_from_every_root(group: LocalGroup, soon: Soon) -> None:
             )
         )
         assert all(np.array_equal(result, value) for result in results)
+
+
+def test_results_in_use_are_left_alone_by_later_operations_and_the_memory_of_others_is_used_again(
+    group: LocalGroup, soon: Soon
+) -> None:
+    def gathered(number: int) -> list[np.ndarray]:
+        parts = [np.full(SMALLEST, 100 * number + rank, "i4") for rank in range(len(group.ranks))]
+        results = group.run(lambda rank: collectives.gather(rank, parts[rank.rank], 0, soon(), allow_missing=False))
+        received: list[np.ndarray] = results[0].parts[1:]
+        return received
+
+    def places(arrays: list[np.ndarray]) -> set[int]:
+        return {array.__array_interface__["data"][0] for array in arrays}
+
+    kept, other = gathered(1), gathered(2)
+    freed = places(other)
+    del other
+    again = gathered(3)
+    for number, arrays in ((1, kept), (3, again)):
+        assert [set(array.tolist()) for array in arrays] == [{100 * number + 1 + peer} for peer in range(len(arrays))]
+    assert places(again) == freed
 
 
 def test_gather_of_unequal_parts_to_every_root(group: LocalGroup, soon: Soon) -> None:

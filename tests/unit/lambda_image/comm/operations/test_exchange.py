@@ -83,6 +83,36 @@ def test_a_slow_peer_delays_nobody(make_group: MakeGroup, soon: Soon) -> None:
     assert exchange.received[1] == [bytes(LARGE)]
 
 
+def test_small_frames_are_taken_in_turn_whoever_sends_first(make_group: MakeGroup, soon: Soon) -> None:
+    """So that the rank is woken once, and not by each peer."""
+    group = make_group(4)
+    order: list[int] = []
+    if group.ranks[0].turns is None:
+        pytest.skip("the general path takes what comes first")
+    for _ in range(2):
+        for peer in (3, 2, 1):
+            put(group.channel(peer, 0), b"part", operation=group.ranks[0].operation + 1)
+        exchange = gathering(group, soon(), 1, 2, 3)
+        exchange.on_received = lambda rank, value, flags: order.append(rank)
+        exchange.run()
+    assert order == [1, 2, 3, 1, 2, 3]
+
+
+def test_the_turn_of_a_replaced_attempt_is_not_that_of_its_successor(
+    make_group: MakeGroup, make_pair: MakePair, soon: Soon
+) -> None:
+    group = make_group(2)
+    put(group.channel(1, 0), b"first")
+    gathering(group, soon(), 1).run()
+    newer = make_pair(Member(0, 0), Member(1, 1))
+    group.ranks[0].roster.connected(newer.lower, time.monotonic())
+    group.ranks[0].wakeup.clear()
+    put(newer.higher, b"second", operation=2)
+    exchange = gathering(group, soon(), 1)
+    exchange.run()
+    assert exchange.received == {1: [b"second"]}
+
+
 def test_a_rank_that_was_replaced_stops_even_when_it_tolerates(make_group: MakeGroup, soon: Soon) -> None:
     group = make_group(2)
     group.ranks[0].roster.fail(RendezvousRejected("attempt 1 has taken its place"), dismissed=True)
