@@ -14,7 +14,7 @@ from lambda_image.partition_names import printable
 from scripts import execution
 from scripts.execution import SAMPLE_GALAXIES, SAMPLE_PARTITIONS
 from scripts.local_cloud import Event, local_cloud
-from scripts.progress import RunProgress
+from scripts.run_progress import RunProgress
 from scripts.result_folder import result_folder
 from scripts.runs.following import Follower
 from scripts.runs.place import place_at

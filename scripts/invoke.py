@@ -22,7 +22,7 @@ from scripts import execution
 from scripts.catalogue.run_source import RUN_NAME
 from scripts.deploy import agree
 from scripts.place_flags import add_place_of_runs
-from scripts.progress import RunProgress
+from scripts.run_progress import RunProgress
 from scripts.result_folder import result_folder
 from scripts.runs import place as places
 from scripts.runs import readiness, run_input, uploading

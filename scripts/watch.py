@@ -10,7 +10,7 @@ from lambda_image.json_text import parse_json
 from scripts import execution
 from scripts.invoke import follow
 from scripts.place_flags import add_place_of_runs
-from scripts.progress import RunProgress
+from scripts.run_progress import RunProgress
 from scripts.result_folder import result_folder
 from scripts.runs import place as places
 from scripts.runs.finding import find_execution
