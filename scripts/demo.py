@@ -11,11 +11,11 @@ from lambda_image.data.sizes import Sizes
 from lambda_image.dealing import deal, deal_partitions
 from lambda_image.errors import PartitionMalformed
 from lambda_image.partition_names import printable
-from scripts import execution
+from scripts import execution, run_outcome
 from scripts.execution import SAMPLE_GALAXIES, SAMPLE_PARTITIONS
 from scripts.local_cloud import Event, local_cloud
-from scripts.progress import RunProgress
 from scripts.result_folder import result_folder
+from scripts.run_progress import RunProgress
 from scripts.runs.following import Follower
 from scripts.runs.place import place_at
 from scripts.runs.uploading import upload
@@ -70,10 +70,10 @@ def run(args: argparse.Namespace) -> int:
                 name = execution.new_name("demo", datetime.now(UTC))
                 started = execution.begin(place, name, execution_input)
                 described = Follower(place, started, progress, lookout=cloud.lookout()).follow()
-            results = execution.results_of(place, started, described, progress.print)
-            count = execution.collect(results, out, progress.print)
+            results = run_outcome.results_of(place, started, described, progress.print)
+            count = run_outcome.collect(results, out, progress.print)
             cloud.stop()  # its processes end while the results are shown
-            return execution.report(described, out, count, progress.print)
+            return run_outcome.report(described, out, count, progress.print)
 
 
 def _totals(args: argparse.Namespace, files: list[Path], sizes: Sizes) -> list[int]:

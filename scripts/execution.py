@@ -1,52 +1,31 @@
-"""One run: what goes into it, its start, and what comes out of it as files and tables."""
+"""One run: what goes into it, and its start. What comes out of it is run_outcome.py's."""
 
 import argparse
 import json
 import secrets
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol, get_args
+from typing import Any, get_args
 
 import numpy as np
 from botocore.exceptions import ClientError
-from rich.console import Console, RenderableType
 
-from lambda_image import errors
 from lambda_image.data.foreign import import_of_files
 from lambda_image.data.partition import write_partition
 from lambda_image.data.quality import OnBadRow
-from lambda_image.errors import InvalidEvent, RunError, UsageError
+from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.events import MAX_BATCH_SIZE, parse
 from lambda_image.partition_names import PARTITION_SUFFIXES, check_name, printable, select
-from lambda_image.summary import message_of
-from scripts.catalogue.run_source import ResultFolderSource, ResultSource, read_json
 from scripts.galaxies import Mixture, render
-from scripts.report.command import write_report
-from scripts.result_folder import ResultFolder
 from scripts.runs.following import StartedRun
 from scripts.runs.place import ANYWHERE, Place
-from scripts.runs.stored_results import StoredResults
 from scripts.stack.account import AccountError, code_of
-from scripts.tables import run_tables
 from scripts.user_files import add_overwrite, check_there
-from scripts.words import counted
 
-TABLE_WIDTH = 110  # where the output is no terminal, which would know its own
 SAMPLE_GALAXIES, SAMPLE_PARTITIONS, SAMPLE_SEED = 4096, 8, 0
 TOKEN_BYTES = 6  # at random: of two executions in one second, one in 10^14 meets another's name
-SHOWN = ("summary", "combined_data")  # what tables and reports are made of
-ENDINGS = {"TIMED_OUT": "took too long and was ended", "ABORTED": "was stopped"}
 MAX_RANKS = 128  # each a process of one machine: 470 MB with PyTorch (measured), so 60 GB together
-
-
-class ResultsToCopy(ResultSource, Protocol):
-    """The results of a run, and the way to copy them."""
-
-    def download(self, folder: Path) -> int:
-        """Copies all of them into a folder, and returns how many there are."""
 
 
 def add_arguments(parser: argparse.ArgumentParser, out: Path) -> None:
@@ -143,117 +122,6 @@ def started_run(arn: str, execution_input: Mapping[str, Any]) -> StartedRun:
     return StartedRun(arn, request.bucket, request.result_path)
 
 
-def results_of(
-    place: Place, started: StartedRun, described: Mapping[str, Any], print_line: Callable[[str], None]
-) -> StoredResults:
-    """Finds the results of a run that has ended, and makes the summary of one that ended before its last step.
-
-    Args:
-        place: where it ran.
-        started: the run.
-        described: the execution as Step Functions describes it.
-        print_line: is told of a summary that was made, or could not be made.
-    """
-    s3 = place.client("s3")
-    if described["status"] != "SUCCEEDED":
-        from scripts.late_summary import summarise_late  # late, as it brings all of Summarize
-
-        try:
-            if summarise_late(s3, started.bucket, started.result_path, described) is not None:
-                print_line("the run ended before its last step: its summary was made of what the ranks have left")
-        except RunError as error:
-            print_line(f"no summary could be made of what the ranks have left: {error}")
-    return StoredResults(s3, started.bucket, started.result_path)
-
-
-def collect(results: ResultsToCopy, out: ResultFolder, print_line: Callable[[str], None]) -> int:
-    """Brings the results of a run home.
-
-    Args:
-        results: where they are.
-        out: where they go.
-        print_line: shows a line of text.
-
-    Returns:
-        How many there are.
-
-    Raises:
-        InvalidEvent: they could not be written; the run has been shown.
-    """
-    try:
-        return out.fill(results.download)
-    except OSError as error:
-        show_results(results, print_line)
-        problem = f"the results could not be written to --out {printable(out.given)}: {error.strerror}"
-        raise InvalidEvent(problem) from error
-
-
-def report(described: Mapping[str, Any], out: ResultFolder, count: int, print_line: Callable[[str], None]) -> int:
-    """Shows a run whose results are home already, so that nothing that goes wrong at the terminal costs them.
-
-    Args:
-        described: the execution as Step Functions describes it.
-        out: where its results are.
-        count: how many there are.
-        print_line: shows a line of text.
-
-    Returns:
-        The exit status of a command that has done nothing else.
-    """
-    if count:
-        show_results(ResultFolderSource(out.path), print_line)
-        print_line(f"{counted(count, 'result object')} in {out.given}/")
-        _write_report(out.given, print_line)
-    return tell_end(described, out.given if count else None)
-
-
-def _write_report(folder: Path, print_line: Callable[[str], None]) -> None:
-    """A run is not worse for a report that cannot be written."""
-    if find_spec("vl_convert") is None or not all((folder / f"{name}.json").exists() for name in SHOWN):
-        return
-    try:
-        print_line(f"report in {write_report(folder, files=False)}")
-    except OSError as error:
-        print_line(f"no report could be written: {error}")
-
-
-def tell_end(described: Mapping[str, Any], results: Path | None) -> int:
-    """Says on the error output how a run failed.
-
-    Args:
-        described: the execution as Step Functions describes it.
-        results: the folder of its results, if there are any.
-
-    Returns:
-        The exit status, which is 0 for a run that has succeeded.
-    """
-    status = str(described["status"])
-    if status == "SUCCEEDED":
-        return 0
-    error, cause = described.get("error"), message_of(described["cause"]) if described.get("cause") else None
-    ours = cause and hasattr(errors, str(error))  # a class of ours means nothing to people
-    reason = [None if ours else error, cause]
-    print(
-        ": ".join([f"cosmicai: the run {ENDINGS.get(status, status.lower())}", *filter(None, reason)]), file=sys.stderr
-    )
-    if results is not None:  # the cause names their place on the endpoint, which may be gone
-        print(f"cosmicai: what lay under results/ in that run is in {results}/ now", file=sys.stderr)
-    return 1
-
-
-def show_results(results: ResultSource, print_line: Callable[[str], None]) -> bool:
-    """Shows the tables of a run, if it has left a summary.
-
-    Returns:
-        Whether it has.
-    """
-    summary, records = (read_json(results, f"{name}.json") for name in ("summary", "combined_data"))
-    if summary is None or records is None:
-        return False
-    show_run(summary, records, print_line)
-    return True
-
-
 def new_name(command: str, now: datetime) -> str:
     """Makes a name for an execution, which no other execution has, be it started in the same second by someone else.
 
@@ -326,29 +194,3 @@ def sample(folder: Path) -> list[Path]:
     for file, rows in zip(files, np.array_split(np.arange(SAMPLE_GALAXIES), SAMPLE_PARTITIONS), strict=True):
         write_partition(file, images[rows], magnitudes[rows], redshifts[rows])
     return files
-
-
-def show_run(
-    summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]], print_line: Callable[[str], None]
-) -> None:
-    """Shows the tables of a run and its warnings.
-
-    Args:
-        summary: the content of `summary.json`.
-        records: the content of `combined_data.json`.
-        print_line: shows a line of text.
-    """
-    show(run_tables(summary, records))
-    for warning in summary["warnings"]:
-        print_line(f"warning: {warning}")
-
-
-def show(tables: RenderableType) -> None:
-    """Prints tables, without colours and trailing blanks where the output is no terminal."""
-    if sys.stdout.isatty():
-        Console().print(tables)
-        return
-    console = Console(width=TABLE_WIDTH, highlight=False)
-    with console.capture() as captured:
-        console.print(tables)
-    print("\n".join(line.rstrip() for line in captured.get().splitlines()), flush=True)

@@ -18,12 +18,12 @@ from botocore.parsers import ResponseParserError
 from lambda_image.errors import UsageError
 from lambda_image.events import MAX_WORLD_SIZE
 from lambda_image.partition_names import printable
-from scripts import execution
+from scripts import execution, run_outcome
 from scripts.catalogue.run_source import RUN_NAME
 from scripts.deploy import agree
 from scripts.place_flags import add_place_of_runs
-from scripts.progress import RunProgress
 from scripts.result_folder import result_folder
+from scripts.run_progress import RunProgress
 from scripts.runs import place as places
 from scripts.runs import readiness, run_input, uploading
 from scripts.runs.following import Follower, StartedRun, ways_on
@@ -100,8 +100,8 @@ def run(args: argparse.Namespace) -> int:
         # A local endpoint keeps objects in memory, and S3 costs. Those of a run that was not seen to end stay, since it
         # may be reading them.
         beginning.remove_data(started.bucket)
-        results = execution.results_of(place, started, described, progress.print)
-        return execution.report(described, out, execution.collect(results, out, progress.print), progress.print)
+        results = run_outcome.results_of(place, started, described, progress.print)
+        return run_outcome.report(described, out, run_outcome.collect(results, out, progress.print), progress.print)
 
 
 @dataclass(frozen=True)

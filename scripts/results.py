@@ -93,8 +93,9 @@ def fetch_run(args: argparse.Namespace, name: str) -> Path:
         AccountError: there is no such run, or it has no results.
     """
     from scripts.catalogue.run_source import RESULTS
-    from scripts.execution import results_of, started_run
+    from scripts.execution import started_run
     from scripts.result_folder import result_folder
+    from scripts.run_outcome import results_of
     from scripts.runs.finding import find_execution
     from scripts.runs.place import open_place
     from scripts.stack.account import AccountError, explained
@@ -190,7 +191,7 @@ def show_again(source: "ResultSource") -> int:
     Raises:
         InvalidEvent: the run has left no summary.
     """
-    from scripts.execution import show_results
+    from scripts.run_outcome import show_results
 
     if not show_results(source, print):
         where = f"{source.place} holds no summary, which a run writes at its end"

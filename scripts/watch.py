@@ -7,11 +7,11 @@ from pathlib import Path
 
 from lambda_image.events import parse
 from lambda_image.json_text import parse_json
-from scripts import execution
+from scripts import execution, run_outcome
 from scripts.invoke import follow
 from scripts.place_flags import add_place_of_runs
-from scripts.progress import RunProgress
 from scripts.result_folder import result_folder
+from scripts.run_progress import RunProgress
 from scripts.runs import place as places
 from scripts.runs.finding import find_execution
 from scripts.runs.place import ANYWHERE
@@ -42,9 +42,9 @@ def run(args: argparse.Namespace) -> int:
         if described["status"] == "RUNNING":
             ranks = parse(given, started.arn, ANYWHERE).world_size
             described = follow(place, started, progress, ranks)
-        results = execution.results_of(place, started, described, progress.print)
+        results = run_outcome.results_of(place, started, described, progress.print)
         if out is not None:
             out.clear(progress.print)
-            return execution.report(described, out, execution.collect(results, out, progress.print), progress.print)
-        execution.show_results(results, progress.print)
-        return execution.tell_end(described, None)
+            return run_outcome.report(described, out, run_outcome.collect(results, out, progress.print), progress.print)
+        run_outcome.show_results(results, progress.print)
+        return run_outcome.tell_end(described, None)

@@ -9,13 +9,13 @@ from lambda_image.atomic_file import atomic_file
 from lambda_image.cost import LAMBDA_GB_SECOND
 from lambda_image.errors import UsageError
 from scripts.deploy import say
-from scripts.execution import show
 from scripts.logs.exports import oldest_first, read_export
 from scripts.logs.history import ExecutionTimes, execution_times, read_history
 from scripts.logs.invocations import FoundInvocations, find_invocations
 from scripts.logs.run_logs import RunLogs, logs_of_run
 from scripts.logs.tables import rows, table, totals, write_csv
 from scripts.place_flags import add_place_of_runs
+from scripts.run_outcome import show
 from scripts.runs.place import Place, open_place
 from scripts.stack.account import explained
 from scripts.user_files import add_overwrite, check_new, check_there

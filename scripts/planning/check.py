@@ -20,7 +20,7 @@ from scripts.galaxies import Mixture, render
 from scripts.local_cloud import LocalCloud, local_cloud
 from scripts.planning.calibration import Calibration, from_records
 from scripts.planning.prediction import Case, forecast
-from scripts.progress import RunProgress
+from scripts.run_progress import RunProgress
 from scripts.runs.following import Follower
 from scripts.runs.place import place_at
 from scripts.runs.stored_results import StoredResults

@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
 
-from scripts.progress import RunProgress
+from scripts.run_progress import RunProgress
 from scripts.runs.place import Place
 from scripts.runs.rank_watch import RankWatch
 from scripts.stack.account import THROTTLED, code_of

@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lambda_image.results import is_complete
-from scripts.progress import MOST_BARS, RunProgress
+from scripts.run_progress import MOST_BARS, RunProgress
 from scripts.runs.place import Place
 from scripts.stack.account import DENIED, code_of
 

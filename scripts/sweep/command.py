@@ -14,7 +14,7 @@ from lambda_image.partition_names import printable
 from scripts import execution
 from scripts.billing.wishes import LAMBDA_MB
 from scripts.place_flags import add_place_of_runs
-from scripts.progress import RunProgress
+from scripts.run_progress import RunProgress
 from scripts.runs import place as places
 from scripts.stack.account import explained
 from scripts.sweep.beside import infer_beside

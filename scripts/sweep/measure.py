@@ -13,7 +13,7 @@ from lambda_image.summary import message_of
 from scripts import execution
 from scripts.catalogue.run_source import read_json
 from scripts.logs.run_logs import times_of
-from scripts.progress import RunProgress
+from scripts.run_progress import RunProgress
 from scripts.runs import uploading
 from scripts.runs.following import Follower
 from scripts.runs.place import Place

@@ -23,7 +23,7 @@ PACKAGES = ("cosmicai", "torch", "numpy", "moto")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("base", metavar="COMMIT", help="the earlier commit (a hash, a tag, HEAD~1)")
     parser.add_argument("--pairs", type=int, help="pairs of measurements (default: 30, with --quick 3)")
-    parser.add_argument("--world-size", type=int, default=2, help="ranks of the run")
+    parser.add_argument("--world-size", type=int, default=4, help="ranks of the run; make demo has 4")
     add_common_arguments(parser, quick="3 pairs, which show that it works and no more")
 
 

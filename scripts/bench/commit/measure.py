@@ -55,8 +55,10 @@ def measure(plan: CommitPlan, base: Path, this: Path, world_size: int, progress:
     results, cpus = CommitResults(), process.usable_cpus()
     sides = [(base, results.base), (this, results.this)]
     with tempfile.TemporaryDirectory(prefix="cosmicai-") as scratch:
-        data = Path(scratch) / "galaxies.safetensors"
-        run_in(this, "sample", str(data), "--count", str(plan.galaxies))
+        data = None
+        if plan.galaxies is not None:
+            data = Path(scratch) / "galaxies.safetensors"
+            run_in(this, "sample", str(data), "--count", str(plan.galaxies))
         progress.begin(2 * plan.pairs + 2)
         for folder, series in sides:
             progress.step(f"{series.labels['commit']}, once to compile what Python imports")

@@ -14,15 +14,15 @@ from scripts.series import Round
 COMMAND, RUN, COLD_START, INFERENCE, PEAK = "command_s", "run_s", "cold_start_s", "inference_s", "peak_mb"
 
 
-def run_demo(folder: Path, data: Path, world_size: int) -> Round:
-    """Return the figures of a run over `data` by the code in `folder`.
+def run_demo(folder: Path, data: Path | None, world_size: int) -> Round:
+    """Return the figures of a run by the code in `folder`, over `data` or the sample galaxies of `make demo`.
 
     Raises:
         BenchmarkError: The run failed.
     """
     with tempfile.TemporaryDirectory(prefix="cosmicai-") as scratch:
         out = Path(scratch) / "out"
-        flags = ["--data", str(data), "--world-size", str(world_size), "--out", str(out)]
+        flags = ["--world-size", str(world_size), "--out", str(out), *(["--data", str(data)] if data else [])]
         started = time.perf_counter()
         run_in(folder, "demo", *flags)
         command_s = time.perf_counter() - started

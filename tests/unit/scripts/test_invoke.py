@@ -13,7 +13,7 @@ import pytest
 
 from scripts.cli import main
 from scripts.invoke import Beginning
-from scripts.progress import RunProgress
+from scripts.run_progress import RunProgress
 from scripts.runs.rendezvous import rendezvous_for
 from scripts.runs.run_input import JudgedInput
 from scripts.stack.server_task import STANDING

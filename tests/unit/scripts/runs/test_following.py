@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from scripts.aws_endpoint import AwsEndpoint
 from scripts.local_cloud import LocalCloud
-from scripts.progress import RunProgress
+from scripts.run_progress import RunProgress
 from scripts.runs.following import LONGEST_PAUSE_S, SILENCE_S, Follower, StartedRun, ways_on
 from scripts.runs.place import AWS_PAUSE_S, LOCAL_PAUSE_S, Place
 

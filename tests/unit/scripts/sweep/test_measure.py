@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from scripts.aws_endpoint import AwsEndpoint
-from scripts.progress import RunProgress
+from scripts.run_progress import RunProgress
 from scripts.runs.place import Place
 from scripts.sweep.configuration import Configuration
 from scripts.sweep.folder import NOT_RUN
