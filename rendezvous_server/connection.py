@@ -11,10 +11,12 @@ from collections.abc import Iterable
 from typing import Protocol, cast
 
 from rendezvous_server.effects import Effect, Outcome, Reject
+from rendezvous_server.health_answers import answer_on_rendezvous_port
 from rendezvous_server.log import Log
 from rendezvous_server.protocol import (
     Endpoint,
     HelloReceived,
+    HttpRequested,
     JoinRequested,
     LeaveReceived,
     PairingRequested,
@@ -25,6 +27,7 @@ from rendezvous_server.protocol import (
     RemoteProtocolError,
     ServerConnection,
     ServerEvent,
+    WithdrawalRequested,
 )
 from rendezvous_server.proxy_protocol import ProxyHeader
 from rendezvous_server.registry import Registry
@@ -150,6 +153,14 @@ class Connection(asyncio.Protocol):
             case PairingRequested(name):
                 self._drop_dead_partner(name, now)
                 return registry.named(self, name, self._endpoint, now)
+            case WithdrawalRequested(name):
+                return registry.withdrawn(self, name, self._endpoint, now)
+            case HttpRequested(method, path):
+                authenticated = self._server.settings.key is not None
+                answer = answer_on_rendezvous_port(
+                    method, path, draining=registry.draining, authenticated=authenticated
+                )
+                return registry.answered(self, answer, now)
             case HelloReceived(nonce):
                 registry.greeted(self, nonce)
                 return ()
@@ -222,7 +233,7 @@ class Connection(asyncio.Protocol):
             self._flush()
             if self.transport.is_closing():
                 return
-            if self._core.is_framed and outcome is not Outcome.RELAYED:
+            if self._core.may_still_send and outcome is not Outcome.RELAYED:
                 # A close while bytes of the client are unread would reset the connection, and the client might lose
                 # the final frame. So only our half ends, and the client ends the other before the registry's deadline.
                 self.transport.write_eof()

@@ -27,6 +27,9 @@ class Outcome(StrEnum):
     LIMITED = "limited"  # too many connections, in total or from its address, or too many bytes through a relay
     GONE = "gone"  # closed without having asked for anything: a health check
     ABANDONED = "abandoned"  # closed while it waited for its partner
+    WITHDRAWN = "withdrawn"  # waited for its partner until another connection of its address withdrew the name
+    WITHDRAWAL = "withdrawal"  # withdrew a name, whether or not its address waited under it
+    ANSWERED = "answered"  # asked over HTTP
     SHUTDOWN = "shutdown"  # the server ended first
 
 

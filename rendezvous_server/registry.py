@@ -41,6 +41,7 @@ from rendezvous_server.relays import Relays
 from rendezvous_server.waiting import Waiters
 
 CLOSING_REASON = "the rendezvous server shuts down"
+IPV4_BYTES = 4  # a pairing record begins with the address
 
 
 class Registry(Generic[ConnT]):
@@ -85,9 +86,8 @@ class Registry(Generic[ConnT]):
     def named(self, connection: ConnT, name: bytes, observed: Endpoint, now: float) -> list[Effect[ConnT]]:
         """A client of the pairing dialect gave its name, or a longer part of it than before."""
         first = self._end_phase(connection, now) is Outcome.GONE
-        try:
-            record = pairing_address(observed)
-        except LocalProtocolError:
+        record = _record(observed)
+        if not record:
             return [self._close((connection,), Outcome.MALFORMED, now)]
         own = record if first else b""
         waiter = self._pairing.at(name)
@@ -101,6 +101,21 @@ class Registry(Generic[ConnT]):
             Send((waiter.connection,), record),
             self._close((connection, waiter.connection), Outcome.PAIRED, now),
         ]
+
+    def withdrawn(self, connection: ConnT, name: bytes, observed: Endpoint, now: float) -> list[Effect[ConnT]]:
+        """A client that waits no longer under a name says so by another connection from the same address."""
+        self._end_phase(connection, now)
+        effects: list[Effect[ConnT]] = []
+        waiter = self._pairing.at(name)
+        if waiter is not None and waiter.detail[:IPV4_BYTES] == _record(observed)[:IPV4_BYTES]:
+            self._end_phase(waiter.connection, now)
+            effects.append(self._close((waiter.connection,), Outcome.WITHDRAWN, now))
+        return [*effects, self._close((connection,), Outcome.WITHDRAWAL, now)]
+
+    def answered(self, connection: ConnT, answer: bytes, now: float) -> list[Effect[ConnT]]:
+        """A client asked over HTTP, and this is the answer."""
+        self._end_phase(connection, now)
+        return self._send_and_close([connection], answer, Outcome.ANSWERED, now)
 
     def greeted(self, connection: ConnT, nonce: bytes) -> None:
         """A client of the group dialect was sent this nonce, and may send a probe with it."""
@@ -345,3 +360,11 @@ class Registry(Generic[ConnT]):
             self.counts.limits[Limit.RELAYS] += 1
             return RejectCode.LIMIT, f"the server is full: {self._limits.max_relays} relays"
         return None
+
+
+def _record(observed: Endpoint) -> bytes:
+    """What the pairing dialect says of an endpoint; nothing where it has no word for it, as for IPv6."""
+    try:
+        return pairing_address(observed)
+    except LocalProtocolError:
+        return b""

@@ -9,7 +9,8 @@ from math import ceil, inf
 
 from rendezvous_server.connection import Connection
 from rendezvous_server.effects import Accept, Close, Confirm, Effect, Outcome, Reject, Send, Splice
-from rendezvous_server.health import WITHOUT_KEY, HealthServer
+from rendezvous_server.health import HealthServer
+from rendezvous_server.health_answers import WITHOUT_KEY
 from rendezvous_server.idleness import Idleness
 from rendezvous_server.listening import listening_socket
 from rendezvous_server.log import Log

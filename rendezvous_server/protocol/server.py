@@ -23,7 +23,6 @@ from rendezvous_server.protocol.messages import (
     JOIN_LABEL,
     MAGIC,
     MAX_CLIENT_FRAME,
-    MAX_PAIRING_NAME,
     MAX_TOKEN,
     NONCE_SIZE,
     RELAY_LABEL,
@@ -35,16 +34,7 @@ from rendezvous_server.protocol.messages import (
     Relay,
     RemoteProtocolError,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class PairingRequested:
-    """Tells that a client of the pairing dialect gave a name.
-
-    A name may arrive in parts. Each part yields this event again with the longer name.
-    """
-
-    name: bytes  # the name so far, 1 to 100 bytes
+from rendezvous_server.protocol.pairing import HttpRequested, PairingRequested, WithdrawalRequested, read_request
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +85,15 @@ class LeaveReceived:
 
 
 ServerEvent = (  # what the server's side yields
-    PairingRequested | HelloReceived | JoinRequested | RelayRequested | ProbeReceived | Refused | LeaveReceived
+    PairingRequested
+    | WithdrawalRequested
+    | HttpRequested
+    | HelloReceived
+    | JoinRequested
+    | RelayRequested
+    | ProbeReceived
+    | Refused
+    | LeaveReceived
 )
 
 RequestT = TypeVar("RequestT", Join, Relay)
@@ -105,7 +103,7 @@ class ServerState(Enum):
     """Says how far a connection of the server's side has come."""
 
     NEW = auto()  # nothing but perhaps a part of HELLO has come
-    PAIRING = auto()  # speaks the pairing dialect
+    UNFRAMED = auto()  # speaks the pairing dialect, or HTTP
     CHALLENGED = auto()  # has its nonce and must send a request
     DECIDING = auto()  # has asked to join or sent a probe; `accept`, `confirm` or `reject` follows
     MEMBER = auto()  # has been accepted into its group
@@ -120,7 +118,6 @@ _SERVER_ACCEPTS: dict[ServerState, frozenset[FrameType]] = {
     ServerState.RELAYING: frozenset(),
 }
 _TOO_EARLY = "the client spoke before it was spliced"
-_FOREIGN = {0x0D: "a PROXY protocol header, which this server is not set to expect", 0x16: "TLS"}
 
 
 class ServerConnection:
@@ -134,7 +131,7 @@ class ServerConnection:
 
     Attributes:
         state: How far the connection has come.
-        dialect: "pairing", "group", "relay" or "probe"; None until the client has shown which.
+        dialect: "pairing", "group", "relay", "probe" or "http"; None until the client has shown which.
     """
 
     __slots__ = (
@@ -160,14 +157,19 @@ class ServerConnection:
         self._nonce = b""
         self._observed = observed
         self._probe_port = probe_port
-        self._head = b""  # the pairing name so far, or a part of HELLO
+        self._head = b""  # the request without frames so far, or a part of HELLO
         self._frames: FrameBuffer | None = None
         self._out = bytearray()
 
     @property
     def is_framed(self) -> bool:
-        """Says whether the client understands frames, as it does in any dialect but pairing."""
+        """Says whether the client understands frames, as it does in any dialect but pairing and HTTP."""
         return self._frames is not None
+
+    @property
+    def may_still_send(self) -> bool:
+        """Says whether the client may be sending when it is sent the last word, which it must not lose."""
+        return self.is_framed or self.dialect == "http"
 
     def data_to_send(self) -> bytes:
         """Gives out what must be sent now.
@@ -255,7 +257,7 @@ class ServerConnection:
             return
         if self._head[0] != MAGIC[0]:
             self.dialect = "pairing"
-            yield PairingRequested(self._pairing_name())
+            yield from self._unframed_events()
             return
         hello = self._head[: len(MAGIC)]
         if hello != MAGIC[: len(hello)]:
@@ -278,18 +280,17 @@ class ServerConnection:
         self._frames.feed(rest)
         yield from self._framed_events(self._frames)
 
-    def _pairing_name(self) -> bytes:
-        """The name so far. As in a C string, a zero ends it: what follows is padding, however it was cut."""
-        head = self._head
-        name = head.partition(b"\0")[0]
-        if head[0] in _FOREIGN or not name or len(head) > MAX_PAIRING_NAME:
+    def _unframed_events(self) -> Iterator[ServerEvent]:
+        try:
+            request = read_request(self._head)
+        except RemoteProtocolError:
             self.state = ServerState.ENDED
-            if head[0] in _FOREIGN:
-                raise RemoteProtocolError(_FOREIGN[head[0]])
-            was = f"a pairing name of {len(name)} bytes in {len(head)}"
-            raise RemoteProtocolError(f"{was}; 1 to {MAX_PAIRING_NAME} are allowed")
-        self.state = ServerState.PAIRING
-        return name
+            raise
+        self.state = ServerState.UNFRAMED
+        if isinstance(request, HttpRequested):
+            self.dialect = "http"
+        if request is not None:
+            yield request
 
     def _framed_events(self, frames: FrameBuffer) -> Iterator[ServerEvent]:
         try:

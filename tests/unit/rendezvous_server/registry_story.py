@@ -87,6 +87,11 @@ class Server:
         self.perform(self.registry.named(connection, name, endpoint(connection), self.now))
         return connection
 
+    def withdraw(self, name: bytes, host: str = "192.0.2.1") -> int:
+        connection = self.connect(host)
+        self.perform(self.registry.withdrawn(connection, name, Endpoint(host, 1), self.now))
+        return connection
+
     def pair(self, name: bytes) -> int:
         return self.name(self.connect(), name)
 
