@@ -103,7 +103,8 @@ class Connection(asyncio.Protocol):
             server.perform(server.registry.ended(self, Outcome.MALFORMED, now, abort=True))
         if self.outcome is not None:
             return
-        server.registry.heard(self, now)
+        if self._core.is_framed:
+            server.registry.heard(self, now)
         try:
             if self._proxy is not None:
                 data = self._without_header(self._proxy, data, now)
@@ -112,7 +113,8 @@ class Connection(asyncio.Protocol):
         except RemoteProtocolError as error:
             self._note(reason=str(error))
             server.perform(server.registry.ended(self, Outcome.MALFORMED, now))
-        self._flush()
+        if self._core.is_framed:
+            self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         server = self._server
@@ -123,14 +125,7 @@ class Connection(asyncio.Protocol):
         server.forget(self, dialect, outcome)
         if self._relayed:
             self._note(bytes=self._relayed)
-        server.log.event(
-            "connection",
-            outcome=outcome,
-            dialect=dialect,
-            host=self._endpoint.host,
-            seconds=round(now - self._since, 3),
-            **(self._details or {}),
-        )
+        server.log.connection(outcome, dialect, self._endpoint.host, now - self._since, self._details)
 
     def _comes_from(self, endpoint: Endpoint) -> None:
         server = self._server
@@ -225,12 +220,13 @@ class Connection(asyncio.Protocol):
 
     def finish(self, outcome: Outcome, abort: bool = False) -> None:
         """Closes once everything is sent, or at once with `abort`. The first outcome counts."""
-        decided = self.outcome is not None
-        self.outcome = self.outcome or outcome
         if abort:
+            self.outcome = self.outcome or outcome
             self.transport.abort()
-        elif not decided:
-            self._flush()
+        elif self.outcome is None:
+            self.outcome = outcome
+            if self._core.is_framed:
+                self._flush()
             if self.transport.is_closing():
                 return
             if self._core.may_still_send and outcome is not Outcome.RELAYED:

@@ -21,7 +21,7 @@ from typing import Generic
 from rendezvous_server.admission import ConnectionLimiter, RateLimiter
 from rendezvous_server.counts import Counts
 from rendezvous_server.deadlines import Deadlines
-from rendezvous_server.effects import Accept, Close, Confirm, ConnT, Effect, Outcome, Reject, Send, Splice
+from rendezvous_server.effects import Accept, Close, Confirm, ConnT, Effect, Introduce, Outcome, Reject, Send, Splice
 from rendezvous_server.groups import Groups
 from rendezvous_server.limits import Limit, Limits
 from rendezvous_server.probes import Probes
@@ -42,6 +42,7 @@ from rendezvous_server.waiting import Waiters
 
 CLOSING_REASON = "the rendezvous server shuts down"
 IPV4_BYTES = 4  # a pairing record begins with the address
+GONE = Outcome.GONE  # the two of every pairing ask for it, and looking a member up takes five times as long
 
 
 class Registry(Generic[ConnT]):
@@ -85,7 +86,7 @@ class Registry(Generic[ConnT]):
 
     def named(self, connection: ConnT, name: bytes, observed: Endpoint, now: float) -> list[Effect[ConnT]]:
         """A client of the pairing dialect gave its name, or a longer part of it than before."""
-        first = self._end_phase(connection, now) is Outcome.GONE
+        first = self._end_phase(connection, now) is GONE
         record = _record(observed)
         if not record:
             return [self._close((connection,), Outcome.MALFORMED, now)]
@@ -94,13 +95,11 @@ class Registry(Generic[ConnT]):
         if waiter is None:
             self._wake(self._pairing.add(name, connection, record, now))
             return [Send((connection,), own)] if own else []
-        self._end_phase(waiter.connection, now)
+        self._pairing.forget(waiter.connection)
         self.counts.pairing_s.observe(now - waiter.since)
-        return [
-            Send((connection,), own + waiter.detail),
-            Send((waiter.connection,), record),
-            self._close((connection, waiter.connection), Outcome.PAIRED, now),
-        ]
+        for end in (waiter.connection, connection):
+            self._wake(self._closing.add(end, now))
+        return [Introduce(waiter.connection, record, connection, own + waiter.detail)]
 
     def withdrawn(self, connection: ConnT, name: bytes, observed: Endpoint, now: float) -> list[Effect[ConnT]]:
         """A client that waits no longer under a name says so by another connection from the same address."""
@@ -256,7 +255,8 @@ class Registry(Generic[ConnT]):
     # Parts of the above.
 
     def _wake(self, at: float) -> None:
-        self.wake_at = min(self.wake_at, at)
+        if at < self.wake_at:
+            self.wake_at = at
 
     def _effects_due(self, now: float) -> Iterator[Effect[ConnT]]:
         late = f"no request within {self._limits.handshake_timeout_s:g} s"
@@ -309,7 +309,7 @@ class Registry(Generic[ConnT]):
             self._probes.take(connection)
             if self._drain_at is not None:
                 self._wake(now)  # perhaps the last that could be the partner of a name
-            return Outcome.GONE
+            return GONE
         if self._closing.discard(connection):
             return None
         if self._pairing.forget(connection) or self._relays.waiters.forget(connection):

@@ -87,9 +87,10 @@ class Endpoint(NamedTuple):
         Raises:
             ValueError: The host has a colon and is no IPv6 address.
         """
-        host, port = str(address[0]), address[1]
+        host, port = address[0], address[1]
+        assert isinstance(host, str)
         assert isinstance(port, int)
-        return cls(plain_host(host), port) if ":" in host else cls(host, port)
+        return cls(plain_host(host) if ":" in host else host, port)
 
 
 @dataclass(frozen=True, slots=True)

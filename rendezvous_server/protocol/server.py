@@ -118,6 +118,8 @@ _SERVER_ACCEPTS: dict[ServerState, frozenset[FrameType]] = {
     ServerState.RELAYING: frozenset(),
 }
 _TOO_EARLY = "the client spoke before it was spliced"
+# Every pairing asks for these, and looking a member up takes five times as long.
+_NEW, _UNFRAMED, _ENDED = ServerState.NEW, ServerState.UNFRAMED, ServerState.ENDED
 
 
 class ServerConnection:
@@ -132,6 +134,7 @@ class ServerConnection:
     Attributes:
         state: How far the connection has come.
         dialect: "pairing", "group", "relay", "probe" or "http"; None until the client has shown which.
+        is_framed: Whether the client understands frames, as it does in any dialect but pairing and HTTP.
     """
 
     __slots__ = (
@@ -144,14 +147,16 @@ class ServerConnection:
         "_out",
         "_probe_port",
         "dialect",
+        "is_framed",
         "state",
     )
 
     def __init__(
         self, key: bytes | None, make_nonce: Callable[[], bytes], observed: Endpoint, probe_port: int = 0
     ) -> None:
-        self.state = ServerState.NEW
+        self.state = _NEW
         self.dialect: str | None = None
+        self.is_framed = False
         self._key = key
         self._make_nonce = make_nonce
         self._nonce = b""
@@ -160,11 +165,6 @@ class ServerConnection:
         self._head = b""  # the request without frames so far, or a part of HELLO
         self._frames: FrameBuffer | None = None
         self._out = bytearray()
-
-    @property
-    def is_framed(self) -> bool:
-        """Says whether the client understands frames, as it does in any dialect but pairing and HTTP."""
-        return self._frames is not None
 
     @property
     def may_still_send(self) -> bool:
@@ -200,6 +200,8 @@ class ServerConnection:
             self._frames.feed(data)
             return self._framed_events(self._frames)
         self._head += data
+        if self._head and self._head[0] != MAGIC[0] and self.state is not _ENDED:
+            return self._unframed_events()
         return self._first_events()
 
     def accept(self, expires_in_s: float, ping_interval_s: float, probed: Endpoint | None = None) -> None:
@@ -225,7 +227,7 @@ class ServerConnection:
         """
         self._require(ServerState.DECIDING, "confirm")
         self._out += encode_frame(FrameType.PROBED, pack_endpoint(self._observed))
-        self.state = ServerState.ENDED
+        self.state = _ENDED
 
     def splice(self) -> None:
         """Answers a RelayRequested. Once the answer is sent, all further bytes are the peer's.
@@ -235,7 +237,7 @@ class ServerConnection:
         """
         self._require(ServerState.RELAYING, "splice")
         self._out += encode_frame(FrameType.SPLICED)
-        self.state = ServerState.ENDED
+        self.state = _ENDED
 
     def reject(self, code: RejectCode, reason: str) -> None:
         """Ends the connection, with a REJECTED frame if the client understands frames.
@@ -244,24 +246,20 @@ class ServerConnection:
             code: Why, for a program.
             reason: Why, for a person; cut to 1,000 bytes of UTF-8.
         """
-        if self.is_framed and self.state is not ServerState.ENDED:
+        if self.is_framed and self.state is not _ENDED:
             self._out += encode_rejected(code, reason)
-        self.state = ServerState.ENDED
+        self.state = _ENDED
 
     def _require(self, state: ServerState, step: str) -> None:
         if self.state is not state:
             raise LocalProtocolError(f"{step} in state {self.state.name}: nobody asked for it")
 
     def _first_events(self) -> Iterator[ServerEvent]:
-        if self.state is ServerState.ENDED or not self._head:
-            return
-        if self._head[0] != MAGIC[0]:
-            self.dialect = "pairing"
-            yield from self._unframed_events()
+        if self.state is _ENDED or not self._head:
             return
         hello = self._head[: len(MAGIC)]
         if hello != MAGIC[: len(hello)]:
-            self.state = ServerState.ENDED
+            self.state = _ENDED
             raise RemoteProtocolError(f"{hello!r} starts neither a pairing name nor the group dialect")
         if len(self._head) <= len(MAGIC):
             return
@@ -269,6 +267,7 @@ class ServerConnection:
         version, rest = self._head[len(MAGIC)], self._head[len(MAGIC) + 1 :]
         self._head = b""
         self._frames = FrameBuffer(MAX_CLIENT_FRAME)
+        self.is_framed = True
         if version < 1:
             self.state = ServerState.DECIDING
             yield Refused(RejectCode.VERSION, f"version {version} was offered; this server speaks 1 to {VERSION}")
@@ -281,20 +280,20 @@ class ServerConnection:
         yield from self._framed_events(self._frames)
 
     def _unframed_events(self) -> Iterator[ServerEvent]:
+        self.dialect = "pairing"
         try:
             request = read_request(self._head)
         except RemoteProtocolError:
-            self.state = ServerState.ENDED
+            self.state = _ENDED
             raise
-        self.state = ServerState.UNFRAMED
+        self.state = _UNFRAMED
         if isinstance(request, HttpRequested):
             self.dialect = "http"
-        if request is not None:
-            yield request
+        return iter(() if request is None else (request,))
 
     def _framed_events(self, frames: FrameBuffer) -> Iterator[ServerEvent]:
         try:
-            while self.state is not ServerState.ENDED:
+            while self.state is not _ENDED:
                 if self.state is ServerState.RELAYING and frames:
                     raise RemoteProtocolError(_TOO_EARLY)
                 frame = frames.next()
@@ -318,7 +317,7 @@ class ServerConnection:
                     raise RemoteProtocolError(f"a ping token of {len(body)} bytes; at most {MAX_TOKEN} are allowed")
                 self._out += encode_frame(FrameType.PONG, body)
             case FrameType.LEAVE:
-                self.state = ServerState.ENDED
+                self.state = _ENDED
                 yield LeaveReceived()
             case FrameType.PROBE:
                 self.dialect, self.state = "probe", ServerState.DECIDING
