@@ -15,8 +15,9 @@ class RendezvousPlan:
     pairings: int = 5_000  # of each round: about a second
     warm_up: int = 500  # pairings before the first round
     in_flight: tuple[int, ...] = (2, 50, 200)
-    crowds: tuple[tuple[int, int], ...] = ((0, 100), (300, 0), (300, 100))  # slow ones first: silence may stop a server
-    worlds: tuple[int, ...] = (4, 64, 512, 4096)
+    # Silent, slow and bytewise clients. Silent ones come last, since silence may stop a server.
+    crowds: tuple[tuple[int, int, int], ...] = ((0, 100, 0), (0, 0, 100), (300, 0, 0), (300, 100, 100))
+    worlds: tuple[int, ...] = (4, 64, 512, 4096, 10_000)
     relay_bytes: int = 1 << 30  # about half a second
 
     def pairing_rounds(self) -> Iterator[list[PairingCase]]:
@@ -30,13 +31,19 @@ class RendezvousPlan:
         if not self.crowds:
             return
         for in_flight in self.in_flight:
-            crowded = [PairingCase(in_flight, silent, slow) for silent, slow in self.crowds]
+            crowded = [PairingCase(in_flight, *crowd) for crowd in self.crowds]
             yield from [[PairingCase(in_flight), *crowded]] * self.rounds
 
-    def steps(self, parts: Collection[str], servers: int) -> int:
-        """Return how many rounds there are, for parts by name."""
-        pairing = sum(len(cases) for cases in self.pairing_rounds()) * servers
-        group = len(list(self.groups())) * self.rounds
+    def steps(self, parts: Collection[str], servers: int, checkouts: int = 1) -> int:
+        """Return how many rounds there are.
+
+        Args:
+            parts: Which parts are measured, by name.
+            servers: How many take part in the pairing dialect, beside the bare exchange on uvloop.
+            checkouts: Of how many checkouts groups are measured.
+        """
+        pairing = sum(len(cases) * servers + (len(cases) == 1) for cases in self.pairing_rounds())  # and bare uvloop
+        group = len(list(self.groups())) * self.rounds * checkouts
         return pairing * ("pairing" in parts) + group * ("group" in parts) + self.rounds * ("relay" in parts)
 
     def groups(self) -> Iterator[tuple[Topology, int]]:

@@ -1,6 +1,7 @@
 """Which rounds are compared to which, with figures that are given instead of measured."""
 
 import io
+from pathlib import Path
 
 from rendezvous_server.protocol import Topology
 from scripts.bench.rendezvous.measure import PairingBench, RendezvousResults, measure_group
@@ -27,8 +28,8 @@ class GivenPairings(PairingBench):
 
 def measured(*servers: Server, failing: tuple[str, PairingCase] | None = None) -> RendezvousResults:
     results = RendezvousResults()
-    plan = RendezvousPlan(rounds=2, in_flight=(2,), crowds=((4, 0),))
-    bench = GivenPairings(plan, servers, results, StepProgress(io.StringIO()))
+    plan = RendezvousPlan(rounds=2, in_flight=(2,), crowds=((4, 0, 0),))
+    bench = GivenPairings(plan, servers, results, StepProgress(io.StringIO()), Path("no clients"))
     bench.failing = failing
     bench.run()
     return results

@@ -7,7 +7,7 @@ def test_no_crowd_comes_before_everything_has_been_measured_without():
     rounds = list(RendezvousPlan().pairing_rounds())
     first_crowd = next(number for number, cases in enumerate(rounds) if len(cases) > 1)
     assert rounds[:first_crowd] == [[PairingCase(in_flight)] for in_flight in (2, 50, 200) for _ in range(5)]
-    assert all(len(cases) == 4 for cases in rounds[first_crowd:])
+    assert all(len(cases) == 5 for cases in rounds[first_crowd:])
 
 
 def test_every_crowd_has_its_neighbour_without():
@@ -28,9 +28,11 @@ def test_every_world_in_every_topology():
 
 
 def test_steps_are_rounds():
-    plan = RendezvousPlan(rounds=2, in_flight=(2, 50), crowds=((300, 0),), worlds=(4,))
-    assert plan.steps(["pairing"], servers=1) == 2 * 2 + 2 * 2 * 2
-    assert plan.steps(["pairing"], servers=2) == 2 * plan.steps(["pairing"], servers=1)
+    plan = RendezvousPlan(rounds=2, in_flight=(2, 50), crowds=((300, 0, 0),), worlds=(4,))
+    bare = 2 * 2  # of uvloop, without a crowd
+    assert plan.steps(["pairing"], servers=1) == 2 * 2 + 2 * 2 * 2 + bare
+    assert plan.steps(["pairing"], servers=2) == 2 * (2 * 2 + 2 * 2 * 2) + bare
     assert plan.steps(["group"], servers=2) == 2 * 2
+    assert plan.steps(["group"], servers=2, checkouts=2) == 2 * plan.steps(["group"], servers=2)
     assert plan.steps(["relay"], servers=2) == 2
-    assert plan.steps(["pairing", "group", "relay"], servers=1) == 12 + 4 + 2
+    assert plan.steps(["pairing", "group", "relay"], servers=1) == 16 + 4 + 2
