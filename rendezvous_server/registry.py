@@ -199,6 +199,8 @@ class Registry(Generic[ConnT]):
     def disconnected(self, connection: ConnT, now: float) -> Outcome | None:
         """A connection is gone. Returns how it ended; None if that was decided before."""
         self._connections.remove(connection)
+        if self._closing.discard(connection):  # as nearly all
+            return None
         return self._end_phase(connection, now)
 
     # What time does.

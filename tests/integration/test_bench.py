@@ -227,7 +227,7 @@ def test_the_command_measures_draws_and_writes(tmp_path: Path, capsys: pytest.Ca
 def test_against_another_server(other: Callable[..., Server], tmp_path: Path):
     server, figures = other(), tmp_path / "bench.json"
     against = ("--against", f"127.0.0.1:{server.port}", "--against-pid", server.pid)
-    assert bench("--only", "pairing", "--json", figures, *against) == 0
+    assert bench("--only", "pairing,crowd", "--json", figures, *against) == 0
     report = json.loads(figures.read_text())
     assert [one["server"] for one in report["pairing"][:3]] == ["ours", "bare uvloop", f"127.0.0.1:{server.port}"]
     ours, _, theirs = (one["rounds"] for one in report["pairing"][:3])
@@ -279,7 +279,7 @@ def test_a_world_that_open_files_do_not_allow_is_skipped_and_said():
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--only", "pairing,punching"], "'punching' is unknown; allowed: pairing, group, relay"),
+        (["--only", "pairing,punching"], "'punching' is unknown; allowed: pairing, crowd, group, relay"),
         (["--against", "nowhere"], "host:port"),
         (["--against", "127.0.0.1:1", "--only", "group"], "pairing dialect only"),
         (["--base", "no such commit"], "COMMIT is 'no such commit'"),

@@ -8,7 +8,7 @@ from lambda_image.errors import UsageError
 from scripts.bench.command import Benchmark, run_benchmark
 from scripts.bench.commit.checkout import at_commit
 from scripts.bench.flags import add_common_arguments
-from scripts.bench.rendezvous.measure import PARTS, RendezvousResults, measure
+from scripts.bench.rendezvous.measure import PAIRINGS, PARTS, RendezvousResults, measure
 from scripts.bench.rendezvous.picture import draw
 from scripts.bench.rendezvous.plan import QUICK, RendezvousPlan
 from scripts.bench.rendezvous.tables import result_tables
@@ -69,7 +69,7 @@ def _against(address: str | None, pid: int | None, parts: Sequence[str]) -> list
         if pid is not None:
             raise UsageError(f"--against-pid {pid} needs --against, the server whose process that is")
         return []
-    if "pairing" not in parts:
+    if not PAIRINGS & set(parts):
         raise UsageError("--against is measured in the pairing dialect only: leave --only out, or add pairing to it")
     try:
         parsed = Address.parse(address)

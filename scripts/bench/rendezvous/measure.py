@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,7 +22,8 @@ from scripts.bench.servers import OURS, Server, floor_server, our_server, pin
 from scripts.series import Round, Series
 from scripts.step_progress import StepProgress
 
-PARTS = ("pairing", "group", "relay")
+PARTS = ("pairing", "crowd", "group", "relay")
+PAIRINGS = {"pairing", "crowd"}
 WARM_UP_RANKS = 2
 COMPARED = ("pairings_per_s", "median_ms", "p99_ms", "cpu_us_per_pairing")
 
@@ -67,12 +68,12 @@ def measure(
     checkouts = [(OURS, ROOT), *([base] if base else [])]
     progress.begin(plan.steps(parts, len(checkouts) + len(against), len(checkouts)))
     results = RendezvousResults()
-    if "pairing" in parts:
+    if PAIRINGS & set(parts):
         with ExitStack() as stack:
             ours = [stack.enter_context(our_server(folder, name)) for name, folder in checkouts]
             floor = stack.enter_context(floor_server())
             clients = stack.enter_context(compiled_clients())
-            PairingBench(plan, [*ours, floor, *against], results, progress, clients).run()
+            PairingBench(plan, [*ours, floor, *against], results, progress, clients).run(parts)
     if "group" in parts:
         measure_group(plan, results, progress, checkouts)
     if "relay" in parts:
@@ -101,14 +102,14 @@ class PairingBench:
         self._token = secrets.token_hex(4)  # so that two benchmarks of one server do not meet
         self._rounds = 0
 
-    def run(self) -> None:
-        """Measure every case at every server, and add what was found to the results."""
+    def run(self, parts: Collection[str]) -> None:
+        """Measure every case of PAIRINGS at every server, and add what was found to the results."""
         first_core = min(os.sched_getaffinity(0))  # the clients have the last one
         for server in self._servers:
             if server.pid is not None:
                 pin(server.pid, first_core)
             self._attempt(PairingCase(self._plan.in_flight[0]), server, self._plan.warm_up)
-        for cases in self._plan.pairing_rounds():
+        for cases in self._plan.pairing_rounds(parts):
             self._neighbours(cases)
         self._results.pairing += self._series.values()
         ours, *others = self._servers

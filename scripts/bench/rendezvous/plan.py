@@ -20,15 +20,19 @@ class RendezvousPlan:
     worlds: tuple[int, ...] = (4, 64, 512, 4096, 10_000)
     relay_bytes: int = 1 << 30  # about half a second
 
-    def pairing_rounds(self) -> Iterator[list[PairingCase]]:
+    def pairing_rounds(self, parts: Collection[str]) -> Iterator[list[PairingCase]]:
         """Yield cases that are measured one after the other.
 
         The first of several has no crowd, and the others are compared to it. Cases without any crowd come first of all,
         so that what a crowd does to a server spoils nothing.
+
+        Args:
+            parts: `pairing` stands for the cases without a crowd and `crowd` for the others.
         """
-        for in_flight in self.in_flight:
-            yield from [[PairingCase(in_flight)]] * self.rounds
-        if not self.crowds:
+        if "pairing" in parts:
+            for in_flight in self.in_flight:
+                yield from [[PairingCase(in_flight)]] * self.rounds
+        if "crowd" not in parts or not self.crowds:
             return
         for in_flight in self.in_flight:
             crowded = [PairingCase(in_flight, *crowd) for crowd in self.crowds]
@@ -42,9 +46,9 @@ class RendezvousPlan:
             servers: How many take part in the pairing dialect, beside the bare exchange on uvloop.
             checkouts: Of how many checkouts groups are measured.
         """
-        pairing = sum(len(cases) * servers + (len(cases) == 1) for cases in self.pairing_rounds())  # and bare uvloop
+        pairing = sum(len(cases) * servers + (len(cases) == 1) for cases in self.pairing_rounds(parts))  # bare uvloop
         group = len(list(self.groups())) * self.rounds * checkouts
-        return pairing * ("pairing" in parts) + group * ("group" in parts) + self.rounds * ("relay" in parts)
+        return pairing + group * ("group" in parts) + self.rounds * ("relay" in parts)
 
     def groups(self) -> Iterator[tuple[Topology, int]]:
         """Yield every world size in every topology."""
