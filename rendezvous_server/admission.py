@@ -1,6 +1,6 @@
 """Limits what one address may do: how many connections it has, how often it asks for something. No I/O, no clock."""
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from ipaddress import IPv6Network
 from typing import Generic
 
@@ -17,7 +17,7 @@ class ConnectionLimiter(Generic[ConnT]):
         self._at_most = at_most
         self._per_address = per_address
         self._addresses: dict[ConnT, str | None] = {}
-        self._counts: Counter[str] = Counter()
+        self._counts: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._addresses)
@@ -29,28 +29,31 @@ class ConnectionLimiter(Generic[ConnT]):
         """
         if len(self._addresses) >= self._at_most:
             return Limit.CONNECTIONS
+        if host is not None:
+            return self.locate(connection, host)
         self._addresses[connection] = None
-        limit = None if host is None else self.locate(connection, host)
-        if limit is not None:
-            del self._addresses[connection]
-        return limit
+        return None
 
     def locate(self, connection: ConnT, host: str) -> Limit | None:
         """Takes note of the host of a connection that was added without one; returns the limit that it exceeds."""
-        address = counted_address(host)
-        if self._counts[address] >= self._per_address:
+        address = counted_address(host) if ":" in host else host
+        count = self._counts.get(address, 0)
+        if count >= self._per_address:
             return Limit.CONNECTIONS_PER_ADDRESS
         self._addresses[connection] = address
-        self._counts[address] += 1
+        self._counts[address] = count + 1
         return None
 
     def remove(self, connection: ConnT) -> None:
         """Counts a connection no longer. One that was not added makes no difference."""
         address = self._addresses.pop(connection, None)
-        if address is not None:
-            self._counts[address] -= 1
-            if not self._counts[address]:
-                del self._counts[address]
+        if address is None:
+            return
+        count = self._counts[address]
+        if count > 1:
+            self._counts[address] = count - 1
+        else:
+            del self._counts[address]
 
 
 class RateLimiter:

@@ -11,10 +11,12 @@ from collections.abc import Iterable
 from typing import Protocol, cast
 
 from rendezvous_server.effects import Effect, Outcome, Reject
+from rendezvous_server.health_answers import answer_on_rendezvous_port
 from rendezvous_server.log import Log
 from rendezvous_server.protocol import (
     Endpoint,
     HelloReceived,
+    HttpRequested,
     JoinRequested,
     LeaveReceived,
     PairingRequested,
@@ -25,6 +27,7 @@ from rendezvous_server.protocol import (
     RemoteProtocolError,
     ServerConnection,
     ServerEvent,
+    WithdrawalRequested,
 )
 from rendezvous_server.proxy_protocol import ProxyHeader
 from rendezvous_server.registry import Registry
@@ -100,7 +103,8 @@ class Connection(asyncio.Protocol):
             server.perform(server.registry.ended(self, Outcome.MALFORMED, now, abort=True))
         if self.outcome is not None:
             return
-        server.registry.heard(self, now)
+        if self._core.is_framed:
+            server.registry.heard(self, now)
         try:
             if self._proxy is not None:
                 data = self._without_header(self._proxy, data, now)
@@ -109,7 +113,8 @@ class Connection(asyncio.Protocol):
         except RemoteProtocolError as error:
             self._note(reason=str(error))
             server.perform(server.registry.ended(self, Outcome.MALFORMED, now))
-        self._flush()
+        if self._core.is_framed:
+            self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         server = self._server
@@ -120,14 +125,7 @@ class Connection(asyncio.Protocol):
         server.forget(self, dialect, outcome)
         if self._relayed:
             self._note(bytes=self._relayed)
-        server.log.event(
-            "connection",
-            outcome=outcome,
-            dialect=dialect,
-            host=self._endpoint.host,
-            seconds=round(now - self._since, 3),
-            **(self._details or {}),
-        )
+        server.log.connection(outcome, dialect, self._endpoint.host, now - self._since, self._details)
 
     def _comes_from(self, endpoint: Endpoint) -> None:
         server = self._server
@@ -150,6 +148,14 @@ class Connection(asyncio.Protocol):
             case PairingRequested(name):
                 self._drop_dead_partner(name, now)
                 return registry.named(self, name, self._endpoint, now)
+            case WithdrawalRequested(name):
+                return registry.withdrawn(self, name, self._endpoint, now)
+            case HttpRequested(method, path):
+                authenticated = self._server.settings.key is not None
+                answer = answer_on_rendezvous_port(
+                    method, path, draining=registry.draining, authenticated=authenticated
+                )
+                return registry.answered(self, answer, now)
             case HelloReceived(nonce):
                 registry.greeted(self, nonce)
                 return ()
@@ -214,15 +220,16 @@ class Connection(asyncio.Protocol):
 
     def finish(self, outcome: Outcome, abort: bool = False) -> None:
         """Closes once everything is sent, or at once with `abort`. The first outcome counts."""
-        decided = self.outcome is not None
-        self.outcome = self.outcome or outcome
         if abort:
+            self.outcome = self.outcome or outcome
             self.transport.abort()
-        elif not decided:
-            self._flush()
+        elif self.outcome is None:
+            self.outcome = outcome
+            if self._core.is_framed:
+                self._flush()
             if self.transport.is_closing():
                 return
-            if self._core.is_framed and outcome is not Outcome.RELAYED:
+            if self._core.may_still_send and outcome is not Outcome.RELAYED:
                 # A close while bytes of the client are unread would reset the connection, and the client might lose
                 # the final frame. So only our half ends, and the client ends the other before the registry's deadline.
                 self.transport.write_eof()

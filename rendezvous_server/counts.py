@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from rendezvous_server.effects import Outcome
 from rendezvous_server.limits import Limit
 
-DIALECTS = ("pairing", "group", "relay", "probe", "none")  # "none": it ended before it had shown which
+DIALECTS = ("pairing", "group", "relay", "probe", "http", "none")  # "none": it ended before it had shown which
 # Seconds. From what loopback takes to the timeouts: ranks come together within milliseconds or after a cold start.
-BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+BOUNDS_S = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
+    *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0),
+)
 
 
 class Histogram:

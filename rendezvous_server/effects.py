@@ -1,4 +1,8 @@
-"""Effects, which the registry returns and its caller performs, and outcomes, which say how connections end."""
+"""Effects, which the registry returns and its caller performs, and outcomes, which say how connections end.
+
+Effects are values that nobody changes. They are not frozen, because making a frozen one takes three times as long, and
+every client's way leads past some.
+"""
 
 from collections.abc import Collection, Hashable
 from dataclasses import dataclass
@@ -12,6 +16,8 @@ ConnT = TypeVar("ConnT", bound=Hashable)  # a connection: anything that the call
 
 class Outcome(StrEnum):
     """Says how a connection ended. The log and the metrics know no other words for it."""
+
+    __hash__ = str.__hash__  # Enum's is a function in Python, and every connection is counted by its outcome
 
     PAIRED = "paired"  # has its partner's address
     LEFT = "left"  # a member sent LEAVE
@@ -27,10 +33,13 @@ class Outcome(StrEnum):
     LIMITED = "limited"  # too many connections, in total or from its address, or too many bytes through a relay
     GONE = "gone"  # closed without having asked for anything: a health check
     ABANDONED = "abandoned"  # closed while it waited for its partner
+    WITHDRAWN = "withdrawn"  # waited for its partner until another connection of its address withdrew the name
+    WITHDRAWAL = "withdrawal"  # withdrew a name, whether or not its address waited under it
+    ANSWERED = "answered"  # asked over HTTP
     SHUTDOWN = "shutdown"  # the server ended first
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Send(Generic[ConnT]):
     """Asks to send the same bytes to each of these connections."""
 
@@ -38,7 +47,17 @@ class Send(Generic[ConnT]):
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class Introduce(Generic[ConnT]):
+    """Asks to tell two connections of the pairing dialect of each other, and to close them."""
+
+    first: ConnT  # the one that waited
+    to_first: bytes
+    second: ConnT
+    to_second: bytes
+
+
+@dataclass(slots=True)
 class Accept(Generic[ConnT]):
     """Asks to tell this connection that it is a member."""
 
@@ -47,14 +66,14 @@ class Accept(Generic[ConnT]):
     probed: Endpoint | None  # where its NAT probe came from, if it made one
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Confirm(Generic[ConnT]):
     """Asks to tell this connection that its NAT probe has been noted."""
 
     connection: ConnT
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Splice(Generic[ConnT]):
     """Asks to tell both that they are connected, and to pass on what either sends to the other."""
 
@@ -62,7 +81,7 @@ class Splice(Generic[ConnT]):
     second: ConnT
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reject(Generic[ConnT]):
     """Asks to close this connection, and to tell it why if its dialect has a frame for that."""
 
@@ -72,7 +91,7 @@ class Reject(Generic[ConnT]):
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Close(Generic[ConnT]):
     """Asks to close these connections, once what was sent to them is on its way or, with `abort`, at once."""
 
@@ -81,4 +100,4 @@ class Close(Generic[ConnT]):
     abort: bool = False
 
 
-Effect = Send[ConnT] | Accept[ConnT] | Confirm[ConnT] | Splice[ConnT] | Reject[ConnT] | Close[ConnT]
+Effect = Send[ConnT] | Introduce[ConnT] | Accept[ConnT] | Confirm[ConnT] | Splice[ConnT] | Reject[ConnT] | Close[ConnT]

@@ -15,16 +15,13 @@ from typing import Any
 
 from prometheus_client import PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry, MetricsHandler
 
+from rendezvous_server.health_answers import HEALTH_PATHS, health
 from rendezvous_server.metrics import Snapshot, SnapshotCollector
 
 LOOP_LIMIT_S = 2.0  # for the loop to answer: it is never busy for a tenth of that
 REQUEST_LIMIT_S = 5.0  # for a client to send its request and to take the answer
 MAX_REQUESTS = 16  # at a time; a monitoring system and a load balancer have a few
 POLL_S = 0.1  # until the thread notices that it is to end
-WITHOUT_KEY = (
-    "this server has no key, so that everybody who reaches it may join groups and use relays; give it, and the ranks, "
-    "RENDEZVOUS_KEY or RENDEZVOUS_KEY_FILE"
-)
 
 
 class HealthServer(ThreadingHTTPServer):
@@ -85,7 +82,7 @@ class _Request(MetricsHandler):
 
     def do_GET(self) -> None:  # noqa: N802 - the base class's name
         path = self.path.partition("?")[0]
-        if path not in ("/livez", "/readyz", "/metrics"):
+        if path not in (*HEALTH_PATHS, "/metrics"):
             self._answer(404, "there are /livez, /readyz and /metrics")
             return
         snapshot = self.server.ask()
@@ -96,12 +93,8 @@ class _Request(MetricsHandler):
             for collector in (SnapshotCollector(snapshot), PROCESS_COLLECTOR, PLATFORM_COLLECTOR):
                 self.registry.register(collector)
             super().do_GET()
-        elif path == "/readyz" and snapshot.draining:
-            self._answer(503, "shutting down")
-        elif path == "/readyz" and not snapshot.authenticated:
-            self._answer(200, f"ok, but {WITHOUT_KEY}")
         else:
-            self._answer(200, "ok")
+            self._answer(*health(path, draining=snapshot.draining, authenticated=snapshot.authenticated))
 
     def _answer(self, status: int, text: str) -> None:
         body = f"{text}\n".encode()

@@ -18,8 +18,8 @@ class Limits:
     join_rate: float = 1_000.0  # then so many per second: a client that rejoins in a loop costs a tenth of a core
     relay_max_bytes: int = 10 * 2**30  # what the memory of a Lambda holds: no part of a gather is larger
     handshake_timeout_s: float = 10.0  # several retransmissions of a lost packet
-    pairing_timeout_s: float = 300.0  # the slowest cold start, several times
-    group_timeout_s: float = 300.0
+    pairing_timeout_s: float = 900.0  # a Lambda's whole life, for which known clients wait: most cannot handle an end
+    group_timeout_s: float = 300.0  # the slowest cold start, several times
     relay_timeout_s: float = 30.0  # ranks give up the direct ways within ten seconds of each other
     relay_idle_timeout_s: float = 960.0  # a rank may infer for the 900 s of a Lambda's life before its first byte
     ping_interval_s: float = 10.0  # well under the minute or more for which NATs remember a quiet connection

@@ -3,13 +3,26 @@
 import os
 import socket
 
+# A client whose host vanished is noticed in two minutes, and NATs and load balancers on the way remember a quiet one: a
+# pairing name may wait, and a relay may carry nothing, for a quarter of an hour.
+KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 30, "TCP_KEEPCNT": 3}
+
 
 def listening_socket(host: str, port: int, backlog: int) -> socket.socket:
-    """Opens a socket that listens.
+    """Opens a socket that listens. What it accepts inherits KEEPALIVE.
 
     Raises:
         OSError: The address cannot be listened on. The message names host and port.
     """
+    listening = _bound_socket(host, port, backlog)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in KEEPALIVE.items():
+        if hasattr(socket, option):  # macOS knows some of them
+            listening.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    return listening
+
+
+def _bound_socket(host: str, port: int, backlog: int) -> socket.socket:
     try:
         if host == "::":
             return socket.create_server((host, port), family=socket.AF_INET6, backlog=backlog, dualstack_ipv6=True)

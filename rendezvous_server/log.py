@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 DELAY_S = 0.1  # lines wait that long for others: thousands of connections a second cost tens of writes
 MAX_LINES = 20_000  # about 4 MB: the largest group leaving twice, while the reader of the log pauses
@@ -33,7 +33,29 @@ class Log:
 
     def event(self, event: str, **fields: object) -> None:
         """Adds a line, and returns at once."""
-        line = json.dumps({"event": event, **fields})
+        self._add(json.dumps({"event": event, **fields}))
+
+    def connection(
+        self, outcome: str, dialect: str | None, host: str, seconds: float, details: Mapping[str, object] | None
+    ) -> None:
+        """Adds the line of a connection that has ended, and returns at once.
+
+        Args:
+            outcome: How it ended, a word.
+            dialect: What it spoke, a word, or None.
+            host: Its client's address.
+            seconds: How long it lasted.
+            details: Further fields, if there are any.
+        """
+        # There are many of these lines, and an encoder costs more than all else that the server does with a log.
+        spoke = "null" if dialect is None else f'"{dialect}"'
+        more = f", {json.dumps(details)[1:-1]}" if details else ""
+        self._add(
+            f'{{"event": "connection", "outcome": "{outcome}", "dialect": {spoke}, "host": "{host}", '
+            f'"seconds": {seconds:.3f}{more}}}'
+        )
+
+    def _add(self, line: str) -> None:
         with self._lock:
             if self._reader_gone or len(self._lines) >= MAX_LINES:
                 self.dropped += 1

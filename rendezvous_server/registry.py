@@ -21,7 +21,7 @@ from typing import Generic
 from rendezvous_server.admission import ConnectionLimiter, RateLimiter
 from rendezvous_server.counts import Counts
 from rendezvous_server.deadlines import Deadlines
-from rendezvous_server.effects import Accept, Close, Confirm, ConnT, Effect, Outcome, Reject, Send, Splice
+from rendezvous_server.effects import Accept, Close, Confirm, ConnT, Effect, Introduce, Outcome, Reject, Send, Splice
 from rendezvous_server.groups import Groups
 from rendezvous_server.limits import Limit, Limits
 from rendezvous_server.probes import Probes
@@ -41,6 +41,8 @@ from rendezvous_server.relays import Relays
 from rendezvous_server.waiting import Waiters
 
 CLOSING_REASON = "the rendezvous server shuts down"
+IPV4_BYTES = 4  # a pairing record begins with the address
+GONE = Outcome.GONE  # the two of every pairing ask for it, and looking a member up takes five times as long
 
 
 class Registry(Generic[ConnT]):
@@ -84,23 +86,35 @@ class Registry(Generic[ConnT]):
 
     def named(self, connection: ConnT, name: bytes, observed: Endpoint, now: float) -> list[Effect[ConnT]]:
         """A client of the pairing dialect gave its name, or a longer part of it than before."""
-        first = self._end_phase(connection, now) is Outcome.GONE
-        try:
-            record = pairing_address(observed)
-        except LocalProtocolError:
+        first = self._end_phase(connection, now) is GONE
+        record = _record(observed)
+        if not record:
             return [self._close((connection,), Outcome.MALFORMED, now)]
         own = record if first else b""
         waiter = self._pairing.at(name)
         if waiter is None:
             self._wake(self._pairing.add(name, connection, record, now))
             return [Send((connection,), own)] if own else []
-        self._end_phase(waiter.connection, now)
+        self._pairing.forget(waiter.connection)
         self.counts.pairing_s.observe(now - waiter.since)
-        return [
-            Send((connection,), own + waiter.detail),
-            Send((waiter.connection,), record),
-            self._close((connection, waiter.connection), Outcome.PAIRED, now),
-        ]
+        for end in (waiter.connection, connection):
+            self._wake(self._closing.add(end, now))
+        return [Introduce(waiter.connection, record, connection, own + waiter.detail)]
+
+    def withdrawn(self, connection: ConnT, name: bytes, observed: Endpoint, now: float) -> list[Effect[ConnT]]:
+        """A client that waits no longer under a name says so by another connection from the same address."""
+        self._end_phase(connection, now)
+        effects: list[Effect[ConnT]] = []
+        waiter = self._pairing.at(name)
+        if waiter is not None and waiter.detail[:IPV4_BYTES] == _record(observed)[:IPV4_BYTES]:
+            self._end_phase(waiter.connection, now)
+            effects.append(self._close((waiter.connection,), Outcome.WITHDRAWN, now))
+        return [*effects, self._close((connection,), Outcome.WITHDRAWAL, now)]
+
+    def answered(self, connection: ConnT, answer: bytes, now: float) -> list[Effect[ConnT]]:
+        """A client asked over HTTP, and this is the answer."""
+        self._end_phase(connection, now)
+        return self._send_and_close([connection], answer, Outcome.ANSWERED, now)
 
     def greeted(self, connection: ConnT, nonce: bytes) -> None:
         """A client of the group dialect was sent this nonce, and may send a probe with it."""
@@ -185,6 +199,8 @@ class Registry(Generic[ConnT]):
     def disconnected(self, connection: ConnT, now: float) -> Outcome | None:
         """A connection is gone. Returns how it ended; None if that was decided before."""
         self._connections.remove(connection)
+        if self._closing.discard(connection):  # as nearly all
+            return None
         return self._end_phase(connection, now)
 
     # What time does.
@@ -241,7 +257,8 @@ class Registry(Generic[ConnT]):
     # Parts of the above.
 
     def _wake(self, at: float) -> None:
-        self.wake_at = min(self.wake_at, at)
+        if at < self.wake_at:
+            self.wake_at = at
 
     def _effects_due(self, now: float) -> Iterator[Effect[ConnT]]:
         late = f"no request within {self._limits.handshake_timeout_s:g} s"
@@ -294,7 +311,7 @@ class Registry(Generic[ConnT]):
             self._probes.take(connection)
             if self._drain_at is not None:
                 self._wake(now)  # perhaps the last that could be the partner of a name
-            return Outcome.GONE
+            return GONE
         if self._closing.discard(connection):
             return None
         if self._pairing.forget(connection) or self._relays.waiters.forget(connection):
@@ -345,3 +362,11 @@ class Registry(Generic[ConnT]):
             self.counts.limits[Limit.RELAYS] += 1
             return RejectCode.LIMIT, f"the server is full: {self._limits.max_relays} relays"
         return None
+
+
+def _record(observed: Endpoint) -> bytes:
+    """What the pairing dialect says of an endpoint; nothing where it has no word for it, as for IPv6."""
+    try:
+        return pairing_address(observed)
+    except LocalProtocolError:
+        return b""

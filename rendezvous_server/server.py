@@ -8,8 +8,9 @@ from functools import partial
 from math import ceil, inf
 
 from rendezvous_server.connection import Connection
-from rendezvous_server.effects import Accept, Close, Confirm, Effect, Outcome, Reject, Send, Splice
-from rendezvous_server.health import WITHOUT_KEY, HealthServer
+from rendezvous_server.effects import Accept, Close, Confirm, Effect, Introduce, Outcome, Reject, Send, Splice
+from rendezvous_server.health import HealthServer
+from rendezvous_server.health_answers import WITHOUT_KEY
 from rendezvous_server.idleness import Idleness
 from rendezvous_server.listening import listening_socket
 from rendezvous_server.log import Log
@@ -22,6 +23,7 @@ from rendezvous_server.splicing import BufferPool, splice
 # Connections that the kernel holds until we accept them: a large group that starts at one moment. somaxconn caps it.
 BACKLOG = 4096
 HTTP_BACKLOG = 16
+PAIRED = Outcome.PAIRED  # looking a member up takes five times as long
 
 
 class RendezvousServer:
@@ -118,17 +120,23 @@ class RendezvousServer:
     def forget(self, connection: Connection, dialect: str | None, outcome: Outcome) -> None:
         """Counts a connection that has ended, and drops the reference to it."""
         self.registry.counts.finished[dialect or "none", outcome] += 1
-        if outcome is Outcome.PAIRED and self.settings.key is None:
+        if outcome is PAIRED and self.settings.key is None:
             self._idleness.used(self.now())
         self.connections.discard(connection)
         if not self.connections:
             self._empty.set()
-        self._set_timer()
+        if self.registry.wake_at < self._timer_at:
+            self._set_timer()
 
     def perform(self, effects: Iterable[Effect[Connection]]) -> None:
         """Does what the registry asks for."""
         for effect in effects:
             match effect:
+                case Introduce(first, to_first, second, to_second):
+                    second.write(to_second)
+                    first.write(to_first)
+                    second.finish(PAIRED)
+                    first.finish(PAIRED)
                 case Send(to, data):
                     for connection in to:
                         connection.write(data)
@@ -147,12 +155,11 @@ class RendezvousServer:
                     splice(first, second, self._buffers, self._loop.call_soon)
                 case Reject(connection):
                     connection.reject(effect)
-        self._set_timer()
+        if self.registry.wake_at < self._timer_at:
+            self._set_timer()
 
     def _set_timer(self) -> None:
         wake_at = self.registry.wake_at
-        if wake_at >= self._timer_at:
-            return
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = wake_at

@@ -11,7 +11,6 @@ rate where this reached 0.64, and it costs six descriptors more per relay.
 """
 
 import asyncio
-import socket
 from collections.abc import Callable
 from typing import Protocol
 
@@ -23,9 +22,6 @@ LARGE_BUFFER_BYTES = 1024 * 1024
 MAX_LARGE_BUFFERS = 64
 SMALL_BUFFER_BYTES = 64 * 1024
 SPARE_BUFFERS = 4  # kept for the next slow reader, so that memory comes back after many
-
-# A host that vanished is noticed in two minutes, and NATs on the way remember a quiet relay.
-KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 30, "TCP_KEEPCNT": 3}
 
 CallSoon = Callable[[Callable[[], None]], object]
 
@@ -150,11 +146,6 @@ class RelayEnd(asyncio.BufferedProtocol):
     def begin(self, partner: "RelayEnd") -> None:
         """Takes the transport over from the Connection."""
         self._partner = partner
-        sock = self._transport.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in KEEPALIVE.items():
-            if hasattr(socket, option):  # macOS knows some of them
-                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
         self._transport.pause_reading()
         self._transport.set_protocol(self)
         self._transport.resume_reading()

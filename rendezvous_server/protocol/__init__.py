@@ -2,7 +2,7 @@
 
     messages.py  constants, requests and events, as values      codec.py  the bytes of all of them
     client.py    what a rank holds                              server.py  what the server holds for each client
-    key.py       how the server's key is read
+    key.py       how the server's key is read                   pairing.py  what clients without frames ask it for
 
 Rules of this package
 - A connection object is fed with `receive_data(bytes)`, which yields events, and drained with `data_to_send()`.
@@ -18,6 +18,8 @@ Rules of this package
 Two dialects share a port, told apart by the first byte
 - Pairing (TCPunch, FMI): the bytes are a name of up to 100 bytes, unframed, ended by nothing or by zeros. Answers are
   `pairing_address` records of 8 bytes. A name is text: none starts with 0x01, 0x0D (PROXY protocol) or 0x16 (TLS).
+  "remove_pair_" before a name ends the wait under it that the same address began by another connection. What starts as
+  an HTTP request is answered as one.
 - Group: the client starts with HELLO, which is 0x01 "RDV" and one byte, the highest version it speaks. From then on
   both sides send frames: type (1 byte), length of the body (2 bytes), body. Numbers are in network byte order.
 
@@ -110,11 +112,11 @@ if TYPE_CHECKING:
         Spliced,
         Topology,
     )
+    from rendezvous_server.protocol.pairing import HttpRequested, PairingRequested, WithdrawalRequested
     from rendezvous_server.protocol.server import (
         HelloReceived,
         JoinRequested,
         LeaveReceived,
-        PairingRequested,
         ProbeReceived,
         Refused,
         RelayRequested,
@@ -149,6 +151,7 @@ __all__ = [
     "Expired",
     "GroupComplete",
     "HelloReceived",
+    "HttpRequested",
     "Join",
     "JoinRequested",
     "Joined",
@@ -179,6 +182,7 @@ __all__ = [
     "ServerState",
     "Spliced",
     "Topology",
+    "WithdrawalRequested",
     "encode_closing",
     "encode_expired",
     "encode_joined",
@@ -210,6 +214,7 @@ _HOMES = {
     "key": {"key_from_text"},
     "server": {  # a rank's image does not contain it
         "HelloReceived",
+        "HttpRequested",
         "JoinRequested",
         "LeaveReceived",
         "PairingRequested",
@@ -219,6 +224,7 @@ _HOMES = {
         "ServerConnection",
         "ServerEvent",
         "ServerState",
+        "WithdrawalRequested",
     },
 }
 

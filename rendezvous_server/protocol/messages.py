@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import IPv6Address, ip_address
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 VERSION = 1
 MAGIC = b"\x01RDV"  # no pairing name starts with a control byte
@@ -74,7 +74,7 @@ class Endpoint(NamedTuple):
     port: int  # 0 to 65,535
 
     @classmethod
-    def from_sockaddr(cls, address: Sequence[object]) -> "Endpoint":
+    def from_sockaddr(cls, address: Sequence[Any]) -> "Endpoint":
         """Makes an endpoint of what `getpeername` and its like return.
 
         Args:
@@ -87,9 +87,8 @@ class Endpoint(NamedTuple):
         Raises:
             ValueError: The host has a colon and is no IPv6 address.
         """
-        host, port = str(address[0]), address[1]
-        assert isinstance(port, int)
-        return cls(plain_host(host), port) if ":" in host else cls(host, port)
+        host: str = address[0]
+        return cls(plain_host(host) if ":" in host else host, address[1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,6 @@ from rendezvous_server.protocol.messages import (
     JOIN_LABEL,
     MAGIC,
     MAX_CLIENT_FRAME,
-    MAX_PAIRING_NAME,
     MAX_TOKEN,
     NONCE_SIZE,
     RELAY_LABEL,
@@ -35,16 +34,7 @@ from rendezvous_server.protocol.messages import (
     Relay,
     RemoteProtocolError,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class PairingRequested:
-    """Tells that a client of the pairing dialect gave a name.
-
-    A name may arrive in parts. Each part yields this event again with the longer name.
-    """
-
-    name: bytes  # the name so far, 1 to 100 bytes
+from rendezvous_server.protocol.pairing import HttpRequested, PairingRequested, WithdrawalRequested, read_request
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +85,15 @@ class LeaveReceived:
 
 
 ServerEvent = (  # what the server's side yields
-    PairingRequested | HelloReceived | JoinRequested | RelayRequested | ProbeReceived | Refused | LeaveReceived
+    PairingRequested
+    | WithdrawalRequested
+    | HttpRequested
+    | HelloReceived
+    | JoinRequested
+    | RelayRequested
+    | ProbeReceived
+    | Refused
+    | LeaveReceived
 )
 
 RequestT = TypeVar("RequestT", Join, Relay)
@@ -105,7 +103,7 @@ class ServerState(Enum):
     """Says how far a connection of the server's side has come."""
 
     NEW = auto()  # nothing but perhaps a part of HELLO has come
-    PAIRING = auto()  # speaks the pairing dialect
+    UNFRAMED = auto()  # speaks the pairing dialect, or HTTP
     CHALLENGED = auto()  # has its nonce and must send a request
     DECIDING = auto()  # has asked to join or sent a probe; `accept`, `confirm` or `reject` follows
     MEMBER = auto()  # has been accepted into its group
@@ -120,7 +118,8 @@ _SERVER_ACCEPTS: dict[ServerState, frozenset[FrameType]] = {
     ServerState.RELAYING: frozenset(),
 }
 _TOO_EARLY = "the client spoke before it was spliced"
-_FOREIGN = {0x0D: "a PROXY protocol header, which this server is not set to expect", 0x16: "TLS"}
+# Every pairing asks for these, and looking a member up takes five times as long.
+_NEW, _UNFRAMED, _ENDED = ServerState.NEW, ServerState.UNFRAMED, ServerState.ENDED
 
 
 class ServerConnection:
@@ -134,7 +133,8 @@ class ServerConnection:
 
     Attributes:
         state: How far the connection has come.
-        dialect: "pairing", "group", "relay" or "probe"; None until the client has shown which.
+        dialect: "pairing", "group", "relay", "probe" or "http"; None until the client has shown which.
+        is_framed: Whether the client understands frames, as it does in any dialect but pairing and HTTP.
     """
 
     __slots__ = (
@@ -147,27 +147,29 @@ class ServerConnection:
         "_out",
         "_probe_port",
         "dialect",
+        "is_framed",
         "state",
     )
 
     def __init__(
         self, key: bytes | None, make_nonce: Callable[[], bytes], observed: Endpoint, probe_port: int = 0
     ) -> None:
-        self.state = ServerState.NEW
+        self.state = _NEW
         self.dialect: str | None = None
+        self.is_framed = False
         self._key = key
         self._make_nonce = make_nonce
         self._nonce = b""
         self._observed = observed
         self._probe_port = probe_port
-        self._head = b""  # the pairing name so far, or a part of HELLO
+        self._head = b""  # the request without frames so far, or a part of HELLO
         self._frames: FrameBuffer | None = None
         self._out = bytearray()
 
     @property
-    def is_framed(self) -> bool:
-        """Says whether the client understands frames, as it does in any dialect but pairing."""
-        return self._frames is not None
+    def may_still_send(self) -> bool:
+        """Says whether the client may be sending when it is sent the last word, which it must not lose."""
+        return self.is_framed or self.dialect == "http"
 
     def data_to_send(self) -> bytes:
         """Gives out what must be sent now.
@@ -198,6 +200,8 @@ class ServerConnection:
             self._frames.feed(data)
             return self._framed_events(self._frames)
         self._head += data
+        if self._head and self._head[0] != MAGIC[0] and self.state is not _ENDED:
+            return self._unframed_events()
         return self._first_events()
 
     def accept(self, expires_in_s: float, ping_interval_s: float, probed: Endpoint | None = None) -> None:
@@ -223,7 +227,7 @@ class ServerConnection:
         """
         self._require(ServerState.DECIDING, "confirm")
         self._out += encode_frame(FrameType.PROBED, pack_endpoint(self._observed))
-        self.state = ServerState.ENDED
+        self.state = _ENDED
 
     def splice(self) -> None:
         """Answers a RelayRequested. Once the answer is sent, all further bytes are the peer's.
@@ -233,7 +237,7 @@ class ServerConnection:
         """
         self._require(ServerState.RELAYING, "splice")
         self._out += encode_frame(FrameType.SPLICED)
-        self.state = ServerState.ENDED
+        self.state = _ENDED
 
     def reject(self, code: RejectCode, reason: str) -> None:
         """Ends the connection, with a REJECTED frame if the client understands frames.
@@ -242,24 +246,20 @@ class ServerConnection:
             code: Why, for a program.
             reason: Why, for a person; cut to 1,000 bytes of UTF-8.
         """
-        if self.is_framed and self.state is not ServerState.ENDED:
+        if self.is_framed and self.state is not _ENDED:
             self._out += encode_rejected(code, reason)
-        self.state = ServerState.ENDED
+        self.state = _ENDED
 
     def _require(self, state: ServerState, step: str) -> None:
         if self.state is not state:
             raise LocalProtocolError(f"{step} in state {self.state.name}: nobody asked for it")
 
     def _first_events(self) -> Iterator[ServerEvent]:
-        if self.state is ServerState.ENDED or not self._head:
-            return
-        if self._head[0] != MAGIC[0]:
-            self.dialect = "pairing"
-            yield PairingRequested(self._pairing_name())
+        if self.state is _ENDED or not self._head:
             return
         hello = self._head[: len(MAGIC)]
         if hello != MAGIC[: len(hello)]:
-            self.state = ServerState.ENDED
+            self.state = _ENDED
             raise RemoteProtocolError(f"{hello!r} starts neither a pairing name nor the group dialect")
         if len(self._head) <= len(MAGIC):
             return
@@ -267,6 +267,7 @@ class ServerConnection:
         version, rest = self._head[len(MAGIC)], self._head[len(MAGIC) + 1 :]
         self._head = b""
         self._frames = FrameBuffer(MAX_CLIENT_FRAME)
+        self.is_framed = True
         if version < 1:
             self.state = ServerState.DECIDING
             yield Refused(RejectCode.VERSION, f"version {version} was offered; this server speaks 1 to {VERSION}")
@@ -278,22 +279,21 @@ class ServerConnection:
         self._frames.feed(rest)
         yield from self._framed_events(self._frames)
 
-    def _pairing_name(self) -> bytes:
-        """The name so far. As in a C string, a zero ends it: what follows is padding, however it was cut."""
-        head = self._head
-        name = head.partition(b"\0")[0]
-        if head[0] in _FOREIGN or not name or len(head) > MAX_PAIRING_NAME:
-            self.state = ServerState.ENDED
-            if head[0] in _FOREIGN:
-                raise RemoteProtocolError(_FOREIGN[head[0]])
-            was = f"a pairing name of {len(name)} bytes in {len(head)}"
-            raise RemoteProtocolError(f"{was}; 1 to {MAX_PAIRING_NAME} are allowed")
-        self.state = ServerState.PAIRING
-        return name
+    def _unframed_events(self) -> Iterator[ServerEvent]:
+        self.dialect = "pairing"
+        try:
+            request = read_request(self._head)
+        except RemoteProtocolError:
+            self.state = _ENDED
+            raise
+        self.state = _UNFRAMED
+        if isinstance(request, HttpRequested):
+            self.dialect = "http"
+        return iter(() if request is None else (request,))
 
     def _framed_events(self, frames: FrameBuffer) -> Iterator[ServerEvent]:
         try:
-            while self.state is not ServerState.ENDED:
+            while self.state is not _ENDED:
                 if self.state is ServerState.RELAYING and frames:
                     raise RemoteProtocolError(_TOO_EARLY)
                 frame = frames.next()
@@ -317,7 +317,7 @@ class ServerConnection:
                     raise RemoteProtocolError(f"a ping token of {len(body)} bytes; at most {MAX_TOKEN} are allowed")
                 self._out += encode_frame(FrameType.PONG, body)
             case FrameType.LEAVE:
-                self.state = ServerState.ENDED
+                self.state = _ENDED
                 yield LeaveReceived()
             case FrameType.PROBE:
                 self.dialect, self.state = "probe", ServerState.DECIDING

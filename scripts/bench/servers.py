@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from scripts.bench.processes import ROOT, wait_or_kill
 from scripts.extras import require
 
 OURS = "ours"
+FLOOR = "bare uvloop"
 START_TIMEOUT_S = 30.0
 POLL_INTERVAL_S = 0.01
 # Everything at its default, except: loopback, free ports, and a key, so that joins are authenticated.
@@ -36,6 +37,7 @@ class Server:
     pid: int | None = None  # None: not a process of this machine, or not known
     key: bytes | None = None
     log: int | None = None  # descriptor of the file that it logs to
+    introduces: bool = True  # whether clients learn addresses that can be checked
 
     def cpu_s(self) -> float | None:
         """Return the CPU time that the process has used so far, or None where that is not known."""
@@ -66,11 +68,40 @@ def other_server(address: Address, pid: int | None) -> Server:
     return server
 
 
+def pin(pid: int, core: int) -> None:
+    """Keep all threads of a process on one core. Nothing happens where that is not allowed."""
+    with suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {core})
+
+
 @contextmanager
-def our_server() -> Iterator[Server]:
+def floor_server() -> Iterator[Server]:
+    """Start what shows how little an exchange costs on uvloop, and end it afterwards."""
+    require("uvloop")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scripts.bench.rendezvous.floor"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise BenchmarkError("the bare exchange on uvloop did not start; what it said is above")
+        yield Server(FLOOR, "127.0.0.1", int(line), process.pid, introduces=False)
+    finally:
+        process.terminate()
+        wait_or_kill(process)
+
+
+@contextmanager
+def our_server(folder: Path = ROOT, name: str = OURS) -> Iterator[Server]:
     """Start a fresh server, and end it afterwards.
 
     Its log goes to a file, as it would under a supervisor, so that nobody has to read along.
+
+    Args:
+        folder: The checkout whose server it is.
+        name: What it is called in the report.
     """
     require("prometheus_client")
     key = secrets.token_hex(32)
@@ -79,8 +110,8 @@ def our_server() -> Iterator[Server]:
         fcntl.fcntl(log, fcntl.F_SETFL, os.O_APPEND)  # so that what is forgotten leaves no hole
         process = subprocess.Popen(
             [sys.executable, "-m", "rendezvous_server"],
-            cwd=ROOT,
-            env={**inherited, **ENVIRON, "RENDEZVOUS_KEY": key},
+            cwd=folder,
+            env={**inherited, **ENVIRON, "RENDEZVOUS_KEY": key, "PYTHONPATH": str(folder)},
             stdout=log,
             stderr=errors,
         )
@@ -93,7 +124,7 @@ def our_server() -> Iterator[Server]:
                     raise BenchmarkError(f"the rendezvous server did not start: {last_word or 'it said nothing'}")
                 time.sleep(POLL_INTERVAL_S)
             listening = json.loads(line)
-            yield Server(OURS, listening["host"], listening["port"], process.pid, key.encode(), log.fileno())
+            yield Server(name, listening["host"], listening["port"], process.pid, key.encode(), log.fileno())
         finally:
             process.terminate()
             wait_or_kill(process)

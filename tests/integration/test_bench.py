@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -17,7 +18,7 @@ from rendezvous_server.protocol import Topology
 from scripts.bench import rendezvous
 from scripts.bench.errors import BenchmarkError
 from scripts.bench.rendezvous.group import GroupLoad
-from scripts.bench.rendezvous.pairing import PairingCase, PairingLoad
+from scripts.bench.rendezvous.pairing import PairingCase, PairingLoad, compiled_clients
 from scripts.bench.rendezvous.plan import RendezvousPlan
 from scripts.bench.rendezvous.relay import relay_round, relayed_ends
 from scripts.bench.servers import Server, our_server
@@ -46,11 +47,24 @@ def other() -> Iterator[Callable[..., Server]]:
         yield start
 
 
-def pairing(
-    server: Server, case: PairingCase, pairings: int = 100, **limits: float
-) -> tuple[dict[str, float], list[str]]:
-    load = PairingLoad((server.host, server.port), case, pairings, "test", **limits)
-    return load.run(server.cpu_s), load.faults
+class Pairing(Protocol):
+    def __call__(
+        self, server: Server, case: PairingCase, pairings: int = 100, **limits: float
+    ) -> tuple[dict[str, float], list[str]]: ...
+
+
+@pytest.fixture(scope="module")
+def pairing() -> Iterator[Pairing]:
+    """Measures a round. Returns its figures and its faults."""
+    with compiled_clients() as clients:
+
+        def measure(
+            server: Server, case: PairingCase, pairings: int = 100, **limits: float
+        ) -> tuple[dict[str, float], list[str]]:
+            load = PairingLoad(clients, server, case, pairings, "test", **limits)
+            return load.run(), load.faults
+
+        yield measure
 
 
 @pytest.mark.parametrize(
@@ -61,20 +75,24 @@ def pairing(
         PairingCase(200),
         PairingCase(4, silent=30),
         PairingCase(4, slow=10),
-        PairingCase(4, silent=30, slow=10),
+        PairingCase(4, bytewise=10),
+        PairingCase(4, silent=30, slow=10, bytewise=10),
     ],
     ids=str,
 )
-def test_all_pairings_of_a_round_are_measured(ours: Server, case: PairingCase):
+def test_all_pairings_of_a_round_are_measured(pairing: Pairing, ours: Server, case: PairingCase):
     figures, faults = pairing(ours, case)
     assert faults == []
     assert figures["pairings"] == 100
     assert 0 < figures["median_ms"] <= figures["p99_ms"] <= figures["max_ms"] <= 1e3 * figures["seconds"]
     assert figures["cpu_us_per_pairing"] >= 0
-    assert figures.get("slow_pairings_per_s", 1) > 0
+    assert ("slow_pairings_per_s" in figures, "bytewise_pairings_per_s" in figures) == (
+        case.slow > 0,
+        case.bytewise > 0,
+    )
 
 
-def test_the_servers_log_does_not_grow_with_the_benchmark():
+def test_the_servers_log_does_not_grow_with_the_benchmark(pairing: Pairing):
     with our_server() as server:
         for _ in range(2):
             pairing(server, PairingCase(4), 20)
@@ -92,42 +110,44 @@ def written(server: Server) -> bytes:
     return os.pread(server.log, 1 << 20, 0)
 
 
-def test_another_server_can_be_measured(other: Callable[..., Server]):
+def test_another_server_can_be_measured(pairing: Pairing, other: Callable[..., Server]):
     figures, faults = pairing(other(), PairingCase(10, slow=4))
     assert (figures["pairings"], faults) == (100, [])
 
 
-def test_wrong_introductions_are_found(other: Callable[..., Server]):
+def test_wrong_introductions_are_found(pairing: Pairing, other: Callable[..., Server]):
     _, faults = pairing(other("swapped"), PairingCase(10))
     assert "was introduced to its partner as" in faults[0]
     assert faults[-1] == "and 97 more"
 
 
-def test_a_server_that_serves_nobody_is_given_up(other: Callable[..., Server]):
+def test_a_server_that_serves_nobody_is_given_up(pairing: Pairing, other: Callable[..., Server]):
     figures, faults = pairing(other("mute"), PairingCase(10), stall_s=0.2)
     assert figures == {}
     assert faults == ["no pairing finished for 0.2 s, after 0 of 100"]
 
 
-def test_a_round_ends_in_time(ours: Server):
+def test_a_round_ends_in_time(pairing: Pairing, ours: Server):
     figures, faults = pairing(ours, PairingCase(4, slow=4), 1_000_000, round_s=0.2)
     assert faults == []
     assert figures["pairings"] < 1_000_000
 
 
-def test_a_server_that_is_not_there():
+def test_a_server_that_is_not_there(pairing: Pairing):
     figures, faults = pairing(Server("nobody", "127.0.0.1", 1), PairingCase(4))
     assert figures == {}
     assert "Connection refused" in faults[0]
 
 
-def test_silent_clients_come_again_when_they_are_dropped(other: Callable[..., Server]):
+def test_silent_clients_come_again_when_they_are_dropped(pairing: Pairing, other: Callable[..., Server]):
     figures, faults = pairing(other("impatient"), PairingCase(2, silent=10), short_life_s=0.01)
     assert faults == []
     assert figures["silent_again"] >= 10
 
 
-def test_a_server_that_drops_silent_clients_at_once_cannot_be_measured_beside_them(other: Callable[..., Server]):
+def test_a_server_that_drops_silent_clients_at_once_cannot_be_measured_beside_them(
+    pairing: Pairing, other: Callable[..., Server]
+):
     _, faults = pairing(other("impatient"), PairingCase(2, silent=10))
     assert faults[0] == "a silent client did not last 1 s: closed by the server"
 
@@ -172,7 +192,7 @@ def test_a_relay_that_is_refused(ours: Server):
 
 
 SMALL = RendezvousPlan(
-    rounds=2, pairings=60, warm_up=10, in_flight=(2, 8), crowds=((4, 4),), worlds=(4,), relay_bytes=1 << 20
+    rounds=2, pairings=60, warm_up=10, in_flight=(2, 8), crowds=((4, 4, 0),), worlds=(4,), relay_bytes=1 << 20
 )
 
 
@@ -188,12 +208,11 @@ def test_the_command_measures_draws_and_writes(tmp_path: Path, capsys: pytest.Ca
     assert bench("--json", figures, *drawn) == 0
     report = json.loads(figures.read_text())
     assert report["machine"]["cores"] >= 1
-    assert [(one["in_flight"], one["silent"], len(one["rounds"])) for one in report["pairing"]] == [
-        (2, 0, 2),
-        (8, 0, 2),
-        (2, 4, 2),
-        (8, 4, 2),
+    assert [(one["server"], one["in_flight"], one["silent"], len(one["rounds"])) for one in report["pairing"]] == [
+        *[(server, in_flight, 0, 2) for in_flight in (2, 8) for server in ("ours", "bare uvloop")],
+        *[("ours", in_flight, 4, 2) for in_flight in (2, 8)],
     ]
+    assert {one["server"] for one in report["pairing_ratios"]} == {"ours / bare uvloop"}
     assert [(one["topology"], one["world_size"], len(one["rounds"])) for one in report["group"]] == [
         ("full", 4, 2),
         ("star", 4, 2),
@@ -208,15 +227,23 @@ def test_the_command_measures_draws_and_writes(tmp_path: Path, capsys: pytest.Ca
 def test_against_another_server(other: Callable[..., Server], tmp_path: Path):
     server, figures = other(), tmp_path / "bench.json"
     against = ("--against", f"127.0.0.1:{server.port}", "--against-pid", server.pid)
-    assert bench("--only", "pairing", "--json", figures, *against) == 0
+    assert bench("--only", "pairing,crowd", "--json", figures, *against) == 0
     report = json.loads(figures.read_text())
-    assert [one["server"] for one in report["pairing"][:2]] == ["ours", f"127.0.0.1:{server.port}"]
-    ratio = report["pairing_ratios"][0]
-    ours, theirs = (one["rounds"] for one in report["pairing"][:2])
+    assert [one["server"] for one in report["pairing"][:3]] == ["ours", "bare uvloop", f"127.0.0.1:{server.port}"]
+    ours, _, theirs = (one["rounds"] for one in report["pairing"][:3])
+    [ratio, *_] = [one for one in report["pairing_ratios"] if one["server"].endswith(str(server.port))]
     assert [one["p99_ms"] for one in ratio["rounds"]] == [
         a["p99_ms"] / b["p99_ms"] for a, b in zip(ours, theirs, strict=True)
     ]
     assert report["group"] == []
+
+
+def test_an_earlier_commit_is_measured_beside(tmp_path: Path):
+    figures = tmp_path / "bench.json"
+    assert bench("--only", "pairing,group", "--base", "HEAD", "--json", figures) == 0
+    report = json.loads(figures.read_text())
+    assert {one["server"] for one in report["pairing"]} == {"ours", "HEAD", "bare uvloop"}
+    assert [(one["server"], len(one["rounds"])) for one in report["group"]] == [("ours", 2), ("HEAD", 2)] * 2
 
 
 def test_a_wrong_answer_of_the_other_is_a_failure(other: Callable[..., Server], capsys: pytest.CaptureFixture[str]):
@@ -252,9 +279,10 @@ def test_a_world_that_open_files_do_not_allow_is_skipped_and_said():
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--only", "pairing,punching"], "'punching' is unknown; allowed: pairing, group, relay"),
+        (["--only", "pairing,punching"], "'punching' is unknown; allowed: pairing, crowd, group, relay"),
         (["--against", "nowhere"], "host:port"),
         (["--against", "127.0.0.1:1", "--only", "group"], "pairing dialect only"),
+        (["--base", "no such commit"], "COMMIT is 'no such commit'"),
         (["--against-pid", "1"], "--against-pid 1 needs --against"),
         (["--picture", "bench.gif"], "must end in .svg or .png"),
         (["--json", "no/such/folder/bench.json"], "in a folder that does not exist"),

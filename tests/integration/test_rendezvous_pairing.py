@@ -1,5 +1,6 @@
 """The pairing dialect, by a client written from its description."""
 
+import http.client
 import os
 import signal
 import socket
@@ -109,3 +110,55 @@ def test_a_pair_meets_while_the_server_shuts_down(server: Server) -> None:
         assert read_exactly(first, 8) == record(second)
         assert read_exactly(second, 16) == record(second) + record(first)
     assert server.process.wait(DEADLINE_S) == 0
+
+
+def test_a_client_that_retries_inside_one_process_finds_its_partner(server: Server) -> None:
+    """As Cylon does, it closes neither the connection that timed out nor the one that withdraws it."""
+    with ExitStack() as stack:
+        for _ in range(3):
+            abandoned = stack.enter_context(closing(server.connect(b"pair_0_1")))
+            assert read_exactly(abandoned, 8) == record(abandoned)
+            stack.enter_context(closing(server.connect(b"remove_pair_pair_0_1")))
+        again = stack.enter_context(closing(server.connect(b"pair_0_1")))
+        assert read_exactly(again, 8) == record(again)
+        partner = stack.enter_context(closing(server.connect(b"pair_0_1")))
+        assert read_exactly(partner, 100) == record(partner) + record(again)
+        assert read_exactly(again, 100) == record(partner)
+        until(lambda: len(server.outcomes()) == 8, "all are gone for the server, though open here")
+    assert sorted(server.outcomes()) == ["paired"] * 2 + ["withdrawal"] * 3 + ["withdrawn"] * 3
+
+
+def test_another_address_cannot_withdraw_a_name(server: Server) -> None:
+    with closing(server.connect(b"name")) as waiter:
+        assert read_exactly(waiter, 8) == record(waiter)
+        with socket.create_connection((server.host, server.port), DEADLINE_S, ("127.0.0.2", 0)) as other:
+            other.sendall(b"remove_pair_name")
+            assert read_exactly(other, 1) == b""
+        with closing(server.connect(b"name")) as partner:
+            assert read_exactly(partner, 100) == record(partner) + record(waiter)
+
+
+def test_protocol_2_of_another_server_is_refused_by_name(server: Server) -> None:
+    with closing(server.connect(b"name".ljust(100, b"\0") + bytes(41))) as client:
+        assert read_exactly(client, 1) == b""
+    until(server.connections, "it is gone")
+    [line] = server.connections()
+    assert (line["outcome"], line["dialect"]) == ("malformed", "pairing")
+    assert "TCPunch's protocol v2" in line["reason"]
+
+
+def test_http_is_answered_and_pairs_with_nobody(server: Server) -> None:
+    for path, status in (("/livez", 200), ("/readyz", 200), ("/", 404)) * 2:
+        client = http.client.HTTPConnection(server.host, server.port, timeout=DEADLINE_S)
+        with closing(client):
+            client.request("GET", path, headers={"X-Long": "x" * 4_000})
+            assert client.getresponse().status == status
+    with closing(server.connect(b"GET /livez HT")) as late:
+        is_known(server)
+        late.sendall(b"TP/1.0\r\nUser-Agent: a browser\r\n\r\n")
+        assert read_exactly(late, 15) == b"HTTP/1.1 200 OK"
+        late.sendall(b"more, while the answer is on its way")
+        assert b"ok\n" in read_exactly(late, 1_000)
+    until(lambda: len(server.outcomes()) == 8, "all are gone")
+    lines = [line for line in server.connections() if line["dialect"] == "http"]
+    assert [line["outcome"] for line in lines] == ["answered"] * 7

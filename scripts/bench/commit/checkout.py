@@ -13,12 +13,13 @@ from scripts.bench.processes import ROOT, run_python
 
 
 @contextmanager
-def at_commit(commit: str, say: Callable[[str], None]) -> Iterator[Path]:
+def at_commit(commit: str, say: Callable[[str], None], *, engine: bool = True) -> Iterator[Path]:
     """Check an earlier commit out, compile its engine where there is a compiler, and remove both afterwards.
 
     Args:
         commit: Any name that git knows it by.
         say: Shows a line to people.
+        engine: Whether its engine is compiled.
 
     Yields:
         The folder.
@@ -40,7 +41,8 @@ def at_commit(commit: str, say: Callable[[str], None]) -> Iterator[Path]:
             reason = done.stderr.strip().splitlines()[-1:]
             raise UsageError(f"COMMIT is {commit!r}; git answers: {''.join(reason)}")
         try:
-            compile_engine(folder, commit, say)
+            if engine:
+                compile_engine(folder, commit, say)
             yield folder
         finally:
             subprocess.run(["git", "worktree", "remove", "--force", str(folder)], cwd=ROOT, check=False)  # noqa: S607

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from lambda_image.address import Address
 from lambda_image.errors import UsageError
 from scripts.bench.command import Benchmark, run_benchmark
+from scripts.bench.commit.checkout import at_commit
 from scripts.bench.flags import add_common_arguments
-from scripts.bench.rendezvous.measure import PARTS, RendezvousResults, measure
+from scripts.bench.rendezvous.measure import PAIRINGS, PARTS, RendezvousResults, measure
 from scripts.bench.rendezvous.picture import draw
 from scripts.bench.rendezvous.plan import QUICK, RendezvousPlan
 from scripts.bench.rendezvous.tables import result_tables
@@ -31,8 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PID",
         help="the process of that server, if it runs here, whose CPU time is then measured",
     )
+    parser.add_argument(
+        "--base", metavar="COMMIT", help="an earlier commit, whose server is measured in turn (HEAD~1, a hash, a tag)"
+    )
     parser.add_argument("--only", default=",".join(PARTS), metavar="PART,...", help=f"some of {', '.join(PARTS)}")
-    add_common_arguments(parser, quick="fewer and shorter rounds, no group of 4,096")
+    add_common_arguments(parser, quick="fewer and shorter rounds, no group above 512")
 
 
 def run(args: argparse.Namespace, plan: RendezvousPlan | None = None) -> int:
@@ -42,7 +46,10 @@ def run(args: argparse.Namespace, plan: RendezvousPlan | None = None) -> int:
     chosen = plan or (QUICK if args.quick else RendezvousPlan())
 
     def measure_all(progress: StepProgress) -> RendezvousResults:
-        return measure(chosen, parts, against, progress)
+        if args.base is None:
+            return measure(chosen, parts, against, progress)
+        with at_commit(args.base, progress.say, engine=False) as folder:
+            return measure(chosen, parts, against, progress, (args.base, folder))
 
     benchmark = Benchmark(
         name="rendezvous",
@@ -50,6 +57,7 @@ def run(args: argparse.Namespace, plan: RendezvousPlan | None = None) -> int:
         measure=measure_all,
         tables=lambda results, console: result_tables(results),
         draw=draw,
+        settings={"base": args.base},
         linux_for="epoll and /proc",
     )
     return run_benchmark(benchmark, args.json, args.picture, overwrite=args.overwrite)
@@ -61,7 +69,7 @@ def _against(address: str | None, pid: int | None, parts: Sequence[str]) -> list
         if pid is not None:
             raise UsageError(f"--against-pid {pid} needs --against, the server whose process that is")
         return []
-    if "pairing" not in parts:
+    if not PAIRINGS & set(parts):
         raise UsageError("--against is measured in the pairing dialect only: leave --only out, or add pairing to it")
     try:
         parsed = Address.parse(address)

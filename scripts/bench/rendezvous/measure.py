@@ -1,24 +1,29 @@
 """Carries a plan out. What fails is noted and left out, and the rest goes on."""
 
+import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from rendezvous_server.protocol import Topology
 from scripts.bench.errors import BenchmarkError
 from scripts.bench.other_work import with_other_work
+from scripts.bench.processes import ROOT
 from scripts.bench.rendezvous.group import GroupLoad, raise_file_limit
-from scripts.bench.rendezvous.pairing import PairingCase, PairingLoad
+from scripts.bench.rendezvous.pairing import PairingCase, PairingLoad, compiled_clients
 from scripts.bench.rendezvous.plan import RendezvousPlan
 from scripts.bench.rendezvous.relay import relay_round
 from scripts.bench.rounds import Attempts, ratios
-from scripts.bench.servers import Server, our_server
+from scripts.bench.servers import OURS, Server, floor_server, our_server, pin
 from scripts.series import Round, Series
 from scripts.step_progress import StepProgress
 
-PARTS = ("pairing", "group", "relay")
+PARTS = ("pairing", "crowd", "group", "relay")
+PAIRINGS = {"pairing", "crowd"}
 WARM_UP_RANKS = 2
 COMPARED = ("pairings_per_s", "median_ms", "p99_ms", "cpu_us_per_pairing")
 
@@ -45,7 +50,11 @@ class RendezvousResults:
 
 
 def measure(
-    plan: RendezvousPlan, parts: Sequence[str], against: Sequence[Server], progress: StepProgress
+    plan: RendezvousPlan,
+    parts: Sequence[str],
+    against: Sequence[Server],
+    progress: StepProgress,
+    base: tuple[str, Path] | None = None,
 ) -> RendezvousResults:
     """Measure one part after the other.
 
@@ -54,14 +63,19 @@ def measure(
         parts: Which of PARTS are.
         against: Servers that are measured in turn with ours, in the pairing dialect.
         progress: Is begun here.
+        base: An earlier commit and its checkout, whose server is measured in turn with ours.
     """
-    progress.begin(plan.steps(parts, servers=1 + len(against)))
+    checkouts = [(OURS, ROOT), *([base] if base else [])]
+    progress.begin(plan.steps(parts, len(checkouts) + len(against), len(checkouts)))
     results = RendezvousResults()
-    if "pairing" in parts:
-        with our_server() as ours:
-            PairingBench(plan, [ours, *against], results, progress).run()
+    if PAIRINGS & set(parts):
+        with ExitStack() as stack:
+            ours = [stack.enter_context(our_server(folder, name)) for name, folder in checkouts]
+            floor = stack.enter_context(floor_server())
+            clients = stack.enter_context(compiled_clients())
+            PairingBench(plan, [*ours, floor, *against], results, progress, clients).run(parts)
     if "group" in parts:
-        measure_group(plan, results, progress)
+        measure_group(plan, results, progress, checkouts)
     if "relay" in parts:
         measure_relay(plan, results, progress)
     return results
@@ -71,9 +85,15 @@ class PairingBench:
     """Servers take turns within each case, so that what else the machine does hits all of them alike."""
 
     def __init__(
-        self, plan: RendezvousPlan, servers: Sequence[Server], results: RendezvousResults, progress: StepProgress
+        self,
+        plan: RendezvousPlan,
+        servers: Sequence[Server],
+        results: RendezvousResults,
+        progress: StepProgress,
+        clients: Path,
     ) -> None:
         self._plan = plan
+        self._clients = clients
         self._servers = servers
         self._results = results
         self._progress = progress
@@ -82,20 +102,26 @@ class PairingBench:
         self._token = secrets.token_hex(4)  # so that two benchmarks of one server do not meet
         self._rounds = 0
 
-    def run(self) -> None:
-        """Measure every case at every server, and add what was found to the results."""
+    def run(self, parts: Collection[str]) -> None:
+        """Measure every case of PAIRINGS at every server, and add what was found to the results."""
+        first_core = min(os.sched_getaffinity(0))  # the clients have the last one
         for server in self._servers:
+            if server.pid is not None:
+                pin(server.pid, first_core)
             self._attempt(PairingCase(self._plan.in_flight[0]), server, self._plan.warm_up)
-        for cases in self._plan.pairing_rounds():
+        for cases in self._plan.pairing_rounds(parts):
             self._neighbours(cases)
         self._results.pairing += self._series.values()
-        if len(self._servers) == 2:
-            self._compare(*self._servers)
+        ours, *others = self._servers
+        for other in others:
+            self._compare(ours, other)
 
     def _neighbours(self, cases: Sequence[PairingCase]) -> None:
         alone: dict[Server, Round] = {}
         for case in cases:
             for server in self._servers:
+                if len(cases) > 1 and not server.introduces:
+                    continue  # the bare exchange is the least that is possible, and nobody crowds it
                 self._progress.step(f"pairing at {server.name}, {case}")
                 figures = self._attempt(case, server, self._plan.pairings)
                 if not figures:
@@ -114,8 +140,8 @@ class PairingBench:
     def _round(self, case: PairingCase, server: Server, pairings: int) -> Round:
         self._rounds += 1
         server.forget_log()
-        load = PairingLoad((server.host, server.port), case, pairings, f"bench-{self._token}-{self._rounds}")
-        figures = with_other_work(server.cpu_s, lambda: load.run(server.cpu_s))
+        load = PairingLoad(self._clients, server, case, pairings, f"bench-{self._token}-{self._rounds}")
+        figures = with_other_work(server.cpu_s, load.run)
         if load.faults:
             raise BenchmarkError("; ".join(load.faults))
         return figures
@@ -129,26 +155,34 @@ class PairingBench:
                 self._results.pairing_ratios.append(Series(labels, compared))
 
 
-def measure_group(plan: RendezvousPlan, results: RendezvousResults, progress: StepProgress) -> None:
-    """Measure every world in every topology."""
+def measure_group(
+    plan: RendezvousPlan,
+    results: RendezvousResults,
+    progress: StepProgress,
+    checkouts: Sequence[tuple[str, Path]] = ((OURS, ROOT),),
+) -> None:
+    """Measure every world in every topology, with the servers of these checkouts in turn."""
     most_ranks = raise_file_limit()
     attempts = Attempts(results.failures)
     for topology, world_size in plan.groups():
-        what = f"group of {world_size:,} ranks, {topology.name.lower()} topology"
-        series = Series({"world_size": world_size, "topology": topology.name.lower()})
+        labels = {"world_size": world_size, "topology": topology.name.lower()}
+        series = {name: Series({"server": name, **labels}) for name, _ in checkouts}
         for _ in range(plan.rounds):
-            progress.step(what)
-            if figures := attempts.attempt(what, partial(_bootstrap, world_size, topology, most_ranks)):
-                series.rounds.append(figures)
-        if series.rounds:
-            results.group.append(series)
+            for name, folder in checkouts:
+                what = f"group of {world_size:,} ranks, {topology.name.lower()} topology"
+                what += f", at {name}" if len(checkouts) > 1 else ""
+                progress.step(what)
+                bootstrap = partial(_bootstrap, world_size, topology, most_ranks, folder, name)
+                if figures := attempts.attempt(what, bootstrap):
+                    series[name].rounds.append(figures)
+        results.group += [one for one in series.values() if one.rounds]
 
 
-def _bootstrap(world_size: int, topology: Topology, most_ranks: int) -> Round:
+def _bootstrap(world_size: int, topology: Topology, most_ranks: int, folder: Path, name: str) -> Round:
     """One round, with a server of its own, so that the peak of its memory is that round's."""
     if world_size > most_ranks:
         raise BenchmarkError(f"skipped, as open files are limited: at most {most_ranks:,} ranks (ulimit -Hn)")
-    with our_server() as server:
+    with our_server(folder, name) as server:
         _load_group(server, WARM_UP_RANKS, topology)
         return with_other_work(server.cpu_s, lambda: _load_group(server, world_size, topology))
 

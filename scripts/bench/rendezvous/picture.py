@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.bench.picture import Entry, error_bars, new_figure, save_figure
+from scripts.bench.rendezvous.tables import CROWDS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +29,7 @@ def draw(report: Mapping[str, Any], file: Path) -> bool:
 def pairing_rates(axes: "Axes", entries: Sequence[Entry]) -> None:
     """Draw pairings per second over pairings in flight, a line for each server."""
     axes.set(title="pairings", xlabel="in flight", ylabel="pairings/s", xscale="log")
-    alone = [entry for entry in entries if not entry["silent"] and not entry["slow"]]
+    alone = [entry for entry in entries if not any(entry[kind] for kind in CROWDS)]
     for server in dict.fromkeys(entry["server"] for entry in alone):
         _line(axes, [entry for entry in alone if entry["server"] == server], "in_flight", "pairings_per_s", server)
     axes.set_ylim(bottom=0)
@@ -38,19 +39,19 @@ def pairing_rates(axes: "Axes", entries: Sequence[Entry]) -> None:
 def pairing_latencies(axes: "Axes", entries: Sequence[Entry]) -> None:
     """Draw the 99th percentile of latencies, a line for each server and crowd."""
     axes.set(title="latency, 99th percentile", xlabel="in flight", ylabel="ms", xscale="log", yscale="log")
-    kinds = dict.fromkeys((entry["server"], entry["silent"], entry["slow"]) for entry in entries)
-    for server, silent, slow in kinds:
-        crowd = " and ".join(f"{count} {kind}" for count, kind in ((silent, "silent"), (slow, "slow")) if count)
-        chosen = [e for e in entries if (e["server"], e["silent"], e["slow"]) == (server, silent, slow)]
+    for server, *counts in dict.fromkeys(_kind(entry) for entry in entries):
+        crowd = " and ".join(f"{count} {kind}" for count, kind in zip(counts, CROWDS, strict=True) if count)
+        chosen = [entry for entry in entries if _kind(entry) == (server, *counts)]
         _line(axes, chosen, "in_flight", "p99_ms", f"{server}, {crowd or 'alone'}")
     _mark(axes, entries, "in_flight")
 
 
 def group_times(axes: "Axes", entries: Sequence[Entry]) -> None:
-    """Draw the time of a bootstrap over ranks, a line for each topology."""
+    """Draw the time of a bootstrap over ranks, a line for each topology and server."""
     axes.set(title="group: time to the last table", xlabel="ranks", ylabel="ms", xscale="log", yscale="log")
-    for topology in dict.fromkeys(entry["topology"] for entry in entries):
-        _line(axes, [entry for entry in entries if entry["topology"] == topology], "world_size", "ms", topology)
+    for kind in dict.fromkeys((entry["topology"], entry["server"]) for entry in entries):
+        chosen = [entry for entry in entries if (entry["topology"], entry["server"]) == kind]
+        _line(axes, chosen, "world_size", "ms", ", ".join(kind))
     _mark(axes, entries, "world_size")
 
 
@@ -60,6 +61,10 @@ def relay_rates(axes: "Axes", entries: Sequence[Entry]) -> None:
         middle, outer = error_bars(entries[:1], name)
         axes.bar([place], middle, width=0.5, yerr=outer, capsize=3, color="C0")
     axes.set(title="relay beside a raw loopback pair", ylabel="MB/s")
+
+
+def _kind(entry: Entry) -> tuple[Any, ...]:
+    return entry["server"], *(entry[kind] for kind in CROWDS)
 
 
 def _line(axes: "Axes", entries: Sequence[Entry], x: str, y: str, label: str) -> None:

@@ -9,7 +9,7 @@ from rich.text import Text
 from scripts.bench.formatting import MEDIANS, NOTHING, format_other_work, format_spread
 from scripts.bench.rendezvous.group import TABLES_READ
 from scripts.bench.rendezvous.measure import RendezvousResults
-from scripts.bench.rendezvous.pairing import SLOW_S
+from scripts.bench.rendezvous.pairing import PAUSE_S
 from scripts.bench.rendezvous.relay import WRITE_BYTES
 from scripts.series import Series
 
@@ -19,6 +19,7 @@ PAIRING_COLUMNS = {
     "p99_to_alone": "p99 to alone",
     "cpu_us_per_pairing": "CPU µs each",
 }
+CROWDS = ("silent", "slow", "bytewise")
 GROUP_COLUMNS = {
     "ms": "last table ms",
     "messages": "messages",
@@ -35,7 +36,8 @@ RELAY_COLUMNS = {
 }
 PAIRING_HOW = (
     "A pairing lasts from the first connect until both ends have both addresses, which are checked. Slow clients pause "
-    f"{1e3 * SLOW_S:g} ms before they say their name; alone is the same number in flight, measured just before."
+    f"{1e3 * PAUSE_S:g} ms before they say their name, bytewise ones before each byte. Alone is the same number in "
+    "flight, measured just before. Bare uvloop makes the same exchange, and neither checks nor remembers anything."
 )
 GROUP_HOW = (
     "From the first connect to the last rank's full table. The real client reads about "
@@ -61,17 +63,18 @@ def result_tables(results: RendezvousResults) -> RenderableType:
 
 
 def _pairing_table(series: Sequence[Series]) -> Table:
-    table = _table("pairings", PAIRING_HOW, ("in flight", "silent", "slow", "server"), PAIRING_COLUMNS)
-    for one in sorted(series, key=lambda one: (one.labels["silent"], one.labels["slow"], one.labels["in_flight"])):
-        crowd = (str(one.labels[kind] or NOTHING) for kind in ("silent", "slow"))
+    table = _table("pairings", PAIRING_HOW, ("in flight", *CROWDS, "server"), PAIRING_COLUMNS)
+    for one in sorted(series, key=lambda one: tuple(one.labels[name] for name in (*CROWDS, "in_flight"))):
+        crowd = (str(one.labels[kind] or NOTHING) for kind in CROWDS)
         table.add_row(str(one.labels["in_flight"]), *crowd, one.labels["server"], *_cells(one, PAIRING_COLUMNS))
     return table
 
 
 def _group_table(series: Sequence[Series]) -> Table:
-    table = _table("group bootstrap", GROUP_HOW, ("ranks", "topology"), GROUP_COLUMNS)
+    table = _table("group bootstrap", GROUP_HOW, ("ranks", "topology", "server"), GROUP_COLUMNS)
     for one in series:
-        table.add_row(f"{one.labels['world_size']:,}", one.labels["topology"], *_cells(one, GROUP_COLUMNS))
+        named = (one.labels[name] for name in ("topology", "server"))
+        table.add_row(f"{one.labels['world_size']:,}", *named, *_cells(one, GROUP_COLUMNS))
     return table
 
 

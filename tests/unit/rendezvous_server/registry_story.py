@@ -6,7 +6,7 @@ from math import inf
 from rendezvous_server import protocol as p
 from rendezvous_server.admission import RateLimiter
 from rendezvous_server.counts import Counts
-from rendezvous_server.effects import Accept, Close, Confirm, Effect, Outcome, Reject, Send, Splice
+from rendezvous_server.effects import Accept, Close, Confirm, Effect, Introduce, Outcome, Reject, Send, Splice
 from rendezvous_server.limits import Limits
 from rendezvous_server.protocol import ClientConnection, Endpoint, Join, RejectCode, Relay, RelayConnection, Topology
 from rendezvous_server.registry import Registry
@@ -53,6 +53,12 @@ class Server:
                         assert connection in self.open
                         assert connection not in self.outcomes, "nothing is sent after the last word"
                         self.receive(connection, data)
+                case Introduce(first, to_first, second, to_second):
+                    for connection, data in ((first, to_first), (second, to_second)):
+                        assert connection in self.open
+                        assert connection not in self.outcomes, "nothing is sent after the last word"
+                        self.receive(connection, data)
+                        self.outcomes[connection] = Outcome.PAIRED
                 case Accept(connection, expires_in_s, probed):
                     self.expires_in[connection] = expires_in_s
                     self.probed[connection] = probed
@@ -85,6 +91,11 @@ class Server:
 
     def name(self, connection: int, name: bytes) -> int:
         self.perform(self.registry.named(connection, name, endpoint(connection), self.now))
+        return connection
+
+    def withdraw(self, name: bytes, host: str = "192.0.2.1") -> int:
+        connection = self.connect(host)
+        self.perform(self.registry.withdrawn(connection, name, Endpoint(host, 1), self.now))
         return connection
 
     def pair(self, name: bytes) -> int:

@@ -81,6 +81,13 @@ class AnyStory(RuleBasedStateMachine):
     def rename(self, data: st.DataObject, name: bytes) -> None:
         self.server.name(self.pick(data, self.waiting), name)
 
+    @precondition(lambda self: self.silent | self.waiting)
+    @rule(data=st.data(), name=st.sampled_from([b"x", b"y", b"xy"]))
+    def withdraw(self, data: st.DataObject, name: bytes) -> None:
+        server, connection = self.server, self.pick(data, self.silent | self.waiting)
+        server.perform(server.registry.withdrawn(connection, name, endpoint(connection), server.now))
+        assert server.registry.partner(name) is None
+
     @precondition(lambda self: self.silent)
     @rule(
         data=st.data(),

@@ -22,6 +22,7 @@ def test_no_wait_is_longer_than_what_it_waits_for_allows() -> None:
     assert LIMITS.handshake_timeout_s < LIMITS.relay_timeout_s < LIMITS.group_timeout_s
     assert LIMITS.close_timeout_s <= LIMITS.shutdown_grace_s < 10  # after which `docker stop` kills
     assert LIMITS.relay_idle_timeout_s > 900  # a Lambda's whole life
+    assert LIMITS.pairing_timeout_s >= 900
 
 
 def test_limits_do_not_change_once_they_are_set() -> None:

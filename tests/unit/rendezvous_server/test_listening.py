@@ -2,13 +2,24 @@ import socket
 
 import pytest
 
-from rendezvous_server.listening import listening_socket
+from rendezvous_server.listening import KEEPALIVE, listening_socket
 
 
 def test_a_free_port_is_taken() -> None:
     with listening_socket("127.0.0.1", 0, 8) as listening:
         assert listening.getsockname()[0] == "127.0.0.1"
         assert listening.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+
+
+def test_what_is_accepted_is_kept_alive() -> None:
+    with (
+        listening_socket("127.0.0.1", 0, 8) as listening,
+        socket.create_connection(listening.getsockname()),
+        listening.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == KEEPALIVE["TCP_KEEPIDLE"]
 
 
 def test_a_port_in_use_is_named_in_one_line() -> None:

@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Callable
 
+from rendezvous_server.effects import Outcome
 from rendezvous_server.log import MAX_LINES, Log, to_descriptor
 
 PATIENCE_S = 30.0
@@ -33,6 +34,21 @@ def test_every_event_is_a_line_of_json() -> None:
     assert [json.loads(line) for line in written.splitlines()] == [
         {"event": "one", "number": 1},
         {"event": "two", "text": "a\nb"},
+    ]
+
+
+def test_a_connections_line_is_what_an_encoder_would_write() -> None:
+    written = bytearray()
+
+    def story(log: Log) -> None:
+        log.connection(Outcome.PAIRED, "pairing", "192.0.2.7", 61.30049, None)
+        log.connection(Outcome.REJECTED, None, "2001:db8::1", 0.0, {"reason": 'a "b"\n', "rank": 2, "run_id": None})
+
+    logging(story, written.extend)
+    assert [json.loads(line) for line in written.splitlines()] == [
+        {"event": "connection", "outcome": "paired", "dialect": "pairing", "host": "192.0.2.7", "seconds": 61.3},
+        {"event": "connection", "outcome": "rejected", "dialect": None, "host": "2001:db8::1", "seconds": 0.0}
+        | {"reason": 'a "b"\n', "rank": 2, "run_id": None},
     ]
 
 

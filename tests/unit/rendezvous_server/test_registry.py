@@ -92,6 +92,32 @@ def test_a_name_waits_no_longer_than_allowed(server: Server) -> None:
     assert second not in server.outcomes
 
 
+def test_a_client_that_retries_is_not_paired_with_its_own_abandoned_connection(server: Server) -> None:
+    abandoned = server.pair(b"a")
+    withdrawal = server.withdraw(b"a")
+    assert server.outcomes == {abandoned: Outcome.WITHDRAWN, withdrawal: Outcome.WITHDRAWAL}
+    again, partner = server.pair(b"a"), server.pair(b"a")
+    assert server.records[partner] == record(partner) + record(again)
+
+
+@pytest.mark.parametrize(("host", "name"), [("192.0.2.9", b"a"), ("2001:db8::1", b"a"), ("192.0.2.1", b"b")])
+def test_nobody_withdraws_what_another_waits_for(server: Server, host: str, name: bytes) -> None:
+    waiter = server.pair(b"a")
+    withdrawal = server.withdraw(name, host)
+    assert server.outcomes == {withdrawal: Outcome.WITHDRAWAL}
+    partner = server.pair(b"a")
+    assert server.records[waiter] == record(waiter) + record(partner)
+
+
+def test_who_asks_over_http_waits_for_nobody(server: Server) -> None:
+    silent, waiter = server.connect(), server.pair(b"GET")
+    for connection in (silent, waiter):
+        server.perform(server.registry.answered(connection, b"HTTP", server.now))
+    assert server.outcomes == {silent: Outcome.ANSWERED, waiter: Outcome.ANSWERED}
+    assert server.records[silent] == b"HTTP"
+    assert server.pair(b"GET") not in server.outcomes
+
+
 def test_an_ipv6_client_cannot_pair(server: Server) -> None:
     connection = server.connect()
     server.perform(server.registry.named(connection, b"a", Endpoint("2001:db8::1", 1), server.now))

@@ -204,10 +204,7 @@ def test_a_pairing_name_may_grow_until_a_zero_ends_it() -> None:
     assert list(end.receive_data(b"2")) == []
 
 
-@pytest.mark.parametrize(
-    "wire",
-    [b"n" * 101, b"n" + bytes(100), b"\0" * 8, b"\0name", b"\x01PROXY", b"\r\n\r\n\0\r\nQUIT\n", b"\x16\x03\x01"],
-)
+@pytest.mark.parametrize("wire", [b"n" * 101, b"\x01PROXY", b"GET " + b"/" * 5_000])
 def test_bytes_of_neither_dialect_are_refused(wire: bytes) -> None:
     end = server()
     with pytest.raises(p.RemoteProtocolError):
@@ -216,14 +213,14 @@ def test_bytes_of_neither_dialect_are_refused(wire: bytes) -> None:
     assert list(end.receive_data(wire)) == []
 
 
-def test_what_comes_instead_of_a_name_is_named() -> None:
-    for wire, said in ((b"\r\n\r\n", "PROXY"), (b"\x16\x03\x01", "TLS")):
-        with pytest.raises(p.RemoteProtocolError, match=said):
-            list(server().receive_data(wire))
-
-
-def test_the_longest_pairing_name() -> None:
-    assert list(server().receive_data(b"n" * 100)) == [p.PairingRequested(b"n" * 100)]
+def test_a_name_that_becomes_something_else_is_that() -> None:
+    end = server()
+    assert list(end.receive_data(b"GET")) == [p.PairingRequested(b"GET")]
+    assert not end.may_still_send
+    assert list(end.receive_data(b" /livez HTTP/1.1\r")) == []
+    assert list(end.receive_data(b"\nHost: rendezvous\r\n\r\n")) == [p.HttpRequested("GET", "/livez")]
+    assert end.dialect == "http"
+    assert end.may_still_send
 
 
 # Properties

@@ -1,9 +1,10 @@
 """Which rounds are compared to which, with figures that are given instead of measured."""
 
 import io
+from pathlib import Path
 
 from rendezvous_server.protocol import Topology
-from scripts.bench.rendezvous.measure import PairingBench, RendezvousResults, measure_group
+from scripts.bench.rendezvous.measure import PAIRINGS, PairingBench, RendezvousResults, measure_group
 from scripts.bench.rendezvous.pairing import PairingCase
 from scripts.bench.rendezvous.plan import RendezvousPlan
 from scripts.bench.servers import Server
@@ -27,10 +28,10 @@ class GivenPairings(PairingBench):
 
 def measured(*servers: Server, failing: tuple[str, PairingCase] | None = None) -> RendezvousResults:
     results = RendezvousResults()
-    plan = RendezvousPlan(rounds=2, in_flight=(2,), crowds=((4, 0),))
-    bench = GivenPairings(plan, servers, results, StepProgress(io.StringIO()))
+    plan = RendezvousPlan(rounds=2, in_flight=(2,), crowds=((4, 0, 0),))
+    bench = GivenPairings(plan, servers, results, StepProgress(io.StringIO()), Path("no clients"))
     bench.failing = failing
-    bench.run()
+    bench.run(PAIRINGS)
     return results
 
 

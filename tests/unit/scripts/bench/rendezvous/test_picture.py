@@ -15,7 +15,7 @@ def entry(figure: str, **labels: object) -> dict[str, Any]:
 
 
 def pairing(server: str, in_flight: int, silent: int) -> dict[str, Any]:
-    both = entry("p99_ms", server=server, in_flight=in_flight, silent=silent, slow=0)
+    both = entry("p99_ms", server=server, in_flight=in_flight, silent=silent, slow=0, bytewise=0)
     both["figures"]["pairings_per_s"] = both["figures"]["p99_ms"]
     return both
 
@@ -26,7 +26,7 @@ def test_a_panel_for_each_question(tmp_path: Path):
     report = {
         "machine": MACHINE,
         "pairing": [pairing(server, number, silent) for server in "AB" for number in (2, 50) for silent in (0, 300)],
-        "group": [entry("ms", world_size=size, topology="full") for size in (4, 4096)],
+        "group": [entry("ms", server="ours", world_size=size, topology="full") for size in (4, 4096)],
         "relay": [relay],
     }
     file = tmp_path / "bench.svg"

@@ -6,7 +6,7 @@ from scripts.series import Series
 
 
 def test_ratios_stand_below_what_they_compare():
-    case = {"in_flight": 2, "silent": 0, "slow": 0}
+    case = {"in_flight": 2, "silent": 0, "slow": 0, "bytewise": 0}
     results = RendezvousResults(
         pairing=[
             Series({"server": "ours", **case}, [{"pairings_per_s": 6000.0, "other_work_cores": 0.25}]),
@@ -23,6 +23,6 @@ def test_ratios_stand_below_what_they_compare():
         console.print(result_tables(results))
     assert "Other work took 0.50 cores meanwhile, 1.50 in the busiest round." in capture.get()
     lines = [line for line in capture.get().splitlines() if "│" in line and "o" in line]
-    assert [line.split("│")[4].strip() for line in lines] == ["ours", "other", "ours / other", "ours"]
-    assert [line.split("│")[5].strip() for line in lines] == ["6,000", "3,000", "2", "5,000"]
+    assert [line.split("│")[5].strip() for line in lines] == ["ours", "other", "ours / other", "ours"]
+    assert [line.split("│")[6].strip() for line in lines] == ["6,000", "3,000", "2", "5,000"]
     assert "1.25" in lines[-1]
