@@ -92,6 +92,8 @@ WRONG = [
     ("split file.pt --out nowhere/out", "--out"),
     ("convert file.pt out.pt", "out.pt must end in .safetensors"),
     ("convert same.safetensors same.safetensors", "same.safetensors is the checkpoint itself"),
+    ("evaluate nowhere.pt", "nowhere.pt does not exist"),
+    ("evaluate file.pt --bins 0", "--bins is 0; allowed"),
     ("infer nowhere.pt", "nowhere.pt does not exist"),
     ("infer file.pt --shard 4/4", "--shard is '4/4'; allowed"),
     ("infer file.pt --plot out.pdf", "--plot out.pdf: its name must end in"),
