@@ -17,7 +17,7 @@ from scripts.extras import remedy
 from scripts.parser import CommandParser
 
 COMMANDS = (
-    *("demo", "infer", "evaluate", "results", "report", "sweep", "compare", "cost", "plan"),
+    *("demo", "infer", "evaluate", "calibrate", "results", "report", "sweep", "compare", "cost", "plan"),
     *("sample", "import", "split", "join", "clean", "convert", "compile", "tune", "bench", "completion"),
     *("deploy", "destroy", "upload", "invoke", "watch"),
     *("doctor", "logs", "rendezvous"),
@@ -29,7 +29,12 @@ MODULES = {
     "sweep": "sweep.command",
     "import": "importing.command",
 }
-MODULES |= {"logs": "logs.command", "doctor": "doctor.command", "evaluate": "evaluate.command"}
+MODULES |= {
+    "logs": "logs.command",
+    "doctor": "doctor.command",
+    "evaluate": "evaluate.command",
+    "calibrate": "calibrate.command",
+}
 ENDING = (signal.SIGTERM, signal.SIGHUP)  # beside SIGINT, which Python makes a KeyboardInterrupt
 
 

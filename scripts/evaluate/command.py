@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lambda_image import process
+from lambda_image.data.distribution_parts import SHOWN_BINS
+from lambda_image.data.distributions import pit
 from lambda_image.data.predictions import Predictions
 from lambda_image.data.quality import known_redshifts
 from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.metrics import accuracy
 from lambda_image.model import engine as engines
+from lambda_image.model.calibrated import CalibratedEngine
 from lambda_image.model.engine_files import DEVICES
 from lambda_image.partition_names import printable
 from lambda_image.settings import MAX_VCPUS
@@ -37,7 +41,7 @@ HELP = "measure how good a model's redshifts are, for which galaxies, and what i
 EXAMPLE = "cosmicai evaluate galaxies.safetensors --model mine.pt --csv accuracy.csv --pictures accuracy"
 
 BINS, RESAMPLES, IMAGES = 5, 1000, 5000
-REDSHIFTS, BY_BIN, BY_IMAGES = "redshifts.png", "bins.png", "images.png"  # the pictures
+PICTURES = REDSHIFTS, BY_BIN, BY_IMAGES, BY_PIT = "redshifts.png", "bins.png", "images.png", "distributions.png"
 TABLE_WIDTH = 110
 
 
@@ -90,7 +94,10 @@ def run(args: argparse.Namespace, load: Callable[..., engines.Engine] = engines.
         if not len(galaxies):
             raise InvalidEvent(_nothing_to_measure(args.data, inferred.predictions))
         found = _ablate(args, share, engine, inferred.predictions, rng, progress)
-    bins = [one.to_json() for one in measure_bins(galaxies, args.bins, args.resamples, rng)]
+    quantiles = None
+    if isinstance(engine, CalibratedEngine):
+        quantiles = engine.describe(galaxies.redshift, galaxies.magnitudes).quantiles
+    bins = [one.to_json() for one in measure_bins(galaxies, args.bins, args.resamples, rng, quantiles)]
     images = None if found is None else {**found.to_json(), "line": found.line(), "verdict": found.verdict()}
     report = {
         **{name: getattr(args, name) for name in ("bins", "resamples", "seed", "batch_size")},
@@ -101,6 +108,7 @@ def run(args: argparse.Namespace, load: Callable[..., engines.Engine] = engines.
         "rows": inferred.work.quality.to_json(),
         "bins": bins,
         "images": images,
+        "pit": None if quantiles is None else _histogram(quantiles, galaxies),
         "machine": describe_machine(("cosmicai", "torch", "numpy"), args.device),
     }
     _show(report, inferred)
@@ -124,11 +132,15 @@ def _check(args: argparse.Namespace) -> dict[str, Path]:
         raise UsageError(f"--pictures {printable(folder)} is a file: name a folder")
     check_picture("--pictures", folder / REDSHIFTS)
     if folder.is_dir():
-        names = (REDSHIFTS, BY_BIN, BY_IMAGES)
-        check_new({f"--pictures ({name})": folder / name for name in names}, overwrite=args.overwrite)
+        check_new({f"--pictures ({name})": folder / name for name in PICTURES}, overwrite=args.overwrite)
     elif not folder.absolute().parent.is_dir():
         raise UsageError(f"--pictures {printable(folder)} would be in a folder that does not exist: make it")
-    return {name: folder / name for name in (REDSHIFTS, BY_BIN, BY_IMAGES)}
+    return {name: folder / name for name in PICTURES}
+
+
+def _histogram(quantiles: NDArray[np.float32], galaxies: Predictions) -> list[int]:
+    counts: list[int] = np.histogram(pit(quantiles, galaxies.redshift_true), SHOWN_BINS, (0, 1))[0].tolist()
+    return counts
 
 
 def _nothing_to_measure(data: Path, predictions: Predictions) -> str:
@@ -185,7 +197,7 @@ def _write(args: argparse.Namespace, report: dict[str, Any], pictures: dict[str,
         print(f"table in {printable(args.csv)}")
     if pictures:
         from scripts.accuracy_plot import draw  # matplotlib takes half a second to import
-        from scripts.evaluate.pictures import draw_bins, draw_images
+        from scripts.evaluate.pictures import draw_bins, draw_distributions, draw_images
 
         args.pictures.mkdir(exist_ok=True)
         predictions = inferred.predictions
@@ -194,4 +206,6 @@ def _write(args: argparse.Namespace, report: dict[str, Any], pictures: dict[str,
         draw_bins(report, pictures[BY_BIN])
         if report["images"] is not None:
             draw_images(report, pictures[BY_IMAGES])
+        if report["pit"] is not None:
+            draw_distributions(report, pictures[BY_PIT])
         print(f"pictures in {printable(args.pictures)}/")

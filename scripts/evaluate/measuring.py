@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lambda_image.data.distributions import cde_loss, pit, uniform_distance
+from lambda_image.data.distributions import covered as covered_by
 from lambda_image.data.predictions import Predictions
 from lambda_image.data.quality import known_redshifts
 from lambda_image.metrics import MEASURES, OUTLIERS, accuracy
@@ -39,7 +41,13 @@ def judged(predictions: Predictions) -> Predictions:
     return predictions.where(known_redshifts(predictions.redshift_true) & np.isfinite(predictions.redshift))
 
 
-def measure_bins(galaxies: Predictions, count: int, resamples: int, rng: np.random.Generator) -> Iterator[MeasuredBin]:
+def measure_bins(
+    galaxies: Predictions,
+    count: int,
+    resamples: int,
+    rng: np.random.Generator,
+    quantiles: NDArray[np.float32] | None = None,
+) -> Iterator[MeasuredBin]:
     """Measures all galaxies and those of each bin.
 
     Args:
@@ -47,18 +55,36 @@ def measure_bins(galaxies: Predictions, count: int, resamples: int, rng: np.rand
         count: bins of each group.
         resamples: draws of an interval.
         rng: draws.
+        quantiles: of p(z), float32 [N, 11], where the model has a calibration.
     """
+    pits = None if quantiles is None else pit(quantiles, galaxies.redshift_true)
     predicted, true = galaxies.redshift.astype(np.float64), galaxies.redshift_true.astype(np.float64)
-    covered = coverage(galaxies)
+    covered = coverage(galaxies) if quantiles is None else distributed(galaxies, quantiles)
     for one in bins(galaxies, count):
 
         def measure(places: NDArray[np.int64], rows: NDArray[np.int64] = one.rows) -> Measures:
             chosen = rows[places]
             found = accuracy(predicted[chosen], true[chosen]).to_json()
             shares = {name: float(within[chosen].mean()) if len(chosen) else None for name, within in covered.items()}
-            return {**{name: found[name] for name in NAMES}, **shares}
+            far = {} if pits is None or not len(chosen) else {"pit_ks": uniform_distance(pits[chosen])}
+            return {**{name: found[name] for name in NAMES}, **shares, **far}
 
         yield MeasuredBin(one, intervals(measure, len(one.rows), resamples, rng))
+
+
+def distributed(galaxies: Predictions, quantiles: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    """Holds distributions against the true redshifts.
+
+    Args:
+        galaxies: what `judged` gives.
+        quantiles: float32 [N, 11].
+
+    Returns:
+        By the measure's name, what each galaxy adds to its mean [N].
+    """
+    true, found = galaxies.redshift_true, coverage(galaxies)
+    bars = {"within_err": found["coverage_68"]} if found else {}
+    return {**covered_by(quantiles, true), **bars, "cde_loss": cde_loss(quantiles, true)}
 
 
 def coverage(galaxies: Predictions) -> dict[str, NDArray[np.bool_]]:

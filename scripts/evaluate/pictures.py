@@ -91,3 +91,26 @@ def draw_images(report: Report, file: Path) -> None:
     axes.set_title(f"{images['galaxies']:,} galaxies{own}. Bars hold 95 % of draws", loc="left", fontsize="small")
     with rc_context({"svg.fonttype": "none"}):
         figure.savefig(file, dpi=150)
+
+
+def draw_distributions(report: Report, file: Path) -> None:
+    """Draws the histogram of PIT, which is flat where error bars are right.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    counts, galaxies = report["pit"], report["galaxies"]
+    figure = Figure(figsize=(6.5, 3), layout="constrained")
+    axes = figure.subplots()
+    edges = [place / len(counts) for place in range(len(counts) + 1)]
+    axes.stairs(counts, edges, fill=True, color="tab:blue", alpha=0.6)
+    axes.axhline(galaxies / len(counts), color="black", linewidth=0.8, linestyle=":")
+    measures = report["bins"][0]["measures"]
+    words = [f"{MEASURES[name][0]} {measures[name]['value']:{MEASURES[name][1]}}" for name in ("coverage_68", "pit_ks")]
+    axes.set(xlabel="PIT, the share of p(z) below the true redshift", ylabel="galaxies", xlim=(0, 1))
+    axes.set_title(f"{galaxies:,} galaxies, {', '.join(words)}", loc="left", fontsize="small")
+    with rc_context({"svg.fonttype": "none"}):
+        figure.savefig(file, dpi=150)

@@ -22,6 +22,7 @@ MEASURES = {  # by their keys in the report: what they are called, and their for
     "outliers_015": ("outliers beyond 0.15", ".2%"),
     "coverage_68": ("within 68% error bars", ".1%"),
     "coverage_95": ("within 95% error bars", ".1%"),
+    "within_err": ("within redshift_err", ".1%"),
     "pit_ks": ("PIT, distance from uniform", ".4f"),
     "cde_loss": ("CDE loss", ".3f"),
 }
