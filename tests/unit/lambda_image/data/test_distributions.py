@@ -24,6 +24,10 @@ def test_the_names_of_quantiles_are_those_that_catalogues_know():
     assert set(QUANTILES) <= set(NAMES)
 
 
+def test_scores_are_those_of_a_normal_distribution():
+    assert pytest.approx([NormalDist().inv_cdf(level) for level in LEVELS], abs=1e-9) == SCORES
+
+
 def test_the_share_of_a_normal_distribution():
     scores = np.linspace(-5, 5, 101)
     expected = [(1 + math.erf(score / math.sqrt(2))) / 2 for score in scores]
