@@ -10,7 +10,7 @@ why and no prediction. The other flags leave the prediction as it is.
 | 4 | MAGNITUDE_BAD | a magnitude is NaN or lies outside MAGNITUDES: -9999, -99 and 99 stand for missing ones | none |
 | 8 | REDSHIFT_UNKNOWN | the true redshift is NaN, not given or outside REDSHIFTS, as -1 and -9999 are | kept |
 | 16 | PREDICTION_NOT_FINITE | the engine's answer is NaN or infinite | none |
-| 32 | FLUX_CONTRADICTS | the image holds several times more or less light than the magnitudes say, or another colour | kept |
+| 32 | FLUX_CONTRADICTS | the image holds far more or less light than the magnitudes say, or other colours | kept |
 | 64 | PREDICTION_IMPLAUSIBLE | the engine's answer lies outside REDSHIFTS, as of an image in other units | kept |
 | 128 | NOT_DETECTED | a magnitude is 99, the code for a galaxy that is too faint in a band; MAGNITUDE_BAD, too | none |
 | 256 | NOT_OBSERVED | a magnitude is -99, the code for a band that was not observed; MAGNITUDE_BAD, too | none |

@@ -6,7 +6,8 @@ these, so that the share of true redshifts below it is the level's, whatever the
 there are too few galaxies to tell, it is the normal score stretched as much as the last level that can be told.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
@@ -115,7 +116,7 @@ def _fit_network(galaxies: Labelled, weights_sha256: str, seed: int, steps: int)
 
 
 def _train(x: Tensor, y: Tensor, seed: int, steps: int) -> Sequence[tuple[Values, Values]]:
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _one_thread():
         torch.manual_seed(seed)
         sizes = [x.shape[1], *([WIDTH, WIDTH] if len(y) >= FEW else []), SHAPE]
         linear = [nn.Linear(*pair) for pair in pairwise(sizes)]
@@ -134,6 +135,17 @@ def _train(x: Tensor, y: Tensor, seed: int, steps: int) -> Sequence[tuple[Values
             optimiser.step()
             schedule.step()
     return [(one.weight.detach().double().numpy().T, one.bias.detach().double().numpy()) for one in linear]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """In such small steps threads wait for one another longer than they compute."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _negative_log_likelihood(shape: Tensor, y: Tensor) -> Tensor:
