@@ -5,14 +5,10 @@ over redshift gives, and beyond the outermost ones the line goes on. For the los
 slopes in the middle of each piece, as in qp (qp-prob 1.1, `piecewise_linear`), so that its users find the same loss.
 """
 
-import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from lambda_image.data.predictions import Predictions
 
 # The outermost ones keep the ends of PIT right: with five quantiles 3 % of it would be misplaced there.
 LEVELS = (0.001, 0.01, 0.025, 0.16, 0.25, 0.5, 0.75, 0.84, 0.975, 0.99, 0.999)
@@ -128,28 +124,3 @@ def uniform_distance(values: Values) -> float:
     ordered, count = np.sort(values), len(values)
     above = np.arange(1, count + 1) / count - ordered
     return float(max(above.max(), (ordered - np.arange(count) / count).max()))
-
-
-def distributions_to_parquet(table: "Predictions", modes: NDArray[np.float32], quantiles: Quantiles) -> bytes:
-    """Encodes redshift distributions, in the order of the predictions that they belong to.
-
-    Args:
-        table: the predictions [N].
-        modes: float32 [N], where p(z) is highest.
-        quantiles: float32 [N, 11]. NaN is written as null.
-
-    Returns:
-        A Parquet file with the columns `source`, `row`, `z_mode`, and `q0.001` to `q0.999`.
-    """
-    from arro3.core import Array, Table
-    from arro3.io import write_parquet
-
-    from lambda_image.data.arrow import encode_values, repeated_texts
-
-    columns: dict[str, Any] = {"source": repeated_texts(table.source), "row": Array.from_numpy(table.row)}
-    for name, values in (("z_mode", modes), *zip(NAMES, quantiles.T, strict=True)):
-        values = np.ascontiguousarray(values, np.float32)
-        columns[name] = encode_values(values, np.isnan(values))
-    buffer = io.BytesIO()
-    write_parquet(Table.from_pydict(columns), buffer)
-    return buffer.getvalue()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lambda_image.data.distribution_parts import DistributionParts
-from lambda_image.data.distributions import distributions_to_parquet
+from lambda_image.data.distribution_table import distributions_to_parquet
 from lambda_image.data.predictions import Predictions
 from lambda_image.manifest import Assignment, quantiles_key
 from lambda_image.model.calibrated import CalibratedEngine

@@ -1,14 +1,11 @@
-import io
 import math
 from statistics import NormalDist
 
 import numpy as np
-import pyarrow.parquet
 import pytest
 
 from lambda_image.data import distributions
 from lambda_image.data.distributions import LEVELS, NAMES, SCORES
-from lambda_image.data.predictions import Predictions
 
 SIGMA = 0.02
 
@@ -75,16 +72,3 @@ def test_intervals_hold_what_lies_between_their_quantiles():
     found = distributions.covered(normal(4), np.array([0.3, 0.3 + 1.5 * SIGMA, 0.3 - 1.5 * SIGMA, 0.3 + 3 * SIGMA]))
     assert found["coverage_68"].tolist() == [True, False, False, False]
     assert found["coverage_95"].tolist() == [True, True, True, False]
-
-
-def test_the_table_has_a_row_for_each_prediction():
-    table = Predictions.of_partition("p", 7, np.zeros((3, 5)), np.array([0.1, np.nan, 0.2]), None)
-    quantiles = normal(3)
-    quantiles[1] = np.nan
-    data = distributions.distributions_to_parquet(table, np.array([0.1, np.nan, 0.2], np.float32), quantiles)
-    found = pyarrow.parquet.read_table(io.BytesIO(data))
-    assert found.column_names == ["source", "row", "z_mode", *NAMES]
-    assert found["row"].to_pylist() == [7, 8, 9]
-    assert found["q0.5"].to_pylist()[1] is None
-    assert found["q0.5"].type == "float"
-    assert len(LEVELS) == 11

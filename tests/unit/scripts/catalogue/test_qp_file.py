@@ -3,7 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lambda_image.data.distributions import LEVELS, SCORES, distributions_to_parquet
+from lambda_image.data.distribution_table import distributions_to_parquet
+from lambda_image.data.distributions import LEVELS, SCORES
 from lambda_image.data.predictions import Predictions
 from lambda_image.errors import InvalidEvent, UsageError
 from scripts.catalogue.qp_file import check_qp, write_qp
