@@ -241,6 +241,11 @@ def predictions_key(result_path: str, rank: int) -> str:
     return f"{result_path}/predictions/{rank}.parquet"
 
 
+def quantiles_key(result_path: str, rank: int) -> str:
+    """Names the object that holds the redshift distributions of a rank's galaxies."""
+    return f"{result_path}/quantiles/{rank}.parquet"
+
+
 def assignments(
     request: RunRequest,
     shares: Sequence[Sequence[Slice]],

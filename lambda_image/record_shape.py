@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lambda_image.data.distribution_parts import DistributionParts
+
 Check = Callable[[Any], bool]
 LARGEST = 2**63  # of a count; sums of 10,000 of them are still numbers
 
@@ -51,6 +53,14 @@ def _place(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and _text(value[0]) and _count(value[1])
 
 
+def _is_distributions(value: Any) -> bool:
+    try:
+        DistributionParts.from_json(value["parts"])
+    except (ValueError, TypeError, LookupError):
+        return False
+    return True
+
+
 _rows: Mapping[str, Check] = {
     **dict.fromkeys(("in", "predicted", "flagged", "skipped"), _count),
     "flags": _by_name(_count),
@@ -78,6 +88,7 @@ OPTIONAL: Mapping[str, Check] = {
     "engine_damage": _or_none(_text),
     "weights": _or_none(_text),
     "adopted_by": _or_none(_count),
+    "distributions": _or_none(_is_distributions),
     "architecture": lambda value: value in ("x86_64", "arm64"),  # by which time has its price
 }
 

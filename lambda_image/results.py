@@ -7,6 +7,8 @@ Under a run's result path lie
                                 what an attempt of a rank has finished while it works on (stretches.py)
     predictions/<rank>.parquet  the predictions of a rank, by the first of its attempts that is complete; of a rank
                                 that was never complete, what it had finished, by Summarize
+    quantiles/<rank>.parquet    the distributions p(z) of the same galaxies, by the rank, where its weights have a
+                                calibration. They are never gathered
     <rank>.json                 the record of a rank, by the rank, after its predictions; until then, which attempt is
                                 at work (register.py)
     predictions.parquet         all predictions, by rank 0 after a complete gather, otherwise by Summarize
@@ -47,7 +49,7 @@ SELF, STORAGE = "self", "storage"  # transports beside those of the communicator
 DIGEST_BYTES = 16
 # What a run may write under its result path, beside its manifest.
 RESULT_NAME = re.compile(
-    r"(manifest|summary|combined_data|gather_ended|\d+)\.json|predictions\.parquet|predictions/\d+\.parquet"
+    r"(manifest|summary|combined_data|gather_ended|\d+)\.json|predictions\.parquet|(predictions|quantiles)/\d+\.parquet"
     r"|attempts/\d+/\d+/\d+\.parquet|shares/[0-9a-f]+\.jsonl"
 )
 
@@ -155,6 +157,7 @@ def rank_record(
     gather_error: str | None = None,
     nat: str | None = None,
     tries: int = 0,
+    distributions: dict[str, Any] | None = None,
 ) -> Record:
     """Makes the content of `<rank>.json`.
 
@@ -170,6 +173,7 @@ def rank_record(
         gather_error: why its part travelled by way of storage although it was to be gathered.
         nat: what the NAT before the rank does (a value of comm.connecting.nat.Nat); None for a rank that did not join.
         tries: how often the state machine had tried the rank before, refused starts included.
+        distributions: what handlers/describing.py says of `quantiles/<rank>.parquet`; None without a calibration.
     """
     seconds, keys, times = work.inference_s, [part.key for part in assignment.partitions], usage.s3_times
     batch_mb = assignment.batch_size * (work.bits / 8 / work.samples if work.samples else 0) / MB
@@ -220,6 +224,7 @@ def rank_record(
         "memory_size_mb": usage.memory_size_mb,
         "s3": {"puts": usage.s3_puts, "gets": usage.s3_gets, "bytes_in": usage.s3_bytes_in},
         "predictions": predictions,
+        "distributions": distributions,
     }
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lambda_image.cost import Billed, Cost, cost
+from lambda_image.data.distribution_parts import DistributionParts
 from lambda_image.data.predictions import Predictions
 from lambda_image.data.tally import RowTally
 from lambda_image.errors import cut
@@ -63,6 +64,7 @@ class Summary:
     samples_per_s: float | None  # None where the wall time is unknown or nothing
     bits_per_s: float | None
     cost: Cost
+    distributions: dict[str, Any] | None  # how right p(z) is (data/distribution_parts.py); None without a calibration
     warnings: list[str] = field(default_factory=list)
     deal: str = ""  # what the ranks' shares had alike: files, bytes, or rows of one dataset
 
@@ -149,9 +151,20 @@ def summarise(
             with_rendezvous=first.fmi_enabled,
             architecture=next((record["architecture"] for record in records if "architecture" in record), "x86_64"),
         ),
+        distributions=_distributions(records),
         warnings=[*warnings, *_without_galaxies(empty), *found[:NAMED_WARNINGS]],
         deal=deal,
     )
+
+
+def _distributions(records: Sequence[Record]) -> dict[str, Any] | None:
+    found = [record["distributions"]["parts"] for record in records if record.get("distributions")]
+    if not found:
+        return None
+    parts = DistributionParts()
+    for part in found:
+        parts.merge(DistributionParts.from_json(part))
+    return parts.measures()
 
 
 def _without_galaxies(empty: Sequence[str]) -> list[str]:

@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from lambda_image.atomic_file import atomic_file
 from lambda_image.errors import CheckpointError
 from lambda_image.manifest import ModelObject
 from lambda_image.model import engine as engines
+from lambda_image.model.calibrated import carry_calibration
+from lambda_image.model.calibration import SUFFIX
 from lambda_image.model.engine import Engine
 from lambda_image.model.engine_files import Device, is_onnx
 from lambda_image.storage import ObjectStore
@@ -127,6 +129,9 @@ def _fetch(model: ModelObject, store: ObjectStore, place: Path) -> None:
             else:
                 config, tensors = checkpoint.convert(fetched)
                 checkpoint.save(partial, tensors, config)
+        calibration = store.find(str(PurePosixPath(model.key).with_suffix(SUFFIX)))
+        if calibration is not None:
+            carry_calibration(calibration, digest.hexdigest(), place / WEIGHTS)
         with atomic_file(place / DIGEST) as partial:
             partial.write_text(digest.hexdigest())
 

@@ -17,14 +17,24 @@ from scripts.extras import remedy
 from scripts.parser import CommandParser
 
 COMMANDS = (
-    *("demo", "infer", "results", "report", "sweep", "compare", "cost", "plan"),
+    *("demo", "infer", "evaluate", "calibrate", "results", "report", "sweep", "compare", "cost", "plan"),
     *("sample", "import", "split", "join", "clean", "convert", "compile", "tune", "bench", "completion"),
     *("deploy", "destroy", "upload", "invoke", "watch"),
     *("doctor", "logs", "rendezvous"),
 )
 # Of commands that are not modules by their own name, as a keyword cannot be.
-MODULES = {"report": "report.command", "sweep": "sweep.command", "import": "importing.command"}
-MODULES |= {"logs": "logs.command", "doctor": "doctor.command"}
+MODULES = {
+    "evaluate": "evaluate.command",
+    "report": "report.command",
+    "sweep": "sweep.command",
+    "import": "importing.command",
+}
+MODULES |= {
+    "logs": "logs.command",
+    "doctor": "doctor.command",
+    "evaluate": "evaluate.command",
+    "calibrate": "calibrate.command",
+}
 ENDING = (signal.SIGTERM, signal.SIGHUP)  # beside SIGINT, which Python makes a KeyboardInterrupt
 
 

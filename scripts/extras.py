@@ -9,7 +9,12 @@ from pathlib import Path
 PROJECT = "cosmicai"
 ROOT = Path(__file__).resolve().parents[1]
 USUAL = "local"  # the extra that the README installs
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "botocore": "boto3", "yaml": "pyyaml"}  # where the module has another name
+DISTRIBUTIONS = {
+    "sklearn": "scikit-learn",
+    "botocore": "boto3",
+    "yaml": "pyyaml",
+    "qp": "qp-prob",
+}  # where the module has another name
 
 Requires = Callable[[str], list[str] | None]  # the requirements of an installed project, as importlib.metadata has them
 

@@ -35,7 +35,7 @@ class GalaxyProgress:
 
     def begin(self, total: int) -> None:
         """Start the clock. `total` says how many galaxies there are."""
-        self._total = total
+        self._total, self._done = total, 0
         self._started = self._last_line = self._clock()
         if self._bar:
             self._task = self._bar.add_task("", total=total)

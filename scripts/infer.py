@@ -23,7 +23,7 @@ from lambda_image.errors import PartitionMalformed, UsageError
 from lambda_image.inference import infer
 from lambda_image.metrics import accuracy, accuracy_rows
 from lambda_image.model import engine as engines
-from lambda_image.model.engine_files import DEVICES, ENGINE_NAMES
+from lambda_image.model.engine_files import DEVICES, ENGINE_NAMES, Device
 from lambda_image.partition_names import printable
 from lambda_image.results import Work
 from lambda_image.settings import MAX_VCPUS
@@ -88,8 +88,7 @@ def run(args: argparse.Namespace, load: Callable[..., engines.Engine] = engines.
     shard = parse_shard(args.shard)
     execution.check_batch_size(args.batch_size)
     check_at_least_one("--threads", args.threads)
-    if args.engine not in (allowed := ENGINE_NAMES[args.device]):
-        raise UsageError(f"--engine is {args.engine}; allowed with --device {args.device}: {', '.join(allowed)}")
+    check_engine(args.engine, args.device)
     out = args.out or Path(default_name(shard))
     check_picture("--plot", args.plot)
     files, warnings = execution.partition_files(args.data, "")
@@ -116,6 +115,16 @@ def run(args: argparse.Namespace, load: Callable[..., engines.Engine] = engines.
         partial_file.write_bytes(inferred.predictions.to_parquet())
     _report(args, shard, out, inferred)
     return 0
+
+
+def check_engine(name: str, device: Device) -> None:
+    """Check the flag `--engine`.
+
+    Raises:
+        UsageError: There is no such engine on the device.
+    """
+    if name not in (allowed := ENGINE_NAMES[device]):
+        raise UsageError(f"--engine is {name}; allowed with --device {device}: {', '.join(allowed)}")
 
 
 def default_name(shard: Shard) -> str:

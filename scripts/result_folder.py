@@ -15,6 +15,7 @@ from lambda_image.partition_names import printable
 RESULTS = re.compile(r"(manifest|summary|combined_data|gather_ended|\d+)\.json|predictions\.parquet|report\.html")
 FOLDERS = {  # and what is in them
     "predictions": re.compile(r"\d+\.parquet"),  # a table for each rank
+    "quantiles": re.compile(r"\d+\.parquet"),  # and one of its redshift distributions
     "report": re.compile(r"\w+\.(csv|png|svg)"),  # the figures of `cosmicai report`
 }
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.json_text import parse_json
 from scripts.place_flags import add_place_of_runs
-from scripts.user_files import add_overwrite, check_there
+from scripts.user_files import add_overwrite, check_new, check_there
 from scripts.words import counted
 
 if TYPE_CHECKING:
@@ -35,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the file to write: .csv, .ecsv, .fits, .vot (or .xml) or .parquet; without it, the tables are shown",
     )
     parser.add_argument(
+        "--qp",
+        type=Path,
+        metavar="FILE",
+        help="write the redshift distributions as a qp ensemble, .hdf5, which RAIL reads",
+    )
+    parser.add_argument(
         "--catalogue", type=Path, help="a catalogue of yours (CSV, ECSV, FITS, VOTable, Parquet) to join to by id"
     )
     parser.add_argument(
@@ -53,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="refuse",
         help="what is done where several predictions have one id: refuse, or take the first of them",
     )
-    add_overwrite(parser, "the file that --out names")
+    add_overwrite(parser, "the files that --out and --qp name")
     add_place_of_runs(parser)
 
 
@@ -63,8 +69,10 @@ def run(args: argparse.Namespace) -> int:
     from scripts.catalogue.run_source import find_run
 
     source = find_run(args.results, fetch=lambda name: fetch_run(args, name))
+    if args.qp is not None:
+        _write_qp(args, source)
     if args.out is None:
-        return show_again(source)
+        return 0 if args.qp is not None else show_again(source)
     from scripts.catalogue.writing import check_out, write_catalogue
 
     check_out(args.out, overwrite=args.overwrite, read=[args.catalogue])
@@ -76,6 +84,17 @@ def run(args: argparse.Namespace) -> int:
     rows, columns = catalogue.table.num_rows, catalogue.table.num_columns
     print(f"{counted(rows, 'row')} of {counted(columns, 'column')} in {args.out}")
     return 0
+
+
+def _write_qp(args: argparse.Namespace, source: "ResultSource") -> None:
+    from scripts.catalogue.qp_file import check_qp, write_qp
+
+    check_qp(args.qp)
+    check_new({"--qp": args.qp, "--out": args.out}, overwrite=args.overwrite, read=[args.catalogue])
+    if source.holds(args.qp):
+        raise UsageError(f"--qp {args.qp} would be among the results of the run: name another folder")
+    for line in write_qp(source, args.qp, args.id if args.catalogue is None else None):
+        print(line)
 
 
 def fetch_run(args: argparse.Namespace, name: str) -> Path:
@@ -116,7 +135,9 @@ def fetch_run(args: argparse.Namespace, name: str) -> Path:
 
 
 def _check(args: argparse.Namespace) -> None:
-    needing = {"--catalogue": args.catalogue, "--id": args.id, "--prefix": args.prefix, "--overwrite": args.overwrite}
+    needing = {"--catalogue": args.catalogue, "--prefix": args.prefix}
+    if args.qp is None:
+        needing |= {"--id": args.id, "--overwrite": args.overwrite}
     if args.out is None and (given := [flag for flag, value in needing.items() if value]):
         raise UsageError(f"{given[0]} needs --out, which names the file to write")
     if args.catalogue is None and (args.only_matched or args.repeats != "refuse"):

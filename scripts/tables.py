@@ -87,11 +87,26 @@ def totals(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> 
     rows += [
         ("parts gathered", ", ".join(f"{ways[name]} {name}" for name in sorted(ways)) or "none"),
         *accuracy_rows(summary),
+        ("error bars", error_bars(summary.get("distributions"))),
         ("wall time", "unknown" if summary["wall_s"] is None else f"{summary['wall_s']:.1f} s"),
         ("throughput", _throughput(summary)),
         ("cost of the run", f"{summary['cost_usd']:.6f} USD (prices: {summary['cost']['prices']})"),
     ]
     return rows + _failures(summary["failed_ranks"]) + _attempts(records)
+
+
+def error_bars(found: Mapping[str, Any] | None) -> str:
+    """Says how right the redshift distributions of a run are.
+
+    Args:
+        found: `distributions` of the summary.
+    """
+    if found is None:
+        return "none, because the weights have no calibration (cosmicai calibrate makes one)"
+    if not found["with_truth"]:
+        return f"of {counted(found['galaxies'], 'galaxy', 'galaxies')}, with no true redshifts to judge them by"
+    shares = f"{found['coverage_68']:.1%} of true redshifts within 68%, {found['coverage_95']:.1%} within 95%"
+    return f"{shares}, PIT off by {found['pit_ks']:.3f}, CDE loss {found['cde_loss']:.2f}"
 
 
 def _throughput(summary: Mapping[str, Any]) -> str:

@@ -6,7 +6,9 @@ from pathlib import Path
 from lambda_image.data.sizes import PUBLISHED, Sizes
 from lambda_image.errors import UsageError
 from lambda_image.model import SHIPPED_MODEL
-from lambda_image.model.engine_files import is_onnx
+from lambda_image.model.calibrated import carry_calibration
+from lambda_image.model.calibration import calibration_path
+from lambda_image.model.engine_files import file_hash, is_onnx
 from lambda_image.partition_names import printable
 from scripts.user_files import check_there
 
@@ -53,6 +55,8 @@ def usable_model(model: Path | None, scratch: Path) -> UserModel:
     config, tensors = checkpoint.convert(model)
     converted = scratch / "model.safetensors"
     checkpoint.save(converted, tensors, config)
+    if calibration_path(model).exists():
+        carry_calibration(calibration_path(model), file_hash(model), converted)
     return UserModel(converted, config.sizes)
 
 

@@ -10,7 +10,7 @@ why and no prediction. The other flags leave the prediction as it is.
 | 4 | MAGNITUDE_BAD | a magnitude is NaN or lies outside MAGNITUDES: -9999, -99 and 99 stand for missing ones | none |
 | 8 | REDSHIFT_UNKNOWN | the true redshift is NaN, not given or outside REDSHIFTS, as -1 and -9999 are | kept |
 | 16 | PREDICTION_NOT_FINITE | the engine's answer is NaN or infinite | none |
-| 32 | FLUX_CONTRADICTS | the image holds several times more or less light than the magnitudes say | kept |
+| 32 | FLUX_CONTRADICTS | the image holds far more or less light than the magnitudes say, or other colours | kept |
 | 64 | PREDICTION_IMPLAUSIBLE | the engine's answer lies outside REDSHIFTS, as of an image in other units | kept |
 | 128 | NOT_DETECTED | a magnitude is 99, the code for a galaxy that is too faint in a band; MAGNITUDE_BAD, too | none |
 | 256 | NOT_OBSERVED | a magnitude is -99, the code for a band that was not observed; MAGNITUDE_BAD, too | none |
@@ -41,6 +41,10 @@ COMPARED_ABOVE_NOISE = 10.0
 # In magnitudes, the median over the compared bands. A stamp of 13 arcsec loses up to half of a large galaxy's light
 # (0.75); images in other units are off by 2.5 and more.
 FLUX_TOLERANCE = 1.5
+# In magnitudes, between a compared band and the median over the compared bands. What a stamp loses of a galaxy's light
+# hardly depends on the band, and 10 times the noise is 0.1 mag. Bands in another order, and magnitudes that are shifted
+# in one band, are off by more.
+COLOUR_TOLERANCE = 1.0
 
 
 class Quality(IntFlag):
@@ -143,7 +147,9 @@ def _contradict(images: NDArray[Any], magnitudes: NDArray[Any]) -> NDArray[np.bo
     difference[~compared] = np.nan
     some = compared.any(axis=1)
     contradicts = np.zeros(len(images), np.bool_)
-    contradicts[some] = np.abs(np.nanmedian(difference[some], axis=1)) > FLUX_TOLERANCE
+    middle = np.nanmedian(difference[some], axis=1)
+    apart = np.nanmax(np.abs(difference[some] - middle[:, None]), axis=1)
+    contradicts[some] = (np.abs(middle) > FLUX_TOLERANCE) | (apart > COLOUR_TOLERANCE)
     return contradicts
 
 
@@ -165,7 +171,8 @@ _IN_WORDS = {
     Quality.MAGNITUDE_BAD: f"a magnitude is missing or lies outside {MAGNITUDES[0]:g} to {MAGNITUDES[1]:g}",
     Quality.REDSHIFT_UNKNOWN: "the true redshift is unknown or stands for an unknown one",
     Quality.PREDICTION_NOT_FINITE: "the predicted redshift is not finite",
-    Quality.FLUX_CONTRADICTS: "the image holds several times more or less light than the magnitudes say",
+    Quality.FLUX_CONTRADICTS: "the image holds several times more or less light than the magnitudes say, or another "
+    "colour",
     Quality.PREDICTION_IMPLAUSIBLE: f"the predicted redshift lies outside {REDSHIFTS[0]:g} to {REDSHIFTS[1]:g}",
     Quality.NOT_DETECTED: f"a magnitude is {NOT_DETECTED}, which says that the galaxy was not detected in that band",
     Quality.NOT_OBSERVED: f"a magnitude is {NOT_OBSERVED}, which says that the galaxy was not observed in that band",

@@ -22,6 +22,7 @@ from lambda_image import process
 from lambda_image.data.predictions import Predictions
 from lambda_image.errors import RunSuperseded, StorageUnavailable
 from lambda_image.handlers import log
+from lambda_image.handlers.describing import write_distributions
 from lambda_image.handlers.gathering import Gathering
 from lambda_image.handlers.inferring import Inferring
 from lambda_image.inference import no_predictions
@@ -103,6 +104,7 @@ class RankInvocation:
         self.stretches = StretchWriter(self.objects, assignment, lambda: self._claim().attempt, self._facts, self.log)
         self.inferring = Inferring(assignment, data, deadline, self.clock, self._phase)
         self.communicator: Communicator | None = None
+        self.distributions: dict[str, Any] | None = None  # what the record says of them, once they are on S3
         self.started = self.clock()
 
     def perform(self) -> None:
@@ -242,6 +244,7 @@ class RankInvocation:
         a = self.assignment
         parts = dict(sorted(self.inferring.finished.items()))
         tables = [no_predictions(self.engine), *(part.table for part in parts.values())]
+        self.distributions = write_distributions(self.engine, tables, self.objects, a)
         table = Predictions.concatenate(tables).to_parquet()
         key = predictions_key(a.result_path, a.rank)
         if self.objects.put(key, table, within_run="keep") is not None:
@@ -292,6 +295,7 @@ class RankInvocation:
             gather_error=gather_error,
             nat=str(communicator.nat) if communicator is not None else None,
             tries=self.tries,
+            distributions=self.distributions,
         )
 
     def _phases_so_far(self) -> Phases:

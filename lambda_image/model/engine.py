@@ -8,77 +8,22 @@ import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lambda_image import process
 from lambda_image.data.quality import UNPREDICTABLE, Flags, Quality, judge_inputs, known_redshifts
-from lambda_image.data.sizes import Sizes
 from lambda_image.errors import CheckpointError
 from lambda_image.model import SHIPPED_MODEL, engine_files
+from lambda_image.model.calibrated import CalibratedEngine, calibrated
+from lambda_image.model.calibration import PhotoZ
 from lambda_image.model.engine_files import ENGINE_NAMES, Device, EngineName, Precision, is_onnx
 from lambda_image.model.fast import Fast
 from lambda_image.model.inputs import as_inputs
-
-
-class Engine(Protocol):
-    """Predicts redshifts from images and magnitudes.
-
-    Attributes:
-        name: Which engine it is: fast, int8, eager, bf16 or onnx.
-        device: Where it computes: cpu or cuda.
-        parameters_mb: Size of the weights in MB of 2**20 bytes.
-        sizes: Bands and side of the images, and how many magnitudes.
-    """
-
-    name: str
-    device: Device
-    parameters_mb: float
-    sizes: Sizes
-
-    def predict(self, images: ArrayLike, magnitudes: ArrayLike) -> NDArray[np.float32]:
-        """Predicts the redshifts of N galaxies, which may be none.
-
-        The engine of `load_engine` answers NaN where a redshift would mean nothing, as a run does. This concerns
-        galaxies with a pixel or a magnitude that is not finite or a placeholder such as -9999. `quality` tells them.
-
-        Args:
-            images: [N, bands, side, side] in nanomaggies per pixel, for the published network [N, 5, 32, 32] in the
-                bands u, g, r, i, z. Any type of real numbers will do. Images with the bands last, as files may hold
-                them, are cut out and transposed by `read_dataset`.
-            magnitudes: [N, M], in the same bands. A network without magnitudes does not look at them.
-
-        Returns:
-            Redshifts float32 [N], NaN where there is none.
-
-        Raises:
-            ValueError: The shapes are not these, or the values are not real numbers.
-        """
-        ...
-
-
-@runtime_checkable
-class UncertainEngine(Protocol):
-    """Is an engine that also says how uncertain each redshift is."""
-
-    def predict_with_errors(
-        self, images: ArrayLike, magnitudes: ArrayLike
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Predicts as `predict` does.
-
-        Args:
-            images: As `predict` takes them.
-            magnitudes: As `predict` takes them.
-
-        Returns:
-            Redshifts and their uncertainties, float32 [N] each.
-
-        Raises:
-            ValueError: As `predict` says.
-        """
-        ...
+from lambda_image.model.protocols import Engine as Engine
+from lambda_image.model.protocols import UncertainEngine as UncertainEngine
 
 
 class Answers(NamedTuple):
@@ -123,6 +68,30 @@ class UncertainJudgingEngine(JudgingEngine):
         answers = self._judged(images, magnitudes)
         assert answers.errors is not None
         return answers.redshifts, answers.errors
+
+
+class CalibratedJudgingEngine(UncertainJudgingEngine):
+    """Does so with an engine that has a calibration."""
+
+    def __init__(self, engine: CalibratedEngine) -> None:
+        super().__init__(engine)
+        self._calibrated = engine
+
+    def predict_distributions(self, images: ArrayLike, magnitudes: ArrayLike) -> tuple[NDArray[np.float32], PhotoZ]:
+        """Predicts redshifts and their distributions p(z).
+
+        Args:
+            images: As `predict` takes them.
+            magnitudes: As `predict` takes them.
+
+        Returns:
+            Redshifts float32 [N], and their error bars, modes and quantiles, all NaN where there is no redshift.
+
+        Raises:
+            ValueError: As `predict` says.
+        """
+        redshifts = self.predict(images, magnitudes)
+        return redshifts, self._calibrated.describe(redshifts, magnitudes)
 
 
 def predict_judged(engine: Engine, images: NDArray[np.float32], magnitudes: NDArray[np.float32]) -> Answers:
@@ -179,7 +148,8 @@ def load_engine(
         device: `cpu`, or `cuda` for PyTorch on a GPU.
 
     Returns:
-        The engine.
+        The engine. Where a calibration lies beside the weights, it also has `predict_with_errors`, which gives
+        redshifts and error bars, and `predict_distributions`, which gives redshifts and a `PhotoZ`.
 
     Raises:
         ValueError: There is no such engine or device, or the number of threads is below 1.
@@ -193,6 +163,8 @@ def load_engine(
         raise ValueError(f"threads is {threads}; allowed: a whole number from 1")
     count = process.usable_cpus() if threads is None else threads
     made = load(Path(path), count, engine, logging.getLogger("lambda_image").warning, device)
+    if isinstance(made, CalibratedEngine):
+        return CalibratedJudgingEngine(made)
     return UncertainJudgingEngine(made) if isinstance(made, UncertainEngine) else JudgingEngine(made)
 
 
@@ -206,11 +178,14 @@ def load(
 ) -> Engine:
     """Loads weights into an engine, as `load_engine` does, with every setting given and no judgement of galaxies.
 
+    A calibration that lies beside the weights gives the engine error bars.
+
     Args:
         path: The weights, a checkpoint in this project's format, or an ONNX file.
         threads: How many threads compute.
         name: Which engine.
-        on_fallback: Is called with the reason where `auto` is `eager` and not `fast`.
+        on_fallback: Is called with the reason where `auto` is `eager` and not `fast`, and where the calibration beside
+            the weights is for others.
         device: Where the engine computes.
         on_damage: Is called with the reason, too, where `fast` is there and not what was compiled.
 
@@ -222,6 +197,17 @@ def load(
             damaged and PyTorch, which would take its place, is not here.
         InvalidEvent: There is no GPU that PyTorch can use.
     """
+    return calibrated(_load(path, threads, name, on_fallback, device, on_damage), path, on_fallback)
+
+
+def _load(
+    path: Path,
+    threads: int,
+    name: EngineName,
+    on_fallback: Callable[[str], None],
+    device: Device,
+    on_damage: Callable[[str], None],
+) -> Engine:
     assert name in ENGINE_NAMES[device]
     if name == "onnx":
         return _onnx(path, threads)

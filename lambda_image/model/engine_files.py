@@ -142,6 +142,15 @@ def file_hash(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def weights_sha256(checkpoint: Path) -> str:
+    """SHA-256 of the file of weights. Where an engine has been compiled of it, that is on record."""
+    try:
+        compiled = Compiled(**parse_json((folder_of(checkpoint) / RECORD).read_text()))
+    except (OSError, ValueError, TypeError):
+        return file_hash(checkpoint)
+    return compiled.checkpoint_sha256 if _same(checkpoint, compiled) else file_hash(checkpoint)
+
+
 def sources_hash() -> str:
     """SHA-256 over what decides how a checkpoint is compiled, and how it answers."""
     sources = [

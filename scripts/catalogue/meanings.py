@@ -42,7 +42,7 @@ FLAGS = ", ".join(f"{flag.value} {flag.name.lower()}" for flag in Quality if fla
 WITHOUT = ", ".join(str(flag.value) for flag in Quality if flag & UNPREDICTABLE)
 COMPUTED = {  # what a run computes, with the ends of Rubin's names
     "redshift": ("z_best", Meaning("", PHOTOMETRIC, "Predicted redshift; none where quality says that it has none")),
-    "redshift_err": ("z_err", Meaning("", f"stat.error;{PHOTOMETRIC}", "Standard deviation of the predicted redshift")),
+    "redshift_err": ("z_err", Meaning("", f"stat.error;{PHOTOMETRIC}", "Error bar of the predicted redshift")),
     INTERVAL[0]: ("z_err68_low", Meaning("", f"{PHOTOMETRIC};stat.min", "redshift - redshift_err")),
     INTERVAL[1]: ("z_err68_high", Meaning("", f"{PHOTOMETRIC};stat.max", "redshift + redshift_err")),
     "z_mode": ("z_mode", Meaning("", PHOTOMETRIC, "Mode of p(z)")),

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scripts.report.accuracy_figures import accuracy_figures, quality_figures
+from scripts.report.distribution_figures import distribution_figures
 from scripts.report.figure import Figure, axis, bars, kind, tooltip
 from scripts.report.per_rank import per_rank
 from scripts.report.run_facts import RunFacts
@@ -25,6 +26,7 @@ def run_figures(facts: RunFacts) -> list[Figure]:
     """Makes the figures of a run. What the run has no numbers for has no figure."""
     figures = [timeline(facts), phases(facts), throughput(facts)] if facts.records else []
     figures += accuracy_figures(facts)
+    figures += distribution_figures(facts)
     figures += quality_figures(facts)
     figures += [*costs(facts), *transports(facts)]
     if facts.records:

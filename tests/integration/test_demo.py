@@ -36,7 +36,14 @@ def test_a_folder_of_partitions(tmp_path: Path, capfd: pytest.CaptureFixture[str
     assert (summary["world_size"], summary["failed_ranks"], summary["gathered"]) == (2, [], True)
     assert summary["r2"] > 0.5  # of 60 galaxies: the weights fit the sample
     files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
-    assert {"manifest.json", "0.json", "1.json", "predictions/1.parquet", "predictions.parquet"} <= files
+    assert {
+        "manifest.json",
+        "0.json",
+        "1.json",
+        "predictions/1.parquet",
+        "quantiles/1.parquet",
+        "predictions.parquet",
+    } <= files
     with result_folder(out, overwrite=True):  # knows all of them for a run's: the next one may replace them
         pass
 

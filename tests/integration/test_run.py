@@ -52,6 +52,7 @@ def test_results_lie_where_they_should_and_say_what_they_must(system: System, ga
         "manifest.json",
         *(f"{rank}.json" for rank in ranks),
         *(f"predictions/{rank}.parquet" for rank in ranks),
+        *(f"quantiles/{rank}.parquet" for rank in ranks),
         "predictions.parquet",
         "combined_data.json",
         "summary.json",

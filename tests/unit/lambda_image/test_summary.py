@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lambda_image.data.distribution_parts import DistributionParts
+from lambda_image.data.distributions import SCORES
 from lambda_image.data.predictions import Predictions
 from lambda_image.data.tally import RowTally
 from lambda_image.errors import MAX_MESSAGE
@@ -182,3 +184,20 @@ def test_an_accuracy_that_means_nothing_is_null():
     assert (content["status"], content["without_truth"]) == ("succeeded", 3)
     for name in ("mae", "mse", "mean_error", "bias", "nmad", "sigma", "outliers_005", "outliers_015", "r2"):
         assert content[name] is None
+
+
+def test_distributions_of_all_ranks_are_measured_together():
+    rng, parts = np.random.default_rng(0), []
+    for count in (300, 500):
+        middle = rng.uniform(0.1, 0.3, count)
+        part = DistributionParts()
+        true = (middle + 0.02 * rng.standard_normal(count)).astype(np.float32)
+        part.add((middle[:, None] + 0.02 * SCORES).astype(np.float32), true)
+        parts.append(part)
+    records = [{**record(rank), "distributions": {"parts": part.to_json()}} for rank, part in enumerate(parts)]
+    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
+    found = summarise(manifest(), records, predictions(20), [], **given).to_json()["distributions"]
+    assert (found["galaxies"], found["with_truth"], sum(found["pit"])) == (800, 800, 800)
+    assert found["coverage_68"] == pytest.approx(0.68, abs=0.05)
+    bare = [record(0), {**record(1), "distributions": None}]
+    assert summarise(manifest(), bare, predictions(20), [], **given).distributions is None

@@ -11,10 +11,12 @@ import torch
 from lambda_image.errors import CheckpointError, InvalidEvent, PartitionMissing
 from lambda_image.manifest import ModelObject
 from lambda_image.model import checkpoint
+from lambda_image.model.calibrated import CalibratedEngine
 from lambda_image.storage import ObjectStore
 from lambda_image.weights import WeightsCache
 from tests.small_checkpoints import SMALL, small_model
 from tests.unit.lambda_image.handlers.fake_s3 import FakeS3
+from tests.unit.lambda_image.model.calibrations import calibration
 
 
 class Counting(FakeS3):
@@ -64,10 +66,10 @@ def test_a_version_is_fetched_once_also_by_a_process_that_comes_later(s3: Counti
     first = cache.load(model, store(s3))
     assert cache.load(model, store(s3)) is first
     again = WeightsCache(1, folder=tmp_path / "cache").load(model, store(s3))
-    assert (again.name, s3.gets) == (first.name, 1)
+    assert (again.name, s3.gets) == (first.name, 2)  # the second looks for a calibration
     s3.objects["m/published"] = s3.objects["m/ours"]
     assert cache.load(named(s3, "m/published"), store(s3)).name != first.name
-    assert s3.gets == 2
+    assert s3.gets == 4
     assert (tmp_path / "cache").stat().st_mode & 0o077 == 0
 
 
@@ -128,3 +130,15 @@ def test_no_room_at_all_is_one_line_with_the_remedy(s3: Counting, tmp_path: Path
 
     with pytest.raises(CheckpointError, match=r"s3://b/m/ours \(model_path\): there is no room .*RankStorage"):
         WeightsCache(1, folder=tmp_path / "cache").load(named(s3, "m/ours"), FullStore("b", client=s3))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["ours", "published"])
+def test_a_calibration_beside_them_gives_error_bars(s3: Counting, tmp_path: Path, name: str):
+    digest = hashlib.sha256(s3.objects[f"m/{name}"]).hexdigest()
+    calibration(magnitudes=SMALL.sizes.magnitudes, weights=digest).write(tmp_path / "calibration")
+    s3.objects[f"m/{name}.calibration.json"] = (tmp_path / "calibration").read_bytes()
+    engine = WeightsCache(1, folder=tmp_path / "cache").load(named(s3, f"m/{name}"), store(s3)).engine
+    assert isinstance(engine, CalibratedEngine)
+    redshifts, errors = engine.predict_with_errors(*inputs())
+    assert (errors > 0).all()
+    assert len(redshifts) == len(errors) == 3

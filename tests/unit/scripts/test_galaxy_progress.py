@@ -26,3 +26,13 @@ def test_a_terminal_gets_a_bar(monkeypatch):
         shown.advance(3000)
     assert "1000/4000" in out.getvalue()
     assert "4000/4000" in out.getvalue()
+
+
+def test_each_dataset_is_counted_from_nothing():
+    now, out = 0.0, StringIO()
+    with GalaxyProgress(out, lambda: now) as shown:
+        for total in (1000, 500):
+            shown.begin(total)
+            now += 2.0
+            shown.advance(total)
+    assert out.getvalue().splitlines()[-1] == "   2.0 s  500 of 500 galaxies  250 galaxies/s"

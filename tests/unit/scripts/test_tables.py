@@ -4,7 +4,7 @@ import numpy as np
 from rich.console import Console
 
 from lambda_image.summary import Failure, summarise
-from scripts.tables import run_tables
+from scripts.tables import error_bars, run_tables
 from tests.unit.lambda_image.test_results import manifest, record
 from tests.unit.lambda_image.test_summary import predictions
 
@@ -136,3 +136,11 @@ def test_many_ranks_that_were_tried_again_are_counted():
     records = many(100, attempt=1)
     text = shown(summarise(manifest(), [record(0), record(1)], predictions(20), [], **given), records, width=200)
     assert "rank 4 (attempt 2), and 95 more" in text
+
+
+def test_error_bars_are_judged_where_the_truth_is_known():
+    found = {"galaxies": 5, "with_truth": 5, "coverage_68": 0.6, "coverage_95": 1.0, "pit_ks": 0.2, "cde_loss": -17.0}
+    words = "60.0% of true redshifts within 68%, 100.0% within 95%, PIT off by 0.200, CDE loss -17.00"
+    assert error_bars(found) == words
+    assert error_bars({"galaxies": 5, "with_truth": 0}) == "of 5 galaxies, with no true redshifts to judge them by"
+    assert error_bars(None).startswith("none, because the weights have no calibration")

@@ -76,6 +76,21 @@ def test_images_in_other_units_contradict_their_magnitudes(galaxies, factor):
     assert not (flags & UNPREDICTABLE).any()
 
 
+@pytest.mark.parametrize("order", [[4, 3, 2, 1, 0], [4, 1, 2, 3, 0]])
+def test_images_in_another_order_of_bands_contradict_their_magnitudes(galaxies, order):
+    images, magnitudes = galaxies
+    flags = judge_inputs(np.ascontiguousarray(images[:, order]), magnitudes)
+    assert np.mean(flags == Quality.FLUX_CONTRADICTS) > 0.9
+
+
+@pytest.mark.parametrize("band", range(1, 4))  # in u and z many are too faint to be compared
+def test_magnitudes_that_are_shifted_in_one_band_contradict_their_images(galaxies, band):
+    images, magnitudes = galaxies
+    shifted = magnitudes.copy()
+    shifted[:, band] += 1.5
+    assert np.mean(judge_inputs(images, shifted) == Quality.FLUX_CONTRADICTS) > 0.9
+
+
 def test_another_galaxys_image_contradicts_if_that_is_much_brighter_or_fainter(galaxies):
     images, magnitudes = galaxies
     order = np.argsort(magnitudes[:, 2])

@@ -1,0 +1,197 @@
+"""cosmicai calibrate: error bars for a model, learnt from labelled galaxies that it was not trained on."""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from lambda_image import process
+from lambda_image.data.predictions import Predictions
+from lambda_image.errors import InvalidEvent, UsageError
+from lambda_image.model import SHIPPED_MODEL
+from lambda_image.model import engine as engines
+from lambda_image.model.calibration import RedshiftCalibration, calibration_path
+from lambda_image.model.engine_files import DEVICES, weights_sha256
+from lambda_image.partition_names import printable
+from lambda_image.settings import MAX_VCPUS
+from scripts import execution
+from scripts.console import output_console
+from scripts.evaluate.groups import ALL
+from scripts.evaluate.measuring import judged, measure_bins
+from scripts.flag_values import check_at_least_one
+from scripts.galaxy_progress import GalaxyProgress
+from scripts.infer import ENGINES, check_engine, predict
+from scripts.shard import Shard, stretches
+from scripts.user_files import add_overwrite, check_new, check_there
+from scripts.user_model import usable_model
+from scripts.words import counted
+
+HELP = "learn error bars for a model from labelled galaxies that it was not trained on"
+EXAMPLE = "cosmicai calibrate --data labelled.safetensors --model mine.safetensors"
+
+HELD_OUT = 0.34  # of the galaxies, to measure the error bars on
+LEAST = 200  # galaxies to fit to: 95 % intervals of fewer are told by a handful
+BINS = 5
+TABLE_WIDTH = 100
+MEASURED = ("coverage_68", "coverage_95", "within_err", "pit_ks", "cde_loss")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    cpus = min(process.usable_cpus(), MAX_VCPUS)
+    parser.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="labelled datasets, each a file or a folder of partitions, of which the model saw nothing in training",
+    )
+    parser.add_argument("--model", type=Path, help="a checkpoint or ONNX file; without it, the shipped weights")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the calibration (default: beside the model)")
+    parser.add_argument(
+        "--held-out", type=float, default=HELD_OUT, metavar="SHARE", help="of each dataset, kept to measure error bars"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same calibration")
+    parser.add_argument("--batch-size", type=int, default=256, help="galaxies that are inferred at a time")
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="cuda infers by PyTorch on a GPU")
+    parser.add_argument("--engine", choices=ENGINES, default="auto", help="as INFERENCE_ENGINE of a rank")
+    parser.add_argument("--threads", type=int, default=cpus, help="threads that compute")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="the measures on the galaxies held out")
+    add_overwrite(parser, "the calibration that is there, and the file that --json names")
+
+
+def run(
+    args: argparse.Namespace,
+    load: Callable[..., engines.Engine] = engines.load,
+    fit: Callable[[Predictions, str, int], RedshiftCalibration] | None = None,
+) -> int:
+    """Run the command. `load` loads the engine, as `lambda_image.model.engine.load` does, and `fit` is `fit_to`."""
+    model = args.model or SHIPPED_MODEL
+    out = args.out or calibration_path(model)
+    _check(args)
+    check_there("--model", args.model, "a checkpoint or an ONNX file")
+    files = [execution.partition_files(data, "--data")[0] for data in args.data]
+    written = {"--out": out, "--json": args.json}
+    check_new(written, overwrite=args.overwrite, read=[*(file for some in files for file in some), args.model])
+    rng = np.random.default_rng(args.seed)
+    with GalaxyProgress(sys.stdout) as progress, tempfile.TemporaryDirectory(prefix="cosmicai-") as scratch:
+        engine = load(usable_model(args.model, Path(scratch)).path, args.threads, args.engine, device=args.device)
+        sets = []
+        for some in files:
+            share = stretches(some, Shard())
+            rows = sum(stretch.stop - stretch.start for stretch in share)
+            sets.append(judged(predict(share, engine, args.batch_size, "flag", progress, rows).predictions))
+    parts = [_split(galaxies, args.held_out, rng) for galaxies in sets]
+    fitted, held = (Predictions.concatenate([part[index] for part in parts]) for index in (0, 1))
+    if len(fitted) < LEAST or not len(held):
+        raise InvalidEvent(
+            f"--data holds {counted(len(fitted) + len(held), 'galaxy', 'galaxies')} with a true redshift and a "
+            f"prediction: {LEAST} to fit to and some to measure on are needed"
+        )
+    print(f"fitting to {counted(len(fitted), 'galaxy', 'galaxies')}", flush=True)
+    calibration = (fit or fit_to)(fitted, weights_sha256(model), args.seed)
+    report = _report(args, calibration, len(fitted), held, [part[1] for part in parts])
+    replace(calibration, made={name: report[name] for name in ("fitted", "held_out", "share", "seed", "all")}).write(
+        out
+    )
+    _show(report)
+    print(f"calibration in {printable(out)}. Runs with these weights have error bars now")
+    if args.json:
+        args.json.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+        print(f"figures in {printable(args.json)}")
+    return 0
+
+
+def fit_to(galaxies: Predictions, weights: str, seed: int) -> RedshiftCalibration:
+    """Fit a calibration to galaxies with predictions and true redshifts."""
+    from scripts.calibrate.fitting import Labelled, fit  # PyTorch takes seconds to import
+
+    arrays = (galaxies.redshift, galaxies.magnitudes, galaxies.redshift_true)
+    return fit(Labelled(*(array.astype(np.float64) for array in arrays)), weights, seed)
+
+
+def _check(args: argparse.Namespace) -> None:
+    execution.check_batch_size(args.batch_size)
+    check_at_least_one("--threads", args.threads)
+    check_engine(args.engine, args.device)
+    if not 0 < args.held_out < 1:
+        raise UsageError(f"--held-out is {args.held_out}; allowed: a share between 0 and 1")
+    if args.seed < 0:
+        raise UsageError(f"--seed is {args.seed}; allowed: a whole number from 0")
+
+
+def _split(galaxies: Predictions, share: float, rng: np.random.Generator) -> tuple[Predictions, Predictions]:
+    """Those to fit to and those held out, by chance and always the same for a seed."""
+    held: NDArray[np.bool_] = np.zeros(len(galaxies), np.bool_)
+    held[rng.permutation(len(galaxies))[: round(share * len(galaxies))]] = True
+    return galaxies.where(~held), galaxies.where(held)
+
+
+def _report(
+    args: argparse.Namespace,
+    calibration: RedshiftCalibration,
+    fitted: int,
+    held: Predictions,
+    sets: Sequence[Predictions],
+) -> dict[str, Any]:
+    return {
+        "fitted": fitted,
+        "held_out": len(held),
+        "share": args.held_out,
+        "seed": args.seed,
+        "all": measures(calibration, held),
+        "data": {str(data): measures(calibration, part) for data, part in zip(args.data, sets, strict=True)},
+    }
+
+
+def measures(calibration: RedshiftCalibration, held: Predictions) -> dict[str, Any]:
+    """Measure error bars on galaxies that the fit did not see.
+
+    Args:
+        calibration: What was fitted.
+        held: The galaxies.
+
+    Returns:
+        The measures of all of them, and by group the coverage of the bin in which it is furthest off.
+    """
+    if not len(held):
+        return {}
+    described = calibration.describe(held.redshift, held.magnitudes)
+    galaxies = replace(held, redshift_err=described.redshift_err)
+    bins = list(measure_bins(galaxies, BINS, 0, np.random.default_rng(0), described.quantiles))
+    found: dict[str, Any] = {name: bins[0].measures[name].value for name in MEASURED}
+    found["galaxies"], found["worst"] = len(held), {}
+    for one in bins[1:]:
+        worst = found["worst"].setdefault(one.bin.group, {})
+        for name, wanted in (("coverage_68", 0.68), ("coverage_95", 0.95)):
+            value = one.measures[name].value
+            if value is not None and abs(value - wanted) >= abs(worst.get(name, wanted) - wanted):
+                worst[name] = value
+    assert bins[0].bin.group == ALL
+    return found
+
+
+def _show(report: Mapping[str, Any]) -> None:
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("held out")
+    for head in ("galaxies", "in 68%", "in 95%", "in redshift_err", "PIT off by", "CDE loss"):
+        table.add_column(head, justify="right")
+    rows = {"all": report["all"], **(report["data"] if len(report["data"]) > 1 else {})}
+    for name, found in rows.items():
+        if found:
+            shares = [f"{found[key]:.1%}" for key in MEASURED[:3]]
+            table.add_row(name, f"{found['galaxies']:,}", *shares, f"{found['pit_ks']:.3f}", f"{found['cde_loss']:.2f}")
+    console = output_console(TABLE_WIDTH)
+    console.print(table)
+    for group, worst in report["all"]["worst"].items():
+        if group != "true redshift":  # of which nobody knows the bin beforehand
+            words = f"{worst['coverage_68']:.1%} in 68%, {worst['coverage_95']:.1%} in 95%"
+            console.print(f"furthest off in {BINS} bins of {group}: {words}", markup=False)

@@ -1,0 +1,157 @@
+"""The redshift distributions of a run as a file of qp ensembles, which RAIL and other programs of the field read.
+
+The quantiles of a rank lie in the order of its predictions, so both are read side by side, some rows at a time.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyarrow import parquet
+
+from lambda_image.data.distributions import LEVELS, NAMES
+from lambda_image.errors import InvalidEvent, UsageError
+from lambda_image.partition_names import printable
+from scripts.catalogue import ids, meanings
+from scripts.catalogue.run_source import ResultSource, read_json
+from scripts.words import counted
+
+ROWS = 1 << 16  # at a time: 6 MB of quantiles
+LONGEST = 64  # bytes of an id that is text
+SUFFIX = ".hdf5"
+
+
+class Piece(NamedTuple):
+    """Some galaxies that have a distribution."""
+
+    quantiles: NDArray[np.float64]  # [N, 11]
+    beside: dict[str, NDArray[Any]]  # what else the file says of them, [N] each
+
+
+def check_qp(file: Path) -> None:
+    """Raises UsageError unless the name of a file is one by which qp knows its format."""
+    if file.suffix != SUFFIX:
+        raise UsageError(f"--qp {printable(file)}: its name must end in {SUFFIX}")
+
+
+def write_qp(source: ResultSource, file: Path, wanted_id: str | None = None) -> list[str]:
+    """Writes the distributions of a run.
+
+    Args:
+        source: where the run's results are.
+        file: where they go, .hdf5. It appears whole or not at all.
+        wanted_id: the column of ids; without it, the one that identifies galaxies.
+
+    Returns:
+        What there is to say of them, in lines.
+
+    Raises:
+        InvalidEvent: the run has no distributions, or they do not belong to its predictions.
+        UsageError: there is no such column of ids.
+        ModuleNotFoundError: qp is not installed.
+    """
+    import qp  # takes a second, and only this needs it
+
+    ranks = _ranks(source)
+    main_id = _main_id(source, ranks, wanted_id)
+    rows, there = (sum(numbers) for numbers in zip(*(_count(source, rank) for rank in ranks), strict=True))
+    if not there:
+        raise InvalidEvent(f"{source.place} holds no galaxy with a redshift distribution")
+    partial = file.with_name(f".{file.stem}.partial{SUFFIX}")
+    start, out, groups = 0, None, None
+    try:
+        for piece in (piece for rank in ranks for piece in _pieces(source, rank, main_id)):
+            count = len(piece.quantiles)
+            data = {"quants": np.array(LEVELS), "locs": piece.quantiles}
+            ensemble = qp.Ensemble(qp.quant, data=data, ancil=piece.beside)
+            if groups is None:
+                groups, out = ensemble.initializeHdf5Write(str(partial), there)
+            ensemble.writeHdf5Chunk(groups, start, start + count)
+            start += count
+        ensemble.finalizeHdf5Write(out)
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+    told = [f"{counted(there, 'redshift distribution')} in {printable(file)}"]
+    if missing := rows - there:
+        told.append(f"{counted(missing, 'galaxy', 'galaxies')} without a prediction have none, and are left out")
+    return told
+
+
+def _ranks(source: ResultSource) -> list[int]:
+    items = read_json(source, "manifest.json") or []
+    found = [item["rank"] for item in items if _exists(source, f"quantiles/{item['rank']}.parquet")]
+    if not found:
+        raise InvalidEvent(
+            f"{source.place} holds no quantiles, which a run writes where its weights have a calibration: "
+            "`cosmicai calibrate` makes one"
+        )
+    return found
+
+
+def _exists(source: ResultSource, name: str) -> bool:
+    if (file := source.open(name)) is None:
+        return False
+    file.close()
+    return True
+
+
+def _open(source: ResultSource, name: str) -> parquet.ParquetFile:
+    file = source.open(name)
+    if file is None:
+        raise InvalidEvent(f"{name} of {source.place} is missing: the results are not whole")
+    try:
+        return parquet.ParquetFile(file)
+    except (pa.ArrowException, OSError) as error:
+        raise InvalidEvent(f"{name} of {source.place} is not a Parquet file: {error}") from error
+
+
+def _main_id(source: ResultSource, ranks: list[int], wanted: str | None) -> str | None:
+    schema = _open(source, f"predictions/{ranks[0]}.parquet").schema_arrow
+    return ids.choose_main_id(meanings.id_columns(schema), wanted)
+
+
+def _count(source: ResultSource, rank: int) -> tuple[int, int]:
+    """Rows, and those with a distribution."""
+    column = _open(source, f"quantiles/{rank}.parquet").read([NAMES[0]])[NAMES[0]]
+    return len(column), len(column) - column.null_count
+
+
+def _pieces(source: ResultSource, rank: int, main_id: str | None) -> Iterator[Piece]:
+    tables = [_open(source, f"{folder}/{rank}.parquet") for folder in ("quantiles", "predictions")]
+    if tables[0].metadata.num_rows != tables[1].metadata.num_rows:
+        raise _strangers(source, rank)
+    beside = ["row", "redshift", *([main_id] if main_id else [])]
+    batches = zip(tables[0].iter_batches(ROWS), tables[1].iter_batches(ROWS, columns=beside), strict=True)
+    for described, predicted in batches:
+        if not described["row"].equals(predicted["row"]):
+            raise _strangers(source, rank)
+        quantiles = np.column_stack([described[name].to_numpy(zero_copy_only=False) for name in NAMES])
+        kept = np.isfinite(quantiles).all(axis=1)
+        if kept.any():
+            columns = {
+                "zmode": described["z_mode"].to_numpy(zero_copy_only=False),
+                "redshift": predicted["redshift"].to_numpy(zero_copy_only=False),
+                "row": predicted["row"].to_numpy(),
+            }
+            if main_id:
+                columns[main_id] = _plain(predicted[main_id].to_numpy(zero_copy_only=False))
+            yield Piece(quantiles[kept].astype(float), {name: values[kept] for name, values in columns.items()})
+
+
+def _plain(values: NDArray[Any]) -> NDArray[Any]:
+    """Texts as bytes of one length, which HDF5 holds."""
+    if values.dtype != object:
+        return values
+    texts = np.char.encode(np.array(["" if value is None else str(value) for value in values]), "utf-8")
+    if texts.dtype.itemsize > LONGEST:
+        raise InvalidEvent(f"ids of more than {LONGEST} bytes have no place in the file: name another column by --id")
+    return texts.astype(f"S{LONGEST}")
+
+
+def _strangers(source: ResultSource, rank: int) -> InvalidEvent:
+    files = f"quantiles/{rank}.parquet and predictions/{rank}.parquet"
+    return InvalidEvent(f"{files} of {source.place} are not about the same galaxies: fetch the results again")

@@ -1,0 +1,74 @@
+import math
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+
+from lambda_image.data import distributions
+from lambda_image.data.distributions import LEVELS, NAMES, SCORES
+
+SIGMA = 0.02
+
+
+def normal(count: int = 1, middle: float = 0.3) -> np.ndarray:
+    return np.tile((middle + SIGMA * SCORES).astype(np.float32), (count, 1))
+
+
+def test_the_names_of_quantiles_are_those_that_catalogues_know():
+    from scripts.catalogue.meanings import QUANTILE, QUANTILES
+
+    assert all(QUANTILE.fullmatch(name) for name in NAMES)
+    assert set(QUANTILES) <= set(NAMES)
+
+
+def test_scores_are_those_of_a_normal_distribution():
+    assert pytest.approx([NormalDist().inv_cdf(level) for level in LEVELS], abs=1e-9) == SCORES
+
+
+def test_the_share_of_a_normal_distribution():
+    scores = np.linspace(-5, 5, 101)
+    expected = [(1 + math.erf(score / math.sqrt(2))) / 2 for score in scores]
+    assert distributions.normal_distribution(scores) == pytest.approx(expected, abs=2e-7)
+
+
+def test_pit_is_the_distribution_function_at_the_true_redshift():
+    true = np.linspace(0.22, 0.38, 81)
+    expected = [NormalDist(0.3, SIGMA).cdf(z) for z in true]
+    assert distributions.pit(normal(81), true) == pytest.approx(expected, abs=1e-5)
+
+
+def test_pit_of_right_distributions_is_uniform_and_of_wrong_ones_is_not():
+    true = 0.3 + SIGMA * np.random.default_rng(0).standard_normal(5000)
+    assert distributions.uniform_distance(distributions.pit(normal(5000), true)) < 0.03
+    assert distributions.uniform_distance(distributions.pit(normal(5000, 0.31), true)) > 0.15
+
+
+def test_the_distance_from_uniform_is_that_of_scipy():
+    stats = pytest.importorskip("scipy.stats")
+    values = np.random.default_rng(0).random(300) ** 1.2
+    assert distributions.uniform_distance(values) == pytest.approx(stats.kstest(values, "uniform").statistic)
+
+
+def test_the_loss_is_that_of_the_density_and_lowest_for_the_right_one():
+    true = 0.3 + SIGMA * np.random.default_rng(0).standard_normal(20_000)
+    right = distributions.cde_loss(normal(20_000), true).mean()
+    assert right == pytest.approx(-1 / (2 * math.sqrt(math.pi) * SIGMA), rel=0.03)
+    assert right < distributions.cde_loss(normal(20_000, 0.31), true).mean()
+    far = distributions.cde_loss(normal(2), np.array([-1.0, 5.0]))
+    assert far[0] == far[1] > 0  # no density there, and only its square counts
+
+
+def test_the_loss_is_what_an_integral_over_a_fine_grid_gives():
+    quantiles = np.sort(np.random.default_rng(3).random((1, 11)), axis=1)
+    levels, z = distributions.padded(quantiles)
+    slopes, middles = np.diff(levels) / np.diff(z[0]), (z[0, 1:] + z[0, :-1]) / 2
+    grid = np.linspace(z[0, 0], z[0, -1], 2_000_001)
+    density = np.interp(grid, middles, slopes, left=0, right=0)
+    expected = np.trapezoid(density**2, grid) - 2 * np.interp(0.5, middles, slopes)
+    assert distributions.cde_loss(quantiles, np.array([0.5]))[0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_intervals_hold_what_lies_between_their_quantiles():
+    found = distributions.covered(normal(4), np.array([0.3, 0.3 + 1.5 * SIGMA, 0.3 - 1.5 * SIGMA, 0.3 + 3 * SIGMA]))
+    assert found["coverage_68"].tolist() == [True, False, False, False]
+    assert found["coverage_95"].tolist() == [True, True, True, False]

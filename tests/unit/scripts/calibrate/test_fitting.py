@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+
+from lambda_image.data.distributions import LEVELS, SCORES, covered
+from scripts.calibrate.fitting import FEW, Labelled, fit, level_scores
+
+
+def galaxies(count: int, seed: int = 0) -> Labelled:
+    rng = np.random.default_rng(seed)
+    magnitudes = 17 + rng.standard_normal((count, 5))
+    predicted = rng.uniform(0.05, 0.3, count)
+    return Labelled(predicted, magnitudes, predicted + 0.01 * rng.standard_normal(count))
+
+
+def test_scores_of_normal_galaxies_are_normal():
+    found = level_scores(np.random.default_rng(0).standard_normal(20_000))
+    assert found[2:-2] == pytest.approx(SCORES[2:-2], abs=0.05)
+    assert (np.diff(found) > 0).all()
+
+
+def test_levels_that_too_few_galaxies_tell_are_stretched_as_the_last_one_that_is_told():
+    found = level_scores(3 * np.random.default_rng(0).standard_normal(300))
+    last = LEVELS.index(0.975)
+    assert found[-1] / SCORES[-1] == pytest.approx(found[last] / SCORES[last], rel=1e-4)
+
+
+@pytest.mark.parametrize("count", [FEW - 100, FEW + 100])
+def test_error_bars_hold_their_share_after_a_short_fit(count: int):
+    """Whatever the network has learnt, the scores see to the share."""
+    calibration = fit(galaxies(count), "0" * 64, steps=15)
+    assert len(calibration.layers) == (1 if count < FEW else 3)
+    other = galaxies(4000, seed=1)
+    found = calibration.describe(other.predicted, other.magnitudes)
+    shares = {name: within.mean() for name, within in covered(found.quantiles, other.true).items()}
+    assert shares == pytest.approx({"coverage_68": 0.68, "coverage_95": 0.95}, abs=0.06)
+    assert (np.abs(other.true - other.predicted) <= found.redshift_err).mean() == pytest.approx(0.68, abs=0.06)
+
+
+def test_the_same_seed_gives_the_same_calibration():
+    one, same, other = (fit(galaxies(300), "0" * 64, seed, steps=5) for seed in (1, 1, 2))
+    assert (one.scores == same.scores).all()
+    assert not (one.scores == other.scores).all()

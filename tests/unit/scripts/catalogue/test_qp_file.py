@@ -1,0 +1,82 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lambda_image.data.distribution_table import distributions_to_parquet
+from lambda_image.data.distributions import LEVELS, SCORES
+from lambda_image.data.predictions import Predictions
+from lambda_image.errors import InvalidEvent, UsageError
+from scripts.catalogue.qp_file import check_qp, write_qp
+from scripts.catalogue.run_source import ResultFolderSource
+from tests.unit.scripts.catalogue.runs import FIRST_ID, predictions, run_folder
+
+
+def quantiles(part: Predictions) -> np.ndarray:
+    return (part.redshift[:, None] + 0.02 * SCORES + 0.1).astype(np.float32)
+
+
+def described(folder: Path, *parts: Predictions) -> ResultFolderSource:
+    """A run whose galaxies have distributions."""
+    run_folder(folder, *parts)
+    (folder / "quantiles").mkdir()
+    for rank, part in enumerate(parts):
+        data = distributions_to_parquet(part, part.redshift + np.float32(0.05), quantiles(part))
+        (folder / f"quantiles/{rank}.parquet").write_bytes(data)
+    return ResultFolderSource(folder)
+
+
+def test_the_ensemble_is_read_by_qp_as_the_run_wrote_it(tmp_path: Path):
+    qp = pytest.importorskip("qp")
+    parts = predictions(7), predictions(5)
+    told = write_qp(described(tmp_path / "out", *parts), tmp_path / "pz.hdf5")
+    assert told[0] == f"9 redshift distributions in {tmp_path / 'pz.hdf5'}"
+    assert told[1].startswith("3 galaxies without a prediction have none")
+    ensemble = qp.read(str(tmp_path / "pz.hdf5"))
+    kept = [np.isfinite(part.redshift) for part in parts]
+    expected = np.concatenate([quantiles(part)[good] for part, good in zip(parts, kept, strict=True)])
+    assert ensemble.npdf == 9
+    assert ensemble.ppf(np.array(LEVELS)) == pytest.approx(expected, abs=1e-5)
+    redshifts = np.concatenate([part.redshift[good] for part, good in zip(parts, kept, strict=True)])
+    assert ensemble.ancil["redshift"] == pytest.approx(redshifts)
+    assert ensemble.ancil["zmode"] == pytest.approx(redshifts + 0.05)
+    ids = np.concatenate([FIRST_ID + np.flatnonzero(good) for good in kept])
+    assert ensemble.ancil["objid"].tolist() == ids.tolist()
+    assert list(tmp_path.iterdir()) != []
+    assert not list(tmp_path.glob(".*partial*"))
+
+
+def test_ids_that_are_text_are_kept(tmp_path: Path):
+    qp = pytest.importorskip("qp")
+    names = np.array([f"J{number:04d}é" for number in range(4)])
+    part = predictions(4, {"name": np.char.encode(names, "utf-8"), "other": np.arange(4)})
+    write_qp(described(tmp_path / "out", part), tmp_path / "pz.hdf5", "name")
+    found = qp.read(str(tmp_path / "pz.hdf5")).ancil["name"]
+    assert list(found) == [names[0], names[1], names[3]]
+
+
+def test_a_run_without_distributions_says_how_to_have_some(tmp_path: Path):
+    pytest.importorskip("qp")
+    source = ResultFolderSource(run_folder(tmp_path / "out", predictions(3)))
+    with pytest.raises(InvalidEvent, match=r"holds no quantiles, .* `cosmicai calibrate` makes one"):
+        write_qp(source, tmp_path / "pz.hdf5")
+
+
+def test_quantiles_of_other_galaxies_are_refused_and_leave_no_file(tmp_path: Path):
+    pytest.importorskip("qp")
+    source = described(tmp_path / "out", predictions(6))
+    other = predictions(6)
+    other.row[0] = 99
+    (tmp_path / "out/predictions/0.parquet").write_bytes(other.to_parquet())
+    with pytest.raises(InvalidEvent, match="are not about the same galaxies"):
+        write_qp(source, tmp_path / "pz.hdf5")
+    (tmp_path / "out/predictions/0.parquet").write_bytes(predictions(5).to_parquet())
+    with pytest.raises(InvalidEvent, match="are not about the same galaxies"):
+        write_qp(source, tmp_path / "pz.hdf5")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_the_name_of_the_file_says_its_format():
+    check_qp(Path("pz.hdf5"))
+    with pytest.raises(UsageError, match=r"--qp pz.fits: its name must end in .hdf5"):
+        check_qp(Path("pz.fits"))
