@@ -65,14 +65,11 @@ class AccuracyParts:
 
     def merge(self, other: "AccuracyParts") -> None:
         """Adds the galaxies of another one."""
-        self._merge_numbers(other)
-        self.sketch.merge(other.sketch)
-
-    def _merge_numbers(self, other: "AccuracyParts") -> None:
         for name in COUNTS:
             self.counts[name] += other.counts[name]
         for name in SUMS:
             self.sums[name].merge(other.sums[name])
+        self.sketch.merge(other.sketch)
 
     def accuracy(self) -> Accuracy:
         """Computes the measures.
@@ -107,19 +104,21 @@ class AccuracyParts:
         sums = {name: total.to_text() for name, total in self.sums.items()}
         return {**self.counts, "sums": sums, "sketch": self.sketch.to_text()}
 
-    def add_json(self, content: Mapping[str, Any]) -> None:
-        """Adds what `to_json` of another one gave.
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "AccuracyParts":
+        """Reads what `to_json` gives.
 
         Raises:
-            ValueError: the content is anything else. Nothing has been added.
+            ValueError: the content is anything else.
         """
         try:
             counts = {name: int(content[name]) for name in COUNTS}
+            if min(counts.values()) < 0:
+                raise ValueError("a count is negative")
             sums = {name: ExactSum.from_text(content["sums"][name]) for name in SUMS}
-            self.sketch.add_text(content["sketch"], counts["samples"])
-        except (LookupError, TypeError) as error:
+            return cls(counts, sums, DeltaSketch.from_text(content["sketch"], counts["samples"]))
+        except (LookupError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"not the parts of an accuracy: {error}") from error
-        self._merge_numbers(AccuracyParts(counts, sums, self.sketch))
 
 
 def _square(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:

@@ -21,30 +21,63 @@ OFFSET = 2.0**-10
 POWERS = 30  # of two, from OFFSET to LARGEST
 LARGEST = OFFSET * 2**POWERS  # about a million: whatever is beyond has the outermost bin
 HALF = POWERS << BITS  # bins of one sign
+LATEST, LATEST_PARTS = 1 << 20, 1 << 12  # values and pieces whose bins are kept as they are
 _SHIFT = 52 - BITS  # of float64's bits, whose order is that of the numbers
 _FIRST = int(np.float64(OFFSET).view(np.int64)) >> _SHIFT
 _ENTRY = np.dtype("<u4")
 
 
 class DeltaSketch:
-    """Counts values by bins."""
+    """Counts values by bins.
+
+    The bins of the values that came last are kept as they are, until there are so many that counts of all bins take
+    less memory.
+    """
 
     def __init__(self) -> None:
-        self._counts = np.zeros(2 * HALF, np.int64)  # memory that is never touched costs nothing
+        self._latest: list[NDArray[np.int32]] = []
+        self._counts: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         """How many values it has counted."""
-        return int(self._counts.sum())
+        counted = 0 if self._counts is None else int(self._counts.sum())
+        return counted + sum(map(len, self._latest))
 
     def add(self, values: NDArray[np.float64]) -> None:
         """Counts finite values [N]."""
         places = (np.abs(values) + OFFSET).view(np.int64) >> _SHIFT
         places = np.minimum(places - _FIRST, HALF - 1)
-        np.add.at(self._counts, np.where(values < 0, HALF - 1 - places, HALF + places), 1)
+        self._take(np.where(values < 0, HALF - 1 - places, HALF + places).astype(np.int32))
 
     def merge(self, other: "DeltaSketch") -> None:
         """Adds what another sketch has counted."""
-        self._counts += other._counts
+        for bins in other._latest:
+            self._take(bins)
+        if other._counts is not None:
+            self._settled()[:] += other._counts
+
+    def _take(self, bins: NDArray[np.int32]) -> None:
+        self._latest.append(bins)
+        if sum(map(len, self._latest)) > LATEST or len(self._latest) > LATEST_PARTS:
+            self._settled()
+
+    def _settled(self) -> NDArray[np.int64]:
+        """The counts of all bins."""
+        if self._counts is None:
+            self._counts = np.zeros(2 * HALF, np.int64)
+        for bins in self._latest:
+            np.add.at(self._counts, bins, 1)
+        self._latest = []
+        return self._counts
+
+    def _bins(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The bins that hold values, in ascending order, and how many each holds."""
+        if self._counts is None:
+            bins, counts = np.unique(np.concatenate([np.empty(0, np.int32), *self._latest]), return_counts=True)
+            return bins.astype(np.int64), counts
+        counts = self._settled()
+        used = np.flatnonzero(counts)
+        return used, counts[used]
 
     def mad(self) -> float | None:
         """Computes the median distance from the median, as the head of this file says how closely.
@@ -52,10 +85,10 @@ class DeltaSketch:
         Returns:
             The distance, or None where there are no values, or too large ones.
         """
-        used = np.flatnonzero(self._counts)
+        used, counts = self._bins()
         if not len(used):
             return None
-        centres, counts = _centres(used), self._counts[used]
+        centres = _centres(used)
         middle = _median(centres, counts)
         distances = np.abs(centres - middle)
         order = np.argsort(distances, kind="stable")
@@ -67,20 +100,21 @@ class DeltaSketch:
 
         The distances are 32 bits each, of which all lowest bytes come first. They are packed by zlib and in base 64.
         """
-        used = np.flatnonzero(self._counts)
-        steps = np.diff(np.repeat(used, self._counts[used]), prepend=0).astype(_ENTRY)
+        used, counts = self._bins()
+        steps = np.diff(np.repeat(used, counts), prepend=0).astype(_ENTRY)
         planes = np.ascontiguousarray(steps.view(np.uint8).reshape(-1, _ENTRY.itemsize).T)
         return base64.b64encode(zlib.compress(planes.tobytes())).decode("ascii")
 
-    def add_text(self, text: str, values: int) -> None:
-        """Adds what `to_text` of another sketch gave.
+    @classmethod
+    def from_text(cls, text: str, values: int) -> "DeltaSketch":
+        """Reads what `to_text` gave.
 
         Args:
             text: what it gave.
-            values: how many values that one had counted.
+            values: how many values that sketch had counted.
 
         Raises:
-            ValueError: the text is anything else. Nothing has been added.
+            ValueError: the text is anything else.
         """
         size = values * _ENTRY.itemsize
         try:
@@ -92,9 +126,11 @@ class DeltaSketch:
             raise ValueError(f"not a sketch of {values:,} values")
         steps = np.frombuffer(planes, np.uint8).reshape(_ENTRY.itemsize, -1).T
         bins = np.cumsum(np.ascontiguousarray(steps).view(_ENTRY).reshape(-1).astype(np.int64))
-        if len(bins) and bins[-1] >= len(self._counts):
+        if len(bins) and bins[-1] >= 2 * HALF:
             raise ValueError("not a sketch: it has bins that there are not")
-        np.add.at(self._counts, bins, 1)
+        sketch = cls()
+        sketch._take(bins.astype(np.int32))
+        return sketch
 
 
 def _centres(bins: NDArray[np.int64]) -> NDArray[np.float64]:

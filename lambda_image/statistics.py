@@ -25,14 +25,19 @@ class Statistics:
         """Gives the parts as a record has them."""
         return {"accuracy": self.accuracy.to_json()}
 
-    def add_json(self, content: Mapping[str, Any]) -> None:
-        """Adds what a record has.
+    def merge(self, other: "Statistics") -> None:
+        """Counts in the galaxies of another one."""
+        self.accuracy.merge(other.accuracy)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Statistics":
+        """Reads what a record has.
 
         Raises:
             ValueError: `to_json` has not given it.
         """
         try:
-            self.accuracy.add_json(content["accuracy"])
+            return cls(AccuracyParts.from_json(content["accuracy"]))
         except (LookupError, TypeError) as error:
             raise ValueError(f"not statistics: {error}") from error
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from lambda_image.delta_sketch import HALF, LARGEST, OFFSET, DeltaSketch
+from lambda_image.delta_sketch import HALF, LARGEST, LATEST, LATEST_PARTS, OFFSET, DeltaSketch
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 VALUES = arrays.arrays(np.float64, st.integers(1, 60), elements=st.floats(-1000, 1000))
@@ -48,7 +48,7 @@ def test_nmad_is_within_a_thousandth_where_the_median_is_at_most_ten_times_as_la
 def test_parts_add_up_to_the_same_counts_by_way_of_text_as_well(values: np.ndarray, cut: int):
     whole, merged, read = of(values), of(values[cut:]), of(values[cut:])
     merged.merge(of(values[:cut]))
-    read.add_text(of(values[:cut]).to_text(), len(values[:cut]))
+    read.merge(DeltaSketch.from_text(of(values[:cut]).to_text(), len(values[:cut])))
     assert whole.to_text() == merged.to_text() == read.to_text()
     assert len(read) == len(values)
 
@@ -86,8 +86,15 @@ def packed(*bins: int) -> str:
         (base64.b64encode(zlib.compress(bytes(2**20))).decode(), 1),  # unpacks to much more than it should
     ],
 )
-def test_what_is_no_sketch_is_refused_and_adds_nothing(text: str, values: int):
-    sketch = of(np.array([0.1]))
+def test_what_is_no_sketch_is_refused(text: str, values: int):
     with pytest.raises(ValueError, match="not a sketch"):
-        sketch.add_text(text, values)
-    assert len(sketch) == 1
+        DeltaSketch.from_text(text, values)
+
+
+def test_many_values_are_counted_as_few_are():
+    values = np.random.default_rng(5).standard_t(2, LATEST // 2)
+    pieces = np.array_split(values, LATEST_PARTS + 7)
+    whole, merged = of(values, values, values), of(*pieces)
+    merged.merge(of(values, *pieces))
+    assert (len(merged), merged.to_text()) == (3 * len(values), whole.to_text())
+    assert merged.mad() == of(values).mad()

@@ -16,7 +16,7 @@ def test_tables_of_ranks_add_up_by_way_of_their_records():
     for redshifts in ((0.3,), (0.1, 0.2)):
         one = Statistics()
         one.add(table(*redshifts))
-        merged.add_json(one.to_json())
+        merged.merge(Statistics.from_json(one.to_json()))
     assert merged.to_json() == whole.to_json()
     assert merged.accuracy.accuracy().samples == 3
 
@@ -30,4 +30,4 @@ def test_what_people_read_has_no_sketch():
 @pytest.mark.parametrize("content", [{}, {"accuracy": None}, {"accuracy": {}}, {"accuracy": 3}])
 def test_what_are_no_statistics_is_refused(content: dict):
     with pytest.raises(ValueError):
-        Statistics().add_json(content)
+        Statistics.from_json(content)
