@@ -48,12 +48,12 @@ class TableShape:
         The result has every column that some table has. Where the types of a column differ, it gets the smallest type
         of the same kind that holds all values, or else their text.
         """
-        rows, errors, magnitudes = 0, False, None
+        rows, errors = 0, False
+        magnitudes: int | None = None  # of the first table, until there is one with rows
         given: dict[str, tuple[int, bool, set[np.dtype]]] = {}  # rows in which it is known, and its types
-        first = len(BANDS)
         for shape in shapes:
-            if magnitudes is None and (shape.rows or not rows):
-                first, magnitudes = shape.magnitudes, shape.magnitudes if shape.rows else None
+            if magnitudes is None or (shape.rows and not rows):
+                magnitudes = shape.magnitudes
             rows, errors = rows + shape.rows, errors or shape.errors
             for name, column in shape.columns.items():
                 known, missing, dtypes = given.get(name, (0, False, set()))
@@ -62,7 +62,7 @@ class TableShape:
             name: UserColumn(common_dtype(dtypes), missing or known < rows)
             for name, (known, missing, dtypes) in given.items()
         }
-        return cls(rows, first if magnitudes is None else magnitudes, errors, columns)
+        return cls(rows, len(BANDS) if magnitudes is None else magnitudes, errors, columns)
 
     def schema(self) -> "Schema":
         """Gives Arrow's description of the same columns, in the order that they have in a file."""
