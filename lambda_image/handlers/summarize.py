@@ -175,3 +175,6 @@ def _blame(summary: Summary, tolerated: int) -> str:
         f"{len(failed)} of {summary.world_size} ranks failed ({tolerated} tolerated): {named}{more}. The predictions "
         f"of the other ranks are under {summary.result_path}/; summary.json there lists every failure"
     )
+
+
+prepare(os.environ, "arro3.io")

@@ -9,29 +9,15 @@ from hypothesis import strategies as st
 from lambda_image.data.predictions import Predictions
 from lambda_image.data.tally import RowTally
 from lambda_image.errors import MAX_MESSAGE
-from lambda_image.manifest import Assignment
 from lambda_image.statistics import Statistics
 from lambda_image.summary import Failure, Judgement, message_of
+from tests.unit.lambda_image.judged import summarise
 from tests.unit.lambda_image.test_results import manifest, record
 
 
 def predictions(count: int) -> Predictions:
     z = np.linspace(0.05, 0.2, count)
     return Predictions.of_partition("d/0.pt", 0, np.zeros((count, 5)), z + 0.01, z)
-
-
-def summarised(items: list[Assignment], records: list[dict], found: Predictions, failures: list[Failure], **given):
-    """The summary of a run whose first record describes the table of all predictions."""
-    judgement, by_rank = Judgement(), {one["rank"]: one for one in records}
-    for item in items:
-        statistics, left = Statistics(), by_rank.get(item.rank)
-        if left is not None:
-            first = left is records[0]
-            left = {**left, "predictions": {**left["predictions"], "rows": len(found) if first else 0}}
-            if first:
-                statistics.add(found)
-        judgement.add([part.key for part in item.partitions], left, statistics)
-    return judgement.summary(items[0], failures, predictions="predictions.parquet", **given)
 
 
 def test_partitions_are_counted_once_however_many_ranks_have_rows_of_them():
@@ -50,7 +36,7 @@ def test_partitions_are_counted_once_however_many_ranks_have_rows_of_them():
 
 def test_a_complete_run():
     records = [record(0, transport="self"), record(1)]
-    summary = summarised(
+    summary = summarise(
         manifest(), records, predictions(20), [], tolerated_failures=0, wall_s=5.0, memory_size_mb=512, warnings=["w"]
     )
     content = summary.to_json()
@@ -73,9 +59,7 @@ def test_a_complete_run():
 def test_a_run_on_arm64_is_priced_so_and_its_own_weights_are_named():
     def with_changes(**changes: object):
         records = [{**record(0, transport="self"), **changes}, {**record(1), **changes}]
-        return summarised(
-            manifest(), records, predictions(20), [], tolerated_failures=0, wall_s=5.0, memory_size_mb=512
-        )
+        return summarise(manifest(), records, predictions(20), [], tolerated_failures=0, wall_s=5.0, memory_size_mb=512)
 
     x86, arm = with_changes(architecture="x86_64"), with_changes(architecture="arm64", weights="s3://b/m, SHA-256 00")
     assert with_changes().cost == x86.cost  # records of earlier versions
@@ -88,7 +72,7 @@ def test_a_run_on_arm64_is_priced_so_and_its_own_weights_are_named():
 @pytest.mark.parametrize(("tolerated", "status"), [(0, "failed"), (1, "succeeded")])
 def test_a_run_that_lost_a_rank(tolerated: int, status: str):
     lost = Failure(1, "PartitionMissing", "s3://b/d/1.pt does not exist")
-    summary = summarised(
+    summary = summarise(
         manifest(),
         [record(0, transport="self")],
         predictions(10),
@@ -116,7 +100,7 @@ def test_rows_that_cannot_be_judged_are_counted_over_all_ranks_and_named():
     found = predictions(20)
     found.redshift[7] = np.nan
     given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
-    summary = summarised(manifest(), records, found, [], **given)
+    summary = summarise(manifest(), records, found, [], **given)
     assert {name: summary.rows[name] for name in ("in", "predicted", "flagged", "skipped")} == {
         "in": 7,
         "predicted": 5,
@@ -137,17 +121,17 @@ def test_data_without_any_true_redshift_need_no_warning():
     rows.add("d/0.pt", np.arange(3), np.full(3, 8, np.int32), skip=False)
     given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
     records = [{**record(rank), "rows": rows.to_json()} for rank in range(2)]
-    assert summarised(manifest(), records, predictions(20), [], **given).warnings == []
+    assert summarise(manifest(), records, predictions(20), [], **given).warnings == []
 
 
 def test_partitions_without_galaxies_are_a_warning_that_names_them_and_are_completed():
     empty = {**record(1, samples=0), "empty_partitions": ["d/1.pt"]}
     given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512, "warnings": ["w"]}
-    summary = summarised(manifest(), [record(0), empty], predictions(20), [], **given)
+    summary = summarise(manifest(), [record(0), empty], predictions(20), [], **given)
     assert summary.warnings == ["w", "1 partition holds no galaxies: d/1.pt"]
     assert (summary.partitions, summary.partitions_completed, summary.samples) == (2, 2, 20)
     empty["empty_partitions"] = [f"d/{number}.pt" for number in range(1, 13)]
-    (_, warning) = summarised(manifest(), [record(0), empty], predictions(20), [], **given).warnings
+    (_, warning) = summarise(manifest(), [record(0), empty], predictions(20), [], **given).warnings
     assert warning.startswith("12 partitions hold no galaxies: d/1.pt, d/2.pt")
     assert warning.endswith("d/10.pt and 2 more")
 
@@ -157,13 +141,13 @@ def test_a_partition_whose_rows_were_all_skipped_is_completed():
     skipped.add("d/1.pt", np.arange(10), np.full(10, 1, np.int32), skip=True)
     records = [record(0), {**record(1, samples=10), "rows": skipped.to_json()}]
     given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
-    assert summarised(manifest(), records, predictions(10), [], **given).partitions_completed == 2
+    assert summarise(manifest(), records, predictions(10), [], **given).partitions_completed == 2
 
 
 def test_why_there_was_no_gather_is_a_warning_once():
     records = [{**record(rank, transport="storage"), "gather_error": "no server at h:1"} for rank in (0, 1)]
     given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512, "warnings": ["w"]}
-    assert summarised(manifest(), records, predictions(20), [], **given).warnings == [
+    assert summarise(manifest(), records, predictions(20), [], **given).warnings == [
         "w",
         "no gather: no server at h:1",
     ]
@@ -173,9 +157,9 @@ def test_a_damaged_engine_is_a_warning_that_names_the_first_rank():
     reason = "eager PyTorch predicts: engine.so is damaged"
     records = [record(0), {**record(1), "engine_damage": reason}]
     given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
-    assert summarised(manifest(), records, predictions(20), [], **given).warnings == [f"rank 1: {reason}"]
+    assert summarise(manifest(), records, predictions(20), [], **given).warnings == [f"rank 1: {reason}"]
     records[0]["engine_damage"] = reason
-    both = summarised(manifest(), records, predictions(20), [], **given).warnings
+    both = summarise(manifest(), records, predictions(20), [], **given).warnings
     assert both == [f"rank 0 (and 1 more): {reason}"]
 
 
@@ -183,9 +167,9 @@ def test_an_attempt_that_was_lost_when_it_was_complete_is_a_warning_that_names_t
     records = [record(0), {**record(1), "adopted_by": 1}]
     given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
     said = "attempt 1 was lost after it had written its predictions. Attempt 2 took them over"
-    assert summarised(manifest(), records, predictions(20), [], **given).warnings == [f"rank 1: {said}"]
+    assert summarise(manifest(), records, predictions(20), [], **given).warnings == [f"rank 1: {said}"]
     records[0]["adopted_by"] = 1
-    both = summarised(manifest(), records, predictions(20), [], **given).warnings
+    both = summarise(manifest(), records, predictions(20), [], **given).warnings
     assert both == [f"rank 0 (and 1 more): {said}"]
 
 
@@ -203,7 +187,7 @@ def test_a_summary_is_json_whatever_was_predicted_and_known(rows, wall_s: float)
     predicted, true, magnitude = np.array(rows, np.float32).reshape(-1, 3).T
     found = Predictions.of_partition("d/0.pt", 0, np.tile(magnitude[:, None], (1, 5)), predicted, true)
     given = {"tolerated_failures": 0, "wall_s": wall_s, "memory_size_mb": 512}
-    text = json.dumps(summarised(manifest(), [record(0), record(1)], found, [], **given).to_json(), allow_nan=False)
+    text = json.dumps(summarise(manifest(), [record(0), record(1)], found, [], **given).to_json(), allow_nan=False)
     content = json.loads(text)
     counted = content["samples_with_truth"] + content["without_truth"] + content["without_prediction"]
     assert counted == content["samples"] == len(rows)
@@ -213,7 +197,7 @@ def test_an_accuracy_that_means_nothing_is_null():
     unknown = predictions(3)
     unknown.redshift_true[:] = -1
     given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
-    content = summarised(manifest(), [record(0), record(1)], unknown, [], **given).to_json()
+    content = summarise(manifest(), [record(0), record(1)], unknown, [], **given).to_json()
     assert (content["status"], content["without_truth"]) == ("succeeded", 3)
     for name in ("mae", "mse", "mean_error", "bias", "nmad", "sigma", "outliers_005", "outliers_015", "r2"):
         assert content[name] is None

@@ -13,13 +13,13 @@ from botocore.exceptions import ClientError
 
 from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.partition_names import printable
-from lambda_image.summary import summarise
 from scripts import execution
 from scripts.execution import begin, collect, input_for, new_name, partition_files, report, started_run, tell_end
 from scripts.result_folder import result_folder
 from scripts.runs.following import StartedRun
 from scripts.runs.place import Place
 from scripts.stack.account import AccountError
+from tests.unit.lambda_image.judged import summarise
 from tests.unit.lambda_image.test_results import manifest, record
 from tests.unit.lambda_image.test_summary import predictions
 

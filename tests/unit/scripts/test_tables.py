@@ -3,8 +3,9 @@ import re
 import numpy as np
 from rich.console import Console
 
-from lambda_image.summary import Failure, summarise
+from lambda_image.summary import Failure
 from scripts.tables import run_tables
+from tests.unit.lambda_image.judged import summarise
 from tests.unit.lambda_image.test_results import manifest, record
 from tests.unit.lambda_image.test_summary import predictions
 

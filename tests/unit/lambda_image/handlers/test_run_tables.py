@@ -109,4 +109,5 @@ def test_the_folder_opens_as_one_table_in_what_people_use(tmp_path):
     run.publish()
     for key, content in run.s3.objects.items():
         (tmp_path / key.rpartition("/")[2]).write_bytes(io.BytesIO(content).read())
-    assert open_as_one(tmp_path) == dict.fromkeys(("pandas", "polars", "duckdb", "arrow"), [0, 1, 2, 3, 0, 1, 2, 3])
+    for tool, found in open_as_one(tmp_path).items():
+        assert found == [0, 1, 2, 3, 0, 1, 2, 3], tool

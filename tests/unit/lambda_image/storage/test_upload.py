@@ -37,6 +37,14 @@ def test_a_condition_that_does_not_hold_leaves_what_is_there_and_another_may_fol
     assert store.get(key) == bytes(size)
 
 
+def fill(one: ObjectUpload, size: int, error: Exception | None = None) -> None:
+    with one:
+        assert one.write(bytes(size)) == size
+        if error is not None:
+            raise error
+        one.finish()
+
+
 class Failing:
     """A client whose parts are refused."""
 
@@ -58,19 +66,16 @@ class Failing:
 def test_an_upload_that_fails_raises_only_in_the_end_and_leaves_nothing(client):
     failing = Failing(client)
     store = ObjectStore(BUCKET, client=failing)
-    with pytest.raises(StorageUnavailable), upload(store, "failed") as one:
-        for _ in range(3):
-            assert one.write(bytes(PART)) == PART
-        one.finish()
+    with pytest.raises(StorageUnavailable):
+        fill(upload(store, "failed"), 3 * PART)
     assert failing.aborted == 1
     assert store.head("failed") is None
     assert "Uploads" not in client.list_multipart_uploads(Bucket=BUCKET, Prefix="failed")
 
 
 def test_an_error_elsewhere_drops_the_parts(client, store):
-    with pytest.raises(KeyError), upload(store, "dropped") as one:
-        one.write(bytes(PART))
-        raise KeyError
+    with pytest.raises(KeyError):
+        fill(upload(store, "dropped"), PART, KeyError())
     assert "Uploads" not in client.list_multipart_uploads(Bucket=BUCKET, Prefix="dropped")
 
 
