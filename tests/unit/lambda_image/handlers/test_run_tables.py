@@ -1,4 +1,4 @@
-import io
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -104,10 +104,23 @@ def open_as_one(folder) -> dict[str, list]:
     }
 
 
-def test_the_folder_opens_as_one_table_in_what_people_use(tmp_path):
+def published(folder) -> None:
     run = Run(limit=0)
     run.publish()
     for key, content in run.s3.objects.items():
-        (tmp_path / key.rpartition("/")[2]).write_bytes(io.BytesIO(content).read())
+        (folder / key.rpartition("/")[2]).write_bytes(content)
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java, which is not installed")
+def test_the_folder_opens_as_one_table_in_spark(tmp_path):
+    sql = pytest.importorskip("pyspark.sql", reason="Spark is not installed")
+    published(tmp_path)
+    with sql.SparkSession.builder.master("local[1]").getOrCreate() as spark:
+        rows = spark.read.parquet(str(tmp_path)).orderBy("source", "row").select("id").collect()
+    assert [row.id for row in rows if row.id is not None] == [0, 1, 2, 3, 0, 1, 2, 3]
+
+
+def test_the_folder_opens_as_one_table_in_what_people_use(tmp_path):
+    published(tmp_path)
     for tool, found in open_as_one(tmp_path).items():
         assert found == [0, 1, 2, 3, 0, 1, 2, 3], tool
