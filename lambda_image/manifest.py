@@ -194,6 +194,8 @@ WITHHELD: Mapping[str, Any] = {
     "data_bucket": "",
     "rendezvous_endpoint": None,
     "model": None,
+    "combine_limit": COMBINE_LIMIT,
+    "gather_limit": GATHER_LIMIT,
 }
 _ITEM_FIELDS: Mapping[str, Callable[[object], bool]] = {
     "execution": _is_text,

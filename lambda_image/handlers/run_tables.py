@@ -7,7 +7,7 @@ from lambda_image.data.table_shape import TableShape
 from lambda_image.handlers import log
 from lambda_image.handlers.combining import COMBINED, CombinedTable, write_tables
 from lambda_image.in_order import in_order
-from lambda_image.manifest import Assignment, predictions_key
+from lambda_image.manifest import predictions_key
 from lambda_image.ownership import RunObjects
 from lambda_image.results import Record, digest
 from lambda_image.storage import ObjectInfo
@@ -37,14 +37,13 @@ class RankTableFacts(NamedTuple):
 class RunTables:
     """Takes the records of all ranks in their order, and then sees to it that users find all predictions."""
 
-    def __init__(self, objects: RunObjects, first: Assignment) -> None:
+    def __init__(self, objects: RunObjects) -> None:
         """Makes it without asking S3.
 
         Args:
             objects: the run's objects.
-            first: any item of the manifest.
         """
-        self._objects, self._path, self._limit = objects, first.result_path, first.combine_limit
+        self._objects, self._path = objects, objects.result_path
         self._facts: list[RankTableFacts] = []
         self._combined = CombinedTable()
 
@@ -55,8 +54,11 @@ class RunTables:
         self._facts.append(RankTableFacts(record["rank"], facts["bytes"], facts["blake2b"], shape))
         self._combined.add(record)
 
-    def publish(self) -> str:
+    def publish(self, limit: int) -> str:
         """Puts the tables together, unless rank 0 has, or they are too many.
+
+        Args:
+            limit: how many galaxies one table may have.
 
         Returns:
             What all predictions are in, by its name under the result path.
@@ -69,7 +71,7 @@ class RunTables:
         found = self._objects.store.head(key)
         if found is not None and self._objects.is_ours(found) and self._combined.is_in(found):
             return COMBINED
-        if self._combined.shape.rows <= self._limit:
+        if self._combined.shape.rows <= limit:
             self._combined.write(self._objects, key, self._tables(), found)
             log("rebuilt", ranks=len(self._facts), galaxies=self._combined.shape.rows)
             return COMBINED

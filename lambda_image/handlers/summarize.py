@@ -88,15 +88,16 @@ def summarize(
     found, gathered = gathered_records(results, f"{run.result_path}/combined_data.json")
     damaged: dict[int, str] = {}
     while True:
-        judgement, tables = Judgement(), RunTables(objects, manifest[0])
+        judgement, tables = Judgement(), RunTables(objects)
         failures: list[Failure] = []
+        limits: set[int] = set()  # the same in all shares
         collector = Collector(objects, gathered, damaged)
         with objects.begin(f"{run.result_path}/combined_data.json", kind=JSON_TYPE) as upload:
             left = in_order(collector.collect, complete_in_order(manifest, results), READERS)
-            for piece in combined_data(_lines(left, judgement, tables, failures)):
+            for piece in combined_data(_lines(left, judgement, tables, failures, limits)):
                 upload.write(piece)
             try:
-                predictions = tables.publish()
+                predictions = tables.publish(min(limits))
             except DamagedTablesError as error:
                 if error.damaged.keys() <= damaged.keys():
                     raise StorageUnavailable(
@@ -134,10 +135,11 @@ def _manifest(results: ObjectStore, run: Run) -> list[Assignment]:
 
 
 def _lines(
-    left: Iterable[LeftBehind], judgement: Judgement, tables: RunTables, failures: list[Failure]
+    left: Iterable[LeftBehind], judgement: Judgement, tables: RunTables, failures: list[Failure], limits: set[int]
 ) -> Iterator[bytes | None]:
     """What `combined_data.json` has of each rank, while all else is told of it."""
     for one in left:
+        limits.add(one.item.combine_limit)
         assigned = (part.key for part in one.item.partitions)
         judgement.add(assigned, one.record, one.statistics, one.finished)
         if one.failure is not None:

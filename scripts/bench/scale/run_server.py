@@ -26,9 +26,11 @@ from lambda_image.manifest import Run, Slice, assignments
 from lambda_image.rank_table import RankTable
 from lambda_image.request_times import RequestTimes
 from lambda_image.results import Phases, Usage, Work, combined_data, combined_line, digest, rank_record
+from lambda_image.shares import withhold
 
 BUCKET, PATH, ARN = "bench", "results/scale", "arn:aws:states:us-east-1:1:execution:redshift:scale"
 PARTITIONS = 10  # of a rank
+SHARES = "shares/00.jsonl"
 PAGE = 1000
 TEMPLATES = 8  # different tables, which take turns
 
@@ -45,10 +47,12 @@ class RunObjectsOnDemand:
         if "combine_limit" in spec:
             event["combine_limit"] = spec["combine_limit"]
         shares = [[Slice(f"galaxies/{rank}-{n}.pt") for n in range(PARTITIONS)] for rank in range(ranks)]
-        self.items = assignments(parse(event, ARN), shares, "00" * 32, 100.0)
+        self.items = list(assignments(parse(event, ARN), shares, "00" * 32, 100.0))
         self.tables = [_table(seed, galaxies) for seed in range(min(TEMPLATES, ranks))]
         self.told = [one.statistics.to_json() for one in self.tables]
-        self._put(f"{PATH}/manifest.json", json.dumps([item.to_json() for item in self.items]).encode())
+        with self.file(f"{PATH}/{SHARES}").open("wb") as out:
+            items = withhold(self.items, SHARES, out)
+        self._put(f"{PATH}/manifest.json", json.dumps(items).encode())
         if spec["gathered"]:
             lines = (combined_line(self.record(rank)) for rank in range(ranks))
             self._put(f"{PATH}/combined_data.json", b"".join(combined_data(lines)))

@@ -14,6 +14,7 @@ from typing import Any
 
 from scripts.bench.errors import BenchmarkError
 from scripts.bench.processes import MeasuredProcess
+from scripts.bench.scale.init_part import environ_of
 from scripts.series import Round
 
 SUMMARIZE_PEAK, SUMMARIZE_SECONDS = "peak_mb", "seconds"
@@ -56,20 +57,6 @@ def summarize_round(
         if wrong := {name: summary[name] for name, value in expected.items() if summary[name] != value}:
             raise BenchmarkError(f"the summary says {json.dumps(wrong)}")
         return {**answer["figures"], "before_mb": before_mb, **{name: float(count) for name, count in counts.items()}}
-
-
-def environ_of(port: int) -> dict[str, str]:
-    """Returns the environment of a function whose S3 is a server of this machine."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RENDEZVOUS_"))}
-    return {
-        **kept,
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_ACCESS_KEY_ID": "bench",
-        "AWS_SECRET_ACCESS_KEY": "bench",
-        "AWS_REGION": "us-east-1",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
 
 
 def _process(

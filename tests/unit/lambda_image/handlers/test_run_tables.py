@@ -34,10 +34,10 @@ class Run:
             self.objects.put(predictions_key("r", rank), one.content, within_run="keep")
 
     def publish(self) -> str:
-        tables = RunTables(self.objects, replace(ITEM, combine_limit=self.limit))
+        tables = RunTables(self.objects)
         for rank, one in enumerate(TABLES):
             tables.add({"rank": rank, "predictions": one.facts(predictions_key("r", rank))})
-        return tables.publish()
+        return tables.publish(self.limit)
 
     def read(self, name: str) -> Predictions:
         return Predictions.from_parquet(self.s3.objects[f"r/{name}"])
