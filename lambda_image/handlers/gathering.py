@@ -5,7 +5,7 @@ Nobody waits for what cannot come any more. A rank that has given up the gather 
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -117,24 +117,26 @@ class Gathering:
 
         Tables that were too large to travel are left to Summarize, and so is a table that would be too large.
         """
-        path, combined = self._assignment.result_path, CombinedTable()
-        transports = {**_transports(self._communicator), self._assignment.rank: SELF}
-        lines: list[bytes | None] = []
-        travelled = True
-        for rank, part in enumerate(parts):
+        path, combined, travelled = self._assignment.result_path, CombinedTable(), True
+        for part in parts:
             record, table = unpack(part)
             try:
                 combined.add(record)
                 travelled = travelled and table is not None
             except ValueError:  # a rank of an earlier version, which does not describe its table
                 travelled = False
-            lines.append(combined_line({**record, "transport": transports[rank]}))
         if travelled and combined.shape.rows <= self._assignment.combine_limit:
             combined.write(self._objects, f"{path}/{COMBINED}", (unpack(part)[1] or b"" for part in parts))
         with self._objects.begin(f"{path}/combined_data.json", kind=JSON_TYPE) as upload:
-            for piece in combined_data(lines):
+            for piece in combined_data(self._lines(parts)):
                 upload.write(piece)
             self._objects.put(upload.key, upload, within_run="replace")
+
+    def _lines(self, parts: list[bytearray]) -> Iterator[bytes | None]:
+        """The records of all ranks with their transports, one after another."""
+        transports = {**_transports(self._communicator), self._assignment.rank: SELF}
+        for rank, part in enumerate(parts):
+            yield combined_line({**unpack(part)[0], "transport": transports[rank]})
 
 
 class AbsentRanks:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 WHOLE, FOLDER = "predictions.parquet", "predictions/"
 
 
-class RunTables(NamedTuple):
+class TableNames(NamedTuple):
     """Names the files.
 
     Attributes:
@@ -25,7 +25,7 @@ class RunTables(NamedTuple):
     missing: int
 
 
-def run_tables(source: ResultSource) -> RunTables:
+def run_tables(source: ResultSource) -> TableNames:
     """Finds the files of a run's predictions.
 
     It is one file where the run has put them together. Otherwise these are the ranks' files: those that
@@ -42,7 +42,7 @@ def run_tables(source: ResultSource) -> RunTables:
     """
     if (whole := source.open(WHOLE)) is not None:
         whole.close()
-        return RunTables([WHOLE], 0)
+        return TableNames([WHOLE], 0)
     items = read_json(source, "manifest.json") or []
     combined = read_json(source, "combined_data.json")
     if isinstance(combined, list):
@@ -53,7 +53,7 @@ def run_tables(source: ResultSource) -> RunTables:
         idle = set()
     ranks = [item["rank"] for item in items if left.get(item["rank"], {}).get("predictions")]
     names = [f"{FOLDER}{rank}.parquet" for rank in ranks if left[rank]["predictions"].get("rows") != 0]
-    return RunTables(names, len(items) - len(ranks) - len(idle))
+    return TableNames(names, len(items) - len(ranks) - len(idle))
 
 
 def read_tables(source: ResultSource) -> "Iterator[RecordBatch]":
