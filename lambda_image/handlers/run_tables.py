@@ -99,19 +99,15 @@ class RunTables:
     def _make_alike(self) -> None:
         """Sees to it that the folder opens as one table: all files in it have the same columns of the same types.
 
-        A table without rows, whose rank could not know the columns of the user, is removed. Any other that differs is
-        written anew, and its metadata then name the one that it was made of.
+        A table that differs is written anew, as one without rows, whose rank could not know the columns of the user.
+        Its metadata then name the one that it was made of.
         """
         there = {found.key: found for found in self._objects.store.list(f"{self._path}/{FOLDER}")}
         damaged: dict[int, str] = {}
         others: list[RankTableFacts] = []
         for facts in self._facts:
             key, found = self._key(facts), there.get(self._key(facts))
-            if not facts.shape.rows:
-                if found is not None:
-                    self._objects.check_owner(key)
-                    self._objects.store.delete([key])
-            elif found is not None and found.size == facts.bytes:
+            if found is not None and found.size == facts.bytes:
                 if facts.shape.names() != self._combined.shape.names():
                     others.append(facts)
             elif found is None or not self._is_made_of(found, facts):
