@@ -22,7 +22,10 @@ MAX_WORLD_SIZE = 10_000  # concurrent children of a Distributed Map
 MAX_BATCH_SIZE = 16_384  # 335 MB of images: a larger batch is a mistake, not a wish
 MAX_WARNINGS, MAX_WARNING_LENGTH = 10, 10_000  # the states hand them on, and a state holds 256 KiB at most
 MAX_PATH_BYTES = 256  # of a result path in JSON: each item of the Map has it, beside other names
+MAX_LIMIT = 10**12  # of galaxies and bytes: more than any run has
 MAX_GATHER_TIMEOUT_S = 840.0  # leaves a rank a minute of Lambda's 900 s to load and infer
+COMBINE_LIMIT = 20_000_000  # galaxies; a file of 1 GB, which a laptop still opens
+GATHER_LIMIT = 1 << 30  # bytes of tables in the memory of rank 0
 ALIASES = {"bucket_name": "bucket", "dataset_path": "data_path"}
 KNOWN_BUT_UNUSED = {
     "script": "the code is in the image",
@@ -61,6 +64,8 @@ class RunRequest:
     on_bad_row: OnBadRow  # what is done about a row that cannot be judged
     deal: DealBy | None  # what the ranks' shares have alike; None for what makes the largest one smaller
     warnings: tuple[str, ...]  # that the input brings, and those about keys that have no effect
+    combine_limit: int = COMBINE_LIMIT  # galaxies up to which all predictions are put into one table
+    gather_limit: int = GATHER_LIMIT  # bytes of all tables up to which these travel by sockets
 
     @property
     def run_id(self) -> str:
@@ -130,6 +135,8 @@ def parse(
         on_bad_row=fields.take("on_bad_row", _on_bad_row) or "flag",
         deal=fields.take("deal", _deal),
         warnings=fields.take("warnings", _texts) or (),
+        combine_limit=_or(fields.take("combine_limit", _integer(0, MAX_LIMIT)), COMBINE_LIMIT),
+        gather_limit=_or(fields.take("gather_limit", _integer(0, MAX_LIMIT)), GATHER_LIMIT),
     )
     return replace(request, warnings=(*request.warnings, *fields.finish()))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from lambda_image.data.quality import OnBadRow
 from lambda_image.errors import InvalidEvent
-from lambda_image.events import RunRequest, run_id_of
+from lambda_image.events import COMBINE_LIMIT, GATHER_LIMIT, RunRequest, run_id_of
 
 # The longest that a rank takes with all attempts and waits that the state machine grants it, and some more. A test adds
 # them up.
@@ -67,6 +67,8 @@ class Assignment:
     on_bad_row: OnBadRow = "flag"  # manifests of earlier versions have none
     time_limit_s: float = WAVE_S  # so long after `started_at` no rank begins any more: see run_time.py
     model: ModelObject | None = None  # None for the weights in the image
+    combine_limit: int = COMBINE_LIMIT  # galaxies up to which all predictions are put into one table
+    gather_limit: int = GATHER_LIMIT  # bytes of all tables up to which these travel by sockets
     share: Share | None = None
 
     @property
@@ -97,8 +99,9 @@ class Assignment:
             model = ModelObject(**item["model"]) if item.get("model") else None
             if model is not None and not all(map(_is_text, (model.bucket, model.key, model.etag))):
                 raise TypeError("model")
-            if not _is_number(item.get("time_limit_s", 0)):
-                raise TypeError("time_limit_s")
+            for name in ("time_limit_s", "combine_limit", "gather_limit"):
+                if not _is_number(item.get(name, 0)):
+                    raise TypeError(name)
             fields = {**item, "partitions": slices, "model": model, "share": share}
             fields.pop("run_id", None)
             return cls(**fields)
@@ -191,6 +194,8 @@ WITHHELD: Mapping[str, Any] = {
     "data_bucket": "",
     "rendezvous_endpoint": None,
     "model": None,
+    "combine_limit": COMBINE_LIMIT,
+    "gather_limit": GATHER_LIMIT,
 }
 _ITEM_FIELDS: Mapping[str, Callable[[object], bool]] = {
     "execution": _is_text,
@@ -285,4 +290,6 @@ def assignments(
             on_bad_row=request.on_bad_row,
             time_limit_s=time_limit_s,
             model=model,
+            combine_limit=request.combine_limit,
+            gather_limit=request.gather_limit,
         )

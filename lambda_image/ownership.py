@@ -11,13 +11,14 @@ wakes much later, must then write nothing over what the later run owns. So each 
 Each object names its run in its metadata, so that nothing of it need be read for that.
 """
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from lambda_image.errors import InvalidEvent, RunSuperseded, StorageUnavailable
 from lambda_image.json_text import parse_json
 from lambda_image.manifest import Assignment, manifest_key
 from lambda_image.results import digest
-from lambda_image.storage import ObjectInfo, ObjectStore, Version
+from lambda_image.storage import ObjectInfo, ObjectStore, ObjectUpload, Version
 
 RUN = "run"  # the key of the metadata that hold the owner
 TRIES = 10  # of a write that meets others; each time somebody else has succeeded
@@ -38,20 +39,30 @@ class RunObjects:
         self.store, self.execution, self.result_path = store, execution, result_path
         self.metadata = {RUN: digest(execution.encode())}  # an ARN may hold what metadata cannot
 
+    def begin(self, key: str, *, kind: str = BYTES_TYPE, metadata: Mapping[str, str] | None = None) -> ObjectUpload:
+        """Begins an object that is too long to be held in memory, and that `put` writes in the end.
+
+        Args:
+            key: its key.
+            kind: its media type.
+            metadata: what is told of it, beside its owner.
+        """
+        return ObjectUpload(self.store, key, content_type=kind, metadata={**self.metadata, **(metadata or {})})
+
     def put(
         self,
         key: str,
-        data: bytes,
+        data: bytes | ObjectUpload,
         *,
         within_run: Literal["replace", "keep"],
         kind: str = BYTES_TYPE,
-        known: Version | None = None,
+        known: Version | ObjectInfo | None = None,
     ) -> str | None:
         """Writes an object, unless its place belongs to another run.
 
         Args:
             key: its key.
-            data: its content.
+            data: its content, or all of it that was written to an upload that `begin` gave.
             within_run: what becomes of an object of this run that is there already.
             kind: its media type.
             known: what was found in its place lately and is to be replaced, which spares asking again.
@@ -65,6 +76,8 @@ class RunObjects:
         """
 
         def put(**condition: Any) -> str | None:
+            if isinstance(data, ObjectUpload):
+                return data.finish(**condition)
             return self.store.put(key, data, content_type=kind, metadata=self.metadata, **condition)
 
         if known is not None and self.is_ours(known) and (etag := put(if_match=known.etag)):

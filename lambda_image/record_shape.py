@@ -88,6 +88,7 @@ OPTIONAL: Mapping[str, Check] = {
     "engine_damage": _or_none(_text),
     "weights": _or_none(_text),
     "adopted_by": _or_none(_count),
+    "statistics": _or_none(_by_name(lambda part: isinstance(part, dict))),  # statistics.py judges what is in them
     "distributions": _or_none(_is_distributions),
     "architecture": lambda value: value in ("x86_64", "arm64"),  # by which time has its price
 }

@@ -31,16 +31,18 @@ describes, so that a record that can be read is the proof that they are whole.
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from lambda_image.data.table_shape import TableShape
 from lambda_image.data.tally import RowTally
 from lambda_image.errors import cut
 from lambda_image.json_text import parse_json
 from lambda_image.manifest import Assignment
 from lambda_image.record_shape import is_sound
 from lambda_image.request_times import RequestTimes
+from lambda_image.statistics import without_sketches
 
 Record = dict[str, Any]
 
@@ -153,6 +155,7 @@ def rank_record(
     predictions: dict[str, Any] | None,
     transport: str,
     *,
+    statistics: Mapping[str, Any] | None = None,
     error: str | None = None,
     gather_error: str | None = None,
     nat: str | None = None,
@@ -169,6 +172,7 @@ def rank_record(
         usage: what it took of its environment.
         predictions: what `table_facts` says of the table that the rank has written; None where it has written none.
         transport: how its part travelled to rank 0: SELF, STORAGE, or a transport of the communicator.
+        statistics: what `Statistics` says of the same table.
         error: why the rank failed. What it had finished lies in its stretches.
         gather_error: why its part travelled by way of storage although it was to be gathered.
         nat: what the NAT before the rank does (a value of comm.connecting.nat.Nat); None for a rank that did not join.
@@ -224,22 +228,41 @@ def rank_record(
         "memory_size_mb": usage.memory_size_mb,
         "s3": {"puts": usage.s3_puts, "gets": usage.s3_gets, "bytes_in": usage.s3_bytes_in},
         "predictions": predictions,
+        "statistics": statistics,
         "distributions": distributions,
     }
 
 
-def combined(records: Iterable[Record]) -> list[Record]:
-    """Makes the content of `combined_data.json`.
+def combined_line(record: Record) -> bytes | None:
+    """Makes what `combined_data.json` has of a rank, in a line of its own.
 
     The published tools average over all records in it, and the published system wrote none for a rank without data.
 
     Args:
-        records: the records of any ranks.
+        record: the rank's.
 
     Returns:
-        Those of the ranks that had galaxies, in the same order.
+        JSON without what only Summarize needs, or None where the rank had no galaxies.
     """
-    return [record for record in records if record["samples"] > 0]
+    if not record["samples"]:
+        return None
+    statistics = record.get("statistics")
+    shown = {**record, "statistics": None if statistics is None else without_sketches(statistics)}
+    return json.dumps(shown, allow_nan=False).encode()
+
+
+def combined_data(lines: Iterable[bytes | None]) -> Iterator[bytes]:
+    """Puts together the content of `combined_data.json`, an array with a record in each line.
+
+    Args:
+        lines: what `combined_line` gives of one rank after another.
+    """
+    separator = b"[\n"
+    for line in lines:
+        if line is not None:
+            yield separator + line
+            separator = b",\n"
+    yield b"[]" if separator == b"[\n" else b"\n]"
 
 
 def belongs(record: object, assignment: Assignment, rank: int | None = None) -> bool:
@@ -267,29 +290,36 @@ def is_complete(record: object) -> bool:
     )
 
 
-def table_facts(key: str, table: bytes) -> dict[str, Any]:
-    """Makes the part of a record that names its table, so that no other can be taken for it."""
-    return {"key": key, "bytes": len(table), "blake2b": digest(table)}
+def table_facts(key: str, table: bytes, shape: TableShape) -> dict[str, Any]:
+    """Makes the part of a record that names its table, so that no other can be taken for it, and describes it."""
+    return {"key": key, "bytes": len(table), "blake2b": digest(table), **shape.to_json()}
 
 
-def pack(record: Record, predictions: bytes) -> bytes:
-    """Makes the part that travels to rank 0: the record's length (4 bytes, big endian), the record, the table."""
-    text = json.dumps(record).encode()
-    return len(text).to_bytes(4, "big") + text + predictions
+def pack(record: Record, predictions: bytes | None) -> bytes:
+    """Makes the part that travels to rank 0: the record's length (4 bytes, big endian), the record, the table.
+
+    Args:
+        record: the rank's, whose sketches stay at home.
+        predictions: its table, or None where that is left on S3.
+    """
+    shown = {**record, "statistics": without_sketches(record["statistics"])} if record.get("statistics") else record
+    text = json.dumps(shown).encode()
+    return len(text).to_bytes(4, "big") + text + (predictions or b"")
 
 
-def unpack(part: bytes | bytearray) -> tuple[Record, bytes]:
+def unpack(part: bytes | bytearray) -> tuple[Record, bytes | None]:
     """Takes a part apart.
 
     Returns:
-        The record, and the predictions as a Parquet file.
+        The record, and the predictions as a Parquet file, or None where these are on S3.
 
     Raises:
         ValueError: `pack` did not give this part, or it changed on the way.
     """
     view = memoryview(part)
     size = 4 + int.from_bytes(view[:4], "big")
-    record, predictions = parse_json(bytes(view[4:size])), bytes(view[size:])
-    if not isinstance(record, dict) or record.get("predictions", {}).get("blake2b") != digest(predictions):
+    record, predictions = parse_json(bytes(view[4:size])), bytes(view[size:]) or None
+    named = record.get("predictions", {}).get("blake2b") if isinstance(record, dict) else None
+    if named is None or (predictions is not None and named != digest(predictions)):
         raise ValueError("a part whose predictions are not those that its record describes")
     return record, predictions

@@ -9,8 +9,9 @@ that is tried again writes nothing over what ranks read by now. The line before 
 returned it, by which such an Init knows what the first one said.
 """
 
+import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields, replace
 from typing import IO, Any
 
@@ -21,6 +22,7 @@ from lambda_image.storage import ObjectStore
 
 ITEM_LIMIT = 1024  # bytes of JSON; Step Functions' own limit is 256 KiB, and a history keeps each item several times
 PUBLIC = tuple(field.name for field in fields(Assignment) if field.name not in {*WITHHELD, "share"})
+READ_BYTES = 1 << 20  # of the shares, at a time
 
 
 def share_key(token: str) -> str:
@@ -137,6 +139,28 @@ def complete_all(assignments: Sequence[Assignment], store: ObjectStore) -> list[
         reader.seek(start)
         content = reader.read(max(share.start + share.size for share in shares) - start)
     return [_completed(assignment, content, start, store.url(key)) for assignment in assignments]
+
+
+def complete_in_order(assignments: Sequence[Assignment], store: ObjectStore) -> Iterator[Assignment]:
+    """Does the same for all assignments of a run, one after another, and holds no more than one share.
+
+    Yields:
+        The assignments, in their order.
+
+    Raises:
+        InvalidEvent: a share is not there, or it is another one's.
+    """
+    key = next((_object_key(one, one.share) for one in assignments if one.share is not None), None)
+    if key is None:
+        yield from assignments
+        return
+    with store.open(key) as reader, io.BufferedReader(reader, READ_BYTES) as buffered:
+        for assignment in assignments:
+            if (share := assignment.share) is None:
+                yield assignment
+            else:
+                buffered.seek(share.start)
+                yield _completed(assignment, buffered.read(share.size), share.start, store.url(key))
 
 
 def _completed(assignment: Assignment, content: bytes, first: int, url: str) -> Assignment:

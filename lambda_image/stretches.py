@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from lambda_image.data.predictions import Predictions, table_metadata
+from lambda_image.data.predictions import Predictions
+from lambda_image.data.table_file import read_metadata
 from lambda_image.errors import RunError, RunSuperseded
 from lambda_image.json_text import parse_json
 from lambda_image.manifest import Assignment, attempts_prefix, stretch_key
@@ -72,7 +73,7 @@ def decode(data: bytes, execution: str) -> Kept | None:
         What it holds, or None where it is another run's, or is none.
     """
     try:
-        told = parse_json(table_metadata(data)[METADATA])
+        told = parse_json(read_metadata(data)[METADATA])
         if told["execution"] != execution:
             return None
         table, finished, start = Predictions.from_parquet(data), {}, 0

@@ -1,18 +1,19 @@
 """The judgement on a run: what came held against the manifest, as `summary.json` has it. No I/O."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lambda_image.cost import Billed, Cost, cost
 from lambda_image.data.distribution_parts import DistributionParts
-from lambda_image.data.predictions import Predictions
 from lambda_image.data.tally import RowTally
 from lambda_image.errors import cut
 from lambda_image.json_text import parse_json
 from lambda_image.manifest import Assignment
-from lambda_image.metrics import Accuracy, accuracy
+from lambda_image.metrics import Accuracy
 from lambda_image.results import STORAGE, Record
+from lambda_image.statistics import Statistics
 
 OTHER_SECONDS = 1.0  # of Init and of Summarize
 NAMED_WARNINGS = 10  # about gathers that failed: one cause gives each rank a warning
@@ -56,7 +57,8 @@ class Summary:
     transports: dict[str, int]  # how many parts travelled by each
     partitions: int
     partitions_completed: int
-    samples: int  # rows of `predictions.parquet`
+    predictions: str  # what they are in, under the result path: predictions.parquet, or the folder predictions/
+    samples: int  # rows in it
     rows: dict[str, Any]  # what became of all rows: see data/tally.py
     accuracy: Accuracy
     weights: str | None  # the run's own, with their SHA-256; None for those in the image
@@ -78,101 +80,155 @@ class Summary:
         return {**fields, **self.accuracy.to_json(), "cost_usd": self.cost.total_usd}
 
 
-def summarise(
-    manifest: Sequence[Assignment],
-    records: Sequence[Record],
-    predictions: Predictions,
-    failures: Iterable[Failure],
-    *,
-    tolerated_failures: int,
-    wall_s: float | None,
-    memory_size_mb: int,
-    warnings: Iterable[str] = (),
-    deal: str = "",
-) -> Summary:
-    """Holds what came against the manifest.
+class Judgement:
+    """Holds what came against the manifest, one rank after another, and keeps none of their records."""
 
-    Args:
-        manifest: the items of all ranks.
-        records: the records of the ranks that left one.
-        predictions: the predictions of the same ranks.
-        failures: the ranks that left none, or not all of theirs.
-        tolerated_failures: how many of these leave the run a success.
-        wall_s: seconds since the execution began; None where they are not known.
-        memory_size_mb: memory of the functions beside the ranks, for the cost.
-        warnings: what is to be told of the input.
-        deal: what the ranks' shares had alike.
+    def __init__(self) -> None:
+        self._ranks: list[Billed] = []
+        self._transports: Counter[str] = Counter()
+        self._reasons: dict[str, None] = {}  # for parts that were not gathered, in the order of the ranks
+        self._damaged: list[Record] = []
+        self._adopted: list[Record] = []
+        self._named_empty: list[str] = []
+        self._partitions, self._done = DistinctNeighbours(), DistinctNeighbours()
+        self._complete = self._empty = self._bits = 0
+        self._rows = RowTally()
+        self._weights: str | None = None
+        self._architecture: str | None = None
+        self.samples = 0  # rows of all tables
+        self.statistics = Statistics()
+        self._distributions: DistributionParts | None = None
 
-    Returns:
-        The summary, with warnings about rows that cannot be judged and about gathers that failed.
+    def add(
+        self, assigned: Iterable[str], record: Record | None, statistics: Statistics, finished: Container[str] = ()
+    ) -> None:
+        """Takes a rank, in the order of the manifest.
+
+        Args:
+            assigned: the keys of its partitions.
+            record: what it left, which describes its table; None where it left nothing.
+            statistics: those of its table.
+            finished: of a rank that has failed, the keys of the partitions that are in its table.
+        """
+        complete = record is not None and record["error"] is None
+        empty = set(record["empty_partitions"]) if record is not None else set()
+        for key in assigned:
+            self._partitions.add(key)
+            # A rank may end well without a prediction of a partition, which was empty or whose rows were all skipped.
+            if complete or key in finished or key in empty:
+                self._done.add(key)
+        if record is None:
+            return
+        self.samples += record["predictions"]["rows"]
+        self.statistics.merge(statistics)
+        if described := record.get("distributions"):
+            self._distributions = self._distributions or DistributionParts()
+            self._distributions.merge(DistributionParts.from_json(described["parts"]))
+        self._ranks.append(billed(record))
+        self._transports[str(record["transport"])] += 1
+        self._complete += complete
+        self._bits += record["bits"]
+        self._rows.merge(RowTally.from_json(record["rows"]))
+        self._empty += len(record["empty_partitions"])
+        self._named_empty += record["empty_partitions"][: NAMED_WARNINGS - len(self._named_empty)]
+        self._weights = self._weights or record.get("weights")
+        self._architecture = self._architecture or record.get("architecture")
+        if record["gather_error"] is not None and len(self._reasons) < NAMED_WARNINGS:
+            self._reasons[record["gather_error"]] = None
+        for found, name in ((self._damaged, "engine_damage"), (self._adopted, "adopted_by")):
+            if record.get(name):
+                found.append({key: record.get(key) for key in ("rank", "attempt", name)})
+
+    def summary(
+        self,
+        first: Assignment,
+        failures: Iterable[Failure],
+        *,
+        predictions: str,
+        tolerated_failures: int,
+        wall_s: float | None,
+        memory_size_mb: int,
+        warnings: Iterable[str] = (),
+        deal: str = "",
+    ) -> Summary:
+        """Judges the run, once all ranks are there.
+
+        Args:
+            first: any item of the manifest.
+            failures: the ranks that left nothing, or not all of theirs.
+            predictions: what all predictions are in, under the result path.
+            tolerated_failures: how many of these leave the run a success.
+            wall_s: seconds since the execution began; None where they are not known.
+            memory_size_mb: memory of the functions beside the ranks, for the cost.
+            warnings: what is to be told of the input.
+            deal: what the ranks' shares had alike.
+
+        Returns:
+            The summary, with warnings about rows that cannot be judged and about gathers that failed.
+        """
+        failed = sorted(failures, key=lambda failure: failure.rank)
+        others = beside_the_ranks(first.world_size, memory_size_mb)
+        found = [
+            *_damaged(self._damaged),
+            *_adopted(self._adopted),
+            *self._rows.warnings(),
+            *(f"no gather: {reason}" for reason in self._reasons),
+        ]
+        return Summary(
+            run_id=first.run_id,
+            execution=first.execution,
+            status="succeeded" if len(failed) <= tolerated_failures else "failed",
+            world_size=first.world_size,
+            result_path=first.result_path,
+            ranks_completed=self._complete,
+            failed_ranks=failed,
+            gathered=self._complete == first.world_size and STORAGE not in self._transports,
+            transports=dict(sorted(self._transports.items())),
+            partitions=self._partitions.count,
+            partitions_completed=self._done.count,
+            predictions=predictions,
+            samples=self.samples,
+            rows=self._rows.to_json(),
+            accuracy=self.statistics.accuracy.accuracy(),
+            distributions=None if self._distributions is None else self._distributions.measures(),
+            weights=self._weights,
+            wall_s=wall_s,
+            samples_per_s=self.samples / wall_s if wall_s else None,
+            bits_per_s=self._bits / wall_s if wall_s else None,
+            cost=cost(
+                [*self._ranks, *others],
+                first.world_size,
+                wall_s,
+                with_rendezvous=first.fmi_enabled,
+                architecture=self._architecture or "x86_64",
+            ),
+            warnings=[*warnings, *_without_galaxies(self._empty, self._named_empty), *found[:NAMED_WARNINGS]],
+            deal=deal,
+        )
+
+
+class DistinctNeighbours:
+    """Counts texts without those that equal the one before.
+
+    A partition that is cut by rows is dealt to ranks that follow one another, so that equal keys are neighbours.
     """
-    failed = sorted(failures, key=lambda failure: failure.rank)
-    first = manifest[0]
-    transports = [str(record["transport"]) for record in records]
-    ranks = [billed(record) for record in records]
-    others = beside_the_ranks(len(manifest), memory_size_mb)
-    complete = [record for record in records if record["error"] is None]
-    reasons = [record["gather_error"] for record in records if record["gather_error"] is not None]
-    # A rank may end well without a prediction of a partition, which was empty or all of whose rows were skipped.
-    done = {part.key for record in complete for part in manifest[record["rank"]].partitions}
-    empty = [key for record in records for key in record["empty_partitions"]]
-    rows = RowTally()
-    for record in records:
-        rows.merge(RowTally.from_json(record["rows"]))
-    found = [
-        *_damaged(records),
-        *_adopted(records),
-        *rows.warnings(),
-        *(f"no gather: {reason}" for reason in dict.fromkeys(reasons)),
-    ]
-    return Summary(
-        run_id=first.run_id,
-        execution=first.execution,
-        status="succeeded" if len(failed) <= tolerated_failures else "failed",
-        world_size=len(manifest),
-        result_path=first.result_path,
-        ranks_completed=len(complete),
-        failed_ranks=failed,
-        gathered=len(complete) == len(manifest) and STORAGE not in transports,
-        transports={name: transports.count(name) for name in sorted(set(transports))},
-        partitions=len({part.key for assignment in manifest for part in assignment.partitions}),
-        partitions_completed=len(done.union(empty, predictions.source.tolist())),
-        samples=len(predictions),
-        rows=rows.to_json(),
-        accuracy=accuracy(predictions.redshift, predictions.redshift_true),
-        weights=next((record["weights"] for record in records if record.get("weights")), None),
-        wall_s=wall_s,
-        samples_per_s=len(predictions) / wall_s if wall_s else None,
-        bits_per_s=sum(record["bits"] for record in records) / wall_s if wall_s else None,
-        cost=cost(
-            [*ranks, *others],
-            len(manifest),
-            wall_s,
-            with_rendezvous=first.fmi_enabled,
-            architecture=next((record["architecture"] for record in records if "architecture" in record), "x86_64"),
-        ),
-        distributions=_distributions(records),
-        warnings=[*warnings, *_without_galaxies(empty), *found[:NAMED_WARNINGS]],
-        deal=deal,
-    )
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._last: str | None = None
+
+    def add(self, text: str) -> None:
+        """Counts a text in."""
+        self.count += text != self._last
+        self._last = text
 
 
-def _distributions(records: Sequence[Record]) -> dict[str, Any] | None:
-    found = [record["distributions"]["parts"] for record in records if record.get("distributions")]
-    if not found:
-        return None
-    parts = DistributionParts()
-    for part in found:
-        parts.merge(DistributionParts.from_json(part))
-    return parts.measures()
-
-
-def _without_galaxies(empty: Sequence[str]) -> list[str]:
-    if not empty:
+def _without_galaxies(count: int, named: Sequence[str]) -> list[str]:
+    if not count:
         return []
-    more = f" and {len(empty) - NAMED_WARNINGS:,} more" if len(empty) > NAMED_WARNINGS else ""
-    subject = "1 partition holds" if len(empty) == 1 else f"{len(empty):,} partitions hold"
-    return [f"{subject} no galaxies: {', '.join(empty[:NAMED_WARNINGS])}{more}"]
+    more = f" and {count - len(named):,} more" if count > len(named) else ""
+    subject = "1 partition holds" if count == 1 else f"{count:,} partitions hold"
+    return [f"{subject} no galaxies: {', '.join(named)}{more}"]
 
 
 def _damaged(records: Sequence[Record]) -> list[str]:

@@ -143,7 +143,7 @@ def join_columns(parts: Sequence[tuple[int, Mapping[str, NDArray[Any]]]]) -> Col
 
 
 def _join(pieces: list[tuple[int, NDArray[Any] | None]]) -> NDArray[Any]:
-    dtype = _common_dtype({piece.dtype for _, piece in pieces if piece is not None})
+    dtype = common_dtype({piece.dtype for _, piece in pieces if piece is not None})
     values, masks = [], []
     for rows, piece in pieces:
         values.append(np.zeros(rows, dtype) if piece is None else np.ma.getdata(piece).astype(dtype, copy=False))
@@ -152,7 +152,12 @@ def _join(pieces: list[tuple[int, NDArray[Any] | None]]) -> NDArray[Any]:
     return np.ma.MaskedArray(joined, mask) if mask.any() else joined
 
 
-def _common_dtype(dtypes: Iterable[np.dtype]) -> np.dtype:
+def common_dtype(dtypes: Iterable[np.dtype]) -> np.dtype:
+    """Finds the smallest type of the same kind that holds the values of all types, or else their text.
+
+    Args:
+        dtypes: One at least.
+    """
     dtypes = list(dtypes)
     common = np.result_type(*dtypes)
     kinds = {"integer" if dtype.kind in "iu" else dtype.kind for dtype in dtypes}

@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 from lambda_image.data.arrow import decode_values, encode_values, pandas_metadata, repeated_texts
 from lambda_image.data.columns import NUMBERED_MAGNITUDE, TABLE_COLUMNS, Columns, join_columns
 from lambda_image.data.sizes import BANDS, magnitude_columns
+from lambda_image.data.table_file import read_batches, reported, write_batches
+from lambda_image.data.table_shape import TableShape, UserColumn
 
 if TYPE_CHECKING:
-    from arro3.core import Array, Table
-
-READ_ROWS = 1 << 16  # at a time; the library's default of 1,024 makes many small pieces
+    from arro3.core import Array, RecordBatch
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Predictions:
         """
         count = len(redshift)
         return cls(
-            source=np.full(count, source),
+            source=np.broadcast_to(np.array(source), count),  # which takes no memory
             row=np.arange(rows, rows + count) if isinstance(rows, int) else np.asarray(rows, np.int64),
             magnitudes=np.asarray(magnitudes, np.float32),
             redshift=np.asarray(redshift, np.float32),
@@ -149,31 +149,51 @@ class Predictions:
         and the quotes. Tools that read FITS files leave such texts behind.
 
         Args:
-            metadata: What `table_metadata` shall find in the file, beside what pandas reads there.
+            metadata: What `table_file.read_metadata` shall find in the file, beside what pandas reads there.
 
         Returns:
             A Parquet file with the columns that this module lists.
         """
-        from arro3.core import Array, Table
-        from arro3.io import write_parquet
-
-        columns: dict[str, Any] = {
-            "source": repeated_texts(self.source),
-            "row": Array.from_numpy(self.row),
-        }
-        for name, values in self.columns.items():
-            columns[name] = encode_values(np.ma.getdata(values), np.ma.getmaskarray(values))
-        for index, name in enumerate(magnitude_columns(self.magnitudes.shape[1])):
-            columns[name] = Array.from_numpy(np.ascontiguousarray(self.magnitudes[:, index]))
-        for name in ("redshift", "redshift_err", "redshift_true"):
-            if (redshifts := getattr(self, name)) is not None:
-                columns[name] = encode_values(redshifts, np.isnan(redshifts))
-        columns["quality"] = Array.from_numpy(self.quality)
-        nullable = {name: values.dtype for name, values in self.columns.items() if np.ma.is_masked(values)}
-        buffer = io.BytesIO()
-        told = {**pandas_metadata(nullable), **(metadata or {})}
-        write_parquet(Table.from_pydict(columns, metadata=told), buffer)
+        shape, buffer = self.shape(), io.BytesIO()
+        write_batches(buffer, shape.schema(), [self.to_batch(shape)], {**file_metadata(shape), **(metadata or {})})
         return buffer.getvalue()
+
+    def shape(self) -> TableShape:
+        """Describes the columns."""
+        columns = {name: UserColumn(v.dtype, bool(np.ma.is_masked(v))) for name, v in self.columns.items()}
+        return TableShape(len(self), self.magnitudes.shape[1], self.redshift_err is not None, columns)
+
+    def to_batch(self, shape: TableShape) -> "RecordBatch":
+        """Gives the rows as Arrow has them.
+
+        Args:
+            shape: The columns of the file that they are for, which has all of this table's.
+
+        Returns:
+            The rows, null in columns that this table lacks.
+        """
+        from arro3.core import Array, RecordBatch
+
+        count = len(self)
+        arrays: dict[str, Any] = {"source": repeated_texts(self.source), "row": Array.from_numpy(self.row)}
+        for name, column in shape.columns.items():
+            values = self.columns.get(name)
+            if values is None:
+                arrays[name] = encode_values(np.zeros(count, column.dtype), np.ones(count, np.bool_))
+            else:
+                mask = np.ma.getmaskarray(values)
+                arrays[name] = encode_values(np.ma.getdata(values).astype(column.dtype, copy=False), mask)
+        for index, name in enumerate(magnitude_columns(shape.magnitudes)):
+            known = index < self.magnitudes.shape[1]
+            values = self.magnitudes[:, index] if known else np.empty(0, np.float32)  # only of a table without rows
+            arrays[name] = Array.from_numpy(np.ascontiguousarray(values))
+        errors = np.full(count, np.nan, np.float32) if self.redshift_err is None else self.redshift_err
+        redshifts = {"redshift": self.redshift, "redshift_err": errors, "redshift_true": self.redshift_true}
+        for name, values in redshifts.items():
+            if name != "redshift_err" or shape.errors:
+                arrays[name] = encode_values(values, np.isnan(values))
+        arrays["quality"] = Array.from_numpy(self.quality)
+        return RecordBatch.from_arrays(list(arrays.values()), schema=shape.schema())
 
     @classmethod
     def from_parquet(cls, data: bytes) -> "Predictions":
@@ -188,35 +208,37 @@ class Predictions:
         Raises:
             ValueError: The bytes are anything else.
         """
-        from arro3.io import read_parquet
+        with reported():
+            return cls.concatenate([cls.from_batch(batch) for batch in read_batches(data)])
 
-        try:
-            table: Table = read_parquet(io.BytesIO(data), batch_size=READ_ROWS).read_all()
-            if not table.num_rows:
-                return cls.concatenate([])
-            column = {name: table[name].combine_chunks() for name in table.column_names}
-            magnitudes = magnitude_columns(len(BANDS))
-            if magnitudes[0] not in column:
-                magnitudes = magnitude_columns(sum(bool(NUMBERED_MAGNITUDE.fullmatch(name)) for name in column))
-            ours = {*TABLE_COLUMNS, *magnitudes}
-            errors = column.get("redshift_err")
-            return cls(
-                source=np.array(column["source"].to_pylist(), dtype=np.str_),
-                row=np.asarray(column["row"]),
-                magnitudes=np.column_stack(
-                    [np.empty((table.num_rows, 0), np.float32), *(np.asarray(column[name]) for name in magnitudes)]
-                ),
-                redshift=_decoded(column["redshift"]),
-                redshift_true=_decoded(column["redshift_true"]),
-                quality=np.asarray(column["quality"]) if "quality" in column else np.zeros(table.num_rows, np.int32),
-                columns={name: decode_values(values) for name, values in column.items() if name not in ours},
-                redshift_err=None if errors is None else _decoded(errors),
-            )
-        except BaseException as error:
-            # The library panics (a BaseException of its own) over a file that it cannot read.
-            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-                raise
-            raise ValueError(f"not a table of predictions: {error}") from error
+    @classmethod
+    def from_batch(cls, batch: "RecordBatch") -> "Predictions":
+        """Reads rows as Arrow has them in a table's file.
+
+        Args:
+            batch: What `to_batch` gave, now or before there were columns of the user and flags.
+
+        Raises:
+            Exception: A column is missing or has another type.
+        """
+        count, column = batch.num_rows, {name: batch[name] for name in batch.schema.names}
+        magnitudes = magnitude_columns(len(BANDS))
+        if magnitudes[0] not in column:
+            magnitudes = magnitude_columns(sum(bool(NUMBERED_MAGNITUDE.fullmatch(name)) for name in column))
+        ours = {*TABLE_COLUMNS, *magnitudes}
+        errors = column.get("redshift_err")
+        return cls(
+            source=np.array(column["source"].to_pylist(), dtype=np.str_),
+            row=np.asarray(column["row"]),
+            magnitudes=np.column_stack(
+                [np.empty((count, 0), np.float32), *(np.asarray(column[name]) for name in magnitudes)]
+            ),
+            redshift=_decoded(column["redshift"]),
+            redshift_true=_decoded(column["redshift_true"]),
+            quality=np.asarray(column["quality"]) if "quality" in column else np.zeros(count, np.int32),
+            columns={name: decode_values(values) for name, values in column.items() if name not in ours},
+            redshift_err=None if errors is None else _decoded(errors),
+        )
 
 
 def _decoded(redshifts: "Array") -> NDArray[Any]:
@@ -235,23 +257,6 @@ def _joined_errors(parts: Sequence[Predictions]) -> NDArray[np.float32] | None:
     )
 
 
-def table_metadata(data: bytes) -> dict[str, str]:
-    """Reads the metadata of a table's file, and no more of it.
-
-    Args:
-        data: What `to_parquet` gave.
-
-    Returns:
-        The metadata by key.
-
-    Raises:
-        ValueError: The bytes are anything else.
-    """
-    from arro3.io import read_parquet
-
-    try:
-        return read_parquet(io.BytesIO(data)).schema.metadata_str
-    except BaseException as error:
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
-        raise ValueError(f"not a table of predictions: {error}") from error
+def file_metadata(shape: TableShape) -> dict[str, str]:
+    """Says what pandas reads in a file of this shape, beside its columns."""
+    return pandas_metadata({name: column.dtype for name, column in shape.columns.items() if column.missing})

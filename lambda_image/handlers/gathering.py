@@ -4,18 +4,17 @@ Nobody waits for what cannot come any more. A rank that has given up the gather 
 `gather_error`. Rank 0 looks there for ranks without a channel while it waits, and the others look there for rank 0.
 """
 
-import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from lambda_image.data.predictions import Predictions
 from lambda_image.errors import RunError
+from lambda_image.handlers.combining import COMBINED, CombinedTable
 from lambda_image.json_text import parse_json
 from lambda_image.manifest import ROOT, Assignment, result_key
 from lambda_image.ownership import JSON_TYPE, RunObjects
-from lambda_image.results import SELF, STORAGE, Record, belongs, combined, pack, unpack
+from lambda_image.results import SELF, STORAGE, Record, belongs, combined_data, combined_line, pack, unpack
 
 if TYPE_CHECKING:
     from lambda_image.comm.communicator import Communicator
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 # Ranks join when they begin. A root that has not joined when another rank is done is late, or was lost before that
 # one joined; whoever waits for it for long may even keep the worker busy that it needs.
 ROOT_LATE_S = 10.0
+TABLES_SHARE = 4  # of the memory of rank 0, which the engine and the encoder use as well
 POLL_S = 1.0  # between two looks for ranks that have given up; a listing costs as much as 0.1 s of the wait
 
 
@@ -42,6 +42,7 @@ class Gathering:
         objects: RunObjects,
         assignment: Assignment,
         log: Callable[..., None],
+        memory_mb: int,
         poll_s: float = POLL_S,
     ) -> None:
         """Makes it; `gather` does the rest.
@@ -51,10 +52,12 @@ class Gathering:
             objects: the run's objects.
             assignment: the rank's item of the manifest.
             log: is told of a gather that comes to nothing.
+            memory_mb: of the function, of which the tables of all ranks take a part at most.
             poll_s: seconds between two looks for ranks that have given up.
         """
         self._communicator, self._objects, self._assignment = communicator, objects, assignment
         self._log, self._poll_s = log, poll_s
+        self._limit = min(assignment.gather_limit, (memory_mb << 20) // TABLES_SHARE) // assignment.world_size
 
     def gather(self, record: Record, table: bytes, deadline: float) -> GatherOutcome:
         """Offers this rank's part to rank 0; at rank 0, waits for the others' and writes the combined result.
@@ -75,7 +78,11 @@ class Gathering:
         try:
             with watch if rank == ROOT else nullcontext():
                 gathered = self._communicator.gather(
-                    pack(record, table), root=ROOT, deadline=deadline, allow_missing=True, await_retries=True
+                    pack(record, table if len(table) <= self._limit else None),
+                    root=ROOT,
+                    deadline=deadline,
+                    allow_missing=True,
+                    await_retries=True,
                 )
         except RunError as error:
             self._log("gather_failed", rank=rank, error=type(error).__name__, message=str(error))
@@ -106,18 +113,30 @@ class Gathering:
                 return f"rank 0 had not joined {ROOT_LATE_S:g} s after this rank's work was done"
 
     def _combine(self, parts: list[bytearray]) -> None:
-        """Writes the combined result; the list of records last, since it vouches for the table."""
-        path = self._assignment.result_path
-        transports = {**_transports(self._communicator), self._assignment.rank: SELF}
-        records, tables = [], []
-        for rank, part in enumerate(parts):
+        """Writes the combined result; the list of records last, since it vouches for the table.
+
+        Tables that were too large to travel are left to Summarize, and so is a table that would be too large.
+        """
+        path, combined, travelled = self._assignment.result_path, CombinedTable(), True
+        for part in parts:
             record, table = unpack(part)
-            records.append({**record, "transport": transports[rank]})
-            tables.append(Predictions.from_parquet(table))
-        everything = Predictions.concatenate(tables).to_parquet()
-        self._objects.put(f"{path}/predictions.parquet", everything, within_run="replace")
-        listed = json.dumps(combined(records), allow_nan=False).encode()
-        self._objects.put(f"{path}/combined_data.json", listed, within_run="replace", kind=JSON_TYPE)
+            try:
+                combined.add(record)
+                travelled = travelled and table is not None
+            except ValueError:  # a rank of an earlier version, which does not describe its table
+                travelled = False
+        if travelled and combined.shape.rows <= self._assignment.combine_limit:
+            combined.write(self._objects, f"{path}/{COMBINED}", (unpack(part)[1] or b"" for part in parts))
+        with self._objects.begin(f"{path}/combined_data.json", kind=JSON_TYPE) as upload:
+            for piece in combined_data(self._lines(parts)):
+                upload.write(piece)
+            self._objects.put(upload.key, upload, within_run="replace")
+
+    def _lines(self, parts: list[bytearray]) -> Iterator[bytes | None]:
+        """The records of all ranks with their transports, one after another."""
+        transports = {**_transports(self._communicator), self._assignment.rank: SELF}
+        for rank, part in enumerate(parts):
+            yield combined_line({**unpack(part)[0], "transport": transports[rank]})
 
 
 class AbsentRanks:

@@ -29,6 +29,7 @@ from lambda_image.inference import no_predictions
 from lambda_image.manifest import ROOT, Assignment, predictions_key, result_key
 from lambda_image.model.engine import Engine
 from lambda_image.ownership import RunObjects
+from lambda_image.rank_table import RankTable
 from lambda_image.register import Claim, RankRegister
 from lambda_image.results import STORAGE, Phases, Record, Usage, digest, rank_record, table_facts
 from lambda_image.settings import HandlerSettings
@@ -104,6 +105,7 @@ class RankInvocation:
         self.stretches = StretchWriter(self.objects, assignment, lambda: self._claim().attempt, self._facts, self.log)
         self.inferring = Inferring(assignment, data, deadline, self.clock, self._phase)
         self.communicator: Communicator | None = None
+        self.statistics: dict[str, Any] | None = None  # of its table, once that is there
         self.distributions: dict[str, Any] | None = None  # what the record says of them, once they are on S3
         self.started = self.clock()
 
@@ -181,9 +183,12 @@ class RankInvocation:
             if not claim.duplicate:  # the attempt that wrote it was lost before it could answer
                 record = self.register.write({**record, "adopted_by": claim.attempt})
             return record, table
-        key, table = self._write_table()
+        whole = RankTable.of(self._tables())
+        self.statistics = whole.statistics.to_json()
+        self.distributions = write_distributions(self.engine, self._tables(), self.objects, self.assignment)
+        key, table = self._write_table(whole)
         reason = DUPLICATE if claim.duplicate and self.assignment.rank != ROOT else None
-        record = self._record(table_facts(key, table), STORAGE, gather_error=reason)
+        record = self._record(table_facts(key, table, whole.shape), STORAGE, gather_error=reason)
         try:
             standing = self._timed("write_s", lambda: self.register.write(record))
         except RunSuperseded:
@@ -239,18 +244,18 @@ class RankInvocation:
         if self.communicator is not None:
             self.communicator.withdraw(error, ROOT, deadline=self.clock() + WITHDRAWAL_S)
 
-    def _write_table(self) -> tuple[str, bytes]:
+    def _tables(self) -> list[Predictions]:
+        """One for each partition. The first has no rows and says which columns the engine makes."""
+        finished = sorted(self.inferring.finished.items())
+        return [no_predictions(self.engine), *(part.table for _, part in finished)]
+
+    def _write_table(self, table: RankTable) -> tuple[str, bytes]:
         """The key and the content of this attempt's table, which another attempt cannot replace."""
-        a = self.assignment
-        parts = dict(sorted(self.inferring.finished.items()))
-        tables = [no_predictions(self.engine), *(part.table for part in parts.values())]
-        self.distributions = write_distributions(self.engine, tables, self.objects, a)
-        table = Predictions.concatenate(tables).to_parquet()
-        key = predictions_key(a.result_path, a.rank)
-        if self.objects.put(key, table, within_run="keep") is not None:
-            return key, table
+        key = predictions_key(self.assignment.result_path, self.assignment.rank)
+        if self.objects.put(key, table.content, within_run="keep") is not None:
+            return key, table.content
         self.stretches.end()
-        return self.stretches.put(parts)
+        return self.stretches.put(dict(sorted(self.inferring.finished.items())))
 
     def _adopt(self, record: Record) -> tuple[Record, bytes]:
         """The result of another attempt, which was complete before this one."""
@@ -264,7 +269,7 @@ class RankInvocation:
 
     def _gather(self, communicator: "Communicator", record: Record, table: bytes) -> Record:
         self._phase("gather")
-        gathering = Gathering(communicator, self.objects, self.assignment, self.log)
+        gathering = Gathering(communicator, self.objects, self.assignment, self.log, self.settings.memory_mb)
         deadline = min(self.clock() + self.assignment.gather_timeout_s, self.deadline)
         transport, reason = self._timed("gather_s", lambda: gathering.gather(record, table, deadline))
         if record["attempt"] == self._claim().attempt:
@@ -291,6 +296,7 @@ class RankInvocation:
             self._usage(),
             predictions,
             transport,
+            statistics=self.statistics,
             error=error,
             gather_error=gather_error,
             nat=str(communicator.nat) if communicator is not None else None,

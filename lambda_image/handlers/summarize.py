@@ -6,40 +6,25 @@ finished. Summarize copies either to `predictions/<rank>.parquet` where the rank
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-from lambda_image import stretches
-from lambda_image.data.predictions import Predictions
-from lambda_image.errors import InvalidEvent, TooManyFailures, with_short_errors
+from lambda_image.errors import InvalidEvent, StorageUnavailable, TooManyFailures, with_short_errors
 from lambda_image.handlers import log
+from lambda_image.handlers.left_behind import Collector, LeftBehind, gathered_records
 from lambda_image.handlers.preparing import prepare
-from lambda_image.json_text import parse_json
-from lambda_image.manifest import Assignment, Run, predictions_key, result_key
+from lambda_image.handlers.run_tables import DamagedTablesError, RunTables
+from lambda_image.in_order import in_order
+from lambda_image.manifest import Assignment, Run
 from lambda_image.ownership import JSON_TYPE, RunObjects
-from lambda_image.request_times import RequestTimes
-from lambda_image.results import (
-    STORAGE,
-    Phases,
-    Record,
-    Usage,
-    Work,
-    belongs,
-    combined,
-    digest,
-    is_complete,
-    rank_record,
-    table_facts,
-)
+from lambda_image.results import combined_data, combined_line
 from lambda_image.run_time import wall_time_s
 from lambda_image.settings import HandlerSettings
-from lambda_image.shares import complete_all
-from lambda_image.storage import ObjectStore, Version
-from lambda_image.summary import Failure, Summary, message_of, summarise
+from lambda_image.shares import complete_in_order
+from lambda_image.storage import ObjectStore
+from lambda_image.summary import Failure, Judgement, Summary, message_of
 
-READERS = 16  # objects read at a time when the run is rebuilt: as many as the store keeps connections
-LATER = ("phases", "adopted_by")  # what a rank's own record says and the gathered one cannot know
+READERS = 16  # ranks whose objects are read at a time: as many as the store keeps connections
 NAMED_FAILURES = 10  # in the error's message; summary.json has all
 
 
@@ -98,167 +83,70 @@ def summarize(
         InvalidEvent: there is no manifest, or it is another run's.
         RunSuperseded: another run has taken the result path meanwhile.
     """
-    items = results.get_json(run.manifest_key)
-    if not isinstance(items, list) or not items:
-        raise InvalidEvent(f"{results.url(run.manifest_key)} is not a manifest: start the run again")
-    manifest = [Assignment.from_json(item) for item in items]
-    if manifest[0].execution != run.execution:
-        raise InvalidEvent(f"{run.manifest_key} is the manifest of the run {manifest[0].run_id}, not {run.run_id}")
-    manifest = complete_all(manifest, results)
-    path, objects = run.result_path, RunObjects(results, run.execution, run.result_path)
-    found, table = results.look(f"{path}/combined_data.json"), results.look(f"{path}/predictions.parquet")
-    gathered = _gathered(objects, found, table, manifest)
-    if gathered is None:
-        records, predictions, broken = _rebuild(objects, manifest)
-        failures = [reported.get(failure.rank, failure) for failure in broken]
-        objects.put(f"{path}/predictions.parquet", predictions.to_parquet(), within_run="replace", known=table)
-        log("rebuilt", ranks=len(records), missing=[failure.rank for failure in failures])
-    else:
-        (records, predictions), failures = gathered, []
-    _put_json(objects, f"{path}/combined_data.json", combined(records), known=found)
-    summary = summarise(
-        manifest,
-        records,
-        predictions,
-        failures,
+    manifest = _manifest(results, run)
+    objects = RunObjects(results, run.execution, run.result_path)
+    found, gathered = gathered_records(results, f"{run.result_path}/combined_data.json")
+    damaged: dict[int, str] = {}
+    while True:
+        judgement, tables = Judgement(), RunTables(objects)
+        failures: list[Failure] = []
+        limits: set[int] = set()  # the same in all shares
+        collector = Collector(objects, gathered, damaged)
+        with objects.begin(f"{run.result_path}/combined_data.json", kind=JSON_TYPE) as upload:
+            left = in_order(collector.collect, complete_in_order(manifest, results), READERS)
+            for piece in combined_data(_lines(left, judgement, tables, failures, limits)):
+                upload.write(piece)
+            try:
+                predictions = tables.publish(min(limits))
+            except DamagedTablesError as error:
+                if error.damaged.keys() <= damaged.keys():
+                    raise StorageUnavailable(
+                        f"{next(iter(error.damaged.values()))}: somebody else writes there"
+                    ) from error
+                damaged.update(error.damaged)
+                upload.drop()
+                continue
+            objects.put(upload.key, upload, within_run="replace", known=found)
+        break
+    summary = judgement.summary(
+        manifest[0],
+        [reported.get(failure.rank, failure) for failure in failures],
+        predictions=predictions,
         tolerated_failures=run.tolerated_failures,
         wall_s=wall_s,
         memory_size_mb=memory_mb,
         warnings=run.warnings,
         deal=run.deal,
     )
-    _put_json(objects, f"{path}/summary.json", summary.to_json())
+    content = json.dumps(summary.to_json(), allow_nan=False).encode()
+    objects.put(f"{run.result_path}/summary.json", content, within_run="replace", kind=JSON_TYPE)
     return summary
 
 
-def _put_json(objects: RunObjects, key: str, content: object, known: Version | None = None) -> None:
-    data = json.dumps(content, allow_nan=False).encode()
-    objects.put(key, data, within_run="replace", kind=JSON_TYPE, known=known)
+def _manifest(results: ObjectStore, run: Run) -> list[Assignment]:
+    """The items of all ranks, without their shares."""
+    items = results.get_json(run.manifest_key)
+    if not isinstance(items, list) or not items:
+        raise InvalidEvent(f"{results.url(run.manifest_key)} is not a manifest: start the run again")
+    manifest = [Assignment.from_json(item) for item in items]
+    if manifest[0].execution != run.execution:
+        raise InvalidEvent(f"{run.manifest_key} is the manifest of the run {manifest[0].run_id}, not {run.run_id}")
+    return manifest
 
 
-def _gathered(
-    objects: RunObjects, found: Version | None, table: Version | None, manifest: Sequence[Assignment]
-) -> tuple[list[Record], Predictions] | None:
-    """What rank 0 wrote after a complete gather of this run, with the records of ranks without galaxies; or None."""
-    if found is None or table is None:
-        return None
-    try:
-        content, predictions = parse_json(found.data), Predictions.from_parquet(table.data)
-    except ValueError:
-        return None
-    records = _of_all_ranks(objects, content, manifest)
-    if records is None or sum(_table_rows(record) for record in records) != len(predictions):
-        return None
-    return records, predictions
-
-
-def _of_all_ranks(objects: RunObjects, gathered: object, manifest: Sequence[Assignment]) -> list[Record] | None:
-    """The gathered records and, of ranks that had no galaxies, their own; None where a rank has neither.
-
-    A gathered record gets the phases, the requests to S3 and the later attempt that the rank's own has, since what was
-    gathered cannot tell what came after.
-    """
-    if not isinstance(gathered, list):
-        return None
-    by_rank = {r["rank"]: r for r in gathered if isinstance(r, dict) and isinstance(r.get("rank"), int)}
-    if len(by_rank) != len(gathered):
-        return None
-
-    def of(item: Assignment) -> Record | None:
-        record, own = by_rank.pop(item.rank, None), _record(objects.store, item)
-        if record is None:  # rank 0 leaves out who had nothing, and that rank itself must say so
-            return own if isinstance(own, dict) and is_complete(own) and own["samples"] == 0 else None
-        if not (belongs(record, item) and is_complete(record)):
-            return None
-        if isinstance(own, str) or not is_complete(own):
-            return record
-        if own["predictions"] != record["predictions"]:
-            return None  # rank 0 has another attempt's part than the one that counts
-        _publish(objects, item, own)
-        return {**record, **{name: own[name] for name in own if name in LATER or name.startswith("s3")}}
-
-    with ThreadPoolExecutor(READERS) as readers:
-        records = list(readers.map(of, manifest))
-    if by_rank:  # what no item of the manifest named
-        return None
-    return None if None in records else cast(list[Record], records)
-
-
-def _publish(objects: RunObjects, item: Assignment, record: Record, table: bytes | None = None) -> None:
-    """Copies a rank's table to where users look for it, if the attempt that counts found that place taken."""
-    key, named = predictions_key(item.result_path, item.rank), record["predictions"]["key"]
-    if named == key:
-        return
-    table = objects.store.find(named) if table is None else table
-    if table is not None:
-        objects.put(key, table, within_run="replace")
-
-
-def _rebuild(objects: RunObjects, manifest: Sequence[Assignment]) -> tuple[list[Record], Predictions, list[Failure]]:
-    """The ranks' own objects put together, in order of rank; and the ranks that left none, or not all of theirs."""
-    with ThreadPoolExecutor(READERS) as readers:
-        parts = list(readers.map(lambda item: _part(objects, item), manifest))
-    there = [part for part in parts if not isinstance(part, Failure)]
-    records = [{**record, "transport": STORAGE} for record, _ in there]
-    broken = [part for part in parts if isinstance(part, Failure)]
-    broken += [Failure(record["rank"], "PartIncomplete", record["error"]) for record in records if record["error"]]
-    return records, Predictions.concatenate([table for _, table in there]), broken
-
-
-def _record(results: ObjectStore, item: Assignment) -> Record | str:
-    """What the rank itself wrote in this run, be it a claim only, or why there is no such record."""
-    found = results.find(result_key(item.result_path, item.rank))
-    try:
-        record = parse_json(found) if found is not None else None
-    except ValueError:
-        return "is not JSON"
-    return record if isinstance(record, dict) and belongs(record, item) else "was not written"
-
-
-def _part(objects: RunObjects, item: Assignment) -> tuple[Record, Predictions] | Failure:
-    """What a rank of this run has left on S3."""
-    record, results = _record(objects.store, item), objects.store
-    if isinstance(record, str):
-        reason = f"{results.url(result_key(item.result_path, item.rank))} {record}"
-        record = {}
-    elif isinstance(record.get("predictions"), dict):
-        key = record["predictions"]["key"]
-        table = results.find(key)
-        if table is not None and digest(table) == record["predictions"]["blake2b"]:
-            _publish(objects, item, record, table)
-            return record, Predictions.from_parquet(table)
-        reason = f"{results.url(key)} is not what was written"
-    else:
-        reason = record.get("error") or f"{results.url(result_key(item.result_path, item.rank))} was not written"
-    return _unfinished(objects, item, record, reason) or Failure(item.rank, "PartMissing", reason)
-
-
-def _unfinished(
-    objects: RunObjects, item: Assignment, record: Record, reason: str
-) -> tuple[Record, Predictions] | None:
-    """What the attempts of a rank have finished that left no complete result, if it is anything."""
-    kept = stretches.read(objects.store, item)
-    if not kept.finished:
-        return None
-    predictions, work = Predictions.concatenate([part.table for part in kept.finished.values()]), Work()
-    for part in kept.finished.values():
-        work.merge(part.work)
-    total, table = len(item.partitions), predictions.to_parquet()
-    key = predictions_key(item.result_path, item.rank)
-    objects.put(key, table, within_run="replace")
-    missing = f"{len(kept.finished)} of {total} partitions are finished: {reason}"
-    facts = kept.facts
-    return rank_record(
-        item,
-        facts["attempt"],
-        work,
-        Phases(**facts["phases"]),
-        Usage(**facts["usage"], s3_times=RequestTimes()),
-        table_facts(key, table),
-        STORAGE,
-        error=missing if len(kept.finished) < total else None,
-        gather_error=record.get("gather_error"),
-    ), predictions
+def _lines(
+    left: Iterable[LeftBehind], judgement: Judgement, tables: RunTables, failures: list[Failure], limits: set[int]
+) -> Iterator[bytes | None]:
+    """What `combined_data.json` has of each rank, while all else is told of it."""
+    for one in left:
+        limits.add(one.item.combine_limit)
+        assigned = (part.key for part in one.item.partitions)
+        judgement.add(assigned, one.record, one.statistics, one.finished)
+        if one.failure is not None:
+            failures.append(one.failure)
+        if one.record is not None:
+            tables.add(one.record)
+            yield combined_line(one.record)
 
 
 def reported_failures(event: Mapping[str, Any]) -> dict[int, Failure]:
@@ -289,11 +177,6 @@ def _blame(summary: Summary, tolerated: int) -> str:
         f"{len(failed)} of {summary.world_size} ranks failed ({tolerated} tolerated): {named}{more}. The predictions "
         f"of the other ranks are under {summary.result_path}/; summary.json there lists every failure"
     )
-
-
-def _table_rows(record: Record) -> int:
-    """How many rows a rank's table has."""
-    return int(record["rows"]["in"] - record["rows"]["skipped"])
 
 
 prepare(os.environ, "arro3.io")

@@ -1,6 +1,7 @@
 """Objects on S3: the only place in the image that knows boto3.
 
-    bucket.py  one request, its client and its errors     reader.py  an object as a file     store.py  ObjectStore
+    bucket.py  one request, its client and its errors     reader.py  an object that is read as a file
+    store.py   ObjectStore                                upload.py  an object that is written as a file
 
 A store is one bucket. Only its owner knows what a missing object means, and gives the store the class of the error
 for one: PartitionMissing for data, InvalidEvent for what an execution was told to find. botocore retries errors that
@@ -13,5 +14,6 @@ StorageUnavailable where S3 does not answer, or only that it is too busy.
 from lambda_image.storage.bucket import Requests, s3_client
 from lambda_image.storage.reader import ObjectReader
 from lambda_image.storage.store import ObjectInfo, ObjectStore, Version
+from lambda_image.storage.upload import ObjectUpload
 
-__all__ = ["ObjectInfo", "ObjectReader", "ObjectStore", "Requests", "Version", "s3_client"]
+__all__ = ["ObjectInfo", "ObjectReader", "ObjectStore", "ObjectUpload", "Requests", "Version", "s3_client"]

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from lambda_image.cost import Billed
-from lambda_image.data.predictions import Predictions
 from lambda_image.errors import InvalidEvent
 from lambda_image.partition_names import printable
 from lambda_image.results import is_complete
 from lambda_image.summary import beside_the_ranks, billed
 from scripts.billing.measured import MeasuredRun, RankTimes
 from scripts.catalogue.run_source import ResultSource, read_json
+from scripts.catalogue.run_tables import read_tables
 from scripts.stack.costs import GETS_PER_PARTITION, PUTS_PER_RANK
 from scripts.words import counted
 
@@ -88,15 +88,11 @@ def _record(source: ResultSource, item: Mapping[str, Any]) -> dict[str, Any] | N
 
 
 def _rows(source: ResultSource) -> Counter[str]:
-    """How many rows each partition has; none where there is no table of all predictions."""
-    file = source.open("predictions.parquet")
-    if file is None:
-        return Counter()
-    with file:
-        try:
-            return Counter(Predictions.from_parquet(file.read()).source.tolist())
-        except ValueError as error:
-            raise InvalidEvent(f"predictions.parquet of {source.place} cannot be read: {error}") from error
+    """How many rows each partition has; none where there are no predictions."""
+    counts: Counter[str] = Counter()
+    for batch in read_tables(source):
+        counts.update(batch["source"].to_pylist())
+    return counts
 
 
 def _times(record: Mapping[str, Any], rows: Counter[str]) -> RankTimes:

@@ -1,13 +1,13 @@
 """The predictions of a run as one table."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pyarrow as pa
 from pyarrow import parquet, types
 
 from lambda_image.errors import InvalidEvent
 from scripts.catalogue.run_source import ResultSource, read_json
+from scripts.catalogue.run_tables import WHOLE, run_tables
 from scripts.catalogue.table import Notes
 from scripts.words import counted
 
@@ -30,25 +30,19 @@ def read_predictions(source: ResultSource, choose: Choice | None = None) -> tupl
     Raises:
         InvalidEvent: there are none, or they cannot be read.
     """
-    if (whole := _table(source, "predictions.parquet", choose)) is not None:
-        return whole, []
-    items = read_json(source, "manifest.json") or []
-    finished = [item["rank"] for item in items if _finished(source, item)]
-    parts = [_table(source, f"predictions/{rank}.parquet", choose) for rank in finished]
+    tables = run_tables(source)
+    parts = [_table(source, name, choose) for name in tables.names]
     found = [part for part in parts if part is not None]
+    if tables.names == [WHOLE] and found:
+        return found[0], []
     if not found:
         raise InvalidEvent(f"{source.place} holds no predictions: no rank of the run has finished")
     notes = []
-    if missing := len(items) - len(found):
+    if missing := tables.missing + len(parts) - len(found):
+        ranks = len(read_json(source, "manifest.json"))
         have = "has" if missing == 1 else "have"
-        notes.append(f"{counted(missing, 'rank')} of {len(items):,} {have} left no predictions, which are missing here")
+        notes.append(f"{counted(missing, 'rank')} of {ranks:,} {have} left no predictions, which are missing here")
     return _joined(found), notes
-
-
-def _finished(source: ResultSource, item: dict[str, Any]) -> bool:
-    """Whether a rank's record is there, which is of this run and names its predictions, and not only its attempt."""
-    record = read_json(source, f"{item['rank']}.json")
-    return record is not None and record.get("execution") == item.get("execution") and bool(record.get("predictions"))
 
 
 def _table(source: ResultSource, name: str, choose: Choice | None) -> pa.Table | None:

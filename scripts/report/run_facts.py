@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lambda_image.data.predictions import Predictions
 from lambda_image.errors import InvalidEvent
 from scripts.catalogue.run_source import ResultSource, read_json
+from scripts.catalogue.run_tables import read_tables
 
 IN_SUMMARY = (
     *("run_id", "status", "world_size", "samples", "partitions", "partitions_completed", "ranks_completed"),
@@ -75,26 +76,27 @@ def read_run(source: ResultSource) -> RunFacts:
         if lacking := [key for key in needed if key not in content]:
             what = f"{name} of {source.place} lacks {', '.join(lacking)}, as of another version"
             raise InvalidEvent(f"{what}: repeat the run, or use the version that wrote it")
-    redshift = redshift_true = np.empty(0, np.float32)
+    nothing = np.empty(0, np.float32)
+    redshift, redshift_true = [nothing], [nothing]
     flagged: list[FlaggedRow] = []
+    for batch in read_tables(source):
+        try:
+            table = Predictions.from_batch(batch)
+        except Exception as error:
+            raise InvalidEvent(f"the predictions of {source.place} cannot be read: {error}") from error
+        redshift.append(table.redshift)
+        redshift_true.append(table.redshift_true)
+        rows = np.flatnonzero(table.quality)[: FLAGGED_ROWS - len(flagged)]
+        flagged += [FlaggedRow(str(table.source[i]), int(table.row[i]), int(table.quality[i])) for i in rows]
     missing = []
-    if (file := source.open("predictions.parquet")) is None:
-        missing.append(f"predictions.parquet is not in {source.place}, so the accuracy is not drawn.")
-    else:
-        with file:
-            try:
-                table = Predictions.from_parquet(file.read())
-            except ValueError as error:
-                raise InvalidEvent(f"predictions.parquet of {source.place} cannot be read: {error}") from error
-        redshift, redshift_true = table.redshift, table.redshift_true
-        rows = np.flatnonzero(table.quality)[:FLAGGED_ROWS]
-        flagged = [FlaggedRow(str(table.source[i]), int(table.row[i]), int(table.quality[i])) for i in rows]
+    if len(redshift) == 1:
+        missing.append(f"{source.place} holds no predictions, so the accuracy is not drawn.")
     return RunFacts(
         source.place,
         summary,
         sorted(records, key=lambda record: record["rank"]),
-        redshift,
-        redshift_true,
+        np.concatenate(redshift),
+        np.concatenate(redshift_true),
         flagged,
         missing,
     )

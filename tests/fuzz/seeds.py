@@ -23,8 +23,9 @@ from lambda_image.data.predictions import Predictions
 from lambda_image.data.tally import RowTally
 from lambda_image.errors import PeerClosed
 from lambda_image.manifest import Assignment, Run, Slice
+from lambda_image.rank_table import RankTable
 from lambda_image.request_times import RequestTimes
-from lambda_image.results import Phases, Usage, Work, digest, pack, rank_record, table_facts
+from lambda_image.results import Phases, Usage, Work, combined_data, combined_line, digest, pack, rank_record
 from lambda_image.shares import withhold
 from lambda_image.stretches import Finished
 from lambda_image.stretches import encode as encode_stretch
@@ -117,13 +118,14 @@ def objects() -> Iterator[tuple[str, bytes]]:
     """What a run of one rank leaves on S3, and what the local endpoint is asked."""
     usage = Usage(1.0, 1.0, 512, "eager", "cpu", 1, 1, 1, RequestTimes())
     work = Work(1, 1, 8, quality=RowTally(1, 1, flags={"image_bad": 1}, first={"image_bad": ("k", 0)}))
-    named = table_facts("r/predictions/0.parquet", TABLE)
-    record = rank_record(ASSIGNMENT, 0, work, Phases(), usage, named, "storage")
+    table = RankTable.of([Predictions.from_parquet(TABLE)])
+    named, statistics = table.facts("r/predictions/0.parquet"), table.statistics.to_json()
+    record = rank_record(ASSIGNMENT, 0, work, Phases(), usage, named, "storage", statistics=statistics)
     claim = {"execution": ASSIGNMENT.execution, "rank": 0, "attempt": 1, "tries": 1, "token": "t", "gather_error": None}
     for name in ("records", "registers"):
         yield name, json.dumps(record).encode()
         yield name, json.dumps(claim).encode()
-    yield "combined_results", json.dumps([record]).encode()
+    yield "combined_results", b"".join(combined_data([combined_line(record)]))
     lines = io.BytesIO()
     items = withhold([ASSIGNMENT], "shares/0.jsonl", lines)
     yield "manifests", json.dumps(items).encode()

@@ -9,8 +9,20 @@ from scripts.cli import main
 
 def test_init_deals_all_objects_and_its_items_have_one_size(tmp_path: Path):
     file = tmp_path / "scale.json"
-    flags = ["--objects", "10,30000", "--ranks", "10", "--answer-ms", "1", "--quick", "--json", str(file)]
-    assert main(["bench", "scale", *flags]) == 0
+    flags = [
+        "--only",
+        "init",
+        "--objects",
+        "10,30000",
+        "--ranks",
+        "10",
+        "--answer-ms",
+        "1",
+        "--quick",
+        "--json",
+        str(file),
+    ]
+    assert main(["bench", "scale", "--only", "init", *flags]) == 0
     report = json.loads(file.read_text())
     assert report["failures"] == []
     small, large = (one["rounds"][0] for one in report["init"])
@@ -20,3 +32,14 @@ def test_init_deals_all_objects_and_its_items_have_one_size(tmp_path: Path):
     assert small["lists"] == 1
     assert large["puts"] == small["puts"] == 2  # the shares and the manifest
     assert large["peak_mb"] - small["peak_mb"] < 60
+
+
+def test_summarize_reads_every_record_and_its_memory_hardly_grows_with_the_galaxies(tmp_path: Path):
+    file = tmp_path / "scale.json"
+    few = ["--only", "summarize", "--runs", "8,64", "--galaxies", "2000", "--quick", "--json", str(file)]
+    assert main(["bench", "scale", *few]) == 0
+    report = json.loads(file.read_text())
+    assert report["failures"] == []
+    small, large = (one["rounds"][0] for one in report["summarize"])
+    assert (small["gets"], large["gets"]) == (8 * 2 + 3, 64 * 2 + 3)  # records, tables, manifest, shares, the gathered
+    assert large["peak_mb"] - small["peak_mb"] < 40

@@ -125,6 +125,7 @@ TESTED_AS_A_WHOLE = {
     "scripts/bench/input/worker.py": "integration/test_bench_input.py",
     "scripts/bench/processes.py": "integration/test_bench_processes.py",
     "scripts/bench/scale/init_process.py": "integration/test_bench_scale.py",
+    "scripts/bench/scale/summarize_process.py": "integration/test_bench_scale.py",
 }
 
 

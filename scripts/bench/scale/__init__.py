@@ -1,7 +1,7 @@
 """cosmicai bench scale: what the parts of a run take as it grows.
 
 Each part runs the real handlers in processes of their own, against a server of this benchmark's own in the place of S3.
-`init` is the first state, over up to a million objects.
+`init` is the first state, over up to a million objects. `summarize` is the last one, over up to 10,000 ranks.
 """
 
 import argparse
@@ -9,7 +9,7 @@ import argparse
 from scripts.bench.flags import add_common_arguments
 from scripts.bench.scale.plan import PARTS
 
-HELP = "time, memory and requests of Init as data grows, by real handlers"
+HELP = "time, memory and requests of Init and Summarize as data and ranks grow, by real handlers"
 EXAMPLE = "cosmicai bench scale --objects 10,1000000 --json scale.json"
 
 
@@ -17,6 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", default=",".join(PARTS), metavar="PARTS", help=f"some of {', '.join(PARTS)}")
     parser.add_argument("--objects", metavar="COUNTS", help="partitions that Init lists and deals")
     parser.add_argument("--ranks", type=int, help="to how many ranks it deals them, at most")
+    parser.add_argument("--runs", metavar="COUNTS", help="ranks of the runs that Summarize judges")
+    parser.add_argument("--galaxies", type=int, help="of each of these ranks")
     parser.add_argument("--answer-ms", type=float, help="how long each answer to a listing is held back, as S3 takes")
     add_common_arguments(parser, "fewer objects, once each")
 

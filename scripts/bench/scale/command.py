@@ -14,6 +14,7 @@ from scripts.flag_values import parse_names, parse_numbers
 
 PACKAGES = ("cosmicai", "boto3", "botocore")
 MOST_OBJECTS = 10_000_000
+MOST_GALAXIES = 1_000_000
 LONGEST_MS = 10_000
 
 
@@ -45,6 +46,12 @@ def plan_of(args: argparse.Namespace) -> ScalePlan:
         if not 1 <= args.ranks <= MAX_WORLD_SIZE:
             raise UsageError(f"--ranks is {args.ranks}; allowed: a whole number from 1 to {MAX_WORLD_SIZE:,}")
         plan = replace(plan, ranks=args.ranks)
+    if args.runs is not None:
+        plan = replace(plan, runs=tuple(parse_numbers("--runs", args.runs, 1, MAX_WORLD_SIZE)))
+    if args.galaxies is not None:
+        if not 1 <= args.galaxies <= MOST_GALAXIES:
+            raise UsageError(f"--galaxies is {args.galaxies}; allowed: a whole number from 1 to {MOST_GALAXIES:,}")
+        plan = replace(plan, galaxies=args.galaxies)
     if args.answer_ms is not None:
         if not 0 <= args.answer_ms <= LONGEST_MS:
             raise UsageError(f"--answer-ms is {args.answer_ms:g}; allowed: milliseconds from 0 to {LONGEST_MS:,}")

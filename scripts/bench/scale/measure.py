@@ -11,11 +11,12 @@ from typing import Any
 from scripts.bench.rounds import Attempts
 from scripts.bench.scale.init_part import init_round
 from scripts.bench.scale.plan import ScalePlan
+from scripts.bench.scale.summarize import summarize_round
 from scripts.series import Round, Series
 from scripts.step_progress import StepProgress
 
-PartRound = Callable[[ScalePlan, int, float], Round]  # of a number of objects, within seconds
-PART_ROUNDS: Mapping[str, PartRound] = {"init": init_round}
+PartRound = Callable[[ScalePlan, int, float], Round]  # of a number of objects or ranks, within seconds
+PART_ROUNDS: Mapping[str, PartRound] = {"init": init_round, "summarize": summarize_round}
 
 
 @dataclass
@@ -45,16 +46,16 @@ def measure(
         progress: Is begun here.
         part_rounds: What measures each part.
     """
-    progress.begin(len(parts) * plan.rounds * len(plan.objects))
+    progress.begin(plan.rounds * sum(len(plan.labels(part)) for part in parts))
     results = ScaleResults()
     attempts = Attempts(results.failures)
     for part in parts:
-        of_size = {size: Series({"objects": size, "ranks": plan.world_size(size)}) for size in plan.objects}
-        results.parts[part] = list(of_size.values())
+        results.parts[part] = [Series(labels) for labels in plan.labels(part)]
         for number in range(plan.rounds):
-            for size, series in of_size.items():
-                progress.step(f"{part}, {size:,} objects, round {number + 1}")
+            for series in results.parts[part]:
+                what, size = next(iter(series.labels.items()))
+                progress.step(f"{part}, {size:,} {what}, round {number + 1}")
                 once = partial(part_rounds[part], plan, size, plan.limit_s)
-                if figures := attempts.attempt(f"{part}, {size:,} objects", once):
+                if figures := attempts.attempt(f"{part}, {size:,} {what}", once):
                     series.rounds.append(figures)
     return results

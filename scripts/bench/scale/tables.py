@@ -1,11 +1,14 @@
 """The figures as tables for people."""
 
+from collections.abc import Mapping
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 
 from scripts.bench.formatting import MEDIANS, NOTHING, format_spread
 from scripts.bench.scale.init_part import CPU, ITEM, LISTS, PEAK, SECONDS
 from scripts.bench.scale.measure import ScaleResults
+from scripts.bench.scale.summarize import GETS, READ, WRITTEN
 from scripts.series import Series
 
 INIT = {
@@ -15,20 +18,33 @@ INIT = {
     LISTS: "listings",
     ITEM: "bytes of an item",
 }
+SUMMARIZE = {
+    SECONDS: "s",
+    CPU: "processor s",
+    PEAK: "peak MB",
+    GETS: "objects read",
+    READ: "MB read",
+    WRITTEN: "MB written",
+}
 HOW = f"{MEDIANS} MB are 2^20 bytes. An item is what the Map hands to a rank; the largest one is shown."
+HOW_SUMMARIZE = (
+    f"{MEDIANS} MB are 2^20 bytes. The ranks have gathered their records. Up to 20 million galaxies Summarize puts all "
+    "tables together."
+)
 
 
 def result_tables(results: ScaleResults) -> RenderableType:
     """Return a table for each part."""
-    return Group(*(_init_table(series) for name, series in results.parts.items() if name == "init"))
+    shown = {"init": (INIT, HOW), "summarize": (SUMMARIZE, HOW_SUMMARIZE)}
+    return Group(*(_table(name, series, *shown[name]) for name, series in results.parts.items()))
 
 
-def _init_table(series: list[Series]) -> Table:
-    table = Table(title="Init", title_justify="left", caption=HOW, caption_justify="left")
-    for heading in ("objects", "ranks", *INIT.values()):
+def _table(name: str, series: list[Series], columns: Mapping[str, str], how: str) -> Table:
+    table = Table(title=name.capitalize(), title_justify="left", caption=how, caption_justify="left")
+    for heading in (*series[0].labels, *columns.values()):
         table.add_column(heading, justify="right")
     for one in series:
         figures = one.figures()
-        cells = [format_spread(figures[name]) if name in figures else NOTHING for name in INIT]
-        table.add_row(f"{one.labels['objects']:,}", f"{one.labels['ranks']:,}", *cells)
+        cells = [format_spread(figures[name]) if name in figures else NOTHING for name in columns]
+        table.add_row(*(f"{label:,}" for label in one.labels.values()), *cells)
     return table

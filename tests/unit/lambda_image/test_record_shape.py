@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 
+from lambda_image.handlers.combining import CombinedTable
+from lambda_image.handlers.left_behind import described_statistics
 from lambda_image.record_shape import CLAIM, OPTIONAL, RECORD, is_sound
-from lambda_image.summary import summarise
+from lambda_image.results import combined_line
+from lambda_image.summary import Judgement
+from tests.unit.lambda_image.handlers.test_summarize import facts, told
 from tests.unit.lambda_image.handlers.test_summarize import record as written
-from tests.unit.lambda_image.handlers.test_summarize import table
 from tests.unit.lambda_image.test_register import FakeS3, register
 from tests.unit.lambda_image.test_results import manifest, record
 
@@ -72,9 +75,18 @@ def test_what_counts_as_sound_can_be_summarised_whatever_stands_in_it() -> None:
                 inner[path[-1]] = bad
             seen[is_sound(content)] += 1
             if is_sound(content):
-                facts = {"tolerated_failures": 0, "wall_s": 1.0, "memory_size_mb": 512}
-                summary = summarise(items, [content], table(items[1]), [], warnings=(), **facts)
+                statistics = described_statistics(content)
+                if statistics is None:  # the table says what the record does not
+                    content["predictions"], content["statistics"] = facts(items[1]), told(items[1])
+                    statistics = described_statistics(content)
+                assert statistics is not None
+                judgement = Judgement()
+                judgement.add(["d/1.pt"], content, statistics)
+                given = {"tolerated_failures": 0, "wall_s": 1.0, "memory_size_mb": 512}
+                summary = judgement.summary(items[0], [], predictions="predictions.parquet", **given)
                 json.dumps(summary.to_json(), allow_nan=False)
+                json.loads(combined_line(content) or b"{}")
+                CombinedTable().add(content)
     assert min(seen.values()) > 100
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lambda_image.data.table_shape import TableShape
 from lambda_image.data.tally import RowTally
 from lambda_image.events import parse
 from lambda_image.manifest import Slice, assignments
@@ -17,7 +18,8 @@ from lambda_image.results import (
     Usage,
     Work,
     belongs,
-    combined,
+    combined_data,
+    combined_line,
     digest,
     is_complete,
     pack,
@@ -29,7 +31,7 @@ from lambda_image.results import (
 TIMES = RequestTimes(4, 1.0, 0.1, 0.5, 1000.0, 1010.0)
 USAGE = Usage(500.0, 60.0, 3072, "eager", "cpu", s3_puts=2, s3_gets=3, s3_bytes_in=100, s3_times=TIMES)
 TABLE = b"the table"
-NAMED = table_facts("results/run-1/predictions/1.parquet", TABLE)
+NAMED = table_facts("results/run-1/predictions/1.parquet", TABLE, TableShape(10))
 
 
 def manifest(world_size: int = 2):
@@ -57,6 +59,7 @@ def test_a_record_says_what_was_measured():
         "key": "results/run-1/predictions/1.parquet",
         "bytes": len(TABLE),
         "blake2b": digest(TABLE),
+        **TableShape(10).to_json(),
     }
 
 
@@ -133,9 +136,26 @@ def test_a_rank_without_galaxies_has_a_record_too():
     json.dumps(content, allow_nan=False)
 
 
+def put_together(*records: dict) -> list[bytes]:
+    content = b"".join(combined_data(map(combined_line, records)))
+    json.loads(content)
+    return content.splitlines()
+
+
 def test_the_combined_data_leave_out_ranks_without_galaxies_whose_zeros_would_pull_means_down():
-    assert combined([record(0), idle(2), record(1), idle(3)]) == [record(0), record(1)]
-    assert combined([idle(2)]) == []
+    lines = put_together(record(0), idle(2), record(1), idle(3))
+    assert json.loads(b"".join(lines)) == [record(0), record(1)]
+    assert len(lines) == 4  # one for each record, so that they can be read one by one
+    assert put_together(idle(2)) == put_together() == [b"[]"]
+
+
+def test_what_only_adding_up_needs_is_in_no_combined_data_and_does_not_travel():
+    statistics = {"accuracy": {"samples": 3, "sums": {}, "sketch": "AAAA"}}
+    content = {**record(0), "statistics": statistics}
+    shown = {"accuracy": {"samples": 3, "sums": {}}}
+    assert json.loads(combined_line(content) or b"")["statistics"] == shown
+    assert unpack(pack(content, TABLE))[0]["statistics"] == shown
+    assert content["statistics"] == statistics
 
 
 def test_only_this_runs_record_belongs():
@@ -176,7 +196,11 @@ def test_a_part_travels_whole_or_not_at_all():
     assert unpack(bytearray(part)) == (record(0), TABLE)
     with pytest.raises(ValueError, match="not those that its record describes"):
         unpack(part[:-1] + b"X")
+    alone = pack(record(0), None)  # its table is on S3
+    assert unpack(alone) == (record(0), None)
     for length in range(len(part)):
+        if length == len(alone):
+            continue
         with pytest.raises(ValueError):
             unpack(part[:length])
 

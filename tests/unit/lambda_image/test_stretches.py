@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lambda_image import stretches
-from lambda_image.data.predictions import Predictions, table_metadata
+from lambda_image.data.predictions import Predictions
+from lambda_image.data.table_file import read_metadata
 from lambda_image.data.tally import RowTally
 from lambda_image.errors import RunSuperseded, StorageUnavailable
 from lambda_image.manifest import Slice, stretch_key
@@ -58,7 +59,7 @@ def test_what_is_another_runs_or_no_stretch_is_none():
     assert decode(part(0).table.to_parquet(), "run-1") is None
     assert decode(b"PAR1 or not", "run-1") is None
     with pytest.raises(ValueError, match="not a table"):
-        table_metadata(b"")
+        read_metadata(b"")
 
 
 def test_each_partition_is_taken_from_one_stretch():

@@ -11,13 +11,29 @@ from lambda_image.data.distributions import SCORES
 from lambda_image.data.predictions import Predictions
 from lambda_image.data.tally import RowTally
 from lambda_image.errors import MAX_MESSAGE
-from lambda_image.summary import Failure, message_of, summarise
+from lambda_image.statistics import Statistics
+from lambda_image.summary import Failure, Judgement, message_of
+from tests.unit.lambda_image.judged import summarise
 from tests.unit.lambda_image.test_results import manifest, record
 
 
 def predictions(count: int) -> Predictions:
     z = np.linspace(0.05, 0.2, count)
     return Predictions.of_partition("d/0.pt", 0, np.zeros((count, 5)), z + 0.01, z)
+
+
+def test_partitions_are_counted_once_however_many_ranks_have_rows_of_them():
+    judgement = Judgement()
+    nothing = {**record(0), "predictions": {**record(0)["predictions"], "rows": 0}}
+    failed = {**nothing, "error": "no", "empty_partitions": ["d/4"]}
+    judgement.add(["d/1", "d/2"], nothing, Statistics())
+    judgement.add(["d/2"], failed, Statistics())
+    judgement.add(["d/2", "d/3", "d/4", "d/5"], failed, Statistics(), finished=["d/5"])
+    judgement.add(["d/6"], None, Statistics())
+    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
+    summary = judgement.summary(manifest()[0], [], predictions="predictions/", **given)
+    assert (summary.partitions, summary.partitions_completed) == (6, 4)
+    assert summary.to_json()["predictions"] == "predictions/"
 
 
 def test_a_complete_run():
@@ -43,12 +59,12 @@ def test_a_complete_run():
 
 
 def test_a_run_on_arm64_is_priced_so_and_its_own_weights_are_named():
-    def summarised(**changes: object):
+    def with_changes(**changes: object):
         records = [{**record(0, transport="self"), **changes}, {**record(1), **changes}]
         return summarise(manifest(), records, predictions(20), [], tolerated_failures=0, wall_s=5.0, memory_size_mb=512)
 
-    x86, arm = summarised(architecture="x86_64"), summarised(architecture="arm64", weights="s3://b/m, SHA-256 00")
-    assert summarised().cost == x86.cost  # records of earlier versions
+    x86, arm = with_changes(architecture="x86_64"), with_changes(architecture="arm64", weights="s3://b/m, SHA-256 00")
+    assert with_changes().cost == x86.cost  # records of earlier versions
     requests = 4 * 2e-7
     assert (arm.cost.lambda_usd - requests) / (x86.cost.lambda_usd - requests) == pytest.approx(0.8, rel=1e-3)
     assert arm.cost.rendezvous_usd < x86.cost.rendezvous_usd
@@ -133,7 +149,10 @@ def test_a_partition_whose_rows_were_all_skipped_is_completed():
 def test_why_there_was_no_gather_is_a_warning_once():
     records = [{**record(rank, transport="storage"), "gather_error": "no server at h:1"} for rank in (0, 1)]
     given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512, "warnings": ["w"]}
-    assert summarise(manifest(), records, predictions(20), [], **given).warnings == ["w", "no gather: no server at h:1"]
+    assert summarise(manifest(), records, predictions(20), [], **given).warnings == [
+        "w",
+        "no gather: no server at h:1",
+    ]
 
 
 def test_a_damaged_engine_is_a_warning_that_names_the_first_rank():

@@ -10,8 +10,8 @@ from pyarrow import csv, parquet
 
 from lambda_image.data.predictions import Predictions
 from lambda_image.errors import InvalidEvent, UsageError
-from lambda_image.summary import summarise
 from scripts import results
+from tests.unit.lambda_image.judged import summarise
 from tests.unit.lambda_image.test_results import manifest, record
 from tests.unit.lambda_image.test_summary import predictions as judged
 from tests.unit.scripts.catalogue.runs import FIRST_ID, predictions, run_folder

@@ -3,8 +3,9 @@ import re
 import numpy as np
 from rich.console import Console
 
-from lambda_image.summary import Failure, summarise
+from lambda_image.summary import Failure
 from scripts.tables import error_bars, run_tables
+from tests.unit.lambda_image.judged import summarise
 from tests.unit.lambda_image.test_results import manifest, record
 from tests.unit.lambda_image.test_summary import predictions
 
@@ -65,9 +66,9 @@ def test_the_measures_of_the_field_are_shown_and_what_they_leave_out():
 
 def test_ranks_without_galaxies_are_said_to_be_there():
     records = [record(0), record(1)]
-    idle = [{**record(0), "samples": 0}] * 3
+    idle = [{**record(0), "samples": 0, "rank": rank} for rank in (2, 3, 4)]
     given = {"tolerated_failures": 0, "wall_s": 0.0, "memory_size_mb": 512}
-    lines = figures(shown(summarise(manifest(), [*records, *idle], predictions(20), [], **given), records))
+    lines = figures(shown(summarise(manifest(5), [*records, *idle], predictions(20), [], **given), records))
     assert (lines["without galaxies"], lines["throughput"]) == ("3 ranks", "unknown")
     assert lines["parts gathered"] == "2 direct"  # which are those of the table, and not the empty ones of the others
     assert "without galaxies" not in shown(summarise(manifest(), records, predictions(20), [], **given), records)

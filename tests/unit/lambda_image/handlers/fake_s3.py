@@ -12,6 +12,7 @@ class FakeS3:
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
         self.metadata: dict[str, dict[str, str]] = {}
+        self.uploads: dict[str, dict[str, Any]] = {}  # by their ids, those that are under way
 
     def put_object(self, *, Key: str, Body: Any, **given: Any) -> dict[str, str]:  # noqa: N803
         if given.get("IfNoneMatch") == "*" and Key in self.objects:
@@ -23,6 +24,26 @@ class FakeS3:
         content = Body if isinstance(Body, bytes) else Body.read()
         self.objects[Key], self.metadata[Key] = content, given.get("Metadata", {})
         return {"ETag": self._etag(Key)}
+
+    def create_multipart_upload(self, *, Key: str, **given: Any) -> dict[str, str]:  # noqa: N803
+        upload = str(len(self.uploads))
+        self.uploads[upload] = {"key": Key, "parts": {}, **given}
+        return {"UploadId": upload}
+
+    def upload_part(self, *, UploadId: str, PartNumber: int, Body: bytes, **_: Any) -> dict[str, str]:  # noqa: N803
+        self.uploads[UploadId]["parts"][PartNumber] = Body
+        return {"ETag": hashlib.md5(Body).hexdigest()}
+
+    def complete_multipart_upload(self, *, UploadId: str, **given: Any) -> dict[str, str]:  # noqa: N803
+        upload = self.uploads[UploadId]
+        parts = [upload["parts"][part["PartNumber"]] for part in given.pop("MultipartUpload")["Parts"]]
+        answer = self.put_object(Body=b"".join(parts), Metadata=upload.get("Metadata", {}), **given)
+        del self.uploads[UploadId]
+        return answer
+
+    def abort_multipart_upload(self, *, UploadId: str, **_: Any) -> dict[str, str]:  # noqa: N803
+        del self.uploads[UploadId]
+        return {}
 
     def get_object(self, *, Key: str, **given: Any) -> dict[str, Any]:  # noqa: N803
         if Key not in self.objects:

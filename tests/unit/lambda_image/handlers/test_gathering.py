@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lambda_image.comm.channel.handshake import Member
@@ -17,7 +18,7 @@ from lambda_image.data.predictions import Predictions
 from lambda_image.handlers.gathering import AbsentRanks, Gathering, GatherOutcome
 from lambda_image.manifest import result_key
 from lambda_image.ownership import RunObjects
-from lambda_image.results import table_facts
+from lambda_image.rank_table import RankTable
 from lambda_image.storage import ObjectStore
 from tests.unit.lambda_image.comm.local_group import LocalGroup
 from tests.unit.lambda_image.handlers.fake_s3 import FakeS3
@@ -27,7 +28,7 @@ WORLD = 3
 TIMEOUT_S = 10.0  # of the gather: whoever waits for it fails the test
 WITHIN_S = 2.0
 POLL_S = 0.05
-TABLE = Predictions.concatenate([]).to_parquet()
+TABLE = RankTable.of([Predictions.of_partition("d/1.pt", 0, np.zeros((4, 5)), np.full(4, 0.1), np.full(4, 0.2))])
 
 
 class Scene:
@@ -38,17 +39,20 @@ class Scene:
         self.s3 = FakeS3()
         self.logged: list[dict[str, Any]] = []
         self.outcomes: dict[int, GatherOutcome] = {}
+        self.memory_mb = 1024
+        self.limits: dict[str, int] = {}
 
     def gathering(self, rank: int) -> Gathering:
-        item = replace(manifest(WORLD)[rank], result_path="r")
+        item = replace(manifest(WORLD)[rank], result_path="r", **self.limits)  # type: ignore[arg-type]
         objects = RunObjects(ObjectStore("b", client=self.s3), item.execution, "r")  # type: ignore[arg-type]
         log = lambda event, **fields: self.logged.append({"event": event, **fields})  # noqa: E731
-        return Gathering(Communicator(self.group.ranks[rank], None), objects, item, log, POLL_S)
+        return Gathering(Communicator(self.group.ranks[rank], None), objects, item, log, self.memory_mb, POLL_S)
 
     def start(self, rank: int, timeout_s: float = TIMEOUT_S) -> threading.Thread:
         def run() -> None:
-            part = {**record(1), "rank": rank, "predictions": table_facts(f"r/predictions/{rank}.parquet", TABLE)}
-            self.outcomes[rank] = self.gathering(rank).gather(part, TABLE, time.monotonic() + timeout_s)
+            named = TABLE.facts(f"r/predictions/{rank}.parquet")
+            part = {**record(1), "rank": rank, "predictions": named, "statistics": TABLE.statistics.to_json()}
+            self.outcomes[rank] = self.gathering(rank).gather(part, TABLE.content, time.monotonic() + timeout_s)
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
@@ -129,6 +133,42 @@ def test_the_root_waits_for_a_rank_that_is_connected_whatever_another_delivery_o
     assert [here.outcomes[rank].reason for rank in range(WORLD)] == [None] * WORLD
     assert here.outcomes[0].transport == "self"
     assert {"r/predictions.parquet", "r/combined_data.json"} <= here.s3.objects.keys()
+
+
+def gathered(here: Scene) -> set[str]:
+    threads = [here.start(rank) for rank in range(WORLD)]
+    for thread in threads:
+        thread.join(TIMEOUT_S)
+    assert [here.outcomes[rank].reason for rank in range(WORLD)] == [None] * WORLD
+    return set(here.s3.objects)
+
+
+def test_all_tables_are_put_together_in_the_order_of_the_ranks(scene):
+    here = scene()
+    gathered(here)
+    assert len(Predictions.from_parquet(here.s3.objects["r/predictions.parquet"])) == 12
+    assert [one["rank"] for one in json.loads(here.s3.objects["r/combined_data.json"])] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("limits", "memory_mb"),
+    [
+        ({"gather_limit": 3 * len(TABLE.content) - 1}, 1024),
+        ({"gather_limit": 0}, 1024),
+        ({"combine_limit": 11}, 1024),
+        ({}, 0),
+    ],
+)
+def test_beyond_a_limit_records_are_gathered_and_no_table_is_made(scene, limits: dict[str, int], memory_mb: int):
+    here = scene()
+    here.limits, here.memory_mb = limits, memory_mb
+    assert gathered(here) == {"r/combined_data.json"}
+
+
+def test_up_to_the_limits_the_table_is_made(scene):
+    here = scene()
+    here.limits = {"gather_limit": 3 * len(TABLE.content), "combine_limit": 12}
+    assert gathered(here) == {"r/combined_data.json", "r/predictions.parquet"}
 
 
 @pytest.mark.parametrize(

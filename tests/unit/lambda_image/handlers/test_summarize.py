@@ -9,10 +9,13 @@ import pytest
 from lambda_image.data.predictions import Predictions
 from lambda_image.data.tally import RowTally
 from lambda_image.errors import InvalidEvent, RunSuperseded
+from lambda_image.handlers.combining import CombinedTable
 from lambda_image.handlers.summarize import reported_failures, summarize
 from lambda_image.manifest import Assignment, Run, Slice, predictions_key, result_key, stretch_key
+from lambda_image.ownership import RunObjects
+from lambda_image.rank_table import RankTable
 from lambda_image.request_times import RequestTimes
-from lambda_image.results import Phases, Usage, Work, rank_record, table_facts
+from lambda_image.results import Phases, Usage, Work, combined_data, combined_line, rank_record
 from lambda_image.storage import ObjectStore
 from lambda_image.stretches import Finished, encode
 from lambda_image.summary import Failure, Summary
@@ -40,8 +43,15 @@ def table(item: Assignment, rows: int = 3) -> Predictions:
 def record(item: Assignment, transport: str = "direct", rows: int = 3) -> dict:
     usage = Usage(1.0, 1.0, 512, "eager", "cpu", 1, 1, 1, RequestTimes())
     work = Work(rows, 1 if rows else 0, 8 * rows, quality=RowTally(rows, rows))
-    named = table_facts(predictions_key(PATH, item.rank), table(item, rows).to_parquet())
-    return rank_record(item, 0, work, Phases(), usage, named, transport)
+    return rank_record(item, 0, work, Phases(), usage, facts(item, rows), transport, statistics=told(item, rows))
+
+
+def facts(item: Assignment, rows: int = 3) -> dict:
+    return RankTable.of([table(item, rows)]).facts(predictions_key(PATH, item.rank))
+
+
+def told(item: Assignment, rows: int = 3) -> dict:
+    return RankTable.of([table(item, rows)]).statistics.to_json()
 
 
 def written(*ranks: int, world_size: int = 3, idle: Sequence[int] = ()) -> FakeS3:
@@ -59,9 +69,27 @@ def written(*ranks: int, world_size: int = 3, idle: Sequence[int] = ()) -> FakeS
 def gathered(s3: FakeS3, world_size: int = 3, idle: Sequence[int] = ()) -> None:
     """Adds what rank 0 writes after a complete gather."""
     items = [item for item in manifest(world_size) if item.rank not in idle]
-    everything = Predictions.concatenate([table(item) for item in items])
-    s3.objects[f"{PATH}/predictions.parquet"] = everything.to_parquet()
-    s3.objects[f"{PATH}/combined_data.json"] = json.dumps([record(item) for item in items]).encode()
+    put_combined(s3, [record(item, rows=0 if item.rank in idle else 3) for item in manifest(world_size)])
+    lines = [combined_line(record(item)) for item in items]
+    s3.objects[f"{PATH}/combined_data.json"] = b"".join(combined_data(lines))
+
+
+def put_combined(s3: FakeS3, records: list[dict]) -> None:
+    """The table that rank 0 makes of those that the records name."""
+    combined, key = CombinedTable(), f"{PATH}/predictions.parquet"
+    for one in records:
+        combined.add(one)
+    objects = RunObjects(ObjectStore("b", client=s3), RUN.execution, PATH)  # type: ignore[arg-type]
+    combined.write(objects, key, [s3.objects[one["predictions"]["key"]] for one in records])
+
+
+def gathered_records(s3: FakeS3) -> list[dict]:
+    return json.loads(s3.objects[f"{PATH}/combined_data.json"])
+
+
+def put_gathered(s3: FakeS3, records: list[dict]) -> None:
+    lines = [json.dumps(one).encode() for one in records]
+    s3.objects[f"{PATH}/combined_data.json"] = b"".join(combined_data(lines))
 
 
 def judge(s3: FakeS3, reported: dict[int, Failure] | None = None, run: Run = RUN) -> Summary:
@@ -75,7 +103,8 @@ def test_a_complete_gather_is_taken_as_it_is():
     before = dict(s3.objects)
     summary = judge(s3)
     assert (summary.status, summary.gathered, summary.samples, summary.wall_s) == ("succeeded", True, 9, 10.0)
-    assert json.loads(s3.objects.pop(f"{PATH}/summary.json"))["samples"] == 9
+    content = json.loads(s3.objects.pop(f"{PATH}/summary.json"))
+    assert (content["samples"], content["predictions"]) == (9, "predictions.parquet")
     assert s3.objects == before
 
 
@@ -141,18 +170,22 @@ def test_without_a_gather_the_run_is_rebuilt_and_says_so():
 def test_a_combined_result_that_does_not_match_is_rebuilt(what: str):
     s3 = written(0, 1, 2)
     gathered(s3)
-    combined = json.loads(s3.objects[f"{PATH}/combined_data.json"])
+    combined = gathered_records(s3)
     if what == "another run's":
         combined[1]["execution"] = "run-0"
     elif what == "a rank short":
         combined.pop()
     elif what == "rows short":
-        s3.objects[f"{PATH}/predictions.parquet"] = table(manifest(3)[0]).to_parquet()
+        put_combined(s3, [record(manifest(3)[0])])
     elif what == "no table":
-        s3.objects[f"{PATH}/predictions.parquet"] = b"PAR1 or not"
-    s3.objects[f"{PATH}/combined_data.json"] = b"{" if what == "not JSON" else json.dumps(combined).encode()
+        del s3.objects[f"{PATH}/predictions.parquet"]
+    put_gathered(s3, combined)
+    if what == "not JSON":
+        s3.objects[f"{PATH}/combined_data.json"] = b"{"
     summary = judge(s3)
-    assert (summary.status, summary.gathered, summary.samples) == ("succeeded", False, 9)
+    assert (summary.status, summary.samples) == ("succeeded", 9)
+    assert summary.gathered is (what in ("rows short", "no table"))  # the records have come all the same
+    assert len(Predictions.from_parquet(s3.objects[f"{PATH}/predictions.parquet"])) == 9
 
 
 def test_a_missing_rank_fails_the_run_with_what_the_map_said_of_it():
@@ -214,9 +247,9 @@ def test_a_record_with_a_damaged_value_costs_no_other_rank_its_predictions(damag
 def test_a_gathered_record_that_is_none_has_the_run_rebuilt(lost: str):
     s3 = written(0, 1, 2)
     gathered(s3)
-    records = json.loads(s3.objects[f"{PATH}/combined_data.json"])
+    records = gathered_records(s3)
     del records[1][lost]
-    s3.objects[f"{PATH}/combined_data.json"] = json.dumps(records).encode()
+    put_gathered(s3, records)
     summary = judge(s3)
     assert (summary.status, summary.samples, summary.gathered) == ("succeeded", 9, False)
 
@@ -314,8 +347,7 @@ def test_the_table_of_the_attempt_that_counts_gets_its_place_wherever_it_was_wri
         s3.objects[own["predictions"]["key"]] = s3.objects[predictions_key(PATH, 1)]
         s3.objects[predictions_key(PATH, 1)] = table(manifest(3)[1], rows=1).to_parquet()
         if complete:
-            combined = [record(manifest(3)[0]), own, record(manifest(3)[2])]
-            s3.objects[f"{PATH}/combined_data.json"] = json.dumps(combined).encode()
+            put_gathered(s3, [record(manifest(3)[0]), own, record(manifest(3)[2])])
         assert judge(s3).gathered is complete
         assert s3.objects[predictions_key(PATH, 1)] == s3.objects[own["predictions"]["key"]]
 
@@ -334,9 +366,9 @@ def test_a_gather_that_has_another_attempts_part_than_the_one_that_counts_is_not
     s3 = written(0, 1, 2)
     gathered(s3)
     other = table(manifest(3)[1]).where(np.array([True, True, True]))
-    other = replace(other, redshift=other.redshift + np.float32(2**-20)).to_parquet()
-    s3.objects[predictions_key(PATH, 1)] = other
-    own = {**record(manifest(3)[1]), "predictions": table_facts(predictions_key(PATH, 1), other)}
+    later = RankTable.of([replace(other, redshift=other.redshift + np.float32(2**-20))])
+    s3.objects[predictions_key(PATH, 1)] = other = later.content
+    own = {**record(manifest(3)[1]), "predictions": later.facts(predictions_key(PATH, 1))}
     s3.objects[result_key(PATH, 1)] = json.dumps(own).encode()
     summary = judge(s3)
     assert (summary.status, summary.gathered) == ("succeeded", False)

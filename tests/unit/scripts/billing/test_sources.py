@@ -6,9 +6,9 @@ import pytest
 from lambda_image.cost import BillingTerms, usd_of
 from lambda_image.errors import InvalidEvent
 from lambda_image.manifest import Slice
-from lambda_image.summary import summarise
 from scripts.billing.sources import of_log, of_results, stated
 from scripts.catalogue.run_source import ResultFolderSource
+from tests.unit.lambda_image.judged import summarise
 from tests.unit.lambda_image.test_results import manifest, record
 from tests.unit.lambda_image.test_summary import predictions
 

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from lambda_image.summary import Failure, summarise
+from lambda_image.summary import Failure
 from scripts.report.run_facts import FlaggedRow, RunFacts
+from tests.unit.lambda_image.judged import summarise
 from tests.unit.lambda_image.test_results import manifest, record
 from tests.unit.lambda_image.test_summary import predictions
 

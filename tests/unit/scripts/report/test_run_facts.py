@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +32,12 @@ def test_what_a_run_left(folder: Path):
 
 def test_predictions_that_are_not_there_are_named(folder: Path):
     (folder / "predictions.parquet").unlink()
+    of_ranks = read_run(ResultFolderSource(folder))
+    assert (len(of_ranks.redshift), of_ranks.missing) == (6, [])  # those of the ranks are as good
+    shutil.rmtree(folder / "predictions")
     facts = read_run(ResultFolderSource(folder))
     assert len(facts.redshift) == 0
-    assert "predictions.parquet is not in" in facts.missing[0]
+    assert "holds no predictions" in facts.missing[0]
 
 
 @pytest.mark.parametrize("name", ["summary.json", "combined_data.json"])

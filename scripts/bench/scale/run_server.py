@@ -1,0 +1,236 @@
+"""A server in the place of S3 with what the ranks of a run have written. It prints its port and the run.
+
+Objects of ranks are made of a template when they are asked for, and differ from one another by the rank only. What is
+put is kept in files, so that its memory is not that of the server. It ends with its input.
+
+    python -m scripts.bench.scale.run_server '{"ranks": 64, "galaxies": 10000, "gathered": true, "folder": "/tmp/x"}'
+"""
+
+import hashlib
+import json
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import numpy as np
+
+from lambda_image.data.predictions import Predictions
+from lambda_image.data.tally import RowTally
+from lambda_image.events import parse
+from lambda_image.manifest import Run, Slice, assignments
+from lambda_image.rank_table import RankTable
+from lambda_image.request_times import RequestTimes
+from lambda_image.results import Phases, Usage, Work, combined_data, combined_line, digest, rank_record
+from lambda_image.shares import withhold
+
+BUCKET, PATH, ARN = "bench", "results/scale", "arn:aws:states:us-east-1:1:execution:redshift:scale"
+PARTITIONS = 10  # of a rank
+SHARES = "shares/00.jsonl"
+PAGE = 1000
+TEMPLATES = 8  # different tables, which take turns
+
+
+class RunObjectsOnDemand:
+    """What lies in the bucket."""
+
+    def __init__(self, spec: dict[str, Any]) -> None:
+        self.folder, ranks, galaxies = Path(spec["folder"]), spec["ranks"], spec["galaxies"]
+        self.counts = {"gets": 0, "puts": 0, "lists": 0, "heads": 0, "out_bytes": 0, "in_bytes": 0}
+        self.lock = threading.Lock()
+        self.owner = digest(ARN.encode())
+        event = {"bucket": BUCKET, "data_prefix": "galaxies", "rendezvous_endpoint": "h:1", "result_path": PATH}
+        if "combine_limit" in spec:
+            event["combine_limit"] = spec["combine_limit"]
+        shares = [[Slice(f"galaxies/{rank}-{n}.pt") for n in range(PARTITIONS)] for rank in range(ranks)]
+        self.items = list(assignments(parse(event, ARN), shares, "00" * 32, 100.0))
+        self.tables = [_table(seed, galaxies) for seed in range(min(TEMPLATES, ranks))]
+        self.told = [one.statistics.to_json() for one in self.tables]
+        with self.file(f"{PATH}/{SHARES}").open("wb") as out:
+            items = withhold(self.items, SHARES, out)
+        self._put(f"{PATH}/manifest.json", json.dumps(items).encode())
+        if spec["gathered"]:
+            lines = (combined_line(self.record(rank)) for rank in range(ranks))
+            self._put(f"{PATH}/combined_data.json", b"".join(combined_data(lines)))
+        self.run = Run(ARN, BUCKET, f"{PATH}/manifest.json", PATH, ranks, 0, 100.0, ())
+
+    def record(self, rank: int) -> dict[str, Any]:
+        """The record of a rank."""
+        table = self.tables[rank % len(self.tables)]
+        rows = table.shape.rows
+        work = Work(rows, 20, rows * 164_000, 1.0, 0.1, rows / 500, rows / 500, RowTally(rows, rows))
+        usage = Usage(500.0, 60.0, 3008, "fast", "cpu", 4, 12, 10**8, RequestTimes(16, 1.0, 0.01, 0.2, 1.0, 2.0))
+        facts = table.facts(f"{PATH}/predictions/{rank}.parquet")
+        phases = Phases(inference_s=rows / 500, total_s=rows / 500 + 1)
+        told = self.told[rank % len(self.tables)]
+        return rank_record(self.items[rank], 0, work, phases, usage, facts, "direct", statistics=told)
+
+    def find(self, key: str) -> bytes | None:
+        """The content of an object."""
+        if (kept := self.file(key)).exists():
+            return kept.read_bytes()
+        if found := re.fullmatch(rf"{PATH}/(?:(\d+)\.json|predictions/(\d+)\.parquet)", key):
+            rank = int(found[1] or found[2])
+            if rank < len(self.items):
+                if found[1]:
+                    return json.dumps(self.record(rank)).encode()
+                return self.tables[rank % len(self.tables)].content
+        return None
+
+    def file(self, key: str) -> Path:
+        """Where an object that was put lies."""
+        return self.folder / hashlib.sha256(key.encode()).hexdigest()
+
+    def _put(self, key: str, content: bytes) -> None:
+        self.file(key).write_bytes(content)
+
+    def count(self, **counts: int) -> None:
+        """Adds to the counts of these names."""
+        with self.lock:
+            for name, count in counts.items():
+                self.counts[name] += count
+
+    def listed(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """The ranks' tables in S3's order, with their sizes."""
+        if prefix != f"{PATH}/predictions/":
+            return
+        for rank in sorted(range(len(self.items)), key=str):
+            yield f"{prefix}{rank}.parquet", len(self.tables[rank % len(self.tables)].content)
+
+
+def _table(seed: int, galaxies: int) -> RankTable:
+    """Photometric redshifts as good as a survey's."""
+    random = np.random.default_rng(seed)
+    tables = []
+    for number in range(PARTITIONS):
+        rows = galaxies // PARTITIONS + (number < galaxies % PARTITIONS)
+        true = random.gamma(2.0, 0.1, rows).astype(np.float32)
+        z = (true + (0.02 * random.standard_t(3, rows) + 0.002) * (1 + true)).astype(np.float32)
+        ids = {"objid": random.integers(1 << 60, 1 << 62, rows)}
+        magnitudes = random.normal(20, 1.5, (rows, 5))
+        tables.append(Predictions.of_partition(f"galaxies/{seed}-{number}.pt", 0, magnitudes, z, true, columns=ids))
+    return RankTable.of(tables)
+
+
+class RunHandler(BaseHTTPRequestHandler):
+    """Answers one connection."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    objects: RunObjectsOnDemand
+
+    def do_GET(self) -> None:
+        address = urlsplit(self.path)
+        query, key = parse_qs(address.query), unquote(address.path).removeprefix(f"/{BUCKET}").lstrip("/")
+        if "list-type" in query:
+            self.objects.count(lists=1)
+            self._answer(200, self._page(query))
+            return
+        content = self.objects.find(key)
+        if content is None:
+            self._answer(404, b"<Error><Code>NoSuchKey</Code></Error>" if self.command == "GET" else b"")
+            return
+        begin = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        body = content[int(begin[1]) :] if begin else content
+        if self.command == "GET":
+            self.objects.count(gets=1, out_bytes=len(body))
+        else:
+            self.objects.count(heads=1)
+        self._answer(206 if begin else 200, body)
+
+    do_HEAD = do_GET  # noqa: N815 - as the base class names it
+
+    def _page(self, query: dict[str, list[str]]) -> bytes:
+        after = int(query.get("continuation-token", ["0"])[0])
+        found = list(self.objects.listed(query["prefix"][0]))
+        entries = "".join(
+            f'<Contents><Key>{key}</Key><Size>{size}</Size><ETag>"0a"</ETag></Contents>'
+            for key, size in found[after : after + PAGE]
+        )
+        more = after + PAGE < len(found)
+        token = f"<NextContinuationToken>{after + PAGE}</NextContinuationToken>" if more else ""
+        return (
+            '<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+            f"<IsTruncated>{str(more).lower()}</IsTruncated>{token}{entries}</ListBucketResult>"
+        ).encode()
+
+    def do_PUT(self) -> None:
+        address = urlsplit(self.path)
+        query, key = parse_qs(address.query), unquote(address.path).removeprefix(f"/{BUCKET}").lstrip("/")
+        body = self._body()
+        self.objects.count(puts=1, in_bytes=len(body))
+        if "uploadId" in query:
+            with self.objects.file(f"upload:{key}").open("ab") as out:
+                out.write(body)
+        elif self.headers.get("If-None-Match") == "*" and self.objects.find(key) is not None:
+            self._answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
+            return
+        else:
+            self.objects.file(key).write_bytes(body)
+        self._answer(200, b"")
+
+    def do_POST(self) -> None:
+        address = urlsplit(self.path)
+        key = unquote(address.path).removeprefix(f"/{BUCKET}").lstrip("/")
+        self._body()
+        self.objects.count(puts=1)
+        if "uploads" in parse_qs(address.query, keep_blank_values=True):
+            name, told = "InitiateMultipartUploadResult", "<UploadId>1</UploadId>"
+        else:
+            self.objects.file(f"upload:{key}").rename(self.objects.file(key))
+            name, told = "CompleteMultipartUploadResult", '<ETag>"0a"</ETag>'
+        self._answer(200, f'<{name} xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{told}</{name}>'.encode())
+
+    def do_DELETE(self) -> None:
+        self._answer(204, b"")
+
+    def _body(self) -> bytes:
+        """What is sent, be it in pieces with a checksum behind them."""
+        if self.headers.get("Transfer-Encoding") != "chunked" and "aws-chunked" not in self.headers.get(
+            "Content-Encoding", ""
+        ):
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = bytearray()
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass
+        return bytes(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Says nothing of a request."""
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("ETag", '"0a"')
+        self.send_header("x-amz-meta-run", self.objects.owner)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+class RunServer(ThreadingHTTPServer):
+    """Takes as many connections at a time as Summarize makes."""
+
+    request_queue_size = 128
+    daemon_threads = True
+
+
+def main(spec: dict[str, Any]) -> None:
+    objects = RunObjectsOnDemand(spec)
+    handler = type("Handler", (RunHandler,), {"objects": objects})
+    with RunServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        print(json.dumps({"port": server.server_port, "run": objects.run.to_json()}), flush=True)
+        for _ in sys.stdin:
+            print(json.dumps(objects.counts), flush=True)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

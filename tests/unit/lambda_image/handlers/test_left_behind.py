@@ -1,0 +1,106 @@
+import json
+
+import pytest
+
+from lambda_image.handlers.left_behind import Collector, described_statistics, gathered_records, own_record
+from lambda_image.manifest import predictions_key, result_key
+from lambda_image.ownership import RunObjects
+from lambda_image.results import combined_data, combined_line
+from lambda_image.storage import ObjectStore
+from tests.unit.lambda_image.handlers.fake_s3 import FakeS3
+from tests.unit.lambda_image.handlers.test_summarize import PATH, RUN, record, written
+from tests.unit.lambda_image.test_results import manifest
+
+ITEM = manifest(3)[1]
+
+
+def collect(s3: FakeS3, gathered: dict[int, bytes] | None = None, damaged: dict[int, str] | None = None):
+    objects = RunObjects(ObjectStore("b", client=s3), RUN.execution, PATH)  # type: ignore[arg-type]
+    return Collector(objects, gathered, damaged or {}).collect(ITEM)
+
+
+def gathered(**changes: object) -> dict[int, bytes]:
+    return {1: combined_line({**record(ITEM, "punched"), **changes}) or b""}
+
+
+def test_no_table_is_read_of_a_rank_whose_record_says_enough():
+    s3 = written(1)
+    del s3.objects[predictions_key(PATH, 1)]
+    left = collect(s3)
+    assert left.record is not None
+    assert (left.record["transport"], left.failure) == ("storage", None)
+    assert left.statistics.accuracy.accuracy().samples == 3
+
+
+@pytest.mark.parametrize("lacking", ["statistics", "rows", "both"])
+def test_what_a_record_of_an_earlier_version_does_not_say_is_found_in_the_table(lacking: str):
+    s3, own = written(1), record(ITEM)
+    expected = own["statistics"]
+    if lacking != "rows":
+        del own["statistics"]
+    if lacking != "statistics":
+        own["predictions"] = {name: own["predictions"][name] for name in ("key", "bytes", "blake2b")}
+    s3.objects[result_key(PATH, 1)] = json.dumps(own).encode()
+    left = collect(s3)
+    assert left.record is not None
+    assert (left.record["statistics"], left.record["predictions"]) == (expected, record(ITEM)["predictions"])
+
+
+def test_the_gathered_record_tells_the_transport_and_the_own_one_what_came_later():
+    s3 = written(1)
+    own = {**record(ITEM), "phases": {**record(ITEM)["phases"], "gather_s": 9.0}, "nat": "later"}
+    s3.objects[result_key(PATH, 1)] = json.dumps(own).encode()
+    left = collect(s3, gathered())
+    assert left.record is not None
+    assert (left.record["transport"], left.record["phases"]["gather_s"], left.record["nat"]) == ("punched", 9.0, None)
+
+
+def test_a_gathered_record_counts_alone_where_the_rank_died_while_it_wrote_its_own():
+    s3 = written(1)
+    s3.objects[result_key(PATH, 1)] = b"{"
+    left = collect(s3, gathered())
+    assert left.record is not None
+    assert left.statistics.accuracy.accuracy().samples == 3  # from the table, as what is gathered has no sketch
+
+
+def test_a_table_that_is_known_to_be_damaged_does_not_count():
+    left = collect(written(1), gathered(), {1: "it is not what was written"})
+    assert left.record is None
+    assert left.failure is not None
+    assert left.failure.cause == "it is not what was written"
+
+
+@pytest.mark.parametrize("lost", ["sums", "sketch", "samples"])
+def test_statistics_that_lack_something_are_none(lost: str):
+    content = record(ITEM)
+    assert described_statistics(content) is not None
+    del content["statistics"]["accuracy"][lost]
+    assert described_statistics(content) is None
+
+
+def test_a_rank_says_itself_what_it_wrote():
+    s3 = written(1)
+    store = ObjectStore("b", client=s3)  # type: ignore[arg-type]
+    assert own_record(store, ITEM) == record(ITEM)
+    assert own_record(store, manifest(3)[0]) == "was not written"
+
+
+@pytest.mark.parametrize(
+    "content", [b"{", b"", b"[]\n[]", b"[\n{}\n]", b'[{"rank": 0}]', b'[\n{"rank": 0},\n{"rank": 0}\n]', b"[\n3\n]"]
+)
+def test_what_rank_0_has_not_written_is_no_gather(content: bytes):
+    s3 = FakeS3()
+    s3.objects["k"] = content
+    there, records = gathered_records(ObjectStore("b", client=s3), "k")  # type: ignore[arg-type]
+    assert (there is not None, records) == (True, None)
+
+
+def test_what_was_gathered_is_told_apart_by_rank():
+    s3 = FakeS3()
+    store = ObjectStore("b", client=s3)  # type: ignore[arg-type]
+    assert gathered_records(store, "k") == (None, None)
+    lines = [combined_line(record(item)) for item in manifest(3)]
+    s3.objects["k"] = b"".join(combined_data(lines))
+    assert gathered_records(store, "k")[1] == dict(enumerate(lines))
+    s3.objects["k"] = b"".join(combined_data([]))
+    assert gathered_records(store, "k")[1] == {}
