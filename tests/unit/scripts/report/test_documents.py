@@ -94,3 +94,12 @@ def test_headings_are_those_of_the_documents():
         for table in tables:
             lacking = {head for head in table.columns if re.sub(r"\W", "", head).lower() not in stated} - ours
             assert not lacking, table.name
+
+
+def test_the_page_has_each_table_with_its_headings():
+    page = (ROOT / "docs" / "documents.md").read_text(encoding="utf-8")
+    heads = {tuple(cell.strip() for cell in line.strip("|").split("|")) for line in page.splitlines() if "|" in line}
+    made = [tuple(table.columns) for tables in TABLES.values() for table in tables]
+    made += [COLUMNS, ("World Size", "Avg Time (s)", "Throughput (records/sec)")]
+    for columns in made:
+        assert any(set(columns) <= {re.sub(r",? (ours|theirs)$", "", cell) for cell in head} for head in heads), columns
