@@ -11,6 +11,8 @@ import pandas
 import pytest
 
 from scripts.cli import main
+from scripts.report.baseline import read_baseline
+from scripts.sweep.beside import infer_beside, local_results
 
 FLAGS = ["--world-size", "1,2", "--batch-size", "16", "--rows", "60", "--repeats", "2"]
 RUNS = 4
@@ -60,6 +62,16 @@ def test_a_sweep_goes_on_after_ctrl_c_and_its_report_shows_all_runs(tmp_path: Pa
     page = (out / "report.html").read_text()
     assert "4 runs of 4 succeeded" in page
     assert "Speedup over one rank" in page
+
+
+@pytest.mark.timeout(2 * LONGEST_S)
+def test_one_process_beside_a_sweep_infers_the_documents_galaxies(tmp_path: Path):
+    said: list[str] = []
+    infer_beside(tmp_path, [64, 1024, 64], said.append)
+    assert said == ["this machine alone, batches of 64: done", "this machine alone, batches of 1,024: done"]
+    found = [read_baseline(file) for file in local_results(tmp_path)]
+    assert [(one.batch_size, one.samples) for one in found] == [(64, 1253), (1024, 1253)]
+    assert all(one.seconds > 0 for one in found)
 
 
 @pytest.mark.slow
