@@ -2,7 +2,7 @@
 
 The exchange has the shape of a pairing. Each client says a name, the first gets 8 bytes at once, and the second gets 16
 while the first gets 8 more. Then both are closed. What a client is told is no address, so nobody can use this server.
-Whoever gives the first line of standard output sees its port.
+The first line of its standard output is its port.
 """
 
 import asyncio
