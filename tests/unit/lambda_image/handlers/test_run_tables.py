@@ -1,5 +1,4 @@
 import io
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -112,15 +111,6 @@ def published(folder) -> None:
     run.publish()
     for key, content in run.s3.objects.items():
         (folder / key.rpartition("/")[2]).write_bytes(content)
-
-
-@pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java, which is not installed")
-def test_the_folder_opens_as_one_table_in_spark(tmp_path):
-    sql = pytest.importorskip("pyspark.sql", reason="Spark is not installed")
-    published(tmp_path)
-    with sql.SparkSession.builder.master("local[1]").getOrCreate() as spark:
-        rows = spark.read.parquet(str(tmp_path)).orderBy("source", "row").select("id").collect()
-    assert [row.id for row in rows if row.id is not None] == [0, 1, 2, 3, 0, 1, 2, 3]
 
 
 def test_the_folder_opens_as_one_table_in_what_people_use(tmp_path):

@@ -408,3 +408,29 @@ def test_nothing_is_computed_from_a_wall_time_that_is_unknown():
         summary.cost.lambda_usd + summary.cost.s3_usd + summary.cost.step_functions_usd
     )
     assert summary.cost.total_usd > 0
+
+
+# --- many galaxies
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_summarize_that_is_tried_again_gives_the_same_bits(complete: bool):
+    s3 = written(0, 1, 2)
+    if complete:
+        gathered(s3)
+    judge(s3)
+    once = dict(s3.objects)
+    judge(s3)
+    assert s3.objects == once
+
+
+def test_above_the_limit_the_summary_names_the_folder_of_the_ranks_tables():
+    s3 = written(0, 1, 2)
+    items = [replace(item, combine_limit=8) for item in manifest(3)]
+    s3.objects[RUN.manifest_key] = json.dumps([item.to_json() for item in items]).encode()
+    summary = judge(s3)
+    assert (summary.predictions, summary.samples, summary.accuracy.samples) == ("predictions/", 9, 9)
+    assert f"{PATH}/predictions.parquet" not in s3.objects
+    s3.objects[predictions_key(PATH, 2)] = b"not it"
+    failed = judge(s3)
+    assert ([failure.rank for failure in failed.failed_ranks], failed.samples) == ([2], 6)
