@@ -23,6 +23,8 @@ from scripts.user_files import check_new, check_new_folder, check_there, make_wa
 READ = {
     "bench inference --model": "bench inference --model {missing}",
     "bench inference --partition": "bench inference --partition {missing}",
+    "calibrate --data": "calibrate --data {there} {missing} --out out.json",
+    "calibrate --model": "calibrate --data {there} --model {missing}",
     "clean data": "clean {missing} --out out.pt",
     "compare files": "compare {there} {missing}",
     "compile --model": "compile --model {missing}",
@@ -32,6 +34,8 @@ READ = {
     "convert checkpoint": "convert {missing} out.safetensors",
     "demo --data": "demo --data {missing}",
     "demo --model": "demo --model {missing}",
+    "evaluate data": "evaluate {missing}",
+    "evaluate --model": "evaluate {there} --model {missing}",
     "import sources": "import {there} {missing} --out out",
     "import --images": "import galaxies.safetensors --images {missing} --out out",
     "infer data": "infer {missing}",
@@ -57,6 +61,8 @@ READ = {
 WRITTEN = {
     **{f"bench {name} --json": f"bench {name} --json {{there}}" for name in BENCHMARKS},
     **{f"bench {name} --picture": f"bench {name} --picture there.svg" for name in BENCHMARKS if name != "input"},
+    "calibrate --out": "calibrate --data galaxies.safetensors --out there.json",
+    "calibrate --json": "calibrate --data galaxies.safetensors --out out.json --json there.json",
     "clean --out": "clean galaxies.safetensors --out there.safetensors",
     "clean --dropped": "clean galaxies.safetensors --out out.safetensors --dropped there.csv",
     "clean --json": "clean galaxies.safetensors --out out.safetensors --json there.json",
@@ -66,6 +72,8 @@ WRITTEN = {
     "convert out": "convert {model} there.safetensors",
     "demo --out": "demo --out run",
     "doctor --json": "doctor --endpoint-url http://127.0.0.1:9 --json there.json",
+    "evaluate --json": "evaluate galaxies.safetensors --json there.json",
+    "evaluate --csv": "evaluate galaxies.safetensors --csv there.csv",
     "import --out": "import {there} --out partitions",
     "infer --out": "infer {there} --out there.parquet",
     "infer --json": "infer {there} --json there.json",
@@ -77,6 +85,7 @@ WRITTEN = {
     "plan --json": "plan run --json there.json",
     "plan --picture": "plan run --picture there.svg",
     "results --out": "results run --out there.csv",
+    "results --qp": "results run --qp there.hdf5",
     "sample out": "sample {there}",
     "split --out": "split {there} --out partitions",
     "sweep --json": "sweep --json there.json",
@@ -86,10 +95,10 @@ WRITTEN = {
 GIVEN = {"bench commit": "HEAD"}  # what a command needs besides
 # What a command takes as the name of something else, too, so that it is no path to the parser.
 NAMES = {"import --images", "results results", "report results", "cost run_named", "plan run_named"}
-ENDINGS = ("pt", "json", "csv", "svg", "parquet", "safetensors")
+ENDINGS = ("pt", "hdf5", "json", "csv", "svg", "parquet", "safetensors")
 # What is named by a path, and neither read nor replaced: `--keep` adds files to a folder of one's own, a sweep goes on
-# with its folder, and a report is drawn anew where it was.
-OTHERS = {"bench input --keep", "sweep --out", "report --out"}
+# with its folder, a report is drawn anew where it was, and pictures join what is in their folder.
+OTHERS = {"bench input --keep", "evaluate --pictures", "sweep --out", "report --out"}
 
 
 def parsers() -> Iterator[tuple[str, argparse.ArgumentParser]]:

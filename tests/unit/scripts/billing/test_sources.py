@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def test_the_bill_of_results_is_what_their_summary_counts(tmp_path: Path):
 
 def test_whole_partitions_have_the_rows_that_are_in_the_predictions(tmp_path: Path):
     folder(tmp_path)
-    content = record(0) | {"partitions": [Slice("d/0.pt").__dict__]}
+    content = record(0) | {"partitions": [asdict(Slice("d/0.pt"))]}
     (tmp_path / "0.json").write_text(json.dumps(content))
     assert of_results(ResultFolderSource(tmp_path)).times[0].rows == {"d/0.pt": 20}
 
