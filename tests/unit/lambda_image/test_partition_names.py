@@ -64,6 +64,8 @@ def test_a_warning_names_a_few_of_many():
         (["20240101.pt", "20250101.pt"], None),
         (["1.pt", "3.safetensors"], None),
         (["a1.pt", "b3.pt"], None),
+        (["1.pt", "2.pt", "4.pt", "b5.pt"], None),
+        (["1.pt", "2.pt", "4.pt", f"{10**30}.pt"], None),
         (["a.pt", "c.pt"], None),
         (["1.pt"], None),
         ([], None),
