@@ -10,12 +10,7 @@ takes 14 rounds instead of 10, which costs a tenth with vector instructions (VAE
 `cryptography` is imported late, in the connecting thread while it waits for the rendezvous: that takes milliseconds.
 """
 
-from typing import TYPE_CHECKING
-
 from lambda_image.comm.channel.frames import RECORD_BYTES, FrameRefused
-
-if TYPE_CHECKING:
-    pass
 
 CIPHER_KEY_BYTES = 16
 _COUNTER_BYTES = 12  # of a nonce
