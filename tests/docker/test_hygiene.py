@@ -110,7 +110,7 @@ def test_of_the_project_it_has_what_it_runs(content: Content):
     if home == "var/task":
         assert {name.removeprefix(f"{home}/") for name in content.named(rf"{home}/rendezvous_server/.*\.py")} == {
             "rendezvous_server/__init__.py",
-            *(f"rendezvous_server/protocol/{name}.py" for name in ("__init__", "client", "codec", "messages")),
+            *(f"rendezvous_server/protocol/{name}.py" for name in ("__init__", "client", "codec", "key", "messages")),
         }
         weights = content.named(rf"{home}/.*\.(safetensors|weights)")
         target = content.image.partition(":")[2]

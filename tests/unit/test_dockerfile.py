@@ -3,23 +3,27 @@
 import re
 from pathlib import Path
 
+import pytest
+
 import lambda_image
+from rendezvous_server import protocol
 from tests.unit.test_layout import ROOT, SOURCES, imports
 
-DOCKERFILE = (ROOT / "lambda_image" / "Dockerfile").read_text()
+OURS, LOCAL = "lambda_image/Dockerfile", "statemachine/local/Dockerfile"
 
 
-def stage(name: str) -> str:
-    found = re.search(rf"^FROM \S+ AS {name}\n(.*?)(?=^FROM |\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL)
+def stage(name: str, dockerfile: str = OURS) -> str:
+    text = (ROOT / dockerfile).read_text()
+    found = re.search(rf"^FROM \S+ AS {name}\n(.*?)(?=^FROM |\Z)", text, re.MULTILINE | re.DOTALL)
     assert found
     return found[1].replace("\\\n", " ")
 
 
-def copied(name: str) -> set[str]:
+def copied(name: str, dockerfile: str = OURS) -> set[str]:
     """The files that a stage copies from the checkout."""
     sources = [
         source
-        for line in stage(name).splitlines()
+        for line in stage(name, dockerfile).splitlines()
         if line.startswith("COPY ") and "--from" not in line
         for source in line.split()[1:-1]
         if "$" not in source
@@ -28,8 +32,10 @@ def copied(name: str) -> set[str]:
 
 
 def run_time_imports(source: str) -> set[str]:
-    """What `source` imports when it runs, also late; a name of the package's front door stands in the module behind."""
+    """What `source` imports when it runs, also late; a name of a package's front door stands in the module behind."""
     behind = {f"lambda_image.{name}": f"lambda_image.{module}" for name, module in lambda_image._MODULES.items()}
+    for module, names in protocol._HOMES.items():
+        behind |= {f"{protocol.__name__}.{name}": f"{protocol.__name__}.{module}" for name in names}
     return {behind.get(name, name) for name in imports(source, hints=False)}
 
 
@@ -73,6 +79,15 @@ def test_nothing_else_is_whose_change_would_compile_the_engine_anew():
     python = {file for file in copied("sources") if file.endswith(".py")}
     unneeded = {file for file in python - wanted if not file.startswith("lambda_image/model/")}
     assert not unneeded, f"leave out of the stage `sources` in lambda_image/Dockerfile: {sorted(unneeded)}"
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "folders"), [(OURS, ("lambda_image/",)), (LOCAL, ("lambda_image/", "statemachine/"))]
+)
+def test_an_image_has_what_its_code_needs_of_the_servers_protocol(dockerfile: str, folders: tuple[str, ...]):
+    wanted = needed(*(file for file in SOURCES if file.startswith(folders)))
+    missing = {file for file in wanted if file.startswith("rendezvous_server/")} - copied("code", dockerfile)
+    assert not missing, f"add to the COPY lines of the stage `code` in {dockerfile}: {sorted(missing)}"
 
 
 def test_the_versions_of_pytorch_agree():
