@@ -11,7 +11,7 @@ wakes much later, must then write nothing over what the later run owns. So each 
 Each object names its run in its metadata, so that nothing of it need be read for that.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from lambda_image.errors import InvalidEvent, RunSuperseded, StorageUnavailable
@@ -120,18 +120,18 @@ class RunObjects:
                 object=key,
             )
 
-    def remove_stray(self, key: str, rank: int) -> None:
+    def remove_strays(self, keys: Sequence[str], rank: int) -> None:
         """Removes what this run has written too late, if it is of a rank that the present owner does not have.
 
         The owner itself replaces what stands in the places of its own ranks.
 
         Args:
-            key: the object.
-            rank: the rank whose object it is.
+            keys: the objects.
+            rank: the rank whose objects they are.
         """
         owner = owner_of(self.store, self.result_path)
         if owner is not None and owner.execution != self.execution and rank >= owner.world_size:
-            self.store.delete([key])
+            self.store.delete(keys)
 
 
 def owner_of(store: ObjectStore, result_path: str) -> Assignment | None:

@@ -120,7 +120,7 @@ class RankRegister:
         try:
             self._objects.check_owner(self._key)
         except RunSuperseded:
-            self._objects.remove_stray(self._key, self._assignment.rank)
+            self._objects.remove_strays([self._key], self._assignment.rank)
             raise
 
     def _after(self, found: Record, tries: int) -> Claim:

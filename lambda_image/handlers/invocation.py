@@ -26,7 +26,7 @@ from lambda_image.handlers.describing import write_distributions
 from lambda_image.handlers.gathering import Gathering
 from lambda_image.handlers.inferring import Inferring
 from lambda_image.inference import no_predictions
-from lambda_image.manifest import ROOT, Assignment, predictions_key, result_key
+from lambda_image.manifest import ROOT, Assignment, predictions_key, quantiles_key, result_key
 from lambda_image.model.engine import Engine
 from lambda_image.ownership import RunObjects
 from lambda_image.rank_table import RankTable
@@ -185,14 +185,16 @@ class RankInvocation:
             return record, table
         whole = RankTable.of(self._tables())
         self.statistics = whole.statistics.to_json()
-        self.distributions = write_distributions(self.engine, self._tables(), self.objects, self.assignment)
-        key, table = self._write_table(whole)
-        reason = DUPLICATE if claim.duplicate and self.assignment.rank != ROOT else None
-        record = self._record(table_facts(key, table, whole.shape), STORAGE, gather_error=reason)
+        written = [quantiles_key(self.assignment.result_path, self.assignment.rank)]
         try:
+            self.distributions = write_distributions(self.engine, self._tables(), self.objects, self.assignment)
+            key, table = self._write_table(whole)
+            written.append(key)
+            reason = DUPLICATE if claim.duplicate and self.assignment.rank != ROOT else None
+            record = self._record(table_facts(key, table, whole.shape), STORAGE, gather_error=reason)
             standing = self._timed("write_s", lambda: self.register.write(record))
         except RunSuperseded:
-            self.objects.remove_stray(key, self.assignment.rank)
+            self.objects.remove_strays(written, self.assignment.rank)
             raise
         return (record, table) if standing is record else self._adopt(standing)
 

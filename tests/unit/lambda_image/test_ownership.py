@@ -105,11 +105,11 @@ def test_a_stray_is_removed_only_where_the_owner_has_no_such_rank():
     for world_size, stays in ((2, True), (1, False)):
         owned_by(s3, "run-2", world_size)
         s3.objects[KEY] = b"late"
-        objects(s3).remove_stray(KEY, 1)
+        objects(s3).remove_strays([KEY], 1)
         assert (KEY in s3.objects) is stays
     owned_by(s3, "run-1", 1)
     s3.objects[KEY] = b"own"
-    objects(s3).remove_stray(KEY, 1)
+    objects(s3).remove_strays([KEY], 1)
     assert KEY in s3.objects
 
 
