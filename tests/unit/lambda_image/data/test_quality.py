@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from lambda_image.data.quality import UNPREDICTABLE, Quality, count_by_flag, judge_inputs, known_redshifts, quality
+from lambda_image.data.quality import (
+    SKY_NOISE,
+    UNPREDICTABLE,
+    Quality,
+    count_by_flag,
+    judge_inputs,
+    known_redshifts,
+    quality,
+)
 from scripts.galaxies import Mixture, render
 
 N = 400
@@ -89,6 +97,14 @@ def test_magnitudes_that_are_shifted_in_one_band_contradict_their_images(galaxie
     shifted = magnitudes.copy()
     shifted[:, band] += 1.5
     assert np.mean(judge_inputs(images, shifted) == Quality.FLUX_CONTRADICTS) > 0.9
+
+
+@pytest.mark.parametrize("times", [3, 10])
+def test_the_noise_of_another_survey_contradicts_nothing(galaxies, times):
+    images, magnitudes = galaxies
+    sky = (times * SKY_NOISE[:, None, None]).astype(np.float32)
+    noisy = images + sky * np.random.default_rng(5).standard_normal(images.shape, np.float32)
+    assert not judge_inputs(noisy, magnitudes).any()
 
 
 def test_another_galaxys_image_contradicts_if_that_is_much_brighter_or_fainter(galaxies):
