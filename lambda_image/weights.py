@@ -42,14 +42,22 @@ class OwnWeights:
 class WeightsCache:
     """Holds the weights of runs that bring their own, for one execution environment."""
 
-    def __init__(self, threads: int, device: Device = "cpu", folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        threads: int,
+        device: Device = "cpu",
+        folder: Path | None = None,
+        on_mismatch: Callable[[str], None] = lambda reason: None,
+    ) -> None:
         """Makes it without fetching anything.
 
         Args:
             threads: how many threads compute.
             device: where the engine computes.
             folder: where files are kept; without one, a folder in /tmp that this user alone may enter.
+            on_mismatch: is called with the reason where the calibration beside weights is for others.
         """
+        self._on_mismatch = on_mismatch
         self._threads, self._device = threads, device
         self._folder = folder or WRITABLE / f"cosmicai-weights-{os.getuid()}"
         self._last: tuple[ModelObject, OwnWeights] | None = None
@@ -81,7 +89,7 @@ class WeightsCache:
             if not (place / DIGEST).exists():  # written last
                 self._with_room(lambda: _fetch(model, store, place))
             digest = (place / DIGEST).read_text()
-            engine = engines.load(place / WEIGHTS, self._threads, "eager", device=self._device)
+            engine = engines.load(place / WEIGHTS, self._threads, "eager", self._on_mismatch, self._device)
         weights = OwnWeights(engine, f"{url}, SHA-256 {digest}")
         self._last = (model, weights)
         return weights

@@ -27,12 +27,13 @@ class UserModel:
             raise UsageError(f"--model takes {takes}, and the sample galaxies have {PUBLISHED}: give --data")
 
 
-def usable_model(model: Path | None, scratch: Path) -> UserModel:
+def usable_model(model: Path | None, scratch: Path, calibrated: bool = True) -> UserModel:
     """Judges a model.
 
     Args:
         model: a checkpoint in either format, an ONNX file, or None for the shipped checkpoint.
         scratch: a folder for what it has to be converted to.
+        calibrated: whether the calibration beside the model goes with it.
 
     Returns:
         The model, or what it was converted to.
@@ -55,21 +56,23 @@ def usable_model(model: Path | None, scratch: Path) -> UserModel:
     config, tensors = checkpoint.convert(model)
     converted = scratch / "model.safetensors"
     checkpoint.save(converted, tensors, config)
-    if calibration_path(model).exists():
+    if calibrated and calibration_path(model).exists():
         carry_calibration(calibration_path(model), file_hash(model), converted)
     return UserModel(converted, config.sizes)
 
 
 def advice(model: Path | None, used: Path, reason: str) -> str:
-    """What to do so that the compiled engine predicts.
+    """What to do so that the compiled engine predicts, and that there are error bars.
 
     Args:
         model: what the user gave.
         used: what `usable_model` made of it, which nobody has after the run.
-        reason: why PyTorch predicts, and what to do about the file `used`.
+        reason: why PyTorch predicts or there are no error bars, and what to do about the file `used`.
     """
     if model is None or model == used:
         return reason
+    if (copy := str(calibration_path(used))) in reason:
+        return reason.replace(copy, printable(calibration_path(model)))
     ending = "-converted.safetensors" if model.suffix == ".safetensors" else ".safetensors"
     ours = printable(model.stem) + ending
     convert = f"`cosmicai convert {printable(model)} {ours}`"

@@ -42,9 +42,8 @@ COMPARED_ABOVE_NOISE = 10.0
 # (0.75); images in other units are off by 2.5 and more.
 FLUX_TOLERANCE = 1.5
 # In magnitudes, between a compared band and the median over the compared bands. What a stamp loses of a galaxy's light
-# hardly depends on the band, and 10 times the noise is 0.1 mag, where the noise is that of SDSS. Before a row is flagged
-# for one band, the noise of its own image counts. Bands in another order, and magnitudes that are shifted in one band,
-# are off by more.
+# hardly depends on the band, and 10 times the noise of SDSS is 0.1 mag. Before a row is flagged for one band, the noise
+# of its own image counts. Bands in another order, and magnitudes that are shifted in one band, are off by more.
 COLOUR_TOLERANCE = 1.0
 
 

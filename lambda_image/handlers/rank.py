@@ -32,7 +32,7 @@ class RankFunction:
         collaborators: Collaborators | None = None,
         engine_damage: str | None = None,
     ) -> None:
-        weights = WeightsCache(settings.threads, settings.device)
+        weights = WeightsCache(settings.threads, settings.device, on_mismatch=_log_engine)
         self.environment = Environment(settings, engine, weights, collaborators or Collaborators(), engine_damage)
         self._cold_start = cold_start  # counts for the first invocation only
 
@@ -51,7 +51,7 @@ class RankFunction:
             settings.model_path,
             settings.threads,
             settings.engine,
-            lambda reason: log("engine", message=reason),
+            _log_engine,
             settings.device,
             damage.append,
         )
@@ -103,6 +103,10 @@ class RankFunction:
             outside.log("failed", rank=assignment.rank, error=type(error).__name__, message=str(error))
             raise
         return {"rank": assignment.rank}  # no more: 10,000 ranks' answers must fit into one state's 256 KiB
+
+
+def _log_engine(reason: str) -> None:
+    log("engine", message=reason)
 
 
 def _working_time_s(left_s: float) -> float:

@@ -70,7 +70,9 @@ def calibrated(engine: Engine, weights: Path, on_mismatch: Callable[[str], None]
 
 
 def carry_calibration(given: Path | bytes, digest: str, weights: Path) -> None:
-    """Puts the calibration of a checkpoint beside what it was converted to, if it is that checkpoint's.
+    """Puts the calibration of a checkpoint beside what it was converted to.
+
+    One that is for other weights stays so, and whoever loads these hears of it.
 
     Args:
         given: the calibration's file, or its content.
@@ -86,4 +88,5 @@ def carry_calibration(given: Path | bytes, digest: str, weights: Path) -> None:
         given = place
     calibration = RedshiftCalibration.read(given)
     if calibration.weights_sha256 == digest:
-        replace(calibration, weights_sha256=weights_sha256(weights)).write(place)
+        calibration = replace(calibration, weights_sha256=weights_sha256(weights))
+    calibration.write(place)

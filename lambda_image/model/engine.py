@@ -197,17 +197,18 @@ def load(
             damaged and PyTorch, which would take its place, is not here.
         InvalidEvent: There is no GPU that PyTorch can use.
     """
-    return calibrated(_load(path, threads, name, on_fallback, device, on_damage), path, on_fallback)
+    return calibrated(load_uncalibrated(path, threads, name, on_fallback, device, on_damage), path, on_fallback)
 
 
-def _load(
+def load_uncalibrated(
     path: Path,
     threads: int,
-    name: EngineName,
-    on_fallback: Callable[[str], None],
-    device: Device,
-    on_damage: Callable[[str], None],
+    name: EngineName = "auto",
+    on_fallback: Callable[[str], None] = lambda reason: None,
+    device: Device = "cpu",
+    on_damage: Callable[[str], None] = lambda reason: None,
 ) -> Engine:
+    """Loads weights as `load` does, and looks at no calibration, as what makes another one in its place must not."""
     assert name in ENGINE_NAMES[device]
     if name == "onnx":
         return _onnx(path, threads)

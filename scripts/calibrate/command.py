@@ -70,10 +70,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(
     args: argparse.Namespace,
-    load: Callable[..., engines.Engine] = engines.load,
+    load: Callable[..., engines.Engine] = engines.load_uncalibrated,
     fit: Callable[[Predictions, str, int], RedshiftCalibration] | None = None,
 ) -> int:
-    """Run the command. `load` loads the engine, as `lambda_image.model.engine.load` does, and `fit` is `fit_to`."""
+    """Run the command. `load` is `lambda_image.model.engine.load_uncalibrated`, and `fit` is `fit_to`."""
     model = args.model or SHIPPED_MODEL
     out = args.out or calibration_path(model)
     _check(args)
@@ -83,7 +83,8 @@ def run(
     check_new(written, overwrite=args.overwrite, read=[*(file for some in files for file in some), args.model])
     rng = np.random.default_rng(args.seed)
     with GalaxyProgress(sys.stdout) as progress, tempfile.TemporaryDirectory(prefix="cosmicai-") as scratch:
-        engine = load(usable_model(args.model, Path(scratch)).path, args.threads, args.engine, device=args.device)
+        usable = usable_model(args.model, Path(scratch), calibrated=False)
+        engine = load(usable.path, args.threads, args.engine, device=args.device)
         sets = []
         for some in files:
             share = stretches(some, Shard())

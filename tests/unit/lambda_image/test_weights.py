@@ -142,3 +142,12 @@ def test_a_calibration_beside_them_gives_error_bars(s3: Counting, tmp_path: Path
     redshifts, errors = engine.predict_with_errors(*inputs())
     assert (errors > 0).all()
     assert len(redshifts) == len(errors) == 3
+
+
+def test_a_calibration_for_other_weights_is_told(s3: Counting, tmp_path: Path):
+    calibration(magnitudes=SMALL.sizes.magnitudes).write(tmp_path / "calibration")
+    s3.objects["m/ours.calibration.json"] = (tmp_path / "calibration").read_bytes()
+    told: list[str] = []
+    cache = WeightsCache(1, folder=tmp_path / "cache", on_mismatch=told.append)
+    assert not isinstance(cache.load(named(s3, "m/ours"), store(s3)).engine, CalibratedEngine)
+    assert "was made for other weights" in told[0]

@@ -8,9 +8,11 @@ import torch
 from lambda_image.data.sizes import PUBLISHED, Sizes
 from lambda_image.errors import CheckpointError, UsageError
 from lambda_image.model import SHIPPED_MODEL, checkpoint
+from lambda_image.model import engine as engines
 from lambda_image.model.architecture import ModelConfig, RedshiftModel
 from scripts.user_model import UserModel, advice, usable_model
 from tests.data import networks
+from tests.unit.lambda_image.model.calibrations import calibration
 
 SMALL = {"depth": 1, "image_features": 24, "magnitude_features": 16, "head_features": 8}
 
@@ -91,6 +93,34 @@ def test_advice_names_the_users_file(given: str, name: str):
     said = advice(Path(given), Path("/tmp/scratch/model.safetensors"), "why")
     assert f"`cosmicai convert {given} {name}.safetensors`" in said
     assert f"`cosmicai compile --model {name}.safetensors`" in said
+
+
+def test_advice_about_error_bars_names_the_users_file():
+    reason = "no error bars: /tmp/scratch/model.calibration.json was made for other weights"
+    said = advice(Path("a/mine.pt"), Path("/tmp/scratch/model.safetensors"), reason)
+    assert said == "no error bars: a/mine.calibration.json was made for other weights"
+
+
+def test_a_calibration_for_other_weights_goes_along_so_that_it_is_told(
+    weights: dict[str, torch.Tensor], tmp_path: Path
+):
+    torch.save(weights, tmp_path / "mine.pt")
+    calibration().write(tmp_path / "mine.calibration.json")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    told: list[str] = []
+    engines.load(usable_model(tmp_path / "mine.pt", scratch).path, 1, on_fallback=told.append)
+    assert "was made for other weights" in told[-1]
+
+
+def test_a_damaged_calibration_is_not_looked_at_where_another_is_made(weights: dict[str, torch.Tensor], tmp_path: Path):
+    torch.save(weights, tmp_path / "mine.pt")
+    (tmp_path / "mine.calibration.json").write_text("{")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with pytest.raises(CheckpointError, match="make it again with `cosmicai calibrate`"):
+        usable_model(tmp_path / "mine.pt", scratch)
+    engines.load_uncalibrated(usable_model(tmp_path / "mine.pt", scratch, calibrated=False).path, 1)
 
 
 def test_a_network_in_onnx_is_used_as_it_is(tmp_path: Path):

@@ -79,8 +79,11 @@ def test_it_follows_weights_that_are_converted(weights: Path, tmp_path: Path, as
     assert isinstance(calibrated(Constant(), converted), CalibratedEngine)
 
 
-def test_it_does_not_follow_weights_that_it_is_not_for(weights: Path, tmp_path: Path):
-    converted = tmp_path / "converted.safetensors"
+@pytest.mark.parametrize("as_bytes", [False, True])
+def test_weights_that_it_is_not_for_get_no_error_bars_and_that_is_told(weights: Path, tmp_path: Path, as_bytes: bool):
+    converted, engine, told = tmp_path / "converted.safetensors", Constant(), []
     converted.write_bytes(b"others")
-    carry_calibration(calibration_path(weights), "f" * 64, converted)
-    assert not calibration_path(converted).exists()
+    given = calibration_path(weights)
+    carry_calibration(given.read_bytes() if as_bytes else given, "f" * 64, converted)
+    assert calibrated(engine, converted, told.append) is engine
+    assert "was made for other weights" in told[0]
