@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyarrow import parquet
+from pyarrow import parquet, types
 
 from lambda_image.data.distributions import LEVELS, NAMES
 from lambda_image.errors import InvalidEvent, UsageError
@@ -22,6 +22,13 @@ from scripts.words import counted
 ROWS = 1 << 16  # at a time: 6 MB of quantiles
 LONGEST = 64  # bytes of an id that is text
 SUFFIX = ".hdf5"
+
+
+class IdColumn(NamedTuple):
+    """The column of ids, and how the file holds it: as int64 or uint64, or as text."""
+
+    name: str
+    kind: pa.DataType
 
 
 class Piece(NamedTuple):
@@ -55,7 +62,7 @@ def write_qp(source: ResultSource, file: Path, wanted_id: str | None = None) -> 
     """
     import qp  # takes a second, and only this needs it
 
-    ranks = _ranks(source)
+    ranks, without = _ranks(source)
     main_id = _main_id(source, ranks, wanted_id)
     rows, there = (sum(numbers) for numbers in zip(*(_count(source, rank) for rank in ranks), strict=True))
     if not there:
@@ -78,10 +85,14 @@ def write_qp(source: ResultSource, file: Path, wanted_id: str | None = None) -> 
     told = [f"{counted(there, 'redshift distribution')} in {printable(file)}"]
     if missing := rows - there:
         told.append(f"{counted(missing, 'galaxy', 'galaxies')} without a prediction have none, and are left out")
+    if without:
+        have = "has" if without == 1 else "have"
+        told.append(f"{counted(without, 'rank')} of {len(ranks) + without:,} {have} left none, which are missing here")
     return told
 
 
-def _ranks(source: ResultSource) -> list[int]:
+def _ranks(source: ResultSource) -> tuple[list[int], int]:
+    """Those with quantiles, and how many have none."""
     items = read_json(source, "manifest.json") or []
     found = [item["rank"] for item in items if _exists(source, f"quantiles/{item['rank']}.parquet")]
     if not found:
@@ -89,7 +100,7 @@ def _ranks(source: ResultSource) -> list[int]:
             f"{source.place} holds no quantiles, which a run writes where its weights have a calibration: "
             "`cosmicai calibrate` makes one"
         )
-    return found
+    return found, len(items) - len(found)
 
 
 def _exists(source: ResultSource, name: str) -> bool:
@@ -109,9 +120,21 @@ def _open(source: ResultSource, name: str) -> parquet.ParquetFile:
         raise InvalidEvent(f"{name} of {source.place} is not a Parquet file: {error}") from error
 
 
-def _main_id(source: ResultSource, ranks: list[int], wanted: str | None) -> str | None:
-    schema = _open(source, f"predictions/{ranks[0]}.parquet").schema_arrow
-    return ids.choose_main_id(meanings.id_columns(schema), wanted)
+def _main_id(source: ResultSource, ranks: list[int], wanted: str | None) -> IdColumn | None:
+    """Ids of which one is missing, or that are not whole numbers everywhere, are text, as HDF5 has no missing ones."""
+    tables = [_open(source, f"predictions/{rank}.parquet") for rank in ranks]
+    tables = [table for table in tables if table.metadata.num_rows]
+    names = dict.fromkeys(name for table in tables for name in meanings.id_columns(table.schema_arrow))
+    if (name := ids.choose_main_id(list(names), wanted)) is None:
+        return None
+    kinds: set[pa.DataType | None] = set()
+    for table in tables:
+        there = name in table.schema_arrow.names
+        whole = there and types.is_integer(kind := table.schema_arrow.field(name).type)
+        kinds.add(kind if whole and not table.read([name])[name].null_count else None)
+    if None in kinds or (pa.uint64() in kinds and any(types.is_signed_integer(kind) for kind in kinds)):
+        return IdColumn(name, pa.string())
+    return IdColumn(name, pa.uint64() if pa.uint64() in kinds else pa.int64())
 
 
 def _count(source: ResultSource, rank: int) -> tuple[int, int]:
@@ -120,11 +143,11 @@ def _count(source: ResultSource, rank: int) -> tuple[int, int]:
     return len(column), len(column) - column.null_count
 
 
-def _pieces(source: ResultSource, rank: int, main_id: str | None) -> Iterator[Piece]:
+def _pieces(source: ResultSource, rank: int, main_id: IdColumn | None) -> Iterator[Piece]:
     tables = [_open(source, f"{folder}/{rank}.parquet") for folder in ("quantiles", "predictions")]
     if tables[0].metadata.num_rows != tables[1].metadata.num_rows:
         raise _strangers(source, rank)
-    beside = ["row", "redshift", *([main_id] if main_id else [])]
+    beside = ["row", "redshift", *([main_id.name] if main_id else [])]
     batches = zip(tables[0].iter_batches(ROWS), tables[1].iter_batches(ROWS, columns=beside), strict=True)
     for described, predicted in batches:
         if not described["row"].equals(predicted["row"]):
@@ -138,15 +161,17 @@ def _pieces(source: ResultSource, rank: int, main_id: str | None) -> Iterator[Pi
                 "row": predicted["row"].to_numpy(),
             }
             if main_id:
-                columns[main_id] = _plain(predicted[main_id].to_numpy(zero_copy_only=False))
+                columns[main_id.name] = _ids(predicted, main_id)
             yield Piece(quantiles[kept].astype(float), {name: values[kept] for name, values in columns.items()})
 
 
-def _plain(values: NDArray[Any]) -> NDArray[Any]:
-    """Texts as bytes of one length, which HDF5 holds."""
-    if values.dtype != object:
-        return values
-    texts = np.char.encode(np.array(["" if value is None else str(value) for value in values]), "utf-8")
+def _ids(predicted: pa.RecordBatch, column: IdColumn) -> NDArray[Any]:
+    """Texts are bytes of one length, which HDF5 holds, and empty where an id is missing."""
+    there = column.name in predicted.schema.names
+    values = predicted[column.name] if there else pa.nulls(predicted.num_rows, pa.string())
+    if column.kind != pa.string():
+        return np.asarray(values.cast(column.kind))
+    texts = np.char.encode(np.array(["" if value is None else str(value) for value in values.to_pylist()]), "utf-8")
     if texts.dtype.itemsize > LONGEST:
         raise InvalidEvent(f"ids of more than {LONGEST} bytes have no place in the file: name another column by --id")
     return texts.astype(f"S{LONGEST}")

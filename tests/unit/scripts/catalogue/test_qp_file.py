@@ -55,6 +55,38 @@ def test_ids_that_are_text_are_kept(tmp_path: Path):
     assert list(found) == [names[0], names[1], names[3]]
 
 
+def test_ids_are_exact_where_some_are_missing(tmp_path: Path):
+    qp = pytest.importorskip("qp")
+    some = np.ma.MaskedArray(FIRST_ID + np.arange(4), [False, True, False, False])
+    parts = [predictions(4), predictions(4, {"objid": some}), predictions(4, {}), predictions(0, {})]
+    write_qp(described(tmp_path / "out", *parts), tmp_path / "pz.hdf5")
+    whole = [str(FIRST_ID + place) for place in (0, 1, 3)]
+    found = [str(text) for text in qp.read(str(tmp_path / "pz.hdf5")).ancil["objid"]]
+    assert found == [*whole, whole[0], "", whole[2], "", "", ""]
+
+
+def test_numbers_and_texts_of_different_ranks_are_ids_alike(tmp_path: Path):
+    qp = pytest.importorskip("qp")
+    parts = predictions(2, {"objid": np.array([7, 8], np.int16)}), predictions(2, {"objid": np.array(["a", "b"])})
+    write_qp(described(tmp_path / "out", *parts), tmp_path / "pz.hdf5")
+    assert [str(text) for text in qp.read(str(tmp_path / "pz.hdf5")).ancil["objid"]] == ["7", "8", "a", "b"]
+
+
+def test_the_first_rank_may_have_no_galaxies(tmp_path: Path):
+    qp = pytest.importorskip("qp")
+    parts = predictions(0, {}), predictions(2)
+    write_qp(described(tmp_path / "out", *parts), tmp_path / "pz.hdf5")
+    assert qp.read(str(tmp_path / "pz.hdf5")).ancil["objid"].tolist() == [FIRST_ID, FIRST_ID + 1]
+
+
+def test_ranks_that_left_no_distributions_are_told(tmp_path: Path):
+    pytest.importorskip("qp")
+    source = described(tmp_path / "out", predictions(2), predictions(2))
+    (tmp_path / "out/quantiles/1.parquet").unlink()
+    told = write_qp(source, tmp_path / "pz.hdf5")
+    assert told[-1] == "1 rank of 2 has left none, which are missing here"
+
+
 def test_a_run_without_distributions_says_how_to_have_some(tmp_path: Path):
     pytest.importorskip("qp")
     source = ResultFolderSource(run_folder(tmp_path / "out", predictions(3)))
