@@ -16,6 +16,7 @@ from lambda_image.errors import UsageError
 from lambda_image.events import MAX_WORLD_SIZE
 from lambda_image.process import usable_cpus
 from scripts.billing import tables
+from scripts.billing.sources import TABLES_PER_RESULT
 from scripts.billing.wishes import LAMBDA_MB, positive, read_prices
 from scripts.catalogue.run_source import find_run
 from scripts.console import output_console
@@ -84,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
     front = pareto(every)
     size = galaxies * measured.galaxy_bytes / GB
     console.print(f"{galaxies:,} galaxies, {size:,.2f} GB; prices: {terms.prices}", markup=False)
+    console.print(results_line(measured, galaxies), markup=False)
     console.print(_table(measured, every if args.all else front, front), markup=False)
     for line in advice(measured, every, front):
         console.print(line, markup=False)
@@ -104,6 +106,15 @@ def run(args: argparse.Namespace) -> int:
 def with_start(measured: Calibration, start_s: float | None) -> Calibration:
     """Replaces the cold start, where another is given, in seconds."""
     return measured if start_s is None else replace(measured, start_s=start_s)
+
+
+def results_line(measured: Calibration, galaxies: int) -> str:
+    """Says what a run leaves on S3: the tables of its ranks once more in that of all, and their distributions."""
+    described = galaxies * measured.distribution_bytes / GB
+    whole = galaxies * TABLES_PER_RESULT * measured.part_bytes / GB + described
+    return f"results on S3: {whole:,.2f} GB" + (
+        f", {described:,.2f} GB of it redshift distributions" if described else ""
+    )
 
 
 def advice(measured: Calibration, every: Sequence[Forecast], front: Sequence[Forecast]) -> list[str]:

@@ -73,11 +73,17 @@ def of_records(
         others=beside_the_ranks(ranks, BESIDE_MB),
         wall_s=summary.get("wall_s"),
         with_rendezvous=with_rendezvous,
-        result_gb=TABLES_PER_RESULT * sum(record["predictions"]["bytes"] for record in records) / 1e9,
+        result_gb=sum(map(_kept_bytes, records)) / 1e9,
         data_gb=sum(record["s3"]["bytes_in"] for record in records) / 1e9,
         notes=notes,
         architecture=records[0].get("architecture"),
     )
+
+
+def _kept_bytes(record: Mapping[str, Any]) -> int:
+    """What a rank's tables take on S3. Its distributions are not put together with those of others."""
+    distributions = record.get("distributions") or {"bytes": 0}
+    return TABLES_PER_RESULT * int(record["predictions"]["bytes"]) + int(distributions["bytes"])
 
 
 def _record(source: ResultSource, item: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -25,6 +25,7 @@ class Calibration:
     overhead_s: float  # of the state machine: from its start to that of the ranks, and from their end to Summarize
     galaxy_bytes: float
     part_bytes: float  # of one galaxy in a table of predictions
+    distribution_bytes: float  # of one galaxy in a table of redshift distributions, which never travels
     puts: float  # of a rank
     gets: float  # of a partition
     peak_mb: float  # memory of a rank
@@ -84,6 +85,7 @@ def from_records(busy: Sequence[Mapping[str, Any]], wall_s: float, ranks: int, p
         overhead_s=max(0.0, wall_s - max(ended)),
         galaxy_bytes=sum(record["bits"] for record in busy) / 8 / galaxies,
         part_bytes=sum(record["predictions"]["bytes"] for record in busy) / galaxies,
+        distribution_bytes=sum((record.get("distributions") or {"bytes": 0})["bytes"] for record in busy) / galaxies,
         puts=mean(record["s3"]["puts"] for record in busy),
         gets=sum(record["s3"]["gets"] for record in busy) / max(partitions, 1),
         peak_mb=max(record["total_process_memory (MB)"] for record in busy),

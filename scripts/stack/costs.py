@@ -12,6 +12,7 @@ ALARMS = 3  # in stack.yaml
 BALANCER_ADDRESSES = 2  # one in each subnet
 SAMPLE_RANKS, SAMPLE_GALAXIES = 4, 4096
 PUTS_PER_RANK = 3  # the predictions, and the record before and after the gather
+DISTRIBUTION_PUTS = 1  # of each rank, where the weights have a calibration, as those in the image have
 GETS_PER_PARTITION = 1
 PARTITIONS = 8  # of the sample galaxies
 
@@ -94,7 +95,7 @@ def run_cost(
     speed = speed or Speed()
     seconds = speed.start_s + speed.transfer_s + galaxies / ranks / (speed.galaxies_per_vcpu_s * vcpus(memory_mb))
     gets = GETS_PER_PARTITION * -(-partitions // ranks)
-    each = [Billed(seconds, memory_mb, PUTS_PER_RANK, gets)] * ranks
+    each = [Billed(seconds, memory_mb, PUTS_PER_RANK + DISTRIBUTION_PUTS, gets)] * ranks
     others = beside_the_ranks(ranks, summarize_mb)
     return cost([*each, *others], ranks, seconds + 2 * OTHER_SECONDS, with_rendezvous, architecture)
 

@@ -29,6 +29,17 @@ def test_a_plan_by_the_results_of_a_run(tmp_path: Path, capsys: pytest.CaptureFi
     assert "cheapest: " in out
 
 
+def test_a_plan_says_what_distributions_take_on_s3(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder(tmp_path)
+    for rank in range(2):
+        content = json.loads((tmp_path / f"{rank}.json").read_bytes())
+        given = {"predictions": content["predictions"] | {"bytes": 400}, "distributions": {"bytes": 10 * 79}}
+        (tmp_path / f"{rank}.json").write_text(json.dumps(content | given))
+    run(tmp_path, "--galaxies", 100_000_000, "--partition-mb", 100, "--memory", 10240)
+    said = "results on S3: 14.81 GB, 7.36 GB of it redshift distributions"
+    assert said in capsys.readouterr().out
+
+
 def test_data_by_size_and_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     folder(tmp_path)
     flags = ("--data-gb", 0.5, "--world-size", "1,4", "--memory", 1769, "--partition-mb", 100, "--concurrency", 3)

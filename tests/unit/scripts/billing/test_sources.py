@@ -48,6 +48,14 @@ def test_the_bill_of_results_is_what_their_summary_counts(tmp_path: Path):
     assert run.result_gb > 0
 
 
+def test_distributions_are_kept_on_s3_too(tmp_path: Path):
+    source = folder(tmp_path)
+    before = of_results(source).result_gb
+    content = json.loads((tmp_path / "0.json").read_bytes()) | {"distributions": {"bytes": 3_000_000}}
+    (tmp_path / "0.json").write_text(json.dumps(content))
+    assert of_results(source).result_gb == pytest.approx(before + 0.003)
+
+
 def test_whole_partitions_have_the_rows_that_are_in_the_predictions(tmp_path: Path):
     folder(tmp_path)
     content = record(0) | {"partitions": [asdict(Slice("d/0.pt"))]}

@@ -45,7 +45,7 @@ def test_a_run_is_priced_by_hand():
     gb_seconds = 4 * seconds * 1769 / 1024 + 2 * 1.0
     assert estimated.lambda_usd == pytest.approx(gb_seconds * 0.0000166667 + 6 * 0.2e-6)
     assert estimated.step_functions_usd == pytest.approx(13 * 0.000025)
-    assert estimated.s3_usd == pytest.approx((4 * 3 + 2 * 2) * 5e-6 + (4 * 2 + 2 * 4) * 4e-7)
+    assert estimated.s3_usd == pytest.approx((4 * 4 + 2 * 2) * 5e-6 + (4 * 2 + 2 * 4) * 4e-7)
     assert estimated.rendezvous_usd == pytest.approx(rendezvous_hour() * (seconds + 2) / 3600)
 
 
