@@ -87,7 +87,7 @@ def totals(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> 
     rows += [
         ("parts gathered", ", ".join(f"{ways[name]} {name}" for name in sorted(ways)) or "none"),
         *accuracy_rows(summary),
-        ("error bars", error_bars(summary.get("distributions"))),
+        ("error bars", error_bars(summary.get("distributions"), _own_errors(records))),
         ("wall time", "unknown" if summary["wall_s"] is None else f"{summary['wall_s']:.1f} s"),
         ("throughput", _throughput(summary)),
         ("cost of the run", f"{summary['cost_usd']:.6f} USD (prices: {summary['cost']['prices']})"),
@@ -95,12 +95,19 @@ def totals(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> 
     return rows + _failures(summary["failed_ranks"]) + _attempts(records)
 
 
-def error_bars(found: Mapping[str, Any] | None) -> str:
+def _own_errors(records: Sequence[Mapping[str, Any]]) -> bool:
+    return any((record["predictions"] or {}).get("errors") for record in records)
+
+
+def error_bars(found: Mapping[str, Any] | None, own: bool = False) -> str:
     """Says how right the redshift distributions of a run are.
 
     Args:
         found: `distributions` of the summary.
+        own: whether the model itself gives uncertainties.
     """
+    if found is None and own:
+        return "the model's own, which cosmicai evaluate judges, as the weights have no calibration"
     if found is None:
         return "none, because the weights have no calibration (cosmicai calibrate makes one)"
     if not found["with_truth"]:

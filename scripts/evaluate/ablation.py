@@ -168,10 +168,14 @@ def sky_noise(images: Images, rng: np.random.Generator) -> NDArray[np.float32]:
 def _compare(
     own: Redshifts, found: Redshifts, true: Redshifts, resamples: int, rng: np.random.Generator
 ) -> dict[str, MeasuredInterval]:
+    answered = np.isfinite(found)  # a network may know no answer to an image without light
+    everywhere = bool(answered.all())
+
     def measure(rows: NDArray[np.int64]) -> dict[str, float | None]:
         with_own, without = accuracy(own[rows], true[rows]), accuracy(found[rows], true[rows])
-        defined = with_own.r2 is not None and without.r2 is not None
-        change = with_own.r2 - without.r2 if defined else None  # type: ignore[operator]
+        alike = with_own if everywhere else accuracy(np.where(answered, own, np.nan)[rows], true[rows])
+        defined = alike.r2 is not None and without.r2 is not None
+        change = alike.r2 - without.r2 if defined else None  # type: ignore[operator]
         return {"own_r2": with_own.r2, "r2": without.r2, "r2_change": change, "nmad": without.nmad}
 
     return intervals(measure, len(true), resamples, rng)

@@ -145,3 +145,11 @@ def test_error_bars_are_judged_where_the_truth_is_known():
     assert error_bars(found) == words
     assert error_bars({"galaxies": 5, "with_truth": 0}) == "of 5 galaxies, with no true redshifts to judge them by"
     assert error_bars(None).startswith("none, because the weights have no calibration")
+
+
+def test_uncertainties_of_the_model_itself_are_error_bars():
+    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
+    records = [record(0)]
+    summary = summarise(manifest(), records, predictions(20), [], **given)
+    records[0]["predictions"] = {**records[0]["predictions"], "errors": True}
+    assert figures(shown(summary, records))["error bars"].startswith("the model's own")

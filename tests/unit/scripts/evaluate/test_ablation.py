@@ -87,3 +87,13 @@ def test_images_of_chosen_rows_are_read_across_files(tmp_path: Path):
     share = stretches([tmp_path / f"{number}.safetensors" for number in (1, 2, 3)], Shard())
     found = read_images(share, np.array([0, 4, 8, 12, 16]), 2, Blind())
     assert found[:, 0, 0, 0].tolist() == [100, 104, 300, 304, 308]
+
+
+def test_both_accuracies_count_the_galaxies_that_have_an_answer_with_either_image():
+    class SilentInTheDark(Blind):
+        def predict(self, images, magnitudes):
+            dark = (images[:, 0, 0, 0] == 0) & (magnitudes[:, 2] < 10)
+            return np.where(dark, np.nan, super().predict(images, magnitudes)).astype(np.float32)
+
+    zeros = ablated(SilentInTheDark()).replaced[0]
+    assert zeros.r2_change == MeasuredInterval(0.0, 0.0, 0.0)
