@@ -60,7 +60,7 @@ class WeightsCache:
         self._on_mismatch = on_mismatch
         self._threads, self._device = threads, device
         self._folder = folder or WRITABLE / f"cosmicai-weights-{os.getuid()}"
-        self._last: tuple[ModelObject, OwnWeights] | None = None
+        self._last: tuple[ModelObject, str, OwnWeights] | None = None
 
     def load(self, model: ModelObject, store: ObjectStore) -> OwnWeights:
         """Gives the engine of these weights, which are fetched unless they are here.
@@ -73,8 +73,10 @@ class WeightsCache:
             CheckpointError: it is no checkpoint that PyTorch can run here, or /tmp has no room for it.
             RunError: it cannot be fetched; see `ObjectStore.open`.
         """
-        if self._last is not None and self._last[0] == model:
-            return self._last[1]
+        described = store.head(_calibration_key(model))  # at each run, as one may have been made since the last
+        version = described.etag if described is not None else ""
+        if self._last is not None and self._last[:2] == (model, version):
+            return self._last[2]
         url = store.url(model.key)
         if find_spec("torch") is None:
             raise CheckpointError(
@@ -82,7 +84,7 @@ class WeightsCache:
                 "model_path out for the weights in the image",
                 path=url,
             )
-        named = "\0".join((model.bucket, model.key, model.etag)).encode()
+        named = "\0".join((model.bucket, model.key, model.etag, version)).encode()
         place = self._folder / hashlib.blake2b(named, digest_size=NAME_BYTES).hexdigest()
         with _explained(url, place):
             self._own_folder()
@@ -91,7 +93,7 @@ class WeightsCache:
             digest = (place / DIGEST).read_text()
             engine = engines.load(place / WEIGHTS, self._threads, "eager", self._on_mismatch, self._device)
         weights = OwnWeights(engine, f"{url}, SHA-256 {digest}")
-        self._last = (model, weights)
+        self._last = (model, version, weights)
         return weights
 
     def _own_folder(self) -> None:
@@ -111,6 +113,10 @@ class WeightsCache:
             for old in self._folder.iterdir():
                 shutil.rmtree(old, ignore_errors=True)
             fetch()
+
+
+def _calibration_key(model: ModelObject) -> str:
+    return str(PurePosixPath(model.key).with_suffix(SUFFIX))
 
 
 def _fetch(model: ModelObject, store: ObjectStore, place: Path) -> None:
@@ -137,7 +143,7 @@ def _fetch(model: ModelObject, store: ObjectStore, place: Path) -> None:
             else:
                 config, tensors = checkpoint.convert(fetched)
                 checkpoint.save(partial, tensors, config)
-        calibration = store.find(str(PurePosixPath(model.key).with_suffix(SUFFIX)))
+        calibration = store.find(_calibration_key(model))
         if calibration is not None:
             carry_calibration(calibration, digest.hexdigest(), place / WEIGHTS)
         with atomic_file(place / DIGEST) as partial:

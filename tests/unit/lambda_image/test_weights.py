@@ -151,3 +151,15 @@ def test_a_calibration_for_other_weights_is_told(s3: Counting, tmp_path: Path):
     cache = WeightsCache(1, folder=tmp_path / "cache", on_mismatch=told.append)
     assert not isinstance(cache.load(named(s3, "m/ours"), store(s3)).engine, CalibratedEngine)
     assert "was made for other weights" in told[0]
+
+
+def test_a_calibration_that_is_made_later_counts_in_the_next_run(s3: Counting, tmp_path: Path):
+    cache, model = WeightsCache(1, folder=tmp_path / "cache"), named(s3, "m/ours")
+    assert not isinstance(cache.load(model, store(s3)).engine, CalibratedEngine)
+    digest = hashlib.sha256(s3.objects["m/ours"]).hexdigest()
+    calibration(magnitudes=SMALL.sizes.magnitudes, weights=digest).write(tmp_path / "calibration")
+    s3.objects["m/ours.calibration.json"] = (tmp_path / "calibration").read_bytes()
+    later = WeightsCache(1, folder=tmp_path / "cache")
+    assert all(isinstance(one.load(model, store(s3)).engine, CalibratedEngine) for one in (cache, later))
+    del s3.objects["m/ours.calibration.json"]
+    assert not isinstance(cache.load(model, store(s3)).engine, CalibratedEngine)
