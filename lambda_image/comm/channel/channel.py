@@ -196,6 +196,7 @@ class Channel:
         if self.ended is None:
             self.ended = reason
             self._sock.close()
+        self._writer.release()  # also of what was queued since: nothing more goes
 
     def close(self) -> None:
         """Say that nothing more will come (what was sent still arrives) and free the socket."""

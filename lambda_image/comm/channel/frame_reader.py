@@ -165,5 +165,5 @@ class FrameReader:
         self._head = self._value = None
         self._payload = self._record = _NOTHING
         if self._memory is not None:
-            record_memory.give_back(self._memory)
-            self._memory = None
+            memory, self._memory = self._memory, None  # first: an interruption here must not lend it twice
+            record_memory.give_back(memory)

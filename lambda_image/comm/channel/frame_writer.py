@@ -52,6 +52,11 @@ class FrameWriter:
             self._frames.clear()
             self.pushed = self.completed
 
+    def release(self) -> None:
+        """Hold no value any more. What had not gone never will."""
+        self._frames.clear()
+        self._out, self._rest, self._memory = [], _NOTHING, None
+
     def buffers(self) -> list[bytes | memoryview]:
         """What to send next, in order; empty when there is nothing."""
         if not self._out:
@@ -78,11 +83,12 @@ class FrameWriter:
         if out:
             return False
         if not self._rest:
+            self._rest = _NOTHING  # an empty view, too, would keep the caller's buffer
             self._begun = False
             self.completed += 1
             if self._memory is not None:
-                record_memory.give_back(self._memory)
-                self._memory = None
+                memory, self._memory = self._memory, None  # first: an interruption here must not lend it twice
+                record_memory.give_back(memory)
         return self.completed < self.pushed
 
     def _begin(self, header: bytes, meta: bytes, payload: Sequence[memoryview], length: int) -> None:

@@ -168,12 +168,15 @@ class Exchange(Operation):
         frames = channel.frames
         while rank in self._due:
             if not frames:
-                ready = poll.poll(LULL_MS if self._answers else PATIENCE_MS)
+                left_ms = 1000 * (self.deadline - self.clock())
+                if left_ms <= 0:
+                    return False
+                ready = poll.poll(min(LULL_MS if self._answers else PATIENCE_MS, left_ms))
                 if not ready and self._answers:
                     self._answer()
                     if self._loop is None:
                         continue
-                if len(ready) != 1 or ready[0][0] != fd or self.clock() >= self.deadline:
+                if len(ready) != 1 or ready[0][0] != fd:
                     return False
                 before = channel.bytes_received
                 channel.pump_in()

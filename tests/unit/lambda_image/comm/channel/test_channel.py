@@ -38,6 +38,19 @@ def test_a_frame_that_is_given_up_ends_the_channel_if_part_of_it_has_gone(make_p
         receive(pair.lower, soon())
 
 
+@pytest.mark.parametrize("encrypted", [True, False], ids=["encrypted", "bare"])
+def test_a_channel_that_has_ended_keeps_no_value(make_pair: MakePair, encrypted: bool) -> None:
+    channel, begun, queued, late = make_pair(encrypted=encrypted).higher, bytearray(LARGE), bytearray(5), bytearray(5)
+    tickets = [channel.post(0, 0, 0, begun), channel.push(0, 0, 0, queued)]
+    channel.end("ended")
+    tickets.append(channel.push(0, 0, 0, late))
+    channel.give_up_sending("was given up")
+    for value in (begun, queued, late):
+        value.append(0)  # BufferError, if there is a view of it
+    assert channel.ended == "ended"
+    assert not any(channel.gone(ticket) for ticket in tickets)
+
+
 def test_what_came_before_the_end_is_still_received(make_pair: MakePair, soon: Soon) -> None:
     pair = make_pair()
     send(pair.higher, b"last words", soon())

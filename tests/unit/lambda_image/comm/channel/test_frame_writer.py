@@ -71,3 +71,14 @@ def test_a_payload_of_several_views_goes_out_as_one() -> None:
             wire += b"".join(views)
             writer.sent(sum(map(len, views)))
         assert read(FrameReader(key), wire) == [b"".join(piece[1:] for piece in pieces)]
+
+
+@pytest.mark.parametrize("key", [KEY, None], ids=["encrypted", "bare"])
+@pytest.mark.parametrize("size", [100, 3 * RECORD_BYTES + 1])
+def test_nothing_is_kept_of_a_value_that_has_gone(key: bytes | None, size: int) -> None:
+    writer, value = FrameWriter(key), bytearray(size)
+    writer.push(0, 0, 0, b"", [memoryview(value)])
+    while views := writer.buffers():
+        writer.sent(sum(map(len, views)))
+    del views
+    value.append(0)  # BufferError, if there is a view of it

@@ -36,3 +36,26 @@ def test_no_more_is_kept_than_said() -> None:
 def test_a_frame_of_many_records_gives_back_what_it_took() -> None:
     read(FrameReader(KEY), write(FrameWriter(KEY), bytes(5 * RECORD_BYTES), bytes(5 * RECORD_BYTES)))
     assert len(record_memory._free) == 1  # the writer's, and then the reader's
+
+
+def test_an_interruption_while_memory_is_given_back_does_not_lend_it_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    writer, reader, give_back = FrameWriter(KEY), FrameReader(KEY), record_memory.give_back
+
+    def interrupted(memory: memoryview) -> None:
+        give_back(memory)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(record_memory, "give_back", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(writer, bytes(3 * RECORD_BYTES))
+    assert writer.idle
+    other = FrameWriter(KEY)
+    monkeypatch.setattr(record_memory, "give_back", give_back)
+    sealed = write(other, bytes(3 * RECORD_BYTES))
+    monkeypatch.setattr(record_memory, "give_back", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        read(reader, sealed)
+    monkeypatch.setattr(record_memory, "give_back", give_back)
+    write(writer, b"small")
+    read(reader, write(other, b"small"))
+    assert len({id(memory) for memory in record_memory._free}) == len(record_memory._free)

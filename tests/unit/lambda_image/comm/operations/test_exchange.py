@@ -3,9 +3,11 @@
 import gc
 import itertools
 import os
+import select
 import threading
 import time
 import weakref
+from typing import cast
 
 import numpy as np
 import pytest
@@ -54,6 +56,22 @@ def test_parts_are_kept_though_another_peer_is_overdue(make_group: MakeGroup) ->
     error = exchange.failed[2]
     assert isinstance(error, PeerTimeout)
     assert "rank 0, gather: rank 2 had not sent its part by the deadline" in str(error)
+
+
+@pytest.mark.parametrize("left_s", [0.0, 0.002])
+def test_no_peer_is_awaited_past_the_deadline(make_group: MakeGroup, left_s: float) -> None:
+    group, waits = make_group(2), list[float]()
+
+    class Silence:
+        def poll(self, timeout: float) -> list[tuple[int, int]]:
+            waits.append(timeout)
+            return []
+
+    channel = group.channel(0, 1)
+    group.ranks[0].turns = {1: (channel, channel.fileno(), cast(select.poll, Silence()))}
+    with pytest.raises(PeerTimeout, match="rank 1 had not sent its part by the deadline"):
+        gathering(group, time.monotonic() + left_s, 1).run()
+    assert all(0 < wait <= 1000 * left_s for wait in waits)
 
 
 def test_the_first_failure_is_raised_unless_tolerated(make_group: MakeGroup, soon: Soon) -> None:
