@@ -26,7 +26,7 @@ from lambda_image.handlers.describing import write_distributions
 from lambda_image.handlers.gathering import Gathering
 from lambda_image.handlers.inferring import Inferring
 from lambda_image.inference import no_predictions
-from lambda_image.manifest import ROOT, Assignment, predictions_key, result_key
+from lambda_image.manifest import ROOT, Assignment, predictions_key, quantiles_key, result_key
 from lambda_image.model.engine import Engine
 from lambda_image.ownership import RunObjects
 from lambda_image.rank_table import RankTable
@@ -192,7 +192,8 @@ class RankInvocation:
         try:
             standing = self._timed("write_s", lambda: self.register.write(record))
         except RunSuperseded:
-            self.objects.remove_stray(key, self.assignment.rank)
+            for stray in (key, quantiles_key(self.assignment.result_path, self.assignment.rank)):
+                self.objects.remove_stray(stray, self.assignment.rank)
             raise
         return (record, table) if standing is record else self._adopt(standing)
 
