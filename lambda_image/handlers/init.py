@@ -21,10 +21,11 @@ from lambda_image.results import RESULT_NAME
 from lambda_image.run_time import Waves, ended_by, plan_waves
 from lambda_image.settings import HandlerSettings
 from lambda_image.shares import begun_run, share_key, withhold
-from lambda_image.storage import ObjectStore
+from lambda_image.storage import ObjectStore, Version
 
 RUN_KEY_BYTES = 32
 SHARE_TOKEN_BYTES = 8  # of a name that no other try of Init has
+EARLIER = "earlier"  # the key of a manifest's metadata that tells that an earlier run had the result path
 SHARES_IN_MEMORY = 1 << 20  # bytes; those of more go through /tmp, since Init has 512 MB of memory
 
 
@@ -91,7 +92,8 @@ def init(
         models: the bucket of the run's own weights, if it has any.
         started_at: when the execution began, in seconds since the epoch. It is compared with the start of an earlier
             run, which the same clock gave, and never with this function's own time.
-        again: whether this is a retry. One that finds the manifest of an earlier try lists and writes nothing.
+        again: whether this is a retry. One that finds the manifest of an earlier try lists and writes nothing, but
+            removes what may be left of an earlier run.
 
     Returns:
         What the next states must know of the run.
@@ -106,10 +108,10 @@ def init(
     from tempfile import SpooledTemporaryFile  # late, as it imports more than all of this
 
     key = manifest_key(request.result_path)
-    if again and (there := results.find(key)) is not None:
-        first = first_item(there, results.url(key))
+    if again and (there := results.look(key)) is not None:
+        first = first_item(there.data, results.url(key))
         if first.execution == request.execution and (begun := begun_run(first, results)) is not None:
-            return begun
+            return replace(begun, warnings=(*begun.warnings, *_clear_again(results, first, there)))
     model = find_model(request, models)
     dealt = find_data(request, data)
     waves, found = plan_waves(len(dealt.shares), request.max_concurrency), list(dealt.warnings)
@@ -194,7 +196,8 @@ def _claim(
             "another result_path (or none, so that each run has its own), or wait for it. If it was stopped, remove "
             f"what lies there; without that the path is free at {datetime.fromtimestamp(free_at, UTC):%H:%M} UTC"
         )
-    if not results.put(key, content, content_type=JSON_TYPE, if_match=there.etag, metadata=owner):
+    taken = {**owner, EARLIER: there.etag.strip('"')}
+    if not results.put(key, content, content_type=JSON_TYPE, if_match=there.etag, metadata=taken):
         raise InvalidEvent(
             f"result_path {request.result_path} was taken by another run in this moment: give another result_path"
         )
@@ -213,6 +216,17 @@ def _clear(results: ObjectStore, result_path: str, kept: Collection[str]) -> lis
     except InvalidEvent as error:
         return [f"results of an earlier run are left in {results.url(prefix)}: {error}"]
     return []
+
+
+def _clear_again(results: ObjectStore, first: Assignment, manifest: Version) -> list[str]:
+    """Does so in a retry, since the try that took the path may have been lost while it removed things.
+
+    No rank is at work yet: the state machine has not heard of that try.
+    """
+    if EARLIER not in manifest.metadata or first.share is None:
+        return []
+    path = first.result_path
+    return _clear(results, path, (manifest_key(path), f"{path}/{first.share.key}"))
 
 
 def has_summary(results: ObjectStore, run: Assignment) -> bool:

@@ -8,6 +8,7 @@ import pytest
 
 from lambda_image.data.distribution_parts import DistributionParts
 from lambda_image.data.predictions import Predictions
+from lambda_image.errors import RunSuperseded
 from lambda_image.handlers.describing import write_distributions
 from lambda_image.model.calibrated import CalibratedEngine
 from lambda_image.results import RESULT_NAME
@@ -69,3 +70,22 @@ def test_a_rank_without_one_says_so():
     stage = Stage()
     stage.invoke()
     assert json.loads(stage.s3.objects[RECORD])["distributions"] is None
+
+
+def test_a_rank_of_an_earlier_run_leaves_no_distributions_beside_those_of_a_later_one():
+    """It was frozen before each of its writes in turn. The later run has fewer ranks, none of which has its place."""
+    for frozen_at in range(1, 6):
+        stage = Stage()
+        stage.function.environment = replace(stage.function.environment, engine=calibrated_engine())
+        later = replace(stage.assignment, execution="arn:machine:run-2", world_size=1)
+
+        def follow(number: int, stage=stage, later=later, frozen_at=frozen_at) -> None:
+            if number == frozen_at:
+                for key in [key for key in stage.s3.objects if key.startswith("r/")]:
+                    del stage.s3.objects[key]  # as Init does
+                stage.s3.objects["r/manifest.json"] = json.dumps([later.to_json()]).encode()
+
+        stage.s3.before_put = follow
+        with pytest.raises(RunSuperseded):
+            stage.invoke()
+        assert {key for key in stage.s3.objects if key.startswith("r/")} == {"r/manifest.json"}, frozen_at

@@ -219,6 +219,29 @@ def test_nothing_of_a_larger_earlier_run_stays_beside_a_smaller_one(s3: FakeS3):
     assert {f"r/{item['share']['key']}" for item in manifest(s3)} == shares(s3)
 
 
+def test_a_retry_removes_what_a_try_that_was_lost_had_not_removed(s3: FakeS3):
+    """The folder of predictions opens as one table, so that a table of the earlier run would be read with it."""
+
+    class LostError(Exception):
+        pass
+
+    def lost(**_: object) -> dict[str, object]:
+        raise LostError
+
+    begin(s3)
+    left = ["r/2.json", "r/predictions/2.parquet", "r/quantiles/2.parquet", "r/summary.json"]
+    s3.objects |= dict.fromkeys(left, json.dumps({"execution": "run-1"}).encode())
+    removes, s3.delete_objects = s3.delete_objects, lost  # type: ignore[method-assign]
+    with pytest.raises(LostError):
+        begin(s3, "run-2", NOW + 10, world_size=2)
+    s3.delete_objects = removes  # type: ignore[method-assign]
+    request = parse({"bucket": "b", "data_prefix": "d", "result_path": "r", "world_size": 2}, "run-2")
+    store = ObjectStore("b", client=s3, missing=InvalidEvent)  # type: ignore[arg-type]
+    assert init(request, store, store, store, NOW + 10, again=True).world_size == 2
+    assert {f"r/{item['share']['key']}" for item in manifest(s3)} == shares(s3)
+    assert {key for key in s3.objects if key.startswith("r/")} - shares(s3) == {"r/manifest.json"}
+
+
 def test_results_that_may_not_be_removed_are_a_warning(s3: FakeS3):
     def denied(**_: object) -> dict[str, object]:
         return {"Errors": [{"Key": "r/2.json", "Code": "AccessDenied"}]}
