@@ -1,6 +1,7 @@
 """What becomes of a run that ended early, on a bucket in memory; tests/integration has real ones."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 from lambda_image.errors import InvalidEvent
 from lambda_image.events import parse
 from lambda_image.handlers.init import init
+from lambda_image.manifest import Assignment
+from lambda_image.shares import complete_all
 from lambda_image.storage import ObjectStore
 from scripts.late_summary import summarise_late
 from tests.unit.lambda_image.handlers.fake_s3 import FakeS3
@@ -49,11 +52,28 @@ def test_the_summary_is_of_what_is_there_and_says_how_the_run_ended(s3: FakeS3, 
     assert summarise_late(s3, "b", "r", described(status)) is None
 
 
-def test_an_input_that_only_the_deployment_completes_is_no_obstacle(s3: FakeS3):
-    given = json.dumps({**INPUT, "fmi_enabled": True})
-    summary = summarise_late(s3, "b", "r", described("ABORTED", input=given))
+def test_what_init_said_of_the_data_is_told(s3: FakeS3):
+    s3.objects["d/4.pt"] = b""
+    given = {**INPUT, "result_path": "late", "deal": "bytes"}
+    store = ObjectStore("b", client=s3, missing=InvalidEvent)  # type: ignore[arg-type]
+    begun = init(parse(given, RUN), store, store, store, started_at=BEGUN.timestamp())
+    summary = summarise_late(s3, "b", "late", described("ABORTED", input=json.dumps(given)))
     assert summary is not None
-    assert len(summary.warnings) == 1
+    assert (tuple(summary.warnings[1:]), summary.deal) == (begun.warnings, "bytes")
+    assert any("0 bytes" in warning for warning in summary.warnings)
+
+
+@pytest.mark.parametrize(("given", "told"), [({}, 2), ({"fmi_enabled": True}, 1)])
+def test_of_a_run_that_init_has_not_kept_the_input_tells_if_no_deployment_completed_it(
+    s3: FakeS3, given: dict[str, bool], told: int
+):
+    items = [Assignment.from_json(item) for item in json.loads(s3.objects["r/manifest.json"])]
+    store = ObjectStore("b", client=s3, missing=InvalidEvent)  # type: ignore[arg-type]
+    whole = [replace(item, share=None).to_json() for item in complete_all(items, store)]  # as earlier versions did
+    s3.objects["r/manifest.json"] = json.dumps(whole).encode()
+    summary = summarise_late(s3, "b", "r", described("ABORTED", input=json.dumps({**INPUT, **given})))
+    assert summary is not None
+    assert len(summary.warnings) == told
 
 
 @pytest.mark.parametrize("changes", [{"status": "RUNNING"}, {"status": "SUCCEEDED"}, {"executionArn": "arn:other"}])
