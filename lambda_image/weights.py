@@ -73,10 +73,6 @@ class WeightsCache:
             CheckpointError: it is no checkpoint that PyTorch can run here, or /tmp has no room for it.
             RunError: it cannot be fetched; see `ObjectStore.open`.
         """
-        described = store.head(_calibration_key(model))  # at each run, as one may have been made since the last
-        version = described.etag if described is not None else ""
-        if self._last is not None and self._last[:2] == (model, version):
-            return self._last[2]
         url = store.url(model.key)
         if find_spec("torch") is None:
             raise CheckpointError(
@@ -84,6 +80,10 @@ class WeightsCache:
                 "model_path out for the weights in the image",
                 path=url,
             )
+        described = store.head(_calibration_key(model))  # at each run, as one may have been made since the last
+        version = described.etag if described is not None else ""
+        if self._last is not None and self._last[:2] == (model, version):
+            return self._last[2]
         named = "\0".join((model.bucket, model.key, model.etag, version)).encode()
         place = self._folder / hashlib.blake2b(named, digest_size=NAME_BYTES).hexdigest()
         with _explained(url, place):
