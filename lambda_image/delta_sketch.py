@@ -93,7 +93,8 @@ class DeltaSketch:
         distances = np.abs(centres - middle)
         order = np.argsort(distances, kind="stable")
         found = _median(distances[order], counts[order])
-        return found if abs(middle) + found < LARGEST / 2 else None
+        # Half of what the outermost bin stands for: the mean of two middle distances may hold one that is there.
+        return found if abs(middle) + found < _centres(np.array([2 * HALF - 1]))[0] / 2 else None
 
     def to_text(self) -> str:
         """Gives the counts as ASCII: the bins of all values in order, each as its distance from the one before.

@@ -73,7 +73,7 @@ class FrameWriter:
         if len(out) == 1 and count == len(out[0]):
             count = 0
             out.clear()
-        while count:
+        while count and out:  # none where the channel was ended while the kernel took them
             size = len(out[0])
             if count < size:
                 out[0] = memoryview(out[0])[count:]

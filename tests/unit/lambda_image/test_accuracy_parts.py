@@ -4,12 +4,12 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from lambda_image.accuracy_parts import AccuracyParts
-from lambda_image.delta_sketch import OFFSET
+from lambda_image.delta_sketch import LARGEST, OFFSET
 from lambda_image.metrics import Accuracy, accuracy
 
 REDSHIFT = st.one_of(
@@ -46,6 +46,7 @@ def assert_alike(found: Accuracy, wanted: Accuracy, median: float) -> None:
 
 
 @given(galaxies(), st.integers(0, 40))
+@example((np.float32([LARGEST + 49, -LARGEST - 49, np.nan, 0, 0]), np.zeros(5, np.float32)), 0)
 def test_parts_give_what_all_galaxies_give_to_the_stated_error(given_: tuple[np.ndarray, np.ndarray], cut: int):
     z, z_true = given_
     wanted, found = accuracy(z, z_true), parts(z, z_true, min(cut, len(z))).accuracy()

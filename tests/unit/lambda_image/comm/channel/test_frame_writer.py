@@ -82,3 +82,13 @@ def test_nothing_is_kept_of_a_value_that_has_gone(key: bytes | None, size: int) 
         writer.sent(sum(map(len, views)))
     del views
     value.append(0)  # BufferError, if there is a view of it
+
+
+@pytest.mark.parametrize("key", [None, KEY], ids=["bare", "encrypted"])
+def test_a_channel_may_end_while_the_kernel_takes_what_it_sends(key: bytes | None) -> None:
+    writer = FrameWriter(key)
+    writer.push(0, 0, 0, b"", [memoryview(bytes(10))])
+    count = sum(map(len, writer.buffers()))
+    writer.release()
+    writer.sent(count)
+    assert writer.buffers() == []
