@@ -118,4 +118,4 @@ def _working_time_s(left_s: float) -> float:
 
 if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # in a Lambda: load the model in the init phase, once per environment
     handler = RankFunction.from_environ(os.environ)
-prepare(os.environ, "lambda_image.comm.communicator", "arro3.io")
+prepare(os.environ, "lambda_image.comm.communicator", "cryptography.hazmat.primitives.ciphers.aead", "arro3.io")

@@ -1,6 +1,7 @@
 """Handlers of ranks that are not as they should be: of another version, or without memory."""
 
 import resource
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,12 @@ def without_address_space(event: dict[str, Any], context: object) -> Any:
     handler = _handler()
     if event["item"]["rank"] != CRAMPED:
         return handler(event, context)
+    for thread in threading.enumerate():
+        if thread.name == "prepare":  # what it loads would not fit any more, either: that would be another fault
+            thread.join()
+    # It takes the stack that such a thread has left. With that and no memory a thread begins and fails before it can
+    # say so, and CPython waits for its word for ever.
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     unlimited = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize(), unlimited[1]))
