@@ -1,21 +1,22 @@
 """Init over a folder of so many objects. What it wrote is read back, so that what is fast is also right."""
 
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from lambda_image.shares import item_bytes
 from scripts.bench.errors import BenchmarkError
-from scripts.bench.processes import MeasuredProcess
-from scripts.bench.scale.object_server import PREFIX, BenchObjects, NumberedKeys
+from scripts.bench.scale.object_server import PREFIX, FolderObjects, NumberedKeys
 from scripts.bench.scale.plan import ScalePlan
+from scripts.bench.scale.processes import start_function, start_server
 from scripts.series import Round
 
 BUCKET, RESULTS = "bench", "results/scale"
+ARN = "arn:aws:states:us-east-1:123456789012:execution:redshift:scale"
 SECONDS, CPU, PEAK, ITEM, LISTS = "seconds", "cpu_s", "peak_mb", "item_bytes", "lists"
 
 
@@ -33,18 +34,17 @@ def init_round(plan: ScalePlan, objects: int, limit_s: float) -> Round:
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cosmicai-"))
         spec = {"objects": objects, "answer_s": plan.answer_s, "folder": folder}
-        server = _process(stack, "the object server", "object_server", spec, dict(os.environ), limit_s)
-        port = server.answer()["port"]
-        init = _process(stack, "Init", "init_process", {}, environ_of(port), limit_s)
+        server = start_server(stack, "object_server", spec, limit_s)
+        init = start_function(stack, "init", server.answer()["port"], limit_s)
         before_mb = init.answer()["before_mb"]
-        init.tell(
-            bucket=BUCKET, data_prefix=PREFIX, result_path=RESULTS, world_size=plan.world_size(objects), deal="bytes"
-        )
+        world = {"world_size": plan.world_size(objects), "deal": "bytes"}
+        given = {"bucket": BUCKET, "data_prefix": PREFIX, "result_path": RESULTS, **world}
+        init.tell(input=given, execution=ARN, started_at=datetime.now(UTC).isoformat())
         told = init.answer()
         server.tell()
         counts = server.answer()
-        stored = BenchObjects(spec)
-        items = json.loads(stored.file(f"/{BUCKET}/{told['run']['manifest_key']}").read_bytes())
+        stored = FolderObjects(spec)
+        items = json.loads(stored.file(f"/{BUCKET}/{told['returned']['manifest_key']}").read_bytes())
         shares = stored.file(f"/{BUCKET}/{RESULTS}/{items[0]['share']['key']}")
         check_dealt(objects, plan.world_size(objects), items, shares)
         return {
@@ -53,20 +53,6 @@ def init_round(plan: ScalePlan, objects: int, limit_s: float) -> Round:
             ITEM: float(max(map(item_bytes, items))),
             **{name: float(count) for name, count in counts.items()},
         }
-
-
-def environ_of(port: int) -> dict[str, str]:
-    """Return the environment of a function whose S3 is a server of this machine."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RENDEZVOUS_"))}
-    return {
-        **kept,
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_ACCESS_KEY_ID": "bench",
-        "AWS_SECRET_ACCESS_KEY": "bench",
-        "AWS_REGION": "us-east-1",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
 
 
 def check_dealt(objects: int, ranks: int, items: list[Mapping[str, Any]], shares: Path) -> None:
@@ -97,11 +83,3 @@ def _lines(shares: Path) -> Iterator[tuple[int, bytes]]:
             if number:
                 yield start, line
             start += len(line)
-
-
-def _process(
-    stack: ExitStack, name: str, module: str, spec: Mapping[str, Any], environ: Mapping[str, str], limit_s: float
-) -> MeasuredProcess:
-    process = MeasuredProcess(name, f"scripts.bench.scale.{module}", spec, environ, limit_s, quiet=True)
-    stack.callback(process.stop)
-    return process

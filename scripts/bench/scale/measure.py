@@ -11,7 +11,7 @@ from typing import Any
 from scripts.bench.rounds import Attempts
 from scripts.bench.scale.init_part import init_round
 from scripts.bench.scale.plan import ScalePlan
-from scripts.bench.scale.summarize import summarize_round
+from scripts.bench.scale.summarize_part import summarize_round
 from scripts.series import Round, Series
 from scripts.step_progress import StepProgress
 

@@ -1,25 +1,22 @@
 """A server in the place of S3: a folder of any number of objects that exist as names only, and what is put beside it.
 
-It is a process of its own, so that its memory and time are not those of what is measured. It prints its port, and ends
-with its input. Keys are in order by construction, so that a page is found by bisection and made when it is asked for.
-What is put is kept in files.
+Keys are in order by construction, so that a page is found by bisection and made when it is asked for.
 
     python -m scripts.bench.scale.object_server '{"objects": 1000, "answer_s": 0.1, "folder": "/tmp/x"}'
 """
 
-import hashlib
 import json
 import re
 import sys
-import threading
 import time
 from bisect import bisect_right
 from collections.abc import Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, overload
 from urllib.parse import parse_qs, quote, urlsplit
 from xml.sax.saxutils import escape
+
+from scripts.bench.scale.stand_in import StandInHandler, StandInObjects, serve
 
 PREFIX = "galaxies/"
 PAGE = 1000
@@ -72,53 +69,40 @@ def page_of(keys: NumberedKeys, after: str, most: int = PAGE) -> bytes:
     ).encode()
 
 
-class BenchObjects:
+class FolderObjects(StandInObjects):
     """What the server has, and what it was asked."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
+        super().__init__(Path(spec["folder"]), "lists", "puts", "gets", "put_bytes")
         self.keys, self.answer_s = NumberedKeys(spec["objects"]), float(spec["answer_s"])
-        self.folder = Path(spec["folder"])
-        self.counts = {"lists": 0, "puts": 0, "gets": 0, "put_bytes": 0}
-        self._lock = threading.Lock()
-
-    def count(self, **counts: int) -> None:
-        """Add to the counts of these names."""
-        with self._lock:
-            for name, count in counts.items():
-                self.counts[name] += count
-
-    def file(self, key: str) -> Path:
-        """Return where an object that was put lies."""
-        return self.folder / hashlib.sha256(key.encode()).hexdigest()
 
 
-class BenchHandler(BaseHTTPRequestHandler):
+class FolderHandler(StandInHandler):
     """Answers one connection."""
 
-    protocol_version = "HTTP/1.1"
-    objects: BenchObjects
+    objects: FolderObjects
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - as the base class names it
         address = urlsplit(self.path)
         query = parse_qs(address.query)
         if "list-type" in query:
             self.objects.count(lists=1)
             time.sleep(self.objects.answer_s)
             after = query.get("continuation-token", query.get("start-after", [""]))[0]
-            self._answer(200, page_of(self.objects.keys, after))
+            self.answer(200, page_of(self.objects.keys, after))
             return
         self.objects.count(gets=1)
         file = self.objects.file(address.path)
         if not file.exists():
-            self._refuse(404, "NoSuchKey")
+            self.refuse(404, "NoSuchKey")
             return
         content = file.read_bytes()
         begin = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        self._answer(206 if begin else 200, content[int(begin[1]) if begin else 0 :])
+        self.answer(206 if begin else 200, content[int(begin[1]) if begin else 0 :])
 
     do_HEAD = do_GET  # noqa: N815 - as the base class names it
 
-    def do_PUT(self) -> None:
+    def do_PUT(self) -> None:  # noqa: N802 - as the base class names it
         file, left = self.objects.file(urlsplit(self.path).path), int(self.headers.get("Content-Length", 0))
         self.objects.count(puts=1, put_bytes=left)
         taken = self.headers.get("If-None-Match") == "*" and file.exists()
@@ -128,40 +112,14 @@ class BenchHandler(BaseHTTPRequestHandler):
                 left -= len(piece)
                 out.write(piece)
         if taken:
-            self._refuse(412, "PreconditionFailed")
+            self.refuse(412, "PreconditionFailed")
         else:
-            self._answer(200, b"")
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing of a request."""
-
-    def _refuse(self, status: int, code: str) -> None:
-        self._answer(status, f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode())
-
-    def _answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("ETag", '"0a"')
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-
-class BenchServer(ThreadingHTTPServer):
-    """Takes as many connections at a time as Init makes."""
-
-    request_queue_size = 128
-    daemon_threads = True
+            self.answer(200, b"")
 
 
 def main(spec: dict[str, Any]) -> None:
-    objects = BenchObjects(spec)
-    handler = type("Handler", (BenchHandler,), {"objects": objects})
-    with BenchServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        print(json.dumps({"port": server.server_port}), flush=True)
-        for _ in sys.stdin:
-            print(json.dumps(objects.counts), flush=True)
+    objects = FolderObjects(spec)
+    serve(objects, type("Handler", (FolderHandler,), {"objects": objects}))
 
 
 if __name__ == "__main__":

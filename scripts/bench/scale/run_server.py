@@ -1,20 +1,16 @@
-"""A server in the place of S3 with what the ranks of a run have written. It prints its port and the run.
+"""A server in the place of S3 with what the ranks of a run have written. It prints the run beside its port.
 
-Objects of ranks are made of a template when they are asked for, and differ from one another by the rank only. What is
-put is kept in files, so that its memory is not that of the server. It ends with its input.
+Objects of ranks are made of a template when they are asked for, and differ from one another by the rank only.
 
     python -m scripts.bench.scale.run_server '{"ranks": 64, "galaxies": 10000, "gathered": true, "folder": "/tmp/x"}'
 """
 
-import hashlib
 import json
 import re
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
@@ -27,6 +23,7 @@ from lambda_image.rank_table import RankTable
 from lambda_image.request_times import RequestTimes
 from lambda_image.results import Phases, Usage, Work, combined_data, combined_line, digest, rank_record
 from lambda_image.shares import withhold
+from scripts.bench.scale.stand_in import StandInHandler, StandInObjects, serve
 
 BUCKET, PATH, ARN = "bench", "results/scale", "arn:aws:states:us-east-1:1:execution:redshift:scale"
 PARTITIONS = 10  # of a rank
@@ -35,14 +32,12 @@ PAGE = 1000
 TEMPLATES = 8  # different tables, which take turns
 
 
-class RunObjectsOnDemand:
+class RunObjectsOnDemand(StandInObjects):
     """What lies in the bucket."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
-        self.folder, ranks, galaxies = Path(spec["folder"]), spec["ranks"], spec["galaxies"]
-        self.counts = {"gets": 0, "puts": 0, "lists": 0, "heads": 0, "out_bytes": 0, "in_bytes": 0}
-        self.lock = threading.Lock()
-        self.owner = digest(ARN.encode())
+        super().__init__(Path(spec["folder"]), "gets", "puts", "lists", "heads", "out_bytes", "in_bytes")
+        ranks, galaxies = spec["ranks"], spec["galaxies"]
         event = {"bucket": BUCKET, "data_prefix": "galaxies", "rendezvous_endpoint": "h:1", "result_path": PATH}
         if "combine_limit" in spec:
             event["combine_limit"] = spec["combine_limit"]
@@ -81,18 +76,8 @@ class RunObjectsOnDemand:
                 return self.tables[rank % len(self.tables)].content
         return None
 
-    def file(self, key: str) -> Path:
-        """Where an object that was put lies."""
-        return self.folder / hashlib.sha256(key.encode()).hexdigest()
-
     def _put(self, key: str, content: bytes) -> None:
         self.file(key).write_bytes(content)
-
-    def count(self, **counts: int) -> None:
-        """Adds to the counts of these names."""
-        with self.lock:
-            for name, count in counts.items():
-                self.counts[name] += count
 
     def listed(self, prefix: str) -> Iterator[tuple[str, int]]:
         """The ranks' tables in S3's order, with their sizes."""
@@ -116,23 +101,22 @@ def _table(seed: int, galaxies: int) -> RankTable:
     return RankTable.of(tables)
 
 
-class RunHandler(BaseHTTPRequestHandler):
+class RunHandler(StandInHandler):
     """Answers one connection."""
 
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+    metadata: ClassVar = {"run": digest(ARN.encode())}
     objects: RunObjectsOnDemand
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - as the base class names it
         address = urlsplit(self.path)
         query, key = parse_qs(address.query), unquote(address.path).removeprefix(f"/{BUCKET}").lstrip("/")
         if "list-type" in query:
             self.objects.count(lists=1)
-            self._answer(200, self._page(query))
+            self.answer(200, self._page(query))
             return
         content = self.objects.find(key)
         if content is None:
-            self._answer(404, b"<Error><Code>NoSuchKey</Code></Error>" if self.command == "GET" else b"")
+            self.refuse(404, "NoSuchKey")
             return
         begin = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         body = content[int(begin[1]) :] if begin else content
@@ -140,7 +124,7 @@ class RunHandler(BaseHTTPRequestHandler):
             self.objects.count(gets=1, out_bytes=len(body))
         else:
             self.objects.count(heads=1)
-        self._answer(206 if begin else 200, body)
+        self.answer(206 if begin else 200, body)
 
     do_HEAD = do_GET  # noqa: N815 - as the base class names it
 
@@ -158,7 +142,7 @@ class RunHandler(BaseHTTPRequestHandler):
             f"<IsTruncated>{str(more).lower()}</IsTruncated>{token}{entries}</ListBucketResult>"
         ).encode()
 
-    def do_PUT(self) -> None:
+    def do_PUT(self) -> None:  # noqa: N802 - as the base class names it
         address = urlsplit(self.path)
         query, key = parse_qs(address.query), unquote(address.path).removeprefix(f"/{BUCKET}").lstrip("/")
         body = self._body()
@@ -167,13 +151,13 @@ class RunHandler(BaseHTTPRequestHandler):
             with self.objects.file(f"upload:{key}").open("ab") as out:
                 out.write(body)
         elif self.headers.get("If-None-Match") == "*" and self.objects.find(key) is not None:
-            self._answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
+            self.refuse(412, "PreconditionFailed")
             return
         else:
             self.objects.file(key).write_bytes(body)
-        self._answer(200, b"")
+        self.answer(200, b"")
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - as the base class names it
         address = urlsplit(self.path)
         key = unquote(address.path).removeprefix(f"/{BUCKET}").lstrip("/")
         self._body()
@@ -183,10 +167,10 @@ class RunHandler(BaseHTTPRequestHandler):
         else:
             self.objects.file(f"upload:{key}").rename(self.objects.file(key))
             name, told = "CompleteMultipartUploadResult", '<ETag>"0a"</ETag>'
-        self._answer(200, f'<{name} xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{told}</{name}>'.encode())
+        self.answer(200, f'<{name} xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{told}</{name}>'.encode())
 
-    def do_DELETE(self) -> None:
-        self._answer(204, b"")
+    def do_DELETE(self) -> None:  # noqa: N802 - as the base class names it
+        self.answer(204, b"")
 
     def _body(self) -> bytes:
         """What is sent, be it in pieces with a checksum behind them."""
@@ -202,34 +186,10 @@ class RunHandler(BaseHTTPRequestHandler):
             pass
         return bytes(body)
 
-    def log_message(self, *_: Any) -> None:
-        """Says nothing of a request."""
-
-    def _answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("ETag", '"0a"')
-        self.send_header("x-amz-meta-run", self.objects.owner)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-
-class RunServer(ThreadingHTTPServer):
-    """Takes as many connections at a time as Summarize makes."""
-
-    request_queue_size = 128
-    daemon_threads = True
-
 
 def main(spec: dict[str, Any]) -> None:
     objects = RunObjectsOnDemand(spec)
-    handler = type("Handler", (RunHandler,), {"objects": objects})
-    with RunServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        print(json.dumps({"port": server.server_port, "run": objects.run.to_json()}), flush=True)
-        for _ in sys.stdin:
-            print(json.dumps(objects.counts), flush=True)
+    serve(objects, type("Handler", (RunHandler,), {"objects": objects}), run=objects.run.to_json())
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from rich.table import Table
 from scripts.bench.formatting import MEDIANS, NOTHING, format_spread
 from scripts.bench.scale.init_part import CPU, ITEM, LISTS, PEAK, SECONDS
 from scripts.bench.scale.measure import ScaleResults
-from scripts.bench.scale.summarize import GETS, READ, WRITTEN
+from scripts.bench.scale.summarize_part import GETS, READ, WRITTEN
 from scripts.series import Series
 
 INIT = {

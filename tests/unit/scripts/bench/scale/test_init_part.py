@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from scripts.bench.errors import BenchmarkError
-from scripts.bench.scale.init_part import check_dealt, environ_of
+from scripts.bench.scale.init_part import check_dealt
 from scripts.bench.scale.object_server import NumberedKeys
 
 
@@ -44,10 +44,3 @@ def test_an_item_that_points_elsewhere_is_wrong(tmp_path: Path):
     items[1]["share"]["start"] += 1
     with pytest.raises(BenchmarkError, match="the item of rank 1 does not find its share"):
         check_dealt(3, 2, items, shares)
-
-
-def test_the_function_asks_the_server_and_nobody_else(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("AWS_PROFILE", "mine")
-    environ = environ_of(4321)
-    assert environ["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4321"
-    assert "AWS_PROFILE" not in environ

@@ -3,7 +3,7 @@ from pathlib import Path
 from botocore.parsers import create_parser
 from botocore.session import get_session
 
-from scripts.bench.scale.object_server import PREFIX, BenchObjects, NumberedKeys, page_of, size_of
+from scripts.bench.scale.object_server import PREFIX, FolderObjects, NumberedKeys, page_of, size_of
 
 SHAPE = get_session().get_service_model("s3").operation_model("ListObjectsV2").output_shape
 
@@ -30,7 +30,7 @@ def test_a_page_begins_behind_any_text():
 
 
 def test_what_is_put_has_a_file_of_its_own(tmp_path: Path):
-    objects = BenchObjects({"objects": 1, "answer_s": 0, "folder": str(tmp_path)})
+    objects = FolderObjects({"objects": 1, "answer_s": 0, "folder": str(tmp_path)})
     assert len({objects.file(key) for key in ("/b/a", "/b/a/b", "/b/../a")}) == 3
     objects.count(puts=1, put_bytes=7)
     assert (objects.counts["puts"], objects.counts["put_bytes"]) == (1, 7)

@@ -1,7 +1,7 @@
 import pytest
 
 from scripts.bench.errors import BenchmarkError
-from scripts.bench.scale.summarize import check_summary
+from scripts.bench.scale.summarize_part import check_summary
 
 SUMMARY = {"status": "succeeded", "samples": 40, "ranks_completed": 4, "gathered": True}
 

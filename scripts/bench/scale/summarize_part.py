@@ -1,21 +1,20 @@
 """Summarize over so many ranks that have written their tables, and whose records rank 0 has gathered.
 
-Records and tables are made by the code that ranks make them with. They lie in the
-memory of a server of this benchmark's own in the place of S3, which makes each rank's objects of a few templates when
-they are asked for, so that 10,000 ranks with 10,000 galaxies each take no more of this machine than a few.
+Records and tables are made by the code that ranks make them with. They lie in the memory of a server of this
+benchmark's own in the place of S3, which makes each rank's objects of a few templates when they are asked for, so that
+10,000 ranks with 10,000 galaxies each take no more of this machine than a few.
 """
 
 import json
-import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from typing import Any
 
 from scripts.bench.errors import BenchmarkError
-from scripts.bench.processes import MeasuredProcess
-from scripts.bench.scale.init_part import environ_of
 from scripts.bench.scale.plan import ScalePlan
+from scripts.bench.scale.processes import start_function, start_server
 from scripts.series import Round
 
 GETS, READ, WRITTEN = "gets", "read_mb", "written_mb"
@@ -38,15 +37,15 @@ def summarize_round(plan: ScalePlan, ranks: int, limit_s: float) -> Round:
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cosmicai-"))
         spec = {"ranks": ranks, "galaxies": plan.galaxies, "gathered": True, "folder": folder}
-        server = _process(stack, "the object server", "run_server", spec, dict(os.environ), limit_s)
+        server = start_server(stack, "run_server", spec, limit_s)
         told = server.answer()
-        summarize = _process(stack, "Summarize", "summarize_process", {}, environ_of(told["port"]), limit_s)
+        summarize = start_function(stack, "summarize", told["port"], limit_s)
         before_mb = summarize.answer()["before_mb"]
-        summarize.tell(run=told["run"])
+        summarize.tell(state={"run": told["run"], "ranks": []}, entered_at=datetime.now(UTC).isoformat())
         answer = summarize.answer()
         server.tell()
         counts = server.answer()
-        check_summary(answer["summary"], ranks, plan.galaxies)
+        check_summary(answer["returned"], ranks, plan.galaxies)
         return {
             **answer["figures"],
             "before_mb": before_mb,
@@ -65,11 +64,3 @@ def check_summary(summary: Mapping[str, Any], ranks: int, galaxies: int) -> None
     expected = {"status": "succeeded", "samples": ranks * galaxies, "ranks_completed": ranks, "gathered": True}
     if wrong := {name: summary[name] for name, value in expected.items() if summary[name] != value}:
         raise BenchmarkError(f"the summary of {ranks:,} ranks says {json.dumps(wrong)}")
-
-
-def _process(
-    stack: ExitStack, name: str, module: str, spec: Mapping[str, Any], environ: Mapping[str, str], limit_s: float
-) -> MeasuredProcess:
-    process = MeasuredProcess(name, f"scripts.bench.scale.{module}", spec, environ, limit_s, quiet=True)
-    stack.callback(process.stop)
-    return process
