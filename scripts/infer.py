@@ -36,7 +36,7 @@ from scripts.machine import describe_machine
 from scripts.output_files import check_picture
 from scripts.shard import Shard, Stretch, parse_shard, stretches
 from scripts.user_files import add_overwrite, check_new, check_there
-from scripts.user_model import advice, usable_model
+from scripts.user_model import load_usable
 from scripts.words import counted
 
 HELP = "predict the redshifts of a dataset in this process, without a run"
@@ -102,14 +102,8 @@ def run(args: argparse.Namespace, load: Callable[..., engines.Engine] = engines.
     with GalaxyProgress(sys.stdout) as progress, tempfile.TemporaryDirectory(prefix="cosmicai-") as scratch:
         for warning in warnings:
             progress.say(f"warning: {warning}")
-        model = usable_model(args.model, Path(scratch))
-        engine = load(
-            model.path,
-            args.threads,
-            args.engine,
-            lambda reason: progress.say(advice(args.model, model.path, reason)),
-            args.device,
-        )
+        settings = (args.threads, args.engine, args.device)
+        engine = load_usable(args.model, Path(scratch), *settings, progress.say, load)
         inferred = predict(share, engine, args.batch_size, args.on_bad_row, progress, rows)
     with atomic_file(out) as partial_file:
         partial_file.write_bytes(inferred.predictions.to_parquet())

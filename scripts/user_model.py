@@ -1,16 +1,21 @@
 """The model that a user names on the command line, made ready for ranks before anything starts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lambda_image.data.sizes import PUBLISHED, Sizes
 from lambda_image.errors import UsageError
 from lambda_image.model import SHIPPED_MODEL
 from lambda_image.model.calibrated import carry_calibration
 from lambda_image.model.calibration import calibration_path
-from lambda_image.model.engine_files import file_hash, is_onnx
+from lambda_image.model.engine_files import Device, EngineName, file_hash, is_onnx
 from lambda_image.partition_names import printable
 from scripts.user_files import check_there
+
+if TYPE_CHECKING:
+    from lambda_image.model.engine import Engine
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,37 @@ def usable_model(model: Path | None, scratch: Path, calibrated: bool = True) -> 
     if calibrated and calibration_path(model).exists():
         carry_calibration(calibration_path(model), file_hash(model), converted)
     return UserModel(converted, config.sizes)
+
+
+def load_usable(
+    model: Path | None,
+    scratch: Path,
+    threads: int,
+    name: EngineName,
+    device: Device,
+    say: Callable[[str], None],
+    load: "Callable[..., Engine]",
+) -> "Engine":
+    """Loads a model into an engine of this process.
+
+    Args:
+        model: as of `usable_model`.
+        scratch: a folder for what it has to be converted to, which outlives the engine.
+        threads: how many threads compute.
+        name: which engine.
+        device: where it computes.
+        say: is told what would make it faster, or give it error bars.
+        load: loads the engine, as `lambda_image.model.engine.load` does.
+
+    Returns:
+        The engine.
+
+    Raises:
+        UsageError: the model is not there.
+        CheckpointError: it cannot be used.
+    """
+    used = usable_model(model, scratch).path
+    return load(used, threads, name, lambda reason: say(advice(model, used, reason)), device)
 
 
 def advice(model: Path | None, used: Path, reason: str) -> str:

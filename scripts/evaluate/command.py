@@ -34,7 +34,7 @@ from scripts.machine import describe_machine
 from scripts.output_files import check_picture
 from scripts.shard import Shard, Stretch, stretches
 from scripts.user_files import add_overwrite, check_new, check_there
-from scripts.user_model import advice, usable_model
+from scripts.user_model import load_usable
 from scripts.words import counted
 
 HELP = "measure how good a model's redshifts are, for which galaxies, and what its images are worth"
@@ -81,14 +81,8 @@ def run(args: argparse.Namespace, load: Callable[..., engines.Engine] = engines.
     with GalaxyProgress(sys.stdout) as progress, tempfile.TemporaryDirectory(prefix="cosmicai-") as scratch:
         for warning in warnings:
             progress.say(f"warning: {warning}")
-        model = usable_model(args.model, Path(scratch))
-        engine = load(
-            model.path,
-            args.threads,
-            args.engine,
-            lambda reason: progress.say(advice(args.model, model.path, reason)),
-            args.device,
-        )
+        settings = (args.threads, args.engine, args.device)
+        engine = load_usable(args.model, Path(scratch), *settings, progress.say, load)
         inferred = predict(share, engine, args.batch_size, "flag", progress, rows)
         galaxies = judged(inferred.predictions)
         if not len(galaxies):
