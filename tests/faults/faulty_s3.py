@@ -56,6 +56,11 @@ class SickS3:
     met: int = field(default=0, init=False)
     seen: int = field(default=0, init=False)
 
+    @property
+    def harms(self) -> bool:
+        """Whether it does more than to delay the answer."""
+        return (self.status, self.rate, self.cut) != (None, None, None)
+
     def takes(self, method: str, path: str) -> bool:
         """Whether it happens to this request, which is counted."""
         if not re.fullmatch(self.method, method) or not re.search(self.path, path):
@@ -123,9 +128,12 @@ class FaultyS3:
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
         with self._lock:
             self.requests.append((time.monotonic(), method, path))
-            fault = next((one for one in self.faults if one.takes(method, path)), None)
-        if fault is not None and self._ended.wait(fault.delay):
+            met = [one for one in self.faults if one.takes(method, path)]
+        if self._ended.wait(sum(one.delay for one in met)):
             return
+        # Two faults at once: one that delays does not hide another, and a refusal leaves no body to harm.
+        met.sort(key=lambda one: one.status is None)
+        fault = next((one for one in met if one.harms), None)
         if fault is not None and fault.status is not None:
             answer = fault.answer or ANSWERS[fault.status]
             self._send(handler, fault.status, {"Content-Type": "application/xml"}, answer, None)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 CRAMPED = 2  # the rank that has no address space
+LEFT_STACKS = 8  # more than glibc keeps: 40 MB, of 8 MB each
 
 
 def channel(event: dict[str, Any], context: object) -> Any:
@@ -32,9 +33,10 @@ def without_address_space(event: dict[str, Any], context: object) -> Any:
     for thread in threading.enumerate():
         if thread.name == "prepare":  # what it loads would not fit any more, either: that would be another fault
             thread.join()
-    # It takes the stack that such a thread has left. With that and no memory a thread begins and fails before it can
-    # say so, and CPython waits for its word for ever.
-    threading.Thread(target=threading.Event().wait, daemon=True).start()
+    # These take the stacks that other threads have left. With such a stack and no memory a thread begins and fails
+    # before it can say so, and CPython waits for its word for ever.
+    for _ in range(LEFT_STACKS):
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     unlimited = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize(), unlimited[1]))
