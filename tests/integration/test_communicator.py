@@ -113,9 +113,9 @@ def test_processes_gather_unequal_parts(start: Start, world_size: int) -> None:
 
 
 def test_a_world_of_one_needs_no_server(run_id: str) -> None:
-    threads = threading.active_count()
+    threads = set(threading.enumerate())
     with join(None, 0, 1, run_id) as communicator:
-        assert threading.active_count() == threads
+        assert set(threading.enumerate()) <= threads  # earlier tests' threads may end meanwhile
         communicator.barrier(deadline=patience())
         gathered = communicator.gather(b"all", deadline=patience())
         assert gathered is not None
@@ -362,7 +362,7 @@ def test_nothing_is_left_behind(endpoint: str, run_id: str) -> None:
         closed.barrier(deadline=patience())
     with join("127.0.0.1:1", 0, 2, run_id):  # nothing listens there
         pass
-    assert set(threading.enumerate()) == threads
+    assert set(threading.enumerate()) <= threads
     assert not descriptors() - files
 
 
