@@ -13,7 +13,9 @@ from typing import Any, Self
 
 from lambda_image.address import Address
 from lambda_image.comm.channel.channel import ChannelSettings
-from lambda_image.comm.channel.handshake import KEY_BYTES
+from lambda_image.comm.channel.handshake import KEY_BYTES, Member
+from lambda_image.comm.channel.memory import Memory
+from lambda_image.comm.channel.sealing import Sealing
 from lambda_image.comm.channel.values import Value
 from lambda_image.comm.connecting.connector import Connector
 from lambda_image.comm.connecting.group_name import group_name
@@ -120,11 +122,11 @@ class Communicator:
             if endpoint is None:
                 raise ValueError(f"a world of {world_size} ranks needs a rendezvous endpoint")
             Address.parse(endpoint)  # a malformed one is the caller's mistake, told now and not in the background
-        wakeup = Wakeup()
-        roster = Roster(changed=wakeup.notify)
+        wakeup, memory, settings = Wakeup(), Memory(), settings or ChannelSettings()
+        sealing = Sealing(run_key, Member(rank, attempt), memory, seals=settings.encrypted)
+        roster = Roster(changed=wakeup.notify, memory=memory, sealing=sealing)
         connector = None
         if endpoint is not None and world_size > 1:
-            settings = settings or ChannelSettings()
             connector = Connector(Membership(endpoint, join, run_key, rendezvous_key, end, settings), roster)
             connector.start()
         return cls(GroupContext(rank, world_size, roster, wakeup, star_only=topology is Topology.STAR), connector)

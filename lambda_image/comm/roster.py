@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from lambda_image.comm.channel.channel import Channel
 from lambda_image.comm.channel.handshake import Member
 from lambda_image.comm.channel.memory import Memory
+from lambda_image.comm.channel.sealing import Sealing
 from lambda_image.errors import CommunicationError, PeerClosed, PeerUnreachable, RendezvousError
 
 # Seconds from the peer's joining until a channel must be there. A handshake takes milliseconds, but seconds pass when a
@@ -92,6 +93,7 @@ class Roster:
     failure: RendezvousError | None = None  # why no more news come; peers that are known stay
     dismissed: RendezvousError | None = None  # this very rank is not part of the group any more
     memory: Memory = field(default_factory=Memory)  # that all channels share; the caller's thread takes of it
+    sealing: Sealing | None = None  # that all channels share, too; without it nothing is sealed
     excused: dict[int, str] = field(default_factory=dict)  # ranks that will send nothing more, and how that is known
     _peers: dict[int, PeerState] = field(default_factory=dict)
     _former: list[Channel] = field(default_factory=list)  # of peers that were replaced, still to be closed

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import pickle
+import struct
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,6 +95,16 @@ def seeds() -> Iterator[tuple[str, bytes]]:
         yield "sealed_frames", CUT + header + meta + payload
         yield "encrypted_frames", CUT + header + Cipher(bytes(15) + b"\1").seal(meta + payload, header)
         yield "values", len(payload).to_bytes(2, "big") + meta
+    meta, buffers = encode(np.zeros(1200, "f4"))
+    seal = struct.pack("!II32sI", 0, 0, bytes(32), 5)
+    for kind, sealed_meta in (
+        (Kind.BCAST, seal + meta),
+        (Kind.ALLGATHER, seal),
+        (Kind.GATHER, seal),
+        (Kind.BCAST, seal[1:]),
+    ):
+        header = HEADER.pack(1, int(kind), int(Flag.SEALED), len(sealed_meta), 4800)
+        yield "values_for_all", CUT + header + sealed_meta + buffers[0]
     yield "aborts", abort_payload(PeerClosed("gone", peer=3, reason="it left"))
     higher = Handshake(
         KEY, Member(2, 0), way=(Transport.DIRECT, Member(1, 0)), encrypted=True, probe=False, nonce=NONCE

@@ -12,7 +12,9 @@ from lambda_image.comm.channel.cipher import CIPHER_KEY_BYTES, Cipher
 from lambda_image.comm.channel.frame_reader import FrameReader
 from lambda_image.comm.channel.frames import HEADER_BYTES, RECORD_BYTES, WHOLE_BYTES, FrameRefused, Header
 from lambda_image.comm.channel.handshake import Handshake, HandshakeRefused, Member
-from lambda_image.comm.channel.signals import parse_abort
+from lambda_image.comm.channel.memory import Memory
+from lambda_image.comm.channel.sealing import Sealing
+from lambda_image.comm.channel.signals import Kind, parse_abort
 from lambda_image.comm.channel.transport import Transport
 from lambda_image.comm.channel.values import allocate
 from lambda_image.data.byte_source import MemorySource
@@ -44,6 +46,7 @@ from tests.fuzz.objects import TARGETS as OF_OBJECTS
 
 KEY, NONCE, SEEN = bytes(32), bytes(16), Endpoint("203.0.113.9", 4321)
 CIPHER_KEY = bytes(CIPHER_KEY_BYTES)
+PEER = Member(0, 0)
 MAX_PAYLOAD = 1 << 18  # several records
 Feed = Callable[[bytes], object]
 
@@ -133,9 +136,37 @@ def sealed_frames(data: bytes) -> None:
     in_pieces_to_reader(CIPHER_KEY, wire)
 
 
+def values_for_all(data: bytes) -> None:
+    """What one with the run's key may send sealed for all ranks: any seal, on a header and payload of any kind."""
+    channel, sealing = Cipher(CIPHER_KEY), Sealing(KEY, PEER, Memory())
+    wire, at = data[:1], 1
+    while len(header := data[at : at + HEADER_BYTES]) == HEADER_BYTES:
+        at += HEADER_BYTES
+        said = Header.unpack(header)
+        meta = data[at : at + said.meta_length]
+        payload = data[at + len(meta) : at + len(meta) + min(said.length, len(data))]
+        at += len(meta) + len(payload)
+        wire += header + channel.seal(meta, header)
+        try:
+            opening = sealing.open(said, header, meta, PEER)
+        except FrameRefused:
+            wire += payload
+            continue
+        for start in range(0, len(payload), RECORD_BYTES):
+            wire += opening.cipher.seal(payload[start : start + RECORD_BYTES], opening.associated)
+    in_pieces_to_reader(CIPHER_KEY, wire)
+
+
 def in_pieces_to_reader(key: bytes | None, data: bytes) -> int:
     """How many frames come out."""
-    reader = FrameReader(key, allocate=lambda header, meta: allocate(meta, header.length), max_payload=MAX_PAYLOAD)
+    sealing = Sealing(KEY, Member(1, 0), Memory())
+    sealing.passed_on = 1, int(Kind.BCAST)
+    reader = FrameReader(
+        key,
+        allocate=lambda header, meta: allocate(meta, header.length),
+        max_payload=MAX_PAYLOAD,
+        sealing=(sealing, PEER),
+    )
     taken = 0
 
     def feed(piece: bytes) -> None:
@@ -238,6 +269,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         frames,
         encrypted_frames,
         sealed_frames,
+        values_for_all,
         values,
         aborts,
         handshake,

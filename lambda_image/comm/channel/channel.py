@@ -14,6 +14,7 @@ from lambda_image.comm.channel.frame_writer import FrameWriter
 from lambda_image.comm.channel.frames import HEADER_BYTES, FrameRefused, Header
 from lambda_image.comm.channel.handshake import Member, Session
 from lambda_image.comm.channel.memory import Memory
+from lambda_image.comm.channel.sealing import SEALED, SealedValue, Sealing
 from lambda_image.comm.channel.signals import ABORT
 from lambda_image.comm.channel.values import Value, allocate, encode
 
@@ -64,6 +65,7 @@ class Channel:
         connect_s: float = 0.0,
         settings: ChannelSettings | None = None,
         memory: Memory | None = None,
+        sealing: Sealing | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         settings = settings or ChannelSettings()
@@ -74,7 +76,12 @@ class Channel:
         self._clock = clock
         self._memory = memory or Memory()  # for arrays that come
         self._writer = FrameWriter(session.send_key)
-        self._reader = FrameReader(session.receive_key, allocate=self._allocate, max_payload=settings.max_payload)
+        self._reader = FrameReader(
+            session.receive_key,
+            allocate=self._allocate,
+            max_payload=settings.max_payload,
+            sealing=None if sealing is None else (sealing, session.peer),
+        )
         self.frames = self._reader.frames  # that have come and were not taken, the oldest first
         self._out_buffers: Sequence[OutBuffer | None] = ()  # for the operation's next frames
         self._out_buffers_for: tuple[int, int] | None = None  # which operation that is, and its kind
@@ -94,15 +101,18 @@ class Channel:
     def fileno(self) -> int:
         return self._sock.fileno()
 
-    def push(self, operation: int, kind: int, flags: int, value: Value) -> int:
+    def push(self, operation: int, kind: int, flags: int, value: Value | SealedValue) -> int:
         """Queue a frame for `pump_out`; it has gone when `gone(ticket)`. The value must not change until then."""
+        if isinstance(value, SealedValue):
+            if self.encrypted and value.can_be_sent:
+                return self._writer.push_sealed(value)
+            value, flags = value.value, flags & ~SEALED
         meta, payload = encode(value)
         return self._writer.push(operation, kind, flags, meta, payload)
 
-    def post(self, operation: int, kind: int, flags: int, value: Value) -> int:
+    def post(self, operation: int, kind: int, flags: int, value: Value | SealedValue) -> int:
         """Queue a frame and send what the kernel takes now; 0 if it has gone, otherwise its ticket."""
-        meta, payload = encode(value)
-        ticket = self._writer.push(operation, kind, flags, meta, payload)
+        ticket = self.push(operation, kind, flags, value)
         self.pump_out()
         return ticket if self._writer.completed < ticket else 0
 

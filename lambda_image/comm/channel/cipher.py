@@ -44,6 +44,13 @@ class Cipher:
         self._number = 0  # of the next record
         self._use(key)
 
+    def at(self, number: int) -> "Cipher":
+        """Another cipher for records of this one's key, from this number on."""
+        other = Cipher.__new__(Cipher)
+        other.__dict__.update(self.__dict__)
+        other._number = number
+        return other
+
     def seal(self, plain: bytes, header: bytes) -> bytes:
         """The next record, with its tag at the end. The header is not in it, but only opens it unchanged."""
         nonce = self._nonce()  # first, since it may bring another key

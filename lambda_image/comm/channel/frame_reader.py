@@ -19,6 +19,8 @@ from lambda_image.comm.channel.frames import (
     FrameRefused,
     Header,
 )
+from lambda_image.comm.channel.handshake import Member
+from lambda_image.comm.channel.sealing import SEALED, Opening, Sealing
 
 DEFAULT_MAX_PAYLOAD = 1 << 30  # a rank's part is megabytes; 1 GiB still fits the smallest Lambda that could send it
 STAGING_BYTES = (
@@ -40,8 +42,17 @@ def plain_bytes(header: Header, meta: bytes) -> tuple[object, memoryview]:
 class FrameReader:
     """Fill `buffer()`, report how much came with `received`, take `frames`."""
 
-    def __init__(self, key: bytes | None, *, allocate: Allocate = plain_bytes, max_payload: int = DEFAULT_MAX_PAYLOAD):
+    def __init__(
+        self,
+        key: bytes | None,
+        *,
+        allocate: Allocate = plain_bytes,
+        max_payload: int = DEFAULT_MAX_PAYLOAD,
+        sealing: tuple[Sealing, Member] | None = None,
+    ) -> None:
+        """`sealing` opens values that the peer, who is named with it, sends sealed; None: there are none."""
         self._cipher = None if key is None else Cipher(key)
+        self._sealing = sealing
         self._tag_bytes = 0 if key is None else TAG_BYTES
         self._allocate = allocate
         self._max_payload = max_payload
@@ -53,6 +64,7 @@ class FrameReader:
         self._value: object = None
         self._payload = _NOTHING  # where that goes
         self._filled = 0  # bytes of it that are there
+        self._opening: Opening | None = None  # if it is sealed for all ranks
         self._memory: memoryview | None = None  # for its records
         self._record = _NOTHING  # the part of that which the next record takes
         self._came = 0  # bytes of this record that have come
@@ -126,6 +138,12 @@ class FrameReader:
         if length > self._max_payload:
             raise FrameRefused(f"a frame of {length} bytes; this end takes at most {self._max_payload}")
         meta = content[:meta_length] if meta_length else b""
+        if header.flags & SEALED:
+            if self._cipher is None or self._sealing is None or whole:
+                raise FrameRefused("a sealed value where there can be none")
+            sealing, peer = self._sealing
+            self._opening = sealing.open(header, packed, meta, peer)
+            meta = self._opening.meta
         value, payload = self._allocate(header, meta)
         if whole:
             if length:
@@ -135,13 +153,18 @@ class FrameReader:
             self._head = header, packed, meta
             self._value, self._payload, self._filled = value, payload, 0
             if self._cipher is not None:
-                self._memory = record_memory.borrow(length)
+                if self._opening is None or self._opening.records is None:
+                    self._memory = record_memory.borrow(length)
                 self._expect_record()
         return True
 
     def _expect_record(self) -> None:
-        assert self._memory is not None
-        self._record = self._memory[: min(RECORD_BYTES, len(self._payload) - self._filled) + TAG_BYTES]
+        length = min(RECORD_BYTES, len(self._payload) - self._filled) + TAG_BYTES
+        if self._memory is not None:
+            self._record = self._memory[:length]
+        else:
+            assert self._opening is not None
+            self._record = self._opening.records_after(self._filled)[:length]
         self._came = 0
 
     def _advance(self, count: int) -> None:
@@ -155,14 +178,19 @@ class FrameReader:
             if self._came < len(self._record):
                 return
             end = self._filled + self._came - TAG_BYTES
-            self._cipher.open_into(self._record, packed, self._payload[self._filled : end])
+            target = self._payload[self._filled : end]
+            if self._opening is None:
+                self._cipher.open_into(self._record, packed, target)
+            else:
+                self._opening.cipher.open_into(self._record, self._opening.associated, target)
             self._filled = end
         if self._filled < len(self._payload):
             if self._cipher is not None:
                 self._expect_record()
             return
-        self.frames.append(Frame(header, meta, self._value))
-        self._head = self._value = None
+        value = self._value if self._opening is None else self._opening.opened(self._value, packed)
+        self.frames.append(Frame(header, meta, value))
+        self._head = self._value = self._opening = None
         self._payload = self._record = _NOTHING
         if self._memory is not None:
             memory, self._memory = self._memory, None  # first: an interruption here must not lend it twice

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from lambda_image.comm.channel import record_memory
 from lambda_image.comm.channel.cipher import Cipher
 from lambda_image.comm.channel.frames import HEADER, MAX_META, RECORD_BYTES, TAG_BYTES, WHOLE_BYTES
+from lambda_image.comm.channel.sealing import SealedValue
 
 _NOTHING = memoryview(b"")
 
@@ -15,9 +16,13 @@ class FrameWriter:
 
     def __init__(self, key: bytes | None) -> None:
         self._cipher = None if key is None else Cipher(key)
-        self._frames: deque[tuple[bytes, bytes, Sequence[memoryview]]] = deque()  # not begun: header, meta, payload
+        self._frames: deque[tuple[bytes, bytes, Sequence[memoryview] | SealedValue]] = (
+            deque()
+        )  # not begun: header, meta, payload
         self._header = b""  # of the begun frame
         self._rest = _NOTHING  # of its payload, neither encrypted nor offered yet
+        self._sealed: SealedValue | None = None  # of which this follows instead, from `_at` on
+        self._at = 0
         self._memory: memoryview | None = None  # for its records
         self._out: list[bytes | memoryview] = []  # bytes to send, of the begun frame
         self._begun = False
@@ -46,6 +51,15 @@ class FrameWriter:
             self._begin(header, meta, payload, length)
         return self.pushed
 
+    def push_sealed(self, value: SealedValue) -> int:
+        """The same for a value that is sealed for all ranks."""
+        self.pushed += 1
+        if self.pushed > self.completed + 1:
+            self._frames.append((value.header, value.meta, value))
+        else:
+            self._begin_sealed(value)
+        return self.pushed
+
     def drop_unbegun(self) -> None:
         """Forget every frame of which no byte was sent."""
         if not self._begun:
@@ -55,7 +69,7 @@ class FrameWriter:
     def release(self) -> None:
         """Hold no value any more. What had not gone never will."""
         self._frames.clear()
-        self._out, self._rest, self._memory = [], _NOTHING, None
+        self._out, self._rest, self._memory, self._sealed = [], _NOTHING, None, None
 
     def buffers(self) -> list[bytes | memoryview]:
         """What to send next, in order; empty when there is nothing."""
@@ -64,7 +78,10 @@ class FrameWriter:
                 self._continue()
             elif self._frames:
                 header, meta, payload = self._frames.popleft()
-                self._begin(header, meta, payload, sum(map(len, payload)))
+                if isinstance(payload, SealedValue):
+                    self._begin_sealed(payload)
+                else:
+                    self._begin(header, meta, payload, sum(map(len, payload)))
         return self._out
 
     def sent(self, count: int) -> bool:
@@ -82,7 +99,7 @@ class FrameWriter:
             del out[0]
         if out:
             return False
-        if not self._rest:
+        if not self._rest and self._sealed is None:
             self._rest = _NOTHING  # an empty view, too, would keep the caller's buffer
             self._begun = False
             self.completed += 1
@@ -106,8 +123,21 @@ class FrameWriter:
             self._memory = record_memory.borrow(length)
             self._continue()
 
+    def _begin_sealed(self, value: SealedValue) -> None:
+        assert self._cipher is not None
+        self._begun, self._sealed, self._at = True, value, 0
+        self._out.append(value.header + self._cipher.seal(value.meta, value.header))
+        self._continue()
+
     def _continue(self) -> None:
-        """Offer one more record of the payload."""
+        """Offer one more record of the payload, or all that are sealed."""
+        if self._sealed is not None:
+            records = self._sealed.records_from(self._at)
+            self._at += len(records)
+            self._out.append(records)
+            if self._at == self._sealed.sealed_length:
+                self._sealed = None
+            return
         assert self._cipher is not None
         assert self._memory is not None
         piece, self._rest = self._rest[:RECORD_BYTES], self._rest[RECORD_BYTES:]

@@ -9,6 +9,8 @@ header itself can be read by anybody. A length is verified before anything is al
 is handed out. While one record of a large payload is on its way, the sender encrypts the next and the receiver decrypts
 the one before.
 
+With the flag SEALED, the records of the payload are encrypted for all ranks instead of for this channel (sealing.py).
+
 A session that is not encrypted has neither tags nor records: HEADER | meta | payload.
 """
 

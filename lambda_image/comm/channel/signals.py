@@ -31,6 +31,7 @@ class Flag(IntFlag):
     TREE = 4  # the operation goes along a tree (cost_model.py)
     PIECES = 8  # in a bcast: what pieces there will be, or one of them
     CONFIRM = 16  # the sender of a part waits for a receipt
+    SEALED = 32  # the payload is encrypted for all ranks of the group (sealing.py)
 
 
 ABORT = int(Flag.ABORT)  # enumerations are slow to compare, and this is asked of every frame

@@ -195,6 +195,7 @@ class Peering:
             connect_s=now - (known.joined_at if known is not None and known.member == session.peer else began),
             settings=self._membership.settings,
             memory=self._roster.memory,
+            sealing=self._roster.sealing,
         )
         if session.peer.rank >= self._membership.join.world_size or not self._roster.connected(channel, now):
             channel.close()  # it holds the key, but is of another world or has been replaced

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from lambda_image.comm.channel.sealing import Content
 from lambda_image.comm.channel.signals import Flag, Kind, abort_payload
 from lambda_image.comm.channel.values import Value, allocate, encode, size_of
 from lambda_image.comm.operations.cost_model import Algorithm
@@ -123,12 +124,13 @@ def allgather(group: GroupContext, part: Value, deadline: float, out: Sequence[V
     with group.exchange(Kind.ALLGATHER, deadline, abort_to=others(group)) as exchange:
         out_buffers = _out_buffers(group, out)
         exchange.watch_aborts = True
+        for_all = group.for_all(exchange, part)
         for rank in others(group):
             exchange.receive(rank, out_buffers[rank])
-            exchange.send(rank, part)
+            exchange.send(rank, for_all)
         exchange.run()
-        came = {rank: delivered(values[0], out_buffers[rank]) for rank, values in exchange.received.items()}
-        return [part if rank == group.rank else came[rank] for rank in everyone]
+        came = {rank: group.opened(exchange, rank, values[0], rank) for rank, values in exchange.received.items()}
+        return [part if rank == group.rank else delivered(came[rank], out_buffers[rank]) for rank in everyone]
 
 
 def _allgather_by_star(group: GroupContext, part: Value, deadline: float, out: Sequence[Value] | None) -> list[Value]:
@@ -184,6 +186,8 @@ def bcast(group: GroupContext, value: Value | None, root: int, deadline: float, 
     with group.exchange(Kind.BCAST, deadline, abort_to=here.neighbours if here.children else ()) as exchange:
         if here.parent is not None:
             receiver = _BcastReceiver(group, exchange, root, here.neighbours[1:], out)
+            if here.children:
+                group.pass_on(exchange)
             exchange.on_received = receiver.arrived
             exchange.receive(here.parent, out)
             exchange.run()
@@ -191,8 +195,9 @@ def bcast(group: GroupContext, value: Value | None, root: int, deadline: float, 
         if value is None:
             raise TypeError("the root of a bcast gives the value")
         in_pieces = group.bcasts_in_pieces(size_of(value))
+        first = _announcement(value) if in_pieces else group.for_all(exchange, value)
         for child in here.children:
-            exchange.send(child.rank, _announcement(value) if in_pieces else value, _PIECES if in_pieces else 0)
+            exchange.send(child.rank, first, _PIECES if in_pieces else 0)
         if in_pieces:
             exchange.abort_to, exchange.watch_aborts = others(group), True
             whole = np.frombuffer(encode(value)[1][0], np.uint8)
@@ -211,12 +216,13 @@ class _BcastReceiver:
         self._pieces: dict[int, slice] = {}
         self.value: Value = b""
 
-    def arrived(self, rank: int, value: Value, flags: int) -> None:
+    def arrived(self, rank: int, content: Content, flags: int) -> None:
+        value = self._group.opened(self._exchange, rank, content, self._root if self._whole is None else rank)
         if self._whole is not None:
             self._piece(rank, value)
             return
         for child in self._children:
-            self._exchange.send(child, value, flags)
+            self._exchange.send(child, content, flags)
         if flags & _PIECES:
             self._announced(value)
         else:
@@ -241,9 +247,10 @@ class _BcastReceiver:
         own = source == self._root
         delivered(value, self._whole[self._pieces[self._group.rank if own else source]])
         if own:
+            for_all = self._group.for_all(self._exchange, value, _PIECES)
             for rank in others(self._group):
                 if rank != self._root:
-                    self._exchange.send(rank, value, _PIECES)
+                    self._exchange.send(rank, for_all, _PIECES)
 
 
 def _announcement(value: Value) -> bytes:

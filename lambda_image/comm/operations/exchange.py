@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from lambda_image.comm.channel.channel import Channel, OutBuffer
+from lambda_image.comm.channel.sealing import Content
 from lambda_image.comm.channel.signals import ABORT, Kind, abort_payload
 from lambda_image.comm.channel.values import Value
 from lambda_image.comm.operations.operation import Operation
@@ -67,7 +68,7 @@ class Exchange(Operation):
         self._posted: dict[int, Channel] = {}  # that know of these
         self._answers: list[tuple[int, int]] = []  # ranks and flags
 
-    def send(self, rank: int, value: Value = b"", flags: int = 0) -> None:
+    def send(self, rank: int, value: Content = b"", flags: int = 0) -> None:
         """Begins at once, and may go on in `run`."""
         if self._loop is not None:
             self._loop.send(rank, value, flags)

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import numpy as np
 
+from lambda_image.comm.channel.sealing import Content, SealedValue
 from lambda_image.comm.channel.signals import Kind
 from lambda_image.comm.channel.values import Value, encode
 from lambda_image.comm.operations.cost_model import Algorithm, choose
@@ -16,6 +17,7 @@ from lambda_image.comm.operations.exchange import Exchange, Turns
 from lambda_image.comm.operations.wakeup import Wakeup
 from lambda_image.comm.operations.watch import Watch
 from lambda_image.comm.roster import Roster
+from lambda_image.errors import PeerClosed
 
 
 class GroupContext:
@@ -99,6 +101,31 @@ class GroupContext:
             clock=self.clock,
             turns=self.turns,
         )
+
+    def for_all(self, exchange: Exchange, value: Value, flags: int = 0) -> Content:
+        """A value as it is sent to all other ranks, by whatever way: encrypted once, where that saves work."""
+        sealing = self.roster.sealing
+        if sealing is None:
+            return value
+        return sealing.seal(exchange.number, exchange.code, flags, value, self.world_size - 1)
+
+    def pass_on(self, exchange: Exchange) -> None:
+        """Keep what comes sealed, for others."""
+        if self.roster.sealing is not None:
+            self.roster.sealing.passed_on = exchange.number, exchange.code
+
+    def opened(self, exchange: Exchange, rank: int, value: Content, sealer: int) -> Value:
+        """A value that has come from a rank. Raises PeerClosed if another than `sealer` has sealed it."""
+        if not isinstance(value, SealedValue):
+            return value
+        known = self.roster.at(sealer)
+        if value.sealer.rank != sealer:
+            raise exchange.error(PeerClosed, rank, f"brings a value of {value.sealer}, where rank {sealer}'s is due")
+        if rank != sealer and known is not None and value.sealer.attempt < known.member.attempt:
+            raise exchange.error(
+                PeerClosed, rank, f"brings a value of {value.sealer}, whom {known.member} has replaced"
+            )
+        return value.value
 
     def wait_for_peer(self, rank: int, deadline: float) -> bool:
         """Wait until the rank is known or the rendezvous has failed. Returns whether it is known. Raises ValueError."""

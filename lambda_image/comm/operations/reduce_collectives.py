@@ -8,6 +8,7 @@ import itertools
 import numpy as np
 
 from lambda_image.comm.channel.memory import Memory
+from lambda_image.comm.channel.sealing import SEALED, Content
 from lambda_image.comm.channel.signals import Flag, Kind
 from lambda_image.comm.channel.values import Value, encode, size_of
 from lambda_image.comm.operations.cost_model import Algorithm
@@ -97,17 +98,17 @@ def through(
             if here.parent is not None:
                 exchange.send(here.parent, folding.result, flag)
             elif back:
-                spread(folding.result)
+                spread(group.for_all(exchange, folding.result, flag))
 
-        def spread(result: Value) -> None:
+        def spread(result: Content) -> None:
             for child in here.children:
                 exchange.send(child.rank, result, flag)
 
-        def arrived(rank: int, arrival: Value, flags: int) -> None:
+        def arrived(rank: int, arrival: Content, flags: int) -> None:
             _check_algorithm(rank, flags, flag)
             if rank == here.parent:
                 spread(arrival)
-            elif folding.put(parts[rank], arrival, owned=True):
+            elif folding.put(parts[rank], group.opened(exchange, rank, arrival, rank), owned=True):
                 folded()
 
         exchange.on_received, exchange.watch_aborts = arrived, algorithm is Algorithm.TREE
@@ -115,11 +116,15 @@ def through(
             exchange.receive(child.rank, _contribution_buffer(group.memory, value, reduction))
         if back and here.parent is not None:
             exchange.receive(here.parent, out)
+            if here.children:
+                group.pass_on(exchange)
         if folding.put((group.rank, group.rank + 1), value, owned=False):
             folded()
         exchange.run()
         if here.parent is not None:
-            return delivered(exchange.received[here.parent][0], out) if back else None
+            if not back:
+                return None
+            return delivered(group.opened(exchange, here.parent, exchange.received[here.parent][0], root), out)
         assert folding.result is not None
         return delivered(_own_copy(folding.result) if folding.result is value else folding.result, out)
 
@@ -162,18 +167,20 @@ def _in_pieces(
                 spread([folding.result] * group.world_size)
 
         def spread(results: list[Value]) -> None:
+            same = None if root is not None or kind is Kind.SCAN else group.for_all(exchange, results[rank], flag)
             for peer in others(group) if root is None else [root]:
                 if peer != rank:
-                    exchange.send(peer, results[peer], flag)
+                    exchange.send(peer, results[peer] if same is None else same, flag)
             if here is not None and results[rank] is not here:
                 here[:] = results[rank]
 
-        def arrived(source: int, arrival: Value, flags: int) -> None:
+        def arrived(source: int, arrival: Content, flags: int) -> None:
             _check_algorithm(source, flags, flag)
+            value = group.opened(exchange, source, arrival, source)
             if len(exchange.received[source]) == 1:
-                contribute(source, arrival)
+                contribute(source, value)
             else:
-                delivered(arrival, whole[pieces[source]])
+                delivered(value, whole[pieces[source]])
 
         exchange.on_received, exchange.watch_aborts = arrived, True
         for peer in others(group):
@@ -202,7 +209,7 @@ def _check_out(value: Value, out: Value | None) -> None:
 
 
 def _check_algorithm(rank: int, flags: int, flag: int) -> None:
-    if flags != flag:
+    if flags & ~SEALED != flag:
         raise ValueError(f"rank {rank} contributes an array of another size, or names another reduction")
 
 

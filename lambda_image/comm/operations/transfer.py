@@ -1,6 +1,7 @@
 """What one operation still has to do with one peer."""
 
 from lambda_image.comm.channel.channel import Channel, OutBuffer
+from lambda_image.comm.channel.sealing import Content
 from lambda_image.comm.channel.values import Value
 from lambda_image.comm.roster import PeerState
 
@@ -27,7 +28,7 @@ class Transfer:
         self.peer = peer  # the attempt that this is for
         self.channel: Channel | None = None if peer is None else peer.channel
         self.plain = False  # nothing is the matter with it, by the latest news
-        self.out: list[tuple[Value, int]] = []  # values and flags, not pushed yet
+        self.out: list[tuple[Content, int]] = []  # values and flags, not pushed yet
         self.ticket = 0  # of the last frame pushed
         self.due = 0  # frames to receive
         self.out_buffers: list[OutBuffer | None] = []  # for the frames due, since the first that got one

@@ -10,6 +10,7 @@ from typing import cast
 
 from lambda_image.comm.channel.channel import Channel
 from lambda_image.comm.channel.frames import Frame
+from lambda_image.comm.channel.sealing import Content
 from lambda_image.comm.channel.signals import ABORT, Kind, name_of, parse_abort
 from lambda_image.comm.channel.values import Value
 from lambda_image.comm.operations.operation import Operation
@@ -43,7 +44,7 @@ class TransferLoop:
         self._due_now.add(rank)
         return transfer
 
-    def send(self, rank: int, value: Value, flags: int) -> None:
+    def send(self, rank: int, value: Content, flags: int) -> None:
         self.add(rank, self._roster.at(rank)).out.append((value, flags))
 
     def receive(self, rank: int, out: Value | None) -> None:

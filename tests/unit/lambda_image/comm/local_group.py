@@ -11,7 +11,8 @@ from typing import Any
 
 from lambda_image.comm.channel.channel import Channel, ChannelSettings
 from lambda_image.comm.channel.frames import Frame
-from lambda_image.comm.channel.handshake import Handshake, Member, Session
+from lambda_image.comm.channel.handshake import KEY_BYTES, Handshake, Member, Session
+from lambda_image.comm.channel.sealing import Sealing
 from lambda_image.comm.channel.signals import Flag, Kind
 from lambda_image.comm.channel.transport import Transport
 from lambda_image.comm.operations.cost_model import Algorithm
@@ -20,6 +21,7 @@ from lambda_image.comm.operations.group_context import GroupContext
 from lambda_image.comm.operations.wakeup import Wakeup
 from lambda_image.comm.roster import Roster
 
+RUN_KEY = b"r" * KEY_BYTES
 RANK_0, RANK_1 = Member(0, 0), Member(1, 0)
 LARGE = 8 << 20  # more than socket buffers hold
 HANGING_S = 30.0  # which only a test that hangs reaches
@@ -67,12 +69,16 @@ class Pair:
         *,
         encrypted: bool = True,
         settings: ChannelSettings | None = None,
+        sealings: tuple[Sealing | None, Sealing | None] = (None, None),
+        sockets: tuple[socket.socket, socket.socket] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.sockets = socket.socketpair()
-        ends = zip(self.sockets, sessions(lower, higher, encrypted=encrypted), (lower, higher), strict=True)
+        self.sockets = sockets or socket.socketpair()
+        agreed = sessions(lower, higher, encrypted=encrypted)
+        ends = zip(self.sockets, agreed, (lower, higher), sealings, strict=True)
         self.lower, self.higher = (
-            Channel(sock, session, own, settings=settings, clock=clock) for sock, session, own in ends
+            Channel(sock, session, own, settings=settings, sealing=sealing, clock=clock)
+            for sock, session, own, sealing in ends
         )
 
 
@@ -82,7 +88,12 @@ class RankInThread(GroupContext):
     def __init__(self, rank: int, world_size: int) -> None:
         wakeup = Wakeup()
         super().__init__(rank, world_size, Roster(changed=wakeup.notify), wakeup)
+        self.begin(Member(rank, 0))
         self.forced: Algorithm | None = None  # taken where it can be done
+
+    def begin(self, member: Member) -> None:
+        """As this attempt."""
+        self.roster.sealing = Sealing(RUN_KEY, member, self.memory)
 
     def choose(
         self,
@@ -101,7 +112,13 @@ class RankInThread(GroupContext):
 class LocalGroup:
     """`world_size` ranks, every pair connected; `run` calls a function for each rank in a thread of its own."""
 
-    def __init__(self, world_size: int, absent: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        world_size: int,
+        absent: Collection[int] = (),
+        socketpair: Callable[[], tuple[socket.socket, socket.socket]] = socket.socketpair,
+    ) -> None:
+        self._socketpair = socketpair
         self.ranks = [RankInThread(rank, world_size) for rank in range(world_size)]
         self._killed: set[int] = set()
         present = [rank for rank in range(world_size) if rank not in absent]
@@ -111,6 +128,7 @@ class LocalGroup:
 
     def admit(self, member: Member) -> None:
         """One of those that were absent comes."""
+        self.ranks[member.rank].begin(member)
         for other in self._present:
             if other not in self._killed:
                 self.connect(*sorted((Member(other, 0), member), key=lambda one: one.rank))
@@ -128,7 +146,12 @@ class LocalGroup:
             peer.channel.end("was killed")
 
     def connect(self, lower: Member, higher: Member) -> Pair:
-        pair = Pair(lower, higher)
+        pair = Pair(
+            lower,
+            higher,
+            sealings=(self.ranks[lower.rank].roster.sealing, self.ranks[higher.rank].roster.sealing),
+            sockets=self._socketpair(),
+        )
         for rank, channel in ((lower.rank, pair.lower), (higher.rank, pair.higher)):
             self.ranks[rank].roster.connected(channel, time.monotonic())
         return pair

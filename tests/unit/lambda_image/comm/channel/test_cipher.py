@@ -88,14 +88,14 @@ def pinned_sessions() -> tuple[Session, Session]:
 
 def test_the_keys_of_a_connection_follow_from_both_greetings() -> None:
     """By HKDF as RFC 5869 writes it, from the greetings as they stand on the wire."""
-    higher = bytes.fromhex("4341493301000000000200000001000000000000000068") + b"igher.." + b"h" * NONCE_BYTES
-    lower = bytes.fromhex("434149330100000000000000000000000002000000016c") + b"ower..." + b"l" * NONCE_BYTES
+    higher = bytes.fromhex("4341493401000000000200000001000000000000000068") + b"igher.." + b"h" * NONCE_BYTES
+    lower = bytes.fromhex("434149340100000000000000000000000002000000016c") + b"ower..." + b"l" * NONCE_BYTES
     extracted = hmac.digest(b"l" * NONCE_BYTES + b"h" * NONCE_BYTES, bytes(range(KEY_BYTES)), "sha256")
     keys = [
-        hmac.digest(extracted, b"cosmicai channel, version 3: to the " + to + lower + higher + b"\1", "sha256")[:16]
+        hmac.digest(extracted, b"cosmicai channel, version 4: to the " + to + lower + higher + b"\1", "sha256")[:16]
         for to in (b"lower rank", b"higher rank")
     ]
-    assert [key.hex() for key in keys] == ["ad20d8ab8556b02ab9743fbad571116b", "13d0a214330f72a4bb21892d7aa03d23"]
+    assert [key.hex() for key in keys] == ["c14a905d088e0d3fe9af899cf004e49f", "0a21b69a66e185884eb9c0a0fd46b6d5"]
     one, other = pinned_sessions()
     assert [one.send_key, one.receive_key] == [other.receive_key, other.send_key] == keys
 
@@ -108,7 +108,7 @@ def test_the_frames_of_a_connection_are_these_bytes() -> None:
     header = HEADER.pack(0, 7, 1, 0, 6)
     small = write(writer, b"a part")
     assert small == header + gcm.encrypt(bytes(12), b"a part", header)
-    assert small.hex() == "00000000070100000000000000000006" + "73868f06dafb2ac9ac7d7c67846e95149a11c4f04c0a"
+    assert small.hex() == "00000000070100000000000000000006" + "b5417ce9b318e979c9827c2316c70dd98da93a27de0f"
     header = HEADER.pack(0, 7, 1, 0, 300_000)
     large = write(writer, bytes(300_000))
     records = b"".join(
@@ -116,8 +116,8 @@ def test_the_frames_of_a_connection_are_these_bytes() -> None:
         for number, size in ((1, 0), (2, RECORD_BYTES), (3, 300_000 - RECORD_BYTES))
     )
     assert large == header + records
-    assert hashlib.sha256(large).hexdigest() == "8913ffe7caa99689845e2b77b78862c35efe28366efb066e1f1ec6e62cb103a1"
-    assert write(writer, b"").hex() == "00000000070100000000000000000000" + "720f290aa4e4ea3d275ec72a5e4b3af7"
+    assert hashlib.sha256(large).hexdigest() == "2b67f57e0f6f6ea92a8f0bee4685f806ebbd751475cb627ebc45d5e0403c4f8b"
+    assert write(writer, b"").hex() == "00000000070100000000000000000000" + "e754ba5f4ebf69ac68feff71bc98a00f"
 
 
 def test_a_broken_record_leaves_nothing_behind() -> None:
