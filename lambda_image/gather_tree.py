@@ -19,10 +19,11 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt
+from typing import NamedTuple
 
-from lambda_image.manifest import ROOT
+from lambda_image.manifest import ROOT, Assignment
+from lambda_image.manifest import STAR as STAR  # for those who plan
 
-STAR = 0  # the width of a run without inner ranks
 # So many ranks gather in one star. The root spends about 2 ms on each connection, and that in the time of its own
 # inference. A tree of as many spares it most of that, but all parts travel twice then.
 STAR_RANKS = 256
@@ -54,8 +55,7 @@ class GroupPlace:
         return hmac.digest(run_key, LABEL + self.suffix.encode(), "sha256") if self.suffix else run_key
 
 
-@dataclass(frozen=True)
-class GatherPlace:
+class GatherPlace(NamedTuple):
     """Says where one rank gives its part, and where it takes those of others.
 
     Attributes:
@@ -75,8 +75,6 @@ def gather_place(rank: int, world_size: int, width: int) -> GatherPlace:
         world_size: how many ranks the run has.
         width: how many ranks an inner rank speaks for, itself included; STAR for a star.
     """
-    if world_size == 1:
-        return GatherPlace(None, None)
     step = width or 1
     top = (ROOT, *range(1, world_size, step)) if width else range(world_size)
     if rank == ROOT:
@@ -90,6 +88,11 @@ def gather_place(rank: int, world_size: int, width: int) -> GatherPlace:
     return GatherPlace(GroupPlace("", top, place + 1), below)
 
 
+def place_of(assignment: Assignment) -> GatherPlace:
+    """Finds the groups of the rank of an assignment that is complete."""
+    return gather_place(assignment.rank, assignment.world_size, assignment.gather_width)
+
+
 def most_connections(descriptors: int) -> int:
     """Computes to how many others a rank can be connected.
 
@@ -97,6 +100,17 @@ def most_connections(descriptors: int) -> int:
         descriptors: how many a process may have open, as RLIMIT_NOFILE says.
     """
     return max(0, (descriptors - OWN_DESCRIPTORS) // DESCRIPTORS_EACH)
+
+
+def most_held(world_size: int, width: int) -> int:
+    """Counts the connections of the rank that has the most of them.
+
+    Args:
+        world_size: how many ranks there are.
+        width: how many ranks an inner rank speaks for, itself included; STAR for a star.
+    """
+    inner = -(-(world_size - 1) // (width or 1))
+    return max(inner, min(width, world_size - 1))
 
 
 def plan_width(world_size: int, connections: int) -> int | None:

@@ -12,8 +12,8 @@ writer has seen (If-Match), so that of two writers S3 refuses one, which then lo
 * an attempt of an earlier run cannot write, since the later run has removed or replaced the version it knows.
 
 A claim and a record of a failed attempt have `error` or no `predictions`, by which `results.is_complete` tells them
-from a result. `gather_error` says in all of them why the rank's part will not come by way of the gather, or, in rank
-0's, why no part is taken any more.
+from a result. `gather_error` says in all of them why the rank's part will not come by way of the gather, or, in that of
+a rank that gathers, why no part is taken any more.
 """
 
 import secrets
@@ -21,12 +21,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from lambda_image.errors import RunSuperseded, StorageUnavailable
+from lambda_image.gather_tree import place_of
 from lambda_image.json_text import parse_json
-from lambda_image.manifest import ROOT, Assignment, result_key
+from lambda_image.manifest import Assignment, result_key
 from lambda_image.ownership import TRIES, RunObjects
 from lambda_image.results import Record, belongs, is_complete
-
-ROOT_LOST = "rank 0 was lost and tried again"
 
 
 @dataclass(frozen=True)
@@ -76,9 +75,9 @@ class RankRegister:
                 claim = self._after(found, tries)
                 if claim.finished is not None or found.get("token") == self._token:
                     return claim
-                if self._assignment.rank == ROOT:
-                    # The other ranks' gathers ended with a root that was lost, and those that have gone stay away.
-                    reason = found.get("gather_error") or (None if claim.duplicate else ROOT_LOST)
+                if place_of(self._assignment).down is not None:
+                    # What a rank that gathers had taken is lost with it, and those that gave it have gone.
+                    reason = found.get("gather_error") or (None if claim.duplicate else self._lost())
             elif found is not None:
                 self._objects.check_owner(self._key)
             if self._put(self._claim(claim, tries, reason)):
@@ -129,6 +128,9 @@ class RankRegister:
         duplicate = found.get("tries", tries - 1) >= tries
         latest = max(found["attempt"], found.get("adopted_by") or 0)
         return Claim(latest + 1, duplicate, found if is_complete(found) else None)
+
+    def _lost(self) -> str:
+        return f"rank {self._assignment.rank} was lost and tried again"
 
     def _claim(self, claim: Claim, tries: int, gather_error: str | None) -> dict[str, Any]:
         a = self._assignment

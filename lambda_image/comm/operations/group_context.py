@@ -3,7 +3,7 @@
 import functools
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import isfinite
 from typing import NoReturn
 
@@ -32,11 +32,13 @@ class GroupContext:
         wakeup: Wakeup,
         *,
         star_only: bool = False,
+        names: Sequence[int] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.rank = rank
         self.world_size = world_size
         self.star_only = star_only
+        self.names = names
         self.roster = roster
         self.memory = roster.memory  # for arrays that are made
         self.wakeup = wakeup
@@ -88,7 +90,7 @@ class GroupContext:
             channel.close()
         if kind is not Kind.SEND:
             self.operation += 1
-        return Exchange(
+        exchange = Exchange(
             self.roster,
             self.wakeup,
             rank=self.rank,
@@ -99,6 +101,8 @@ class GroupContext:
             clock=self.clock,
             turns=self.turns,
         )
+        exchange.names = self.names
+        return exchange
 
     def wait_for_peer(self, rank: int, deadline: float) -> bool:
         """Wait until the rank is known or the rendezvous has failed. Returns whether it is known. Raises ValueError."""

@@ -53,6 +53,8 @@ class TransferLoop:
         """See Exchange.run."""
         operation = self._operation
         while True:
+            if operation.closing is not None:
+                operation.deadline = operation.closing.deadline
             if self._roster.dismissed is not None and not self._ending:
                 raise self._roster.dismissed
             while self._due_now:
@@ -139,7 +141,9 @@ class TransferLoop:
         self._turns.pop(transfer.rank, None)
         if excuse is not None and (not isinstance(view, Ready) or view.until < math.inf):  # no channel, or it has left
             self._fail(transfer, self._operation.error(PeerClosed, transfer.rank, excuse))
-        elif isinstance(view, Lost) and self._awaits_another(transfer) and view.kind is PeerClosed and now < deadline:
+        elif (
+            isinstance(view, Lost) and now < deadline and (self._operation.patient or self._may_return(transfer, view))
+        ):
             self._unwatch(transfer)
         elif isinstance(view, Lost):
             self._fail(transfer, self._operation.error(view.kind, transfer.rank, view.reason, view.cause))
@@ -157,6 +161,9 @@ class TransferLoop:
         """Whether it would do for a newer attempt of this rank to send it all again."""
         operation = self._operation
         return operation.await_retries and transfer.rank not in operation.received and self._roster.failure is None
+
+    def _may_return(self, transfer: Transfer, view: Lost) -> bool:
+        return view.kind is PeerClosed and self._awaits_another(transfer)
 
     def _match(self, transfer: Transfer, channel: Channel, frame: Frame) -> None:
         """Take the frame that is due, drop one that comes too late, and fail (leaving it) if the peer is ahead."""

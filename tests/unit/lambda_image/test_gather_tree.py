@@ -28,8 +28,8 @@ def test_the_tree_of_eight_ranks_is_the_one_that_the_module_draws():
     assert places[7] == GatherPlace(GroupPlace("", top, 3), None)
 
 
-def test_one_rank_has_no_groups_and_a_star_has_one():
-    assert gather_place(0, 1, 5) == GatherPlace(None, None)
+def test_one_rank_gathers_alone_and_a_star_has_one_group():
+    assert gather_place(0, 1, 5) == GatherPlace(None, GroupPlace("", (0,), 0))
     assert gather_place(2, 4, STAR) == GatherPlace(GroupPlace("", range(4), 2), None)
 
 

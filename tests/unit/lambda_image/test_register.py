@@ -7,7 +7,7 @@ import pytest
 from lambda_image.errors import RunSuperseded
 from lambda_image.manifest import manifest_key, result_key
 from lambda_image.ownership import RunObjects
-from lambda_image.register import ROOT_LOST, Claim, RankRegister
+from lambda_image.register import Claim, RankRegister
 from lambda_image.storage import ObjectStore
 from tests.unit.lambda_image.handlers.fake_s3 import FakeS3
 from tests.unit.lambda_image.test_results import manifest, record
@@ -114,9 +114,9 @@ def test_rank_0_says_that_it_gathers_no_more_when_it_begins_again():
     register(s3, 0).claim(0)  # delivered twice: the first may well gather
     assert json.loads(s3.objects[key])["gather_error"] is None
     register(s3, 0).claim(1)
-    assert json.loads(s3.objects[key])["gather_error"] == ROOT_LOST
+    assert json.loads(s3.objects[key])["gather_error"] == "rank 0 was lost and tried again"
     register(s3, 0).claim(1)
-    assert json.loads(s3.objects[key])["gather_error"] == ROOT_LOST
+    assert json.loads(s3.objects[key])["gather_error"] == "rank 0 was lost and tried again"
 
 
 def own(s3: FakeS3, execution: str, world_size: int) -> None:
