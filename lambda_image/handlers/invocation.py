@@ -191,7 +191,8 @@ class RankInvocation:
         if claim.finished is not None:
             record, table = self._adopt(claim.finished)
             if not claim.duplicate:  # the attempt that wrote it was lost before it could answer
-                record = self.register.write({**record, "adopted_by": claim.attempt})
+                reason = claim.gather_error or record["gather_error"]
+                record = self.register.write({**record, "adopted_by": claim.attempt, "gather_error": reason})
             return record, table
         whole = RankTable.of(self._tables())
         self.statistics = whole.statistics.to_json()
@@ -200,7 +201,7 @@ class RankInvocation:
             self.distributions = write_distributions(self.engine, self._tables(), self.objects, self.assignment)
             key, table = self._write_table(whole)
             written.append(key)
-            reason = DUPLICATE if claim.duplicate and not self.gathers else None
+            reason = DUPLICATE if claim.duplicate and not self.gathers else claim.gather_error
             record = self._record(table_facts(key, table, whole.shape), STORAGE, gather_error=reason)
             standing = self._timed("write_s", lambda: self.register.write(record))
         except RunSuperseded:
@@ -244,7 +245,7 @@ class RankInvocation:
         with suppress(Exception):
             self.stretches.flush()
         with suppress(Exception):
-            reason = f"failed: {what}" if for_good else None
+            reason = f"failed: {what}" if for_good else self._claim().gather_error
             self.register.write(self._record(None, STORAGE, error=what, gather_error=reason))
         if for_good:
             with suppress(Exception):

@@ -12,6 +12,11 @@ GUARDS = {
     "rank 0 is killed in the gather": "lambda_image.handlers.absent_ranks.given_up",
     "rank 0 comes late": "lambda_image.handlers.gathering.ROOT_LATE_S",
     "three workers for four ranks": "lambda_image.handlers.absent_ranks.given_up",
+    # What a rank that gathers had taken is lost with it, at both levels of a tree.
+    "a leaf of a tree is killed in the gather": "lambda_image.register.Claim",
+    "an inner rank of a tree is killed in the gather": "lambda_image.register.place_of",
+    "an inner rank of a tree is killed in inference": "lambda_image.register.place_of",
+    "rank 0 of a tree is killed in the gather": "lambda_image.handlers.gathering.given_up",
     # What a rank wrote before it was lost counts, and its successor takes it over.
     "a rank is killed in the gather, as sender": "lambda_image.register.Claim",
     "a rank is delivered twice": "lambda_image.register.RankRegister.claim",

@@ -1,11 +1,17 @@
 """Gathers of runs by star and by tree, in real processes behind the real state machine."""
 
 import json
+import math
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -13,12 +19,13 @@ import pytest
 from lambda_image.data.partition import write_partition
 from lambda_image.data.predictions import Predictions
 from scripts.aws_endpoint import AwsEndpoint
-from tests.integration.communicators import serving
+from tests.integration.communicators import ROOT, serving
 from tests.integration.system import System
 from tests.integration.test_local_endpoint import Endpoint, eventually
 
 BUCKET = "tree"
-PATIENCE_S = 300  # of a rank that gathers, where a few workers are all ranks one after another
+PARTITIONS = 300
+HOSTS = 4  # processes that have all ranks of a run
 SKEWED = (5113, 187)
 
 pytestmark = pytest.mark.timeout(300)
@@ -54,6 +61,37 @@ class Cloud:
         described = self.aws.wait_for(started["executionArn"])
         assert described["status"] == "SUCCEEDED", described.get("cause")
         return dict(self.json(f"{given['result_path']}/summary.json"))
+
+    def run_in_threads(self, **given: Any) -> dict[str, Any]:
+        """The same with all ranks at a time, in a few processes, and without the state machine."""
+        execution_input = {"bucket": BUCKET, "rendezvous_endpoint": self.rendezvous, "data_prefix": "galaxies", **given}
+        now = datetime.now(UTC).isoformat()
+        run = self._invoke("init", {"input": execution_input, "execution": f"arn:{uuid4()}", "started_at": now})
+        items = self.json(run["manifest_key"])
+        hosts = [items[number::HOSTS] for number in range(HOSTS) if items[number::HOSTS]]
+        environ = {
+            **os.environ,
+            "AWS_ENDPOINT_URL": self.endpoint.url,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+        command = [sys.executable, "-m", "tests.integration.rank_host"]
+        processes = []
+        for host in hosts:
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=environ, text=True, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+            )
+            assert process.stdin is not None
+            process.stdin.write(json.dumps(host) + "\n")
+            process.stdin.close()
+            processes.append(process)
+        assert [process.wait() for process in processes] == [0] * len(hosts)
+        return dict(self._invoke("summarize", {"state": {"run": run, "ranks": []}, "entered_at": now}))
+
+    def _invoke(self, function: str, payload: object) -> Any:
+        answer = self.aws.client("lambda").invoke(FunctionName=function, Payload=json.dumps(payload))
+        return json.load(answer["Payload"])
 
     def get(self, key: str) -> bytes:
         return bytes(self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
@@ -107,18 +145,15 @@ def test_a_rank_that_ends_early_does_not_wait_for_rank_0(tmp_path: Path, deal: s
 @pytest.mark.slow
 @pytest.mark.parametrize("world_size", [1, 7, 64, 300])
 def test_any_world_size_gives_the_same_predictions_by_star_and_by_tree(tmp_path: Path, world_size: int):
-    """Five workers are all ranks in turn, which a gather bears whose ranks do not wait for each other."""
-    with cloud(tmp_path, "instant_rank.handler", 5) as here:
-        here.upload(tmp_path, (3,) * 300)
-        for width in (0, {1: 1, 7: 2, 64: 8, 300: 18}[world_size]):
+    with cloud(tmp_path, "instant_rank.handler", 1) as here:
+        here.upload(tmp_path, (3,) * PARTITIONS)
+        for width in (0, math.isqrt(world_size) + 1):
             path = f"r/{width}"
-            summary = here.run(
-                result_path=path, world_size=world_size, gather_width=width, gather_timeout_s=PATIENCE_S, batch_size=64
-            )
+            summary = here.run_in_threads(result_path=path, world_size=world_size, gather_width=width, batch_size=64)
+            assert [warning for warning in summary["warnings"] if "gather" in warning] == []
             assert summary["transports"] == {"self": 1} | ({"direct": world_size - 1} if world_size > 1 else {})
             table = Predictions.from_parquet(here.get(f"{path}/predictions.parquet"))
-            assert table.source.tolist() == [
-                f"galaxies/part-{place}.safetensors" for place in range(300) for _ in "abc"
-            ]
-            assert np.array_equal(table.redshift, np.linspace(15, 25, 900, dtype=np.float32) / 100)
-            assert len(here.json(f"{path}/combined_data.json")) == world_size
+            places = [place for place in range(PARTITIONS) for _ in range(3)]
+            assert table.source.tolist() == [f"galaxies/part-{place}.safetensors" for place in places]
+            assert np.array_equal(table.redshift, np.linspace(15, 25, len(places), dtype=np.float32) / 100)
+            assert [record["rank"] for record in here.json(f"{path}/combined_data.json")] == list(range(world_size))

@@ -64,10 +64,14 @@ class TransferLoop:
                     raise operation.failed[rank]
             if not self._active:
                 return
-            until = min(operation.deadline, *self._turns.values()) if self._turns else operation.deadline
-            left = until - operation.clock()
+            turns = () if operation.patient else self._turns.values()  # nobody's time is over while all are awaited
+            left = (
+                min(operation.deadline, *turns) - operation.clock() if turns else operation.deadline - operation.clock()
+            )
             ready = self._watch.wait(left) if left > 0 else None
-            if ready is None:  # there are news, or the time is over
+            if ready is None and operation.patient:
+                self._due_now = {rank for rank in self._active if self._has_news(self._transfers[rank])}
+            elif ready is None:  # there are news, or the time is over
                 self._due_now = set(self._active)
                 for transfer in self._transfers.values():
                     transfer.plain = False
@@ -131,6 +135,17 @@ class TransferLoop:
         transfer.plain = in_time and peer.channel.ended is None and peer.gone is None
         if transfer.plain and self._turns:
             self._turns.pop(transfer.rank, None)
+        return True
+
+    def _has_news(self, transfer: Transfer) -> bool:
+        """Whether there are news of this peer. While a large group joins, most are of others."""
+        peer = self._roster.at(transfer.rank)
+        if peer is transfer.peer and transfer.rank not in self._roster.excused:
+            if peer is None or peer.channel is None:
+                return False
+            if peer.channel is transfer.channel and transfer.plain and peer.channel.ended is None and peer.gone is None:
+                return False
+        transfer.plain = False
         return True
 
     def _judge(self, transfer: Transfer) -> None:
@@ -234,6 +249,8 @@ class TransferLoop:
         # Otherwise its socket stays where it is; if the poll names it while others are waited for, it is dropped then.
 
     def _fail(self, transfer: Transfer, error: CommunicationError) -> None:
+        if transfer.peer is not None and transfer.channel is None and self._roster.cramped is not None:
+            error = self._operation.error(type(error), transfer.rank, f"{error.reason}: {self._roster.cramped}")
         self._operation.failed.setdefault(transfer.rank, error)
         self._unwatch(transfer)
         if transfer.channel is not None:

@@ -119,6 +119,16 @@ def test_rank_0_says_that_it_gathers_no_more_when_it_begins_again():
     assert json.loads(s3.objects[key])["gather_error"] == "rank 0 was lost and tried again"
 
 
+def test_an_inner_rank_of_a_tree_says_so_too_and_a_leaf_does_not():
+    items = [replace(item, gather_width=2) for item in manifest(5)]  # 0 - (1 - 2), (3 - 4)
+    s3 = FakeS3()
+    for item in items:
+        ours = RunObjects(ObjectStore("b", client=s3), item.execution, item.result_path)  # type: ignore[arg-type]
+        assert RankRegister(ours, item).claim(0) == Claim(0)
+        lost = f"rank {item.rank} was lost and tried again" if item.rank in (0, 1, 3) else None
+        assert RankRegister(ours, item).claim(1) == Claim(1, gather_error=lost)
+
+
 def own(s3: FakeS3, execution: str, world_size: int) -> None:
     items = [replace(item, execution=execution).to_json() for item in manifest(world_size)]
     key = manifest_key(ITEMS[0].result_path)

@@ -312,6 +312,50 @@ def test_the_second_attempt_of_rank_0_ends_the_gather_before_it_works():
     assert stage.journal == [ROOTS, ROOTS, ROOTS, "r/predictions/0.parquet", ROOTS]  # the second was refused
     assert not stage.communicator.joined
     assert stage.json(ROOTS)["transport"] == "storage"
+    assert stage.json(ROOTS)["gather_error"] == "rank 0 was lost and tried again"
+
+
+@pytest.mark.parametrize("complete", [False, True])
+@pytest.mark.parametrize("transient", [False, True])
+def test_the_last_record_of_a_rank_that_gathered_and_was_lost_says_so_as_well(complete: bool, transient: bool):
+    """Who waits for it may look there for the first time when it is done."""
+    stage = Stage(gather_width=2)  # rank 1 is an inner rank
+    stage.communicator.answer = dies
+    if complete:
+        with pytest.raises(KeyboardInterrupt):
+            stage.invoke()
+    else:
+        stage.claim(tries=0)
+    stage.communicator.joined.clear()
+    if transient and not complete:
+        stage.engine.error = StorageUnavailable("S3 is busy")
+        with pytest.raises(StorageUnavailable):
+            stage.invoke(attempt=1)
+    else:
+        stage.invoke(attempt=1)
+    assert not stage.communicator.joined
+    assert stage.json(RECORD)["gather_error"] == "rank 1 was lost and tried again"
+
+
+def test_an_inner_rank_joins_two_groups_and_tells_the_upper_one_where_it_fails():
+    stage = Stage(gather_width=2)
+    joined: list[dict[str, Any]] = []
+    join = stage.communicator.join
+
+    def note(endpoint: str, max_segment: int | None, **given: Any) -> Any:
+        joined.append(given)
+        return join(endpoint, max_segment, **given)
+
+    stage.function.environment = replace(
+        stage.function.environment, collaborators=replace(stage.function.environment.collaborators, join=note)
+    )
+    stage.engine.error = ZeroDivisionError("unforeseen")
+    with pytest.raises(ZeroDivisionError):
+        stage.invoke()
+    named = [(one["run_id"], one["rank"], one["world_size"], list(one["names"])) for one in joined]
+    assert named == [("run-1", 1, 2, [0, 1]), ("run-1/1", 0, 2, [1, 2])]
+    assert joined[0]["run_key"] != joined[1]["run_key"]
+    assert [root for _, root, _ in stage.communicator.withdrawn] == [0]
 
 
 def test_a_start_of_rank_0_that_was_refused_ends_no_gather():
