@@ -1,18 +1,19 @@
 """In which groups the ranks of a run gather: a star, or a tree of stars where there are too many ranks for one. No I/O.
 
-    star    rank 0 is connected to all others
-    tree    rank 0 is connected to inner ranks, and each of these to the ranks that follow it, its leaves
+    star    the root is connected to all others
+    tree    the root is connected to inner ranks, and each of these to the ranks that follow it, its leaves
 
 Each star is a group of its own at the rendezvous server, in which ranks are numbered anew. The ranks of a star, and
-inner ranks with rank 0, form the group of the run's name. An inner rank and its leaves form a group whose name ends in
-the number of that inner rank. So an inner rank is a member of two groups, and every other rank of one.
+inner ranks with the root, form the group of the run's name. An inner rank and its leaves form a group whose name ends
+in the number of that inner rank. So an inner rank is a member of two groups, and every other rank of one.
 
     world size 8, width 3:      0 ── 1 ── 2, 3
                                 └─── 4 ── 5, 6
                                 └─── 7
 
-The width is how many ranks an inner rank speaks for, itself included. Init chooses it, and every rank of the run
-computes the same groups from it.
+The width is how many ranks an inner rank speaks for, itself included. The root is rank 0, unless another rank has a
+larger share, since the root cannot end before the last rank. The ranks follow it in their order, and 0 follows the
+last. Init chooses both, and every rank of the run computes the same groups from them.
 """
 
 import hmac
@@ -21,13 +22,14 @@ from dataclasses import dataclass
 from math import isqrt
 from typing import NamedTuple
 
-from lambda_image.manifest import ROOT, Assignment
 from lambda_image.manifest import STAR as STAR  # for those who plan
+from lambda_image.manifest import Assignment
 
 # So many ranks gather in one star. A connection takes 0.6 ms of the root's processor while it infers, and a few
 # descriptors while it is made. A tree has less of both, but all parts travel twice.
 STAR_RANKS = 256
 OWN_DESCRIPTORS = 64  # of a rank's process beside its connections to other ranks: S3, threads, the rendezvous server
+EVEN = 1.02  # shares that differ by less are alike
 DESCRIPTORS_EACH = 2  # that a connection takes while several ways to one peer are tried
 LABEL = b"gather group 1\0"
 
@@ -59,7 +61,7 @@ class GatherPlace(NamedTuple):
     """Says where one rank gives its part, and where it takes those of others.
 
     Attributes:
-        up: The group to whose first member it gives them; None at rank 0.
+        up: The group to whose first member it gives them; None at the root.
         down: The group whose first member it is; None at a leaf.
     """
 
@@ -67,30 +69,35 @@ class GatherPlace(NamedTuple):
     down: GroupPlace | None
 
 
-def gather_place(rank: int, world_size: int, width: int) -> GatherPlace:
+def gather_place(rank: int, world_size: int, width: int, root: int = 0) -> GatherPlace:
     """Finds a rank's groups.
 
     Args:
         rank: of the run.
         world_size: how many ranks the run has.
         width: how many ranks an inner rank speaks for, itself included; STAR for a star.
+        root: the rank that gathers.
     """
-    step = width or 1
-    top = (ROOT, *range(1, world_size, step)) if width else range(world_size)
-    if rank == ROOT:
+
+    def ranks(places: range) -> Sequence[int]:
+        return tuple((place + root) % world_size for place in places) if root else places
+
+    step, own = width or 1, (rank - root) % world_size
+    top = (root, *ranks(range(1, world_size, step)))
+    if own == 0:
         return GatherPlace(None, GroupPlace("", top, 0))
-    place, behind = divmod(rank - 1, step)
-    first = rank - behind
-    members = range(first, min(first + step, world_size))
+    number, behind = divmod(own - 1, step)
+    first = own - behind
+    members = ranks(range(first, min(first + step, world_size)))
     if behind:
-        return GatherPlace(GroupPlace(f"/{first}", members, behind), None)
-    below = GroupPlace(f"/{first}", members, 0) if len(members) > 1 else None
-    return GatherPlace(GroupPlace("", top, place + 1), below)
+        return GatherPlace(GroupPlace(f"/{members[0]}", members, behind), None)
+    below = GroupPlace(f"/{rank}", members, 0) if len(members) > 1 else None
+    return GatherPlace(GroupPlace("", top, number + 1), below)
 
 
 def place_of(assignment: Assignment) -> GatherPlace:
     """Finds the groups of the rank of an assignment that is complete."""
-    return gather_place(assignment.rank, assignment.world_size, assignment.gather_width)
+    return gather_place(assignment.rank, assignment.world_size, assignment.gather_width, assignment.gather_root)
 
 
 def most_connections(descriptors: int) -> int:
@@ -113,6 +120,20 @@ def most_held(world_size: int, width: int) -> int:
     return max(inner, min(width, world_size - 1))
 
 
+def plan_root(sizes: Sequence[int] | None) -> int:
+    """Chooses the rank that gathers.
+
+    Args:
+        sizes: bytes of each rank's share; None where nobody knows them.
+
+    Returns:
+        The rank with the largest share, or 0 where that has as much but for a little.
+    """
+    if not sizes or max(sizes) <= EVEN * sizes[0]:
+        return 0
+    return sizes.index(max(sizes))
+
+
 def plan_width(world_size: int, connections: int) -> int | None:
     """Chooses the width of a run.
 
@@ -125,6 +146,6 @@ def plan_width(world_size: int, connections: int) -> int | None:
     """
     if world_size - 1 < min(STAR_RANKS, connections + 1):
         return STAR
-    # As many inner ranks below rank 0 as ranks that each of them speaks for.
+    # As many inner ranks below the root as ranks that each of them speaks for.
     width = isqrt(world_size - 2) + 1
     return width if width <= connections else None

@@ -13,7 +13,7 @@ from lambda_image.events import COMBINE_LIMIT, GATHER_LIMIT, RunRequest, run_id_
 WAVE_S = 7200.0
 
 STAR = 0  # the width of a run that gathers without inner ranks: see gather_tree.py
-ROOT = 0  # the rank that gathers, whom the rendezvous server introduces to all others
+ROOT = 0  # whom the rendezvous server introduces to all others of a group
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,7 @@ class Assignment:
     combine_limit: int = COMBINE_LIMIT  # galaxies up to which all predictions are put into one table
     gather_limit: int = GATHER_LIMIT  # bytes of all tables up to which these travel by sockets
     gather_width: int = STAR  # ranks that an inner rank of the gather speaks for
+    gather_root: int = 0  # the rank that gathers
     share: Share | None = None
 
     @property
@@ -101,7 +102,7 @@ class Assignment:
             model = ModelObject(**item["model"]) if item.get("model") else None
             if model is not None and not all(map(_is_text, (model.bucket, model.key, model.etag))):
                 raise TypeError("model")
-            for name in ("time_limit_s", "combine_limit", "gather_limit", "gather_width"):
+            for name in ("time_limit_s", "combine_limit", "gather_limit", "gather_width", "gather_root"):
                 if not _is_number(item.get(name, 0)):
                     raise TypeError(name)
             fields = {**item, "partitions": slices, "model": model, "share": share}
@@ -199,6 +200,7 @@ WITHHELD: Mapping[str, Any] = {
     "combine_limit": COMBINE_LIMIT,
     "gather_limit": GATHER_LIMIT,
     "gather_width": STAR,
+    "gather_root": 0,
 }
 _ITEM_FIELDS: Mapping[str, Callable[[object], bool]] = {
     "execution": _is_text,
@@ -262,6 +264,7 @@ def assignments(
     time_limit_s: float = WAVE_S,
     model: ModelObject | None = None,
     gather_width: int = STAR,
+    gather_root: int = 0,
 ) -> Iterator[Assignment]:
     """Makes the manifest of a run, one item after another. All together may be more than there is memory for.
 
@@ -273,6 +276,7 @@ def assignments(
         time_limit_s: seconds after that, in which ranks may begin.
         model: the run's own weights; None for those in the image.
         gather_width: ranks that an inner rank of the gather speaks for; STAR for none.
+        gather_root: the rank that gathers.
 
     Yields:
         One item for each rank, in order of rank.
@@ -298,4 +302,5 @@ def assignments(
             combine_limit=request.combine_limit,
             gather_limit=request.gather_limit,
             gather_width=gather_width,
+            gather_root=gather_root,
         )

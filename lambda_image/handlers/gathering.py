@@ -1,6 +1,6 @@
 """The gather of a run as its ranks take part in it. Whatever goes wrong in it, the ranks' objects on S3 have all.
 
-A rank gives its part to the rank above it, which is rank 0 or, in a tree, an inner rank (gather_tree.py). A rank that
+A rank gives its part to the rank above it, which is the root or, in a tree, an inner rank (gather_tree.py). A rank that
 gathers takes the parts of others while it works (taking.py). An inner rank then sends all that it has in one part.
 """
 
@@ -15,7 +15,7 @@ from lambda_image.gather_tree import STAR, GroupPlace, gather_place, place_of
 from lambda_image.handlers.absent_ranks import POLL_S, AbsentRanks, given_up
 from lambda_image.handlers.combining import COMBINED, CombinedTable
 from lambda_image.handlers.taking import Taking, transports
-from lambda_image.manifest import ROOT, Assignment
+from lambda_image.manifest import Assignment
 from lambda_image.ownership import JSON_TYPE, RunObjects
 from lambda_image.results import SELF, STORAGE, Record, combined_data, combined_line, pack, unpack
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Ranks join when they begin. A root that has not joined when another rank is done is late, or was lost before that
 # one joined; whoever waits for it for long may even keep the worker busy that it needs.
 ROOT_LATE_S = 10.0
-UPWARD_S = 5.0  # for an inner rank whose time is over to tell rank 0 who is missing
+UPWARD_S = 5.0  # for an inner rank whose time is over to tell the root who is missing
 TABLES_SHARE = 4  # of the memory of a rank that gathers, which the engine and the encoder use as well
 
 
@@ -88,7 +88,7 @@ class Gathering:
 
     @property
     def communicator(self) -> "Communicator":
-        """The one with the rank above; at rank 0, that with the ranks below."""
+        """The one with the rank above; at the root, that with the ranks below."""
         communicator = self._above or self._below
         assert communicator is not None
         return communicator
@@ -100,7 +100,7 @@ class Gathering:
         return next((peer.connect_s for peer in above if peer.rank == 0), None)
 
     def gather(self, record: Record, table: bytes, deadline: float) -> GatherOutcome:
-        """Gives this rank's part to the rank above it; at rank 0, waits for the others' and writes the combined result.
+        """Gives this rank's part to the rank above it. The root waits for the others', and writes the combined result.
 
         Args:
             record: the rank's record.
@@ -144,7 +144,7 @@ class Gathering:
                 communicator.close()
 
     def _collect(self, parts: Parts, deadline: float) -> GatherOutcome:
-        """At rank 0: adds all parts to its own."""
+        """At the root: adds all parts to its own."""
         if self._assignment.gather_width != STAR:
             deadline = min(deadline + UPWARD_S, self._latest)
         self._take(parts, deadline)
@@ -184,7 +184,7 @@ class Gathering:
         return reason
 
     def _above_lost(self) -> str | None:
-        """Why an inner rank need not wait for its leaves: rank 0 is lost, and nobody gathers in its place.
+        """Why an inner rank need not wait for its leaves: the root is lost, and nobody gathers in its place.
 
         Its connection to the rendezvous server may have broken for a moment only, so this takes two looks.
         """
@@ -192,11 +192,11 @@ class Gathering:
         if not any(lost):
             self._absences = 0
             return None
-        self._absences += 1
+        self._absences, root = self._absences + 1, self._assignment.gather_root
         with suppress(RunError):  # S3 may answer the next time
-            if (reason := given_up(self._objects, self._assignment, ROOT)) is not None:
+            if (reason := given_up(self._objects, self._assignment, root)) is not None:
                 return reason
-        return f"rank {ROOT} {lost[0]}" if self._absences > 1 else None
+        return f"rank {root} {lost[0]}" if self._absences > 1 else None
 
     def _root_missing(self) -> str | None:
         """Why the rank above will not take this rank's part, if that is known."""
@@ -214,7 +214,8 @@ class Gathering:
 
     def _leaves(self, inner: int) -> Sequence[int]:
         """The ranks whose parts come by way of an inner rank."""
-        group = gather_place(inner, self._assignment.world_size, self._assignment.gather_width).down
+        a = self._assignment
+        group = gather_place(inner, a.world_size, a.gather_width, a.gather_root).down
         return () if group is None else group.members[1:]
 
     def _combine(self, parts: Parts) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from lambda_image import process
 from lambda_image.errors import InvalidEvent, RunError, with_short_errors
 from lambda_image.events import RunRequest, parse
-from lambda_image.gather_tree import most_connections, most_held, plan_width
+from lambda_image.gather_tree import most_connections, most_held, plan_root, plan_width
 from lambda_image.handlers import log
 from lambda_image.handlers.finding import find_data, find_model
 from lambda_image.handlers.preparing import prepare
@@ -142,7 +142,8 @@ def init(
         deal=dealt.by,
     )
     run_key, limit_s = secrets.token_hex(RUN_KEY_BYTES), waves.time_limit_s
-    items = assignments(request, dealt.shares, run_key, started_at, limit_s, model, width or STAR)
+    root = plan_root(dealt.sizes)
+    items = assignments(request, dealt.shares, run_key, started_at, limit_s, model, width or STAR, root)
     with SpooledTemporaryFile(SHARES_IN_MEMORY) as lines:
         name = share_key(secrets.token_hex(SHARE_TOKEN_BYTES))
         manifest = withhold(items, name, lines, run, dealt.sizes)
@@ -165,6 +166,7 @@ def init(
         partitions=sum(map(len, dealt.shares)),
         deal=dealt.said or dealt.by,
         gather_width=width if request.fmi_enabled else None,
+        gather_root=root if request.fmi_enabled else None,
         object=results.url(key),
     )
     return replace(run, warnings=(*run.warnings, *left))

@@ -171,7 +171,7 @@ class RankInvocation:
             world_size=len(group.members),
             attempt=attempt,
             rendezvous_key=self.settings.rendezvous_key,
-            names=None if a.gather_width == STAR else group.members,
+            names=group.members if a.gather_width != STAR or a.gather_root else None,
             deadline=self.clock() + JOIN_TIMEOUT_S,
         )
 

@@ -129,12 +129,14 @@ def test_by_star_and_by_tree_the_result_is_the_same(system: System, galaxies: st
 
 
 @pytest.mark.parametrize("deal", ["files", "bytes"])
-def test_a_rank_that_ends_early_does_not_wait_for_rank_0(tmp_path: Path, deal: str):
+@pytest.mark.parametrize("sizes", [SKEWED, SKEWED[::-1]], ids=["large first", "small first"])
+def test_nobody_waits_for_a_rank_with_a_larger_share(tmp_path: Path, deal: str, sizes: tuple[int, int]):
     with cloud(tmp_path, "paced_rank.handler", 2) as here:
-        here.upload(tmp_path, SKEWED)
+        here.upload(tmp_path, sizes)
         summary = here.run(result_path="r", deal=deal, batch_size=64)
         records = [here.json(f"r/{rank}.json") for rank in range(2)]
-        assert [record["samples"] for record in records] == list(SKEWED)
+        assert [record["samples"] for record in records] == list(sizes)
+        assert [record["transport"] for record in records] == ["self", "direct"][:: 1 if sizes == SKEWED else -1]
         assert summary["gathered"]
         billed_s = sum(record["phases"]["cold_start_s"] + record["phases"]["total_s"] for record in records)
         assert billed_s > sum(SKEWED) / 1000

@@ -35,10 +35,10 @@ TABLE = RankTable.of([Predictions.of_partition("d/1.pt", 0, np.zeros((4, 5)), np
 class Scene:
     """Ranks that have joined, those in their gather, and what others have done."""
 
-    def __init__(self, absent: tuple[int, ...] = (), world: int = WORLD, width: int = STAR) -> None:
-        self.world, self.width = world, width
+    def __init__(self, absent: tuple[int, ...] = (), world: int = WORLD, width: int = STAR, root: int = 0) -> None:
+        self.world, self.width, self.root = world, width, root
         self.groups: dict[str, LocalGroup] = {}
-        for place in (gather_place(rank, world, width) for rank in range(world)):
+        for place in (gather_place(rank, world, width, root) for rank in range(world)):
             if place.down is not None:
                 members = place.down.members
                 absent_here = [number for number, rank in enumerate(members) if rank in absent]
@@ -62,7 +62,7 @@ class Scene:
     def join(self, rank: int) -> Gathering:
         """A rank that gathers takes parts from now on."""
         if rank not in self.joined:
-            changes = {"result_path": "r", "gather_width": self.width, **self.limits}
+            changes = {"result_path": "r", "gather_width": self.width, "gather_root": self.root, **self.limits}
             item = replace(manifest(self.world)[rank], **changes)  # type: ignore[arg-type]
             objects = RunObjects(ObjectStore("b", client=self.s3), item.execution, "r")  # type: ignore[arg-type]
             log = lambda event, **fields: self.logged.append({"event": event, **fields})  # noqa: E731
@@ -292,17 +292,18 @@ def test_a_root_that_fails_takes_nothing_more_and_the_others_hear_so(scene):
 TREE = {"world": 7, "width": 3}
 
 
-def test_a_tree_gives_the_same_result_as_a_star(scene):
+@pytest.mark.parametrize("root", [0, 5])
+def test_a_tree_gives_the_same_result_as_a_star(scene, root: int):
     results = []
     for width in (STAR, 3):
-        here = scene(world=7, width=width)
+        here = scene(world=7, width=width, root=root)
         threads = [here.start(rank) for rank in reversed(range(7))]
         for thread in threads:
             thread.join(TIMEOUT_S)
         assert [here.outcomes[rank].reason for rank in range(7)] == [None] * 7
         records = json.loads(here.s3.objects["r/combined_data.json"])
         assert [(one["rank"], one["transport"]) for one in records] == [
-            (rank, "direct" if rank else "self") for rank in range(7)
+            (rank, "self" if rank == root else "direct") for rank in range(7)
         ]
         results.append((here.s3.objects["r/predictions.parquet"], records))
     assert results[0] == results[1]

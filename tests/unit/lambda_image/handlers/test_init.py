@@ -307,3 +307,10 @@ def test_a_width_that_no_rank_has_descriptors_for_is_refused_by_its_name():
 def test_ranks_that_do_not_gather_need_no_descriptors():
     request = parse({**GATHERED, "fmi_enabled": False, "gather_width": 2}, "run-1")
     assert planned_width(request, 10_000, 1024) == 100
+
+
+@pytest.mark.parametrize(("sizes", "root"), [((8, 8, 8), 0), ((900, 8, 8), 0), ((8, 8, 900), 2), ((100, 101, 100), 0)])
+def test_the_rank_with_the_largest_share_is_the_root(s3: FakeS3, sizes: tuple[int, ...], root: int):
+    s3.objects |= {f"d/{number}.pt": b"g" * size for number, size in zip((1, 2, 10), sizes, strict=True)}
+    begin(s3, rendezvous_endpoint="h:1")
+    assert {item["gather_root"] for item in manifest(s3)} == {root}

@@ -337,6 +337,19 @@ def test_the_last_record_of_a_rank_that_gathered_and_was_lost_says_so_as_well(co
     assert stage.json(RECORD)["gather_error"] == "rank 1 was lost and tried again"
 
 
+def test_a_root_that_is_not_rank_0_gathers_and_the_others_are_numbered_after_it():
+    stage = Stage(rank=2, gather_root=2)
+    stage.communicator.answer = lambda _: Gathered([b"", None, None], {1: PeerTimeout("late"), 2: PeerTimeout("late")})
+    stage.invoke()
+    joined = stage.communicator.joined
+    assert (joined["rank"], joined["world_size"], list(joined["names"])) == (0, 3, [2, 0, 1])
+    assert "2 of 3 parts did not come" in stage.json("r/2.json")["gather_error"]
+    other = Stage(rank=1, gather_root=2)
+    other.invoke()
+    assert other.communicator.joined["rank"] == 2
+    assert other.json(RECORD)["transport"] == "direct"
+
+
 def test_an_inner_rank_joins_two_groups_and_tells_the_upper_one_where_it_fails():
     stage = Stage(gather_width=2)
     joined: list[dict[str, Any]] = []
