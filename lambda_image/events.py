@@ -66,6 +66,7 @@ class RunRequest:
     warnings: tuple[str, ...]  # that the input brings, and those about keys that have no effect
     combine_limit: int = COMBINE_LIMIT  # galaxies up to which all predictions are put into one table
     gather_limit: int = GATHER_LIMIT  # bytes of all tables up to which these travel by sockets
+    gather_width: int | None = None  # ranks that an inner rank of the gather speaks for; None for what suits the run
 
     @property
     def run_id(self) -> str:
@@ -137,6 +138,7 @@ def parse(
         warnings=fields.take("warnings", _texts) or (),
         combine_limit=_or(fields.take("combine_limit", _integer(0, MAX_LIMIT)), COMBINE_LIMIT),
         gather_limit=_or(fields.take("gather_limit", _integer(0, MAX_LIMIT)), GATHER_LIMIT),
+        gather_width=fields.take("gather_width", _integer(0, MAX_WORLD_SIZE)),
     )
     return replace(request, warnings=(*request.warnings, *fields.finish()))
 

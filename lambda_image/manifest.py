@@ -12,7 +12,8 @@ from lambda_image.events import COMBINE_LIMIT, GATHER_LIMIT, RunRequest, run_id_
 # them up.
 WAVE_S = 7200.0
 
-ROOT = 0  # the rank that gathers, whom the rendezvous server introduces to all others
+STAR = 0  # the width of a run that gathers without inner ranks: see gather_tree.py
+ROOT = 0  # whom the rendezvous server introduces to all others of a group
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,8 @@ class Assignment:
     model: ModelObject | None = None  # None for the weights in the image
     combine_limit: int = COMBINE_LIMIT  # galaxies up to which all predictions are put into one table
     gather_limit: int = GATHER_LIMIT  # bytes of all tables up to which these travel by sockets
+    gather_width: int = STAR  # ranks that an inner rank of the gather speaks for
+    gather_root: int = 0  # the rank that gathers
     share: Share | None = None
 
     @property
@@ -99,7 +102,7 @@ class Assignment:
             model = ModelObject(**item["model"]) if item.get("model") else None
             if model is not None and not all(map(_is_text, (model.bucket, model.key, model.etag))):
                 raise TypeError("model")
-            for name in ("time_limit_s", "combine_limit", "gather_limit"):
+            for name in ("time_limit_s", "combine_limit", "gather_limit", "gather_width", "gather_root"):
                 if not _is_number(item.get(name, 0)):
                     raise TypeError(name)
             fields = {**item, "partitions": slices, "model": model, "share": share}
@@ -196,6 +199,8 @@ WITHHELD: Mapping[str, Any] = {
     "model": None,
     "combine_limit": COMBINE_LIMIT,
     "gather_limit": GATHER_LIMIT,
+    "gather_width": STAR,
+    "gather_root": 0,
 }
 _ITEM_FIELDS: Mapping[str, Callable[[object], bool]] = {
     "execution": _is_text,
@@ -258,6 +263,8 @@ def assignments(
     started_at: float,
     time_limit_s: float = WAVE_S,
     model: ModelObject | None = None,
+    gather_width: int = STAR,
+    gather_root: int = 0,
 ) -> Iterator[Assignment]:
     """Makes the manifest of a run, one item after another. All together may be more than there is memory for.
 
@@ -268,6 +275,8 @@ def assignments(
         started_at: when the execution began, in seconds since the epoch.
         time_limit_s: seconds after that, in which ranks may begin.
         model: the run's own weights; None for those in the image.
+        gather_width: ranks that an inner rank of the gather speaks for; STAR for none.
+        gather_root: the rank that gathers.
 
     Yields:
         One item for each rank, in order of rank.
@@ -292,4 +301,6 @@ def assignments(
             model=model,
             combine_limit=request.combine_limit,
             gather_limit=request.gather_limit,
+            gather_width=gather_width,
+            gather_root=gather_root,
         )

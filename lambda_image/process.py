@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+MANY_DESCRIPTORS = 1 << 20  # more than anything here needs
 CGROUP = Path("/sys/fs/cgroup")
 
 _IMPORTED = time.perf_counter()
@@ -42,6 +43,12 @@ def peak_rss_mb() -> float:
     except (OSError, IndexError):
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def most_descriptors() -> int:
+    """Reads how many file descriptors the process may have open, which on Lambda are 1,024."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MANY_DESCRIPTORS if soft == resource.RLIM_INFINITY else min(soft, MANY_DESCRIPTORS)
 
 
 def usable_cpus(cgroup: Path = CGROUP) -> int:

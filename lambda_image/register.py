@@ -12,8 +12,8 @@ writer has seen (If-Match), so that of two writers S3 refuses one, which then lo
 * an attempt of an earlier run cannot write, since the later run has removed or replaced the version it knows.
 
 A claim and a record of a failed attempt have `error` or no `predictions`, by which `results.is_complete` tells them
-from a result. `gather_error` says in all of them why the rank's part will not come by way of the gather, or, in rank
-0's, why no part is taken any more.
+from a result. `gather_error` says in all of them why the rank's part will not come by way of the gather, or, in that of
+a rank that gathers, why no part is taken any more.
 """
 
 import secrets
@@ -21,12 +21,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from lambda_image.errors import RunSuperseded, StorageUnavailable
+from lambda_image.gather_tree import place_of
 from lambda_image.json_text import parse_json
-from lambda_image.manifest import ROOT, Assignment, result_key
+from lambda_image.manifest import Assignment, result_key
 from lambda_image.ownership import TRIES, RunObjects
 from lambda_image.results import Record, belongs, is_complete
-
-ROOT_LOST = "rank 0 was lost and tried again"
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,7 @@ class Claim:
     # Whether Lambda delivered an invocation that it had delivered before: the earlier attempt may well be at work.
     duplicate: bool = False
     finished: Record | None = None  # of an attempt that is complete, so that there is nothing left to be done
+    gather_error: str | None = None  # why a rank that gathers does not do so any more
 
 
 class RankRegister:
@@ -64,24 +64,20 @@ class RankRegister:
             RunSuperseded: the result path belongs to another run.
             StorageUnavailable: S3 does not answer, or others claimed each time that this was tried.
         """
-        content = self._claim(Claim(0), tries, None)
-        if self._put(content):
+        if self._put(self._claim(Claim(0), tries)):
             self._check_that_the_run_goes_on()
             return Claim(0)
         for _ in range(TRIES):
             found = self._look()
-            claim, reason = Claim(0), None
+            claim = Claim(0)
             if belongs(found, self._assignment):
                 assert found is not None
                 claim = self._after(found, tries)
                 if claim.finished is not None or found.get("token") == self._token:
                     return claim
-                if self._assignment.rank == ROOT:
-                    # The other ranks' gathers ended with a root that was lost, and those that have gone stay away.
-                    reason = found.get("gather_error") or (None if claim.duplicate else ROOT_LOST)
             elif found is not None:
                 self._objects.check_owner(self._key)
-            if self._put(self._claim(claim, tries, reason)):
+            if self._put(self._claim(claim, tries)):
                 return claim
         raise self._contested()
 
@@ -124,13 +120,17 @@ class RankRegister:
             raise
 
     def _after(self, found: Record, tries: int) -> Claim:
+        gathers = place_of(self._assignment).down is not None
+        reason = found.get("gather_error") if gathers else None
         if found.get("token") == self._token:
-            return Claim(found["attempt"])
+            return Claim(found["attempt"], gather_error=reason)
         duplicate = found.get("tries", tries - 1) >= tries
         latest = max(found["attempt"], found.get("adopted_by") or 0)
-        return Claim(latest + 1, duplicate, found if is_complete(found) else None)
+        if gathers and not duplicate:  # what it had taken is lost with it, and those that gave it have gone
+            reason = reason or f"rank {self._assignment.rank} was lost and tried again"
+        return Claim(latest + 1, duplicate, found if is_complete(found) else None, reason)
 
-    def _claim(self, claim: Claim, tries: int, gather_error: str | None) -> dict[str, Any]:
+    def _claim(self, claim: Claim, tries: int) -> dict[str, Any]:
         a = self._assignment
         return {
             "run_id": a.run_id,
@@ -140,7 +140,7 @@ class RankRegister:
             "attempt": claim.attempt,
             "tries": tries,
             "token": self._token,
-            "gather_error": gather_error,
+            "gather_error": claim.gather_error,
         }
 
     def _put(self, content: Record) -> bool:

@@ -120,6 +120,7 @@ class Phases:
     join_s: float | None = None  # until the rendezvous server let the rank in
     connect_s: float | None = None  # from learning of rank 0 until the channel to it was proven
     gather_s: float = 0.0
+    wait_s: float = 0.0  # of the gather: for the parts of others, or for the rank above to take this rank's
     total_s: float = 0.0
 
 
@@ -307,7 +308,7 @@ def pack(record: Record, predictions: bytes | None) -> bytes:
     return len(text).to_bytes(4, "big") + text + (predictions or b"")
 
 
-def unpack(part: bytes | bytearray) -> tuple[Record, bytes | None]:
+def unpack(part: bytes | bytearray | memoryview) -> tuple[Record, bytes | None]:
     """Takes a part apart.
 
     Returns:

@@ -69,6 +69,7 @@ class Summary:
     distributions: dict[str, Any] | None  # how right p(z) is (data/distribution_parts.py); None without a calibration
     warnings: list[str] = field(default_factory=list)
     deal: str = ""  # what the ranks' shares had alike: files, bytes, or rows of one dataset
+    waiting_s: float = 0.0  # billed seconds in which ranks waited for each other in the gather, of all ranks together
 
     def to_json(self) -> dict[str, Any]:
         """Gives the summary as JSON has it.
@@ -204,6 +205,7 @@ class Judgement:
             ),
             warnings=[*warnings, *_without_galaxies(self._empty, self._named_empty), *found[:NAMED_WARNINGS]],
             deal=deal,
+            waiting_s=sum(one.waiting_s for one in self._ranks),
         )
 
 
@@ -268,5 +270,5 @@ def billed(record: Record) -> Billed:
         puts=requests["puts"],
         gets=requests["gets"],
         start_s=phases["cold_start_s"],
-        waiting_s=phases["gather_s"],
+        waiting_s=phases.get("wait_s", phases["gather_s"]),  # records of earlier versions lack it
     )

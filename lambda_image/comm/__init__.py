@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lambda_image.comm.channel.channel import ChannelSettings
     from lambda_image.comm.channel.transport import Transport
+    from lambda_image.comm.closing import Closing
     from lambda_image.comm.communicator import DEFAULT_TIMEOUT_S, Communicator
     from lambda_image.comm.connecting.nat import Nat
     from lambda_image.comm.operations.collectives import Gathered
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_TIMEOUT_S",
     "ChannelSettings",
+    "Closing",
     "CommunicationError",
     "Communicator",
     "Gathered",
@@ -52,6 +54,7 @@ __all__ = [
 
 _HOMES = {
     "ChannelSettings": "lambda_image.comm.channel.channel",
+    "Closing": "lambda_image.comm.closing",
     "Communicator": "lambda_image.comm.communicator",
     "DEFAULT_TIMEOUT_S": "lambda_image.comm.communicator",
     "Gathered": "lambda_image.comm.operations.collectives",

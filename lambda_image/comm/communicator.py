@@ -17,6 +17,7 @@ from lambda_image.comm.channel.handshake import KEY_BYTES, Member
 from lambda_image.comm.channel.memory import Memory
 from lambda_image.comm.channel.sealing import Sealing
 from lambda_image.comm.channel.values import Value
+from lambda_image.comm.closing import Closing
 from lambda_image.comm.connecting.connector import Connector
 from lambda_image.comm.connecting.group_name import group_name
 from lambda_image.comm.connecting.membership import Membership
@@ -86,6 +87,7 @@ class Communicator:
         rendezvous_key: bytes | None = None,
         topology: Topology = Topology.FULL,
         settings: ChannelSettings | None = None,
+        names: Sequence[int] | None = None,
         deadline: float | None = None,
         timeout_s: float | None = None,
     ) -> Self:
@@ -102,6 +104,7 @@ class Communicator:
             rendezvous_key: What the rank proves to the server, if that asks for a key.
             topology: With Topology.STAR every rank but 0 has a channel to rank 0 only.
             settings: How the channels are to be.
+            names: What errors call the ranks in their texts, by rank. It is for a group of some ranks of a larger one.
             deadline: By when the join must have succeeded. Operations fail if it has not.
             timeout_s: The same in seconds from now.
 
@@ -127,9 +130,11 @@ class Communicator:
         roster = Roster(changed=wakeup.notify, memory=memory, sealing=sealing)
         connector = None
         if endpoint is not None and world_size > 1:
-            connector = Connector(Membership(endpoint, join, run_key, rendezvous_key, end, settings), roster)
+            membership = Membership(endpoint, join, run_key, rendezvous_key, end, settings, names=names)
+            connector = Connector(membership, roster)
             connector.start()
-        return cls(GroupContext(rank, world_size, roster, wakeup, star_only=topology is Topology.STAR), connector)
+        star_only = topology is Topology.STAR
+        return cls(GroupContext(rank, world_size, roster, wakeup, star_only=star_only, names=names), connector)
 
     def send(self, value: Value, to: int, *, deadline: float | None = None, timeout_s: float | None = None) -> None:
         """Send a value to one rank, which calls `recv`.
@@ -201,6 +206,7 @@ class Communicator:
         await_retries: bool = False,
         confirm: bool = True,
         out: Sequence[Value] | None = None,
+        closing: Closing | None = None,
         deadline: float | None = None,
         timeout_s: float | None = None,
     ) -> Gathered | None:
@@ -214,17 +220,23 @@ class Communicator:
             confirm: Whether a rank waits until the root has all of its part. Otherwise it waits only until the kernel
                 has it, as with `send`, and a later operation says if the root fails.
             out: One buffer for each rank, at the root. The root's own is not used.
-            deadline: See the class.
+            closing: When it ends, at a root that takes parts while it does other work. See Closing.
+            deadline: See the class. It is not given together with `closing`.
             timeout_s: See the class.
 
         Returns:
             The parts at the root, and None at the other ranks.
         """
+        if closing is not None:
+            if deadline is not None or timeout_s is not None:
+                raise ValueError("both closing and a deadline are given, and only one of them can say when a wait ends")
+            deadline = closing.deadline
         return collectives.gather(
             self._group,
             part,
             self._rank(root),
             _deadline(deadline, timeout_s),
+            closing=closing,
             allow_missing=allow_missing,
             await_retries=await_retries,
             confirm=confirm,

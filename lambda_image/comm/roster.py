@@ -95,6 +95,7 @@ class Roster:
     memory: Memory = field(default_factory=Memory)  # that all channels share; the caller's thread takes of it
     sealing: Sealing | None = None  # that all channels share, too; without it nothing is sealed
     excused: dict[int, str] = field(default_factory=dict)  # ranks that will send nothing more, and how that is known
+    cramped: str | None = None  # why this rank could not take every connection
     _peers: dict[int, PeerState] = field(default_factory=dict)
     _former: list[Channel] = field(default_factory=list)  # of peers that were replaced, still to be closed
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -156,6 +157,10 @@ class Roster:
         with self._lock:
             self.excused = {**self.excused, rank: reason}
         self.changed()
+
+    def cramp(self, reason: str) -> None:
+        """Note that there was no room for a connection; what could not connect in time is then put down to it."""
+        self.cramped = reason
 
     def fail(self, error: RendezvousError, *, dismissed: bool = False) -> None:
         """Note why no news come at present. The last reason counts, but a dismissal is final."""

@@ -1,20 +1,23 @@
 """The gather of a run as its ranks take part in it. Whatever goes wrong in it, the ranks' objects on S3 have all.
 
-Nobody waits for what cannot come any more. A rank that has given up the gather says so in its `<rank>.json`, as
-`gather_error`. Rank 0 looks there for ranks without a channel while it waits, and the others look there for rank 0.
+A rank gives its part to the rank above it, which is the root or, in a tree, an inner rank (gather_tree.py). A rank that
+gathers takes the parts of others while it works (taking.py). An inner rank then sends all that it has in one part.
 """
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
 
+from lambda_image.bundle import Delivered, Parts, bundle
 from lambda_image.errors import RunError
+from lambda_image.gather_tree import STAR, GroupPlace, gather_place, place_of
+from lambda_image.handlers.absent_ranks import POLL_S, AbsentRanks, given_up
 from lambda_image.handlers.combining import COMBINED, CombinedTable
-from lambda_image.json_text import parse_json
-from lambda_image.manifest import ROOT, Assignment, result_key
+from lambda_image.handlers.taking import Taking, transports
+from lambda_image.manifest import Assignment
 from lambda_image.ownership import JSON_TYPE, RunObjects
-from lambda_image.results import SELF, STORAGE, Record, belongs, combined_data, combined_line, pack, unpack
+from lambda_image.results import SELF, STORAGE, Record, combined_data, combined_line, pack, unpack
 
 if TYPE_CHECKING:
     from lambda_image.comm.communicator import Communicator
@@ -22,8 +25,8 @@ if TYPE_CHECKING:
 # Ranks join when they begin. A root that has not joined when another rank is done is late, or was lost before that
 # one joined; whoever waits for it for long may even keep the worker busy that it needs.
 ROOT_LATE_S = 10.0
-TABLES_SHARE = 4  # of the memory of rank 0, which the engine and the encoder use as well
-POLL_S = 1.0  # between two looks for ranks that have given up; a listing costs as much as 0.1 s of the wait
+UPWARD_S = 5.0  # for an inner rank whose time is over to tell the root who is missing
+TABLES_SHARE = 4  # of the memory of a rank that gathers, which the engine and the encoder use as well
 
 
 class GatherOutcome(NamedTuple):
@@ -31,185 +34,214 @@ class GatherOutcome(NamedTuple):
 
     transport: str
     reason: str | None = None
+    waited_s: float = 0.0  # for other ranks
+
+
+Join = Callable[[GroupPlace], "Communicator"]
 
 
 class Gathering:
-    """One rank's part in the gather."""
+    """One rank's part in the gather, from its join on."""
 
     def __init__(
         self,
-        communicator: "Communicator",
+        join: Join,
         objects: RunObjects,
         assignment: Assignment,
         log: Callable[..., None],
         memory_mb: int,
+        latest: float,
         poll_s: float = POLL_S,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Makes it; `gather` does the rest.
+        """Joins the rank's groups, and takes parts from then on where that is its task.
 
         Args:
-            communicator: the rank's.
+            join: joins one group.
             objects: the run's objects.
             assignment: the rank's item of the manifest.
             log: is told of a gather that comes to nothing.
             memory_mb: of the function, of which the tables of all ranks take a part at most.
+            latest: by when it ends in any case, in seconds of `clock`.
             poll_s: seconds between two looks for ranks that have given up.
+            clock: gives seconds, and is time.monotonic() but in tests.
+
+        Raises:
+            RuntimeError: there is no memory for a thread.
         """
-        self._communicator, self._objects, self._assignment = communicator, objects, assignment
-        self._log, self._poll_s = log, poll_s
+        self._objects, self._assignment = objects, assignment
+        self._log, self._poll_s, self._clock, self._latest = log, poll_s, clock, latest
         self._limit = min(assignment.gather_limit, (memory_mb << 20) // TABLES_SHARE) // assignment.world_size
+        self._place = place_of(assignment)
+        self._above, self._below = (None if group is None else join(group) for group in self._place)
+        self._taking: Taking | None = None
+        if self._place.down is not None and self._below is not None:
+            leaves = self._leaves if self._place.up is None and assignment.gather_width != STAR else None
+            self._taking = Taking(self._below, self._place.down, latest, leaves)
+        self._absences = 0  # looks in a row at which the rank above was lost
+        try:
+            if self._taking is not None:
+                self._taking.begin()
+        except RuntimeError:
+            self.close()
+            raise
+
+    @property
+    def communicator(self) -> "Communicator":
+        """The one with the rank above; at the root, that with the ranks below."""
+        communicator = self._above or self._below
+        assert communicator is not None
+        return communicator
+
+    @property
+    def connect_s(self) -> float | None:
+        """Seconds from learning of the rank above until the channel to it was proven; None without one."""
+        above = self._above.peers() if self._above is not None else ()
+        return next((peer.connect_s for peer in above if peer.rank == 0), None)
 
     def gather(self, record: Record, table: bytes, deadline: float) -> GatherOutcome:
-        """Offers this rank's part to rank 0; at rank 0, waits for the others' and writes the combined result.
+        """Gives this rank's part to the rank above it. The root waits for the others', and writes the combined result.
 
         Args:
             record: the rank's record.
             table: the table that it names, as a Parquet file.
-            deadline: by when it ends, in seconds of time.monotonic().
+            deadline: by when it ends, in seconds of the clock. Who is above others in a tree has UPWARD_S more.
 
         Raises:
             RunError: the combined result could not be written.
         """
-        rank = self._assignment.rank
-        if rank != ROOT and (reason := self._root_missing()) is not None:
-            self._log("gather_failed", rank=rank, error="NoGather", message=reason)
-            return GatherOutcome(STORAGE, reason)
-        watch = AbsentRanks(self._communicator, self._objects, self._assignment, self._poll_s)
+        began, rank = self._clock(), self._assignment.rank
+        parts = Parts({rank: Delivered(SELF, pack(record, table if len(table) <= self._limit else None))})
         try:
-            with watch if rank == ROOT else nullcontext():
-                gathered = self._communicator.gather(
-                    pack(record, table if len(table) <= self._limit else None),
-                    root=ROOT,
-                    deadline=deadline,
-                    allow_missing=True,
-                    await_retries=True,
-                )
+            outcome = self._collect(parts, deadline) if self._above is None else self._give(parts, deadline)
         except RunError as error:
             self._log("gather_failed", rank=rank, error=type(error).__name__, message=str(error))
-            return GatherOutcome(STORAGE, f"{type(error).__name__}: {error}")
-        if gathered is None:  # not the root: what was sent has been received
-            return GatherOutcome(_transports(self._communicator)[ROOT])
-        if gathered.missing:
-            missing = {peer: str(error) for peer, error in gathered.missing.items()}
-            self._log("gather_incomplete", rank=rank, missing=missing)
-            first = next(iter(missing.values()))
-            return GatherOutcome(
-                STORAGE, f"{len(missing)} of {self._assignment.world_size} parts did not come: {first}"
-            )
-        self._combine([cast(bytearray, part) for part in gathered.parts])
+            outcome = GatherOutcome(STORAGE, f"{type(error).__name__}: {error}")
+        outcome = outcome._replace(waited_s=self._clock() - began)
+        if self._above is None and outcome.reason is None:
+            self._combine(parts)
+        return outcome
+
+    def withdraw(self, error: Exception, deadline: float) -> None:
+        """Tells the rank above that no part will come.
+
+        Args:
+            error: why this rank has failed for good.
+            deadline: by when it ends, in seconds of the clock.
+
+        Raises:
+            RunError: it could not be told.
+        """
+        if self._above is not None:
+            self._above.withdraw(error, 0, deadline=deadline)
+
+    def close(self) -> None:
+        """Leaves the groups, and takes no part any more."""
+        if self._taking is not None:
+            self._taking.stop()
+        for communicator in (self._above, self._below):
+            if communicator is not None:
+                communicator.close()
+
+    def _collect(self, parts: Parts, deadline: float) -> GatherOutcome:
+        """At the root: adds all parts to its own."""
+        if self._assignment.gather_width != STAR:
+            deadline = min(deadline + UPWARD_S, self._latest)
+        self._take(parts, deadline)
+        if parts.missing:
+            self._log("gather_incomplete", rank=self._assignment.rank, missing=parts.missing)
+            first, world = next(iter(parts.missing.values())), self._assignment.world_size
+            return GatherOutcome(STORAGE, f"{len(parts.missing)} of {world} parts did not come: {first}")
         return GatherOutcome(SELF)
 
-    def _root_missing(self) -> str | None:
-        """Why rank 0 will not take this rank's part, if that is known."""
-        waited = 0.0
-        while True:
-            if (reason := given_up(self._objects, self._assignment, ROOT)) is not None:
+    def _give(self, parts: Parts, deadline: float) -> GatherOutcome:
+        """Gives the rank above what this one has, which in an inner rank is all that its leaves gave."""
+        assert self._above is not None
+        assert self._place.up is not None
+        if self._taking is not None:
+            if (reason := self._take(parts, deadline)) is not None:
+                return self._without_gather(reason)
+            deadline = min(deadline + UPWARD_S, self._latest)
+        if (reason := self._root_missing()) is not None:
+            return self._without_gather(reason)
+        inner = self._assignment.gather_width != STAR and not self._place.up.suffix
+        content = bundle(parts) if inner else parts.came[self._assignment.rank].content
+        self._above.gather(content, root=0, deadline=deadline, allow_missing=True, await_retries=True)
+        return GatherOutcome(transports(self._above)[0])
+
+    def _without_gather(self, reason: str) -> GatherOutcome:
+        self._log("gather_failed", rank=self._assignment.rank, error="NoGather", message=reason)
+        return GatherOutcome(STORAGE, reason)
+
+    def _take(self, parts: Parts, deadline: float) -> str | None:
+        """Adds what the ranks below gave; the reason where it turns out to be of no use."""
+        if self._taking is None or self._below is None or self._place.down is None:
+            return None
+        watch = AbsentRanks(self._below, self._place.down, self._objects, self._assignment, self._poll_s)
+        taken, reason = self._taking.finish(deadline, watch, self._poll_s, self._above_lost)
+        parts.came |= taken.came
+        parts.missing |= taken.missing
+        return reason
+
+    def _above_lost(self) -> str | None:
+        """Why an inner rank need not wait for its leaves: the root is lost, and nobody gathers in its place.
+
+        Its connection to the rendezvous server may have broken for a moment only, so this takes two looks.
+        """
+        lost = [peer.lost for peer in self._above.peers() if peer.rank == 0] if self._above is not None else []
+        if not any(lost):
+            self._absences = 0
+            return None
+        self._absences, root = self._absences + 1, self._assignment.gather_root
+        with suppress(RunError):  # S3 may answer the next time
+            if (reason := given_up(self._objects, self._assignment, root)) is not None:
                 return reason
-            communicator = self._communicator
-            if communicator.wait_for_peer(ROOT, timeout_s=self._poll_s) or communicator.failure is not None:
+        return f"rank {root} {lost[0]}" if self._absences > 1 else None
+
+    def _root_missing(self) -> str | None:
+        """Why the rank above will not take this rank's part, if that is known."""
+        assert self._above is not None
+        assert self._place.up is not None
+        waited, root = 0.0, self._place.up.members[0]
+        while True:
+            if (reason := given_up(self._objects, self._assignment, root)) is not None:
+                return reason
+            if self._above.wait_for_peer(0, timeout_s=self._poll_s) or self._above.failure is not None:
                 return None
             waited += self._poll_s
             if waited >= ROOT_LATE_S:
-                return f"rank 0 had not joined {ROOT_LATE_S:g} s after this rank's work was done"
+                return f"rank {root} had not joined {ROOT_LATE_S:g} s after this rank's work was done"
 
-    def _combine(self, parts: list[bytearray]) -> None:
+    def _leaves(self, inner: int) -> Sequence[int]:
+        """The ranks whose parts come by way of an inner rank."""
+        a = self._assignment
+        group = gather_place(inner, a.world_size, a.gather_width, a.gather_root).down
+        return () if group is None else group.members[1:]
+
+    def _combine(self, parts: Parts) -> None:
         """Writes the combined result; the list of records last, since it vouches for the table.
 
         Tables that were too large to travel are left to Summarize, and so is a table that would be too large.
         """
         path, combined, travelled = self._assignment.result_path, CombinedTable(), True
-        for part in parts:
-            record, table = unpack(part)
+        came = sorted(parts.came.items())
+        for _, part in came:
+            record, table = unpack(part.content)
             try:
                 combined.add(record)
                 travelled = travelled and table is not None
             except ValueError:  # a rank of an earlier version, which does not describe its table
                 travelled = False
         if travelled and combined.shape.rows <= self._assignment.combine_limit:
-            combined.write(self._objects, f"{path}/{COMBINED}", (unpack(part)[1] or b"" for part in parts))
+            tables = (unpack(part.content)[1] or b"" for _, part in came)
+            combined.write(self._objects, f"{path}/{COMBINED}", tables)
         with self._objects.begin(f"{path}/combined_data.json", kind=JSON_TYPE) as upload:
-            for piece in combined_data(self._lines(parts)):
+            for piece in combined_data(_lines(part for _, part in came)):
                 upload.write(piece)
             self._objects.put(upload.key, upload, within_run="replace")
 
-    def _lines(self, parts: list[bytearray]) -> Iterator[bytes | None]:
-        """The records of all ranks with their transports, one after another."""
-        transports = {**_transports(self._communicator), self._assignment.rank: SELF}
-        for rank, part in enumerate(parts):
-            yield combined_line({**unpack(part)[0], "transport": transports[rank]})
 
-
-class AbsentRanks:
-    """While rank 0 gathers, excuses the ranks that are not connected and have given up; a context manager."""
-
-    def __init__(
-        self, communicator: "Communicator", objects: RunObjects, assignment: Assignment, poll_s: float = POLL_S
-    ) -> None:
-        """Makes it; the thread begins with the block.
-
-        Args:
-            communicator: rank 0's.
-            objects: the run's objects.
-            assignment: rank 0's item of the manifest.
-            poll_s: seconds until the first look, and between two.
-        """
-        self._communicator, self._objects, self._assignment = communicator, objects, assignment
-        self._poll_s = poll_s
-        self._etags: dict[str, str] = {}  # of objects that have been read
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="absent ranks", daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()  # a request that is under way ends by itself
-
-    def look(self) -> None:
-        """Excuses whoever has given up by now.
-
-        Raises:
-            RunError: S3 did not answer, or denied access.
-        """
-        connected = {peer.rank for peer in self._communicator.peers() if peer.transport and peer.lost is None}
-        path, world = self._assignment.result_path, self._assignment.world_size
-        absent = {result_key(path, rank): rank for rank in range(world) if rank != ROOT and rank not in connected}
-        if not absent:
-            return
-        for found in self._objects.store.list_folder(f"{path}/"):
-            rank = absent.get(found.key)
-            if rank is not None and self._etags.get(found.key) != found.etag:
-                self._etags[found.key] = found.etag
-                if (reason := given_up(self._objects, self._assignment, rank)) is not None:
-                    self._communicator.excuse(rank, f"takes no part in the gather: {reason}")
-
-    def _work(self) -> None:
-        while not self._ended.wait(self._poll_s):
-            try:
-                self.look()
-            except RunError:  # S3 may answer the next time; until then it is as if nobody had looked
-                continue
-
-
-def given_up(objects: RunObjects, assignment: Assignment, rank: int) -> str | None:
-    """Reads why a rank takes no part in the gather any more.
-
-    Args:
-        objects: the run's objects.
-        assignment: any rank's item of the manifest.
-        rank: the rank that is asked about.
-
-    Returns:
-        The reason that it gives, or None where it gives none.
-    """
-    found = objects.store.find(result_key(assignment.result_path, rank))
-    try:
-        record: Any = parse_json(found) if found is not None else None
-    except ValueError:
-        return None
-    reason = record.get("gather_error") if belongs(record, assignment, rank) else None
-    return None if reason is None else str(reason)
-
-
-def _transports(communicator: "Communicator") -> dict[int, str]:
-    return {peer.rank: peer.transport for peer in communicator.peers() if peer.transport is not None}
+def _lines(parts: Iterable[Delivered]) -> Iterator[bytes | None]:
+    """The records of all ranks with their transports, one after another."""
+    for part in parts:
+        yield combined_line({**unpack(part.content)[0], "transport": part.transport})

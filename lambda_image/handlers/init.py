@@ -9,13 +9,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from lambda_image import process
 from lambda_image.errors import InvalidEvent, RunError, with_short_errors
 from lambda_image.events import RunRequest, parse
+from lambda_image.gather_tree import most_connections, most_held, plan_root, plan_width
 from lambda_image.handlers import log
 from lambda_image.handlers.finding import find_data, find_model
 from lambda_image.handlers.preparing import prepare
 from lambda_image.json_text import parse_json
-from lambda_image.manifest import Assignment, Run, assignments, manifest_key
+from lambda_image.manifest import STAR, Assignment, Run, assignments, manifest_key
 from lambda_image.ownership import JSON_TYPE, RunObjects, first_item
 from lambda_image.results import RESULT_NAME
 from lambda_image.run_time import Waves, ended_by, plan_waves
@@ -82,6 +84,7 @@ def init(
     started_at: float,
     *,
     again: bool = False,
+    descriptors: int | None = None,
 ) -> Run:
     """Writes the manifest of `request`.
 
@@ -94,6 +97,7 @@ def init(
             run, which the same clock gave, and never with this function's own time.
         again: whether this is a retry. One that finds the manifest of an earlier try lists and writes nothing, but
             removes what may be left of an earlier run.
+        descriptors: how many file descriptors a rank's process may have open; None for as many as this one.
 
     Returns:
         What the next states must know of the run.
@@ -114,9 +118,14 @@ def init(
             return replace(begun, warnings=(*begun.warnings, *_clear_again(results, first, there)))
     model = find_model(request, models)
     dealt = find_data(request, data)
+    descriptors = process.most_descriptors() if descriptors is None else descriptors
     waves, found = plan_waves(len(dealt.shares), request.max_concurrency), list(dealt.warnings)
     if request.fmi_enabled and not waves.all_at_once:
         found.append(_no_gather(len(dealt.shares), waves))
+        request = replace(request, fmi_enabled=False)
+    width = planned_width(request, len(dealt.shares), descriptors)
+    if width is None and request.fmi_enabled:
+        found.append(_no_tree(len(dealt.shares), descriptors))
         request = replace(request, fmi_enabled=False)
     for warning in found:
         log("warning", message=warning)
@@ -132,7 +141,9 @@ def init(
         max_concurrency=waves.concurrency,
         deal=dealt.by,
     )
-    items = assignments(request, dealt.shares, secrets.token_hex(RUN_KEY_BYTES), started_at, waves.time_limit_s, model)
+    run_key, limit_s = secrets.token_hex(RUN_KEY_BYTES), waves.time_limit_s
+    root = plan_root(dealt.sizes)
+    items = assignments(request, dealt.shares, run_key, started_at, limit_s, model, width or STAR, root)
     with SpooledTemporaryFile(SHARES_IN_MEMORY) as lines:
         name = share_key(secrets.token_hex(SHARE_TOKEN_BYTES))
         manifest = withhold(items, name, lines, run, dealt.sizes)
@@ -154,6 +165,8 @@ def init(
         ranks=run.world_size,
         partitions=sum(map(len, dealt.shares)),
         deal=dealt.said or dealt.by,
+        gather_width=width if request.fmi_enabled else None,
+        gather_root=root if request.fmi_enabled else None,
         object=results.url(key),
     )
     return replace(run, warnings=(*run.warnings, *left))
@@ -163,6 +176,39 @@ def _no_gather(world_size: int, waves: Waves) -> str:
     return (
         f"the ranks did not gather by sockets, because {world_size:,} ranks with max_concurrency {waves.concurrency:,} "
         f"work in {waves.count:,} waves and not all at once. Their parts travelled by way of storage"
+    )
+
+
+def planned_width(request: RunRequest, world_size: int, descriptors: int) -> int | None:
+    """Chooses in which groups the ranks gather (gather_tree.py), unless the input says so.
+
+    Args:
+        request: the execution input.
+        world_size: how many ranks there are.
+        descriptors: how many file descriptors a rank's process may have open.
+
+    Returns:
+        The width of the tree, or None where the ranks cannot gather by sockets.
+
+    Raises:
+        InvalidEvent: the input says what no rank has descriptors for.
+    """
+    connections, width = most_connections(descriptors), request.gather_width
+    if not request.fmi_enabled or width is None:
+        return plan_width(world_size, connections)
+    if (held := most_held(world_size, width)) > connections:
+        raise InvalidEvent(
+            f"gather_width is {width:,}, by which one of {world_size:,} ranks would be connected to {held:,} others. "
+            f"With {descriptors:,} file descriptors {connections:,} are possible: leave gather_width out"
+        )
+    return width
+
+
+def _no_tree(world_size: int, descriptors: int) -> str:
+    return (
+        f"the ranks did not gather by sockets, because {descriptors:,} file descriptors let a rank be connected to "
+        f"{most_connections(descriptors):,} others, which are too few for a tree of {world_size:,} ranks. "
+        "Their parts travelled by way of storage"
     )
 
 

@@ -16,17 +16,19 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lambda_image import process
 from lambda_image.data.predictions import Predictions
 from lambda_image.errors import RunSuperseded, StorageUnavailable
+from lambda_image.gather_tree import GroupPlace, place_of
 from lambda_image.handlers import log
 from lambda_image.handlers.describing import write_distributions
 from lambda_image.handlers.gathering import Gathering
 from lambda_image.handlers.inferring import Inferring
 from lambda_image.inference import no_predictions
-from lambda_image.manifest import ROOT, Assignment, predictions_key, quantiles_key, result_key
+from lambda_image.manifest import STAR, Assignment, predictions_key, quantiles_key, result_key
 from lambda_image.model.engine import Engine
 from lambda_image.ownership import RunObjects
 from lambda_image.rank_table import RankTable
@@ -51,7 +53,7 @@ def _open_store(bucket: str, requests: Requests) -> ObjectStore:
 
 
 def _join(endpoint: str, max_segment: int | None, **identity: Any) -> "Communicator":
-    """A star, as everything that a run gathers goes to rank 0. What connects takes a third of a rank's imports."""
+    """A star, as everything that a group gathers goes to one rank. What connects takes a third of a rank's imports."""
     from lambda_image.comm.channel.channel import ChannelSettings
     from lambda_image.comm.communicator import Communicator
     from rendezvous_server.protocol import Topology
@@ -104,9 +106,10 @@ class RankInvocation:
         self.begun: Future[Claim] = Future()
         self.stretches = StretchWriter(self.objects, assignment, lambda: self._claim().attempt, self._facts, self.log)
         self.inferring = Inferring(assignment, data, deadline, self.clock, self._phase)
-        self.communicator: Communicator | None = None
+        self.gathering: Gathering | None = None
         self.statistics: dict[str, Any] | None = None  # of its table, once that is there
         self.distributions: dict[str, Any] | None = None  # what the record says of them, once they are on S3
+        self.gathers = place_of(assignment).down is not None  # the parts of others
         self.started = self.clock()
 
     def perform(self) -> None:
@@ -118,8 +121,8 @@ class RankInvocation:
             except Exception as error:
                 self._keep_what_is_done(error)
                 raise
-            if self.communicator is not None:
-                record = self._gather(self.communicator, record, table)
+            if self.gathering is not None:
+                record = self._gather(self.gathering, record, table)
         finally:
             self.stretches.end()
             self.begun.add_done_callback(lambda _: self._leave())
@@ -139,35 +142,42 @@ class RankInvocation:
     def _begin(self) -> None:
         try:
             claim = self.register.claim(self.tries)
-            self.communicator = self._join(claim)
+            self.gathering = self._join(claim)
         except BaseException as error:
             self.begun.set_exception(error)
         else:
             self.begun.set_result(claim)
 
-    def _join(self, claim: Claim) -> "Communicator | None":
-        """At once: connections are made in the background, while this rank works."""
+    def _join(self, claim: Claim) -> Gathering | None:
+        """At once: connections are made in the background, and parts of others are taken, while this rank works."""
         a = self.assignment
-        # Where rank 0 began before, the gather of the others has ended, or is another's; see RankRegister.
-        if claim.duplicate or (a.rank == ROOT and claim.attempt > 0) or not a.fmi_enabled:
+        # Where a rank that gathers began before, the gather of the others has ended, or is another's: RankRegister.
+        if claim.duplicate or (claim.attempt > 0 and self.gathers) or not a.fmi_enabled:
             return None
-        if a.rendezvous_endpoint is None:
+        if a.rendezvous_endpoint is None or a.world_size == 1:
             return None
+        join = partial(self._join_group, a.rendezvous_endpoint, claim.attempt)
+        memory_mb, log = self.settings.memory_mb, self.log
+        return Gathering(join, self.objects, a, log, memory_mb, self.deadline, clock=self.clock)
+
+    def _join_group(self, endpoint: str, attempt: int, group: GroupPlace) -> "Communicator":
+        a = self.assignment
         return self.join(
-            a.rendezvous_endpoint,
+            endpoint,
             self.settings.max_segment,
-            run_id=a.run_id,
-            run_key=bytes.fromhex(a.run_key),
-            rank=a.rank,
-            world_size=a.world_size,
-            attempt=claim.attempt,
+            run_id=a.run_id + group.suffix,
+            run_key=group.key(bytes.fromhex(a.run_key)),
+            rank=group.number,
+            world_size=len(group.members),
+            attempt=attempt,
             rendezvous_key=self.settings.rendezvous_key,
+            names=group.members if a.gather_width != STAR or a.gather_root else None,
             deadline=self.clock() + JOIN_TIMEOUT_S,
         )
 
     def _leave(self) -> None:
-        if self.communicator is not None:
-            self.communicator.close()
+        if self.gathering is not None:
+            self.gathering.close()
 
     def _result(self) -> tuple[Record, bytes]:
         """The record of the attempt that counts, and its table; both are on S3."""
@@ -181,7 +191,8 @@ class RankInvocation:
         if claim.finished is not None:
             record, table = self._adopt(claim.finished)
             if not claim.duplicate:  # the attempt that wrote it was lost before it could answer
-                record = self.register.write({**record, "adopted_by": claim.attempt})
+                reason = claim.gather_error or record["gather_error"]
+                record = self.register.write({**record, "adopted_by": claim.attempt, "gather_error": reason})
             return record, table
         whole = RankTable.of(self._tables())
         self.statistics = whole.statistics.to_json()
@@ -190,7 +201,7 @@ class RankInvocation:
             self.distributions = write_distributions(self.engine, self._tables(), self.objects, self.assignment)
             key, table = self._write_table(whole)
             written.append(key)
-            reason = DUPLICATE if claim.duplicate and self.assignment.rank != ROOT else None
+            reason = DUPLICATE if claim.duplicate and not self.gathers else claim.gather_error
             record = self._record(table_facts(key, table, whole.shape), STORAGE, gather_error=reason)
             standing = self._timed("write_s", lambda: self.register.write(record))
         except RunSuperseded:
@@ -234,17 +245,17 @@ class RankInvocation:
         with suppress(Exception):
             self.stretches.flush()
         with suppress(Exception):
-            reason = f"failed: {what}" if for_good else None
+            reason = f"failed: {what}" if for_good else self._claim().gather_error
             self.register.write(self._record(None, STORAGE, error=what, gather_error=reason))
         if for_good:
             with suppress(Exception):
                 self._withdraw(error)
 
     def _withdraw(self, error: Exception) -> None:
-        if self.communicator is None and self.begun.done() and self.begun.exception() is not None:
-            self.communicator = self._join(Claim(self.tries))  # only S3 has refused it: rank 0 can still be told
-        if self.communicator is not None:
-            self.communicator.withdraw(error, ROOT, deadline=self.clock() + WITHDRAWAL_S)
+        if self.gathering is None and self.begun.done() and self.begun.exception() is not None:
+            self.gathering = self._join(Claim(self.tries))  # only S3 has refused it: the rank above can still be told
+        if self.gathering is not None:
+            self.gathering.withdraw(error, self.clock() + WITHDRAWAL_S)
 
     def _tables(self) -> list[Predictions]:
         """One for each partition. The first has no rows and says which columns the engine makes."""
@@ -269,11 +280,11 @@ class RankInvocation:
         self._phase("adopt", attempt=record["attempt"])
         return record, table
 
-    def _gather(self, communicator: "Communicator", record: Record, table: bytes) -> Record:
+    def _gather(self, gathering: Gathering, record: Record, table: bytes) -> Record:
         self._phase("gather")
-        gathering = Gathering(communicator, self.objects, self.assignment, self.log, self.settings.memory_mb)
         deadline = min(self.clock() + self.assignment.gather_timeout_s, self.deadline)
-        transport, reason = self._timed("gather_s", lambda: gathering.gather(record, table, deadline))
+        transport, reason, waited_s = self._timed("gather_s", lambda: gathering.gather(record, table, deadline))
+        self.phases.wait_s = waited_s
         if record["attempt"] == self._claim().attempt:
             record = self._record(record["predictions"], transport, gather_error=reason)
         else:
@@ -289,7 +300,7 @@ class RankInvocation:
         error: str | None = None,
         gather_error: str | None = None,
     ) -> Record:
-        communicator = self.communicator
+        communicator = None if self.gathering is None else self.gathering.communicator
         return rank_record(
             self.assignment,
             self._claim().attempt,
@@ -311,9 +322,9 @@ class RankInvocation:
         self.phases.download_s = work.read_s
         self.phases.first_batch_s, self.phases.inference_s = work.first_batch_s, work.inference_s
         self.phases.total_s = self.clock() - self.started
-        if (communicator := self.communicator) is not None:
-            self.phases.join_s = communicator.join_s
-            self.phases.connect_s = next((p.connect_s for p in communicator.peers() if p.rank == ROOT), None)
+        if self.gathering is not None:
+            self.phases.join_s = self.gathering.communicator.join_s
+            self.phases.connect_s = self.gathering.connect_s
         return self.phases
 
     def _usage(self) -> Usage:

@@ -8,10 +8,15 @@ GUARDS = {
     "a rank never begins": "statemachine.definition.DEFINITION",
     "a rank runs out of memory": "statemachine.definition.DEFINITION",
     # A root that was lost says so in its claim, and who looks there does not wait for it.
-    "rank 0 is killed in inference": "lambda_image.register.ROOT_LOST",
-    "rank 0 is killed in the gather": "lambda_image.handlers.gathering.given_up",
+    "rank 0 is killed in inference": "lambda_image.register.place_of",
+    "rank 0 is killed in the gather": "lambda_image.handlers.absent_ranks.given_up",
     "rank 0 comes late": "lambda_image.handlers.gathering.ROOT_LATE_S",
-    "three workers for four ranks": "lambda_image.handlers.gathering.given_up",
+    "three workers for four ranks": "lambda_image.handlers.absent_ranks.given_up",
+    # What a rank that gathers had taken is lost with it, at both levels of a tree.
+    "a leaf of a tree is killed in the gather": "lambda_image.register.Claim",
+    "an inner rank of a tree is killed in the gather": "lambda_image.register.place_of",
+    "an inner rank of a tree is killed in inference": "lambda_image.register.place_of",
+    "rank 0 of a tree is killed in the gather": "lambda_image.handlers.gathering.given_up",
     # What a rank wrote before it was lost counts, and its successor takes it over.
     "a rank is killed in the gather, as sender": "lambda_image.register.Claim",
     "a rank is delivered twice": "lambda_image.register.RankRegister.claim",
@@ -27,8 +32,8 @@ GUARDS = {
     "the server says nothing": "lambda_image.comm.connecting.rendezvous.RendezvousConnection.join",
     "the server is killed while ranks infer": "lambda_image.comm.connecting.connector.REJOIN_BACKOFF",
     "the server is killed in the gather": "lambda_image.comm.connecting.peering.Peering.is_linked",
-    "the server is killed between two joins": "lambda_image.handlers.gathering.AbsentRanks",
-    "the server has another key": "lambda_image.handlers.gathering.AbsentRanks",
+    "the server is killed between two joins": "lambda_image.handlers.absent_ranks.AbsentRanks",
+    "the server has another key": "lambda_image.handlers.absent_ranks.AbsentRanks",
     # Who says little, much, or what is not true, keeps no rank from another.
     "2,000 idle connections": "rendezvous_server.limits.Limits",
     "one slow client": "rendezvous_server.deadlines.Deadlines",
@@ -48,7 +53,7 @@ GUARDS = {
     "a connection is reset in mid-frame": "lambda_image.comm.connecting.peering.Peering.is_linked",
     "a bit of a part is flipped": "lambda_image.comm.channel.cipher.Cipher",
     "a bit of the server's answer is flipped": "lambda_image.comm.connecting.connector.REJOIN_BACKOFF",
-    "a bit of each answer of the server is flipped": "lambda_image.handlers.gathering.AbsentRanks",
+    "a bit of each answer of the server is flipped": "lambda_image.handlers.absent_ranks.AbsentRanks",
     # S3 is asked again, and what it cannot give is named.
     "every third request fails": "lambda_image.storage.bucket.ATTEMPTS",
     "partitions come slowly": "lambda_image.download_rate.MIN_RATE",

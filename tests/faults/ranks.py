@@ -26,6 +26,17 @@ def killed(phase: str, rank: int, times: int = 1) -> Injection:
     return inject
 
 
+def in_a_tree(inject: Injection) -> Injection:
+    """The same where rank 2 is a leaf of rank 1, which is an inner rank, and rank 3 has no leaves."""
+
+    @contextmanager
+    def inject_there(bed: Bed) -> Given:
+        with inject(bed) as given:
+            yield {**given, "gather_width": 2}
+
+    return inject_there
+
+
 @contextmanager
 def killed_in_import(bed: Bed) -> Given:
     bed.stop_workers("rank")
@@ -205,6 +216,29 @@ FAULTS = (
         "a rank is killed in the gather, as sender", "SIGKILL", 20, killed("gather", 3), named=r"rank 3 \(attempt 2\)"
     ),
     Fault("rank 0 is killed in the gather", "SIGKILL", 20, killed("gather", 0), named="rank 0", fast=True),
+    *(
+        Fault(
+            f"{who} of a tree is killed in the gather",
+            "SIGKILL",
+            20,
+            in_a_tree(killed("gather", rank)),
+            named=named,
+            alone=True,
+        )
+        for who, rank, named in (
+            ("a leaf", 2, r"rank 2 \(attempt 2\)|rank 2: attempt 1"),
+            ("an inner rank", 1, "rank 1 was lost and tried again"),
+            ("rank 0", 0, "rank 0 was lost and tried again"),
+        )
+    ),
+    Fault(
+        "an inner rank of a tree is killed in inference",
+        "SIGKILL",
+        20,
+        in_a_tree(killed("inference", 1)),
+        named="rank 1 was lost and tried again",
+        alone=True,
+    ),
     Fault(
         "a rank is killed whenever it is tried",
         "SIGKILL in each inference",

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
+from lambda_image.bundle import Delivered, Parts, bundle
 from lambda_image.comm.channel.cipher import Cipher
 from lambda_image.comm.channel.frames import HEADER
 from lambda_image.comm.channel.handshake import Handshake, Member
@@ -197,4 +198,5 @@ def files() -> Iterator[tuple[str, bytes]]:
         yield "pickles", pickle.dumps(OrderedDict(a=[1, (2.5, "x")], b={3: {b"y", None}}), protocol)
     table = Predictions.of_partition("k", 0, magnitudes, np.ones(1), np.ones(1)).to_parquet()
     yield "tables", table
+    yield "bundles", bundle(Parts({1: Delivered("direct", table)}, {2: "rank 2 is lost"}))
     yield "parts", pack({"rank": 0, "predictions": {"blake2b": digest(table)}}, table)

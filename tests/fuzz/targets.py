@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Callable
 
+from lambda_image.bundle import unbundle
 from lambda_image.comm.channel.cipher import CIPHER_KEY_BYTES, Cipher
 from lambda_image.comm.channel.frame_reader import FrameReader
 from lambda_image.comm.channel.frames import HEADER_BYTES, RECORD_BYTES, WHOLE_BYTES, FrameRefused, Header
@@ -248,6 +249,11 @@ def causes(data: bytes) -> None:
     message_of(data.decode("utf-8", "replace"))
 
 
+def bundles(data: bytes) -> None:
+    with contextlib.suppress(ValueError):
+        unbundle(data)
+
+
 def parts(data: bytes) -> None:
     with contextlib.suppress(ValueError):
         unpack(data)
@@ -279,6 +285,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         manifest,
         events,
         causes,
+        bundles,
         parts,
         tables,
         *OF_FILES,

@@ -7,7 +7,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from lambda_image.comm.channel import cipher
@@ -60,7 +60,7 @@ class Connector:
         self._membership = membership
         self._rejoin_backoff = rejoin_backoff
         self._roster = roster
-        self._own = Member(membership.join.rank, membership.join.attempt)
+        self._own = Member(membership.name(membership.join.rank), membership.join.attempt)  # as texts have it
         self._peering = Peering(membership, roster, plan)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
@@ -204,19 +204,24 @@ class Connector:
                 case PeerLeft(peer):
                     self._roster.left(Member(peer.rank, peer.attempt), GONE, time.monotonic())
                     self._peering.give_up(peer.rank)
-                case _ if (error := _failure(event, self._own, self._membership.endpoint)) is not None:
+                case _ if (error := self._failure(event)) is not None:
                     again = isinstance(event, ServerClosing | ConnectionLost)
                     self._roster.fail(error, dismissed=isinstance(event, Replaced))
         connection.close()
         return again
 
+    def _failure(self, event: ClientEvent) -> RendezvousError | None:
+        return _failure(event, self._own, self._membership.endpoint, self._membership.name)
 
-def _failure(event: ClientEvent, own: Member, endpoint: str) -> RendezvousError | None:
+
+def _failure(
+    event: ClientEvent, own: Member, endpoint: str, name: Callable[[int], int] = int
+) -> RendezvousError | None:
     """Why no news will come any more, if the event says so."""
     rank = own.rank
     match event:
         case Expired(missing, reason):
-            text = f"{own}: the group was not complete in time, {_listed(missing)} missing: {reason}"
+            text = f"{own}: the group was not complete in time, {_listed([*map(name, missing)])} missing: {reason}"
             return RendezvousTimeout(text, rank=rank, endpoint=endpoint, reason=reason, missing=missing)
         case Replaced(attempt, _):
             reason = f"attempt {attempt} of this rank has taken its place"

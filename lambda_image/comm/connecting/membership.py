@@ -1,5 +1,6 @@
 """What a rank needs in order to join a group, and from where it dials its peers then."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,11 @@ class Membership:
     deadline: float  # monotonic seconds, for the join
     settings: ChannelSettings
     dial_limit_s: float = DIAL_LIMIT_S
+    names: Sequence[int] | None = None  # what texts call the ranks, by rank, where they are members of a larger group
+
+    def name(self, rank: int) -> int:
+        """What texts call a rank."""
+        return rank if self.names is None else self.names[rank]
 
 
 @dataclass(frozen=True, slots=True)

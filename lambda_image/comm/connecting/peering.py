@@ -5,6 +5,7 @@ lower rank takes what it nominates. A way by which they are connected ends all o
 """
 
 import asyncio
+import errno
 import itertools
 import select
 import socket
@@ -21,14 +22,16 @@ from lambda_image.comm.connecting.dialing import dial, pause_s
 from lambda_image.comm.connecting.introduction import Abandoned, Credentials, introduce, leaves_host
 from lambda_image.comm.connecting.membership import DialSource, Membership
 from lambda_image.comm.connecting.relaying import relay
-from lambda_image.comm.connecting.sockets import reason_of
+from lambda_image.comm.connecting.sockets import NO_DESCRIPTORS, reason_of, shortage
 from lambda_image.comm.roster import Roster
+from lambda_image.process import most_descriptors
 from rendezvous_server.protocol import Peer, Relay
 
 # Connections in the handshake at once: an eighth of a Lambda's descriptors, strangers' share included.
 MAX_UNPROVEN = 128
 MAX_DIALS = 96  # peers dialled at once, each along up to three ways, for the same reason
 ACCEPT_PAUSE_S = 0.1  # after accept has failed for want of descriptors
+KEPT_FREE = 32  # descriptors for S3, files and the server: without these a rank with many peers could not end well
 BACKOFF = Backoff(first_s=0.1, longest_s=2.0)  # of a candidate that led somewhere but not to a channel
 # How long a relay that is ready waits for a better way that has got as far as the handshake to complete its probe. Ten
 # round trips across an ocean fit. A pair whose better path stalls loses so much.
@@ -70,6 +73,7 @@ class Peering:
         self._links: dict[int, _Link] = {}
         self._unproven = asyncio.Semaphore(MAX_UNPROVEN)
         self._dialling = asyncio.Semaphore(MAX_DIALS)
+        self._allowed = most_descriptors()
         self.rejected = 0  # strangers, and peers that did not hold the key or wanted somebody else
 
     def reach(self, peer: Peer, source: DialSource, tasks: asyncio.TaskGroup) -> None:
@@ -93,14 +97,23 @@ class Peering:
             await self._unproven.acquire()
             try:
                 sock, _ = await loop.sock_accept(listener)
-            except OSError:
+                self._keep_room(sock)
+            except OSError as error:
                 self._unproven.release()
+                if error.errno in NO_DESCRIPTORS:
+                    self._roster.cramp(shortage(self._allowed))
                 await asyncio.sleep(ACCEPT_PAUSE_S)
             except BaseException:
                 self._unproven.release()
                 raise
             else:
                 tasks.create_task(self._welcome(sock)).add_done_callback(lambda _: self._unproven.release())
+
+    def _keep_room(self, sock: socket.socket) -> None:
+        """Descriptors are given out from the lowest, so that this one's number tells how many are taken."""
+        if sock.fileno() >= self._allowed - min(KEPT_FREE, self._allowed // 4):
+            sock.close()
+            raise OSError(errno.EMFILE, "no descriptor is left for connections")
 
     async def _welcome(self, sock: socket.socket) -> None:
         """Let a peer prove itself. Anybody else is turned away and counted."""

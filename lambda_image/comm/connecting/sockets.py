@@ -5,6 +5,7 @@ the peers: that is what makes punching possible. Port 0 gives a port that no oth
 away twice, though every one of these sockets is willing to share).
 """
 
+import errno
 import os
 import socket
 import struct
@@ -12,6 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from lambda_image.process import most_descriptors
+
+NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 BACKLOG = 512  # connections that the kernel holds: all ranks of a large world dial the root at once
 
 
@@ -74,8 +78,19 @@ def reset(sock: socket.socket) -> None:
     sock.close()
 
 
+def shortage(allowed: int | None = None) -> str:
+    """What a rank says that has no room for one more connection."""
+    allowed = most_descriptors() if allowed is None else allowed
+    return (
+        f"this process may have {allowed:,} file descriptors (RLIMIT_NOFILE) and has no more for connections. Raise "
+        "the limit (ulimit -n), or connect it to fewer ranks (gather_width in a run)"
+    )
+
+
 def reason_of(error: Exception) -> str:
     """Why a connection failed: what the system says of an error number, without asyncio's wording and numbers."""
+    if isinstance(error, OSError) and error.errno in NO_DESCRIPTORS:
+        return shortage()
     if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)
     return str(error) or "no answer in time"

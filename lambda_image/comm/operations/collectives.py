@@ -7,7 +7,8 @@ other. `out`, where there is one, is a buffer for the result: it must have its f
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from lambda_image.comm.channel.sealing import Content
 from lambda_image.comm.channel.signals import Flag, Kind, abort_payload
 from lambda_image.comm.channel.values import Value, allocate, encode, size_of
+from lambda_image.comm.closing import Closing
 from lambda_image.comm.operations.cost_model import Algorithm
 from lambda_image.comm.operations.exchange import Exchange
 from lambda_image.comm.operations.group_context import GroupContext, delivered, others, star
@@ -85,8 +87,9 @@ def gather(
     await_retries: bool = False,
     confirm: bool = True,
     out: Sequence[Value] | None = None,
+    closing: Closing | None = None,
 ) -> Gathered | None:
-    with star(group, Kind.GATHER, deadline, root) as exchange:
+    with star(group, Kind.GATHER, deadline, root) as exchange, _closed_by(closing, group):
         if group.rank != root:
             exchange.send(root, part, _CONFIRM if confirm else 0)
             if confirm:
@@ -98,7 +101,7 @@ def gather(
             if flags & _CONFIRM:
                 exchange.answer(rank, _RECEIPT)
 
-        exchange.await_retries, exchange.on_received = await_retries, arrived
+        exchange.await_retries, exchange.on_received, exchange.closing = await_retries, arrived, closing
         out_buffers = _out_buffers(group, out)
         for rank in others(group):
             exchange.receive(rank, out_buffers[rank])
@@ -108,6 +111,19 @@ def gather(
         # A part that came is there, even if its receipt could not be sent.
         missing = {rank: error for rank, error in sorted(exchange.failed.items()) if parts[rank] is None}
         return Gathered(parts, missing)
+
+
+@contextmanager
+def _closed_by(closing: Closing | None, group: GroupContext) -> Iterator[None]:
+    """Who sets the end wakes the thread that waits."""
+    if closing is None:
+        yield
+        return
+    closing.listen(group.wakeup.notify)
+    try:
+        yield
+    finally:
+        closing.listen(None)
 
 
 def withdraw(group: GroupContext, error: Exception, root: int, deadline: float) -> None:

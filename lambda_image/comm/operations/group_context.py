@@ -3,7 +3,7 @@
 import functools
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import isfinite
 from typing import NoReturn
 
@@ -34,11 +34,13 @@ class GroupContext:
         wakeup: Wakeup,
         *,
         star_only: bool = False,
+        names: Sequence[int] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.rank = rank
         self.world_size = world_size
         self.star_only = star_only
+        self.names = names
         self.roster = roster
         self.memory = roster.memory  # for arrays that are made
         self.wakeup = wakeup
@@ -90,7 +92,7 @@ class GroupContext:
             channel.close()
         if kind is not Kind.SEND:
             self.operation += 1
-        return Exchange(
+        exchange = Exchange(
             self.roster,
             self.wakeup,
             rank=self.rank,
@@ -101,6 +103,8 @@ class GroupContext:
             clock=self.clock,
             turns=self.turns,
         )
+        exchange.names = self.names
+        return exchange
 
     def for_all(self, exchange: Exchange, value: Value, flags: int = 0) -> Content:
         """A value as it is sent to all other ranks, by whatever way: encrypted once, where that saves work."""

@@ -54,6 +54,8 @@ class TransferLoop:
         """See Exchange.run."""
         operation = self._operation
         while True:
+            if operation.closing is not None:
+                operation.deadline = operation.closing.deadline
             if self._roster.dismissed is not None and not self._ending:
                 raise self._roster.dismissed
             while self._due_now:
@@ -63,10 +65,14 @@ class TransferLoop:
                     raise operation.failed[rank]
             if not self._active:
                 return
-            until = min(operation.deadline, *self._turns.values()) if self._turns else operation.deadline
-            left = until - operation.clock()
+            turns = () if operation.patient else self._turns.values()  # nobody's time is over while all are awaited
+            left = (
+                min(operation.deadline, *turns) - operation.clock() if turns else operation.deadline - operation.clock()
+            )
             ready = self._watch.wait(left) if left > 0 else None
-            if ready is None:  # there are news, or the time is over
+            if ready is None and operation.patient:
+                self._due_now = {rank for rank in self._active if self._has_news(self._transfers[rank])}
+            elif ready is None:  # there are news, or the time is over
                 self._due_now = set(self._active)
                 for transfer in self._transfers.values():
                     transfer.plain = False
@@ -132,6 +138,17 @@ class TransferLoop:
             self._turns.pop(transfer.rank, None)
         return True
 
+    def _has_news(self, transfer: Transfer) -> bool:
+        """Whether there are news of this peer. While a large group joins, most are of others."""
+        peer = self._roster.at(transfer.rank)
+        if peer is transfer.peer and transfer.rank not in self._roster.excused:
+            if peer is None or peer.channel is None:
+                return False
+            if peer.channel is transfer.channel and transfer.plain and peer.channel.ended is None and peer.gone is None:
+                return False
+        transfer.plain = False
+        return True
+
     def _judge(self, transfer: Transfer) -> None:
         """Wait on for a peer with which something is the matter, or give it up."""
         now, deadline = self._operation.clock(), self._operation.deadline
@@ -140,7 +157,9 @@ class TransferLoop:
         self._turns.pop(transfer.rank, None)
         if excuse is not None and (not isinstance(view, Ready) or view.until < math.inf):  # no channel, or it has left
             self._fail(transfer, self._operation.error(PeerClosed, transfer.rank, excuse))
-        elif isinstance(view, Lost) and self._awaits_another(transfer) and view.kind is PeerClosed and now < deadline:
+        elif (
+            isinstance(view, Lost) and now < deadline and (self._operation.patient or self._may_return(transfer, view))
+        ):
             self._unwatch(transfer)
         elif isinstance(view, Lost):
             self._fail(transfer, self._operation.error(view.kind, transfer.rank, view.reason, view.cause))
@@ -158,6 +177,9 @@ class TransferLoop:
         """Whether it would do for a newer attempt of this rank to send it all again."""
         operation = self._operation
         return operation.await_retries and transfer.rank not in operation.received and self._roster.failure is None
+
+    def _may_return(self, transfer: Transfer, view: Lost) -> bool:
+        return view.kind is PeerClosed and self._awaits_another(transfer)
 
     def _match(self, transfer: Transfer, channel: Channel, frame: Frame) -> None:
         """Take the frame that is due, drop one that comes too late, and fail (leaving it) if the peer is ahead."""
@@ -228,6 +250,8 @@ class TransferLoop:
         # Otherwise its socket stays where it is; if the poll names it while others are waited for, it is dropped then.
 
     def _fail(self, transfer: Transfer, error: CommunicationError) -> None:
+        if transfer.peer is not None and transfer.channel is None and self._roster.cramped is not None:
+            error = self._operation.error(type(error), transfer.rank, f"{error.reason}: {self._roster.cramped}")
         self._operation.failed.setdefault(transfer.rank, error)
         self._unwatch(transfer)
         if transfer.channel is not None:

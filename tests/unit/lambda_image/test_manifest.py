@@ -53,6 +53,7 @@ def test_something_else_than_an_item_is_refused(item):
         {"partitions": [{"key": "k", "rows": [1], "etag": None}]}, {"share": {"key": "k", "start": -1, "size": 1}},
         {"share": {"key": "k", "start": 1.5, "size": 1}}, {"share": {"key": None, "start": 0, "size": 1}},
         {"model": {"bucket": "b", "key": 3, "etag": "e"}}, {"time_limit_s": "1"},
+        {"gather_width": None},
     ],
     ids=str,
 )  # fmt: skip

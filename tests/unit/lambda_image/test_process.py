@@ -1,3 +1,4 @@
+import resource
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,13 @@ def test_the_architecture_is_one_that_lambda_knows():
     assert process.architecture(lambda: "aarch64") == process.architecture(lambda: "arm64") == "arm64"
     assert process.architecture(lambda: "x86_64") == "x86_64"
     assert process.architecture() in PRICE_LIST["usd"]["lambda_gb_second"]
+
+
+def test_descriptors_are_those_that_a_process_may_have():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(200, soft), hard))
+        assert process.most_descriptors() == min(200, soft)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert 0 < process.most_descriptors() <= process.MANY_DESCRIPTORS

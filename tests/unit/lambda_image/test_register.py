@@ -7,7 +7,7 @@ import pytest
 from lambda_image.errors import RunSuperseded
 from lambda_image.manifest import manifest_key, result_key
 from lambda_image.ownership import RunObjects
-from lambda_image.register import ROOT_LOST, Claim, RankRegister
+from lambda_image.register import Claim, RankRegister
 from lambda_image.storage import ObjectStore
 from tests.unit.lambda_image.handlers.fake_s3 import FakeS3
 from tests.unit.lambda_image.test_results import manifest, record
@@ -114,9 +114,19 @@ def test_rank_0_says_that_it_gathers_no_more_when_it_begins_again():
     register(s3, 0).claim(0)  # delivered twice: the first may well gather
     assert json.loads(s3.objects[key])["gather_error"] is None
     register(s3, 0).claim(1)
-    assert json.loads(s3.objects[key])["gather_error"] == ROOT_LOST
+    assert json.loads(s3.objects[key])["gather_error"] == "rank 0 was lost and tried again"
     register(s3, 0).claim(1)
-    assert json.loads(s3.objects[key])["gather_error"] == ROOT_LOST
+    assert json.loads(s3.objects[key])["gather_error"] == "rank 0 was lost and tried again"
+
+
+def test_an_inner_rank_of_a_tree_says_so_too_and_a_leaf_does_not():
+    items = [replace(item, gather_width=2) for item in manifest(5)]  # 0 - (1 - 2), (3 - 4)
+    s3 = FakeS3()
+    for item in items:
+        ours = RunObjects(ObjectStore("b", client=s3), item.execution, item.result_path)  # type: ignore[arg-type]
+        assert RankRegister(ours, item).claim(0) == Claim(0)
+        lost = f"rank {item.rank} was lost and tried again" if item.rank in (0, 1, 3) else None
+        assert RankRegister(ours, item).claim(1) == Claim(1, gather_error=lost)
 
 
 def own(s3: FakeS3, execution: str, world_size: int) -> None:

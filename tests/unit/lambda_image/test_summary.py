@@ -36,6 +36,14 @@ def test_partitions_are_counted_once_however_many_ranks_have_rows_of_them():
     assert summary.to_json()["predictions"] == "predictions/"
 
 
+def test_the_seconds_that_ranks_waited_for_each_other_are_added_up():
+    earlier, ours = record(0, transport="self"), record(1)
+    earlier["phases"] = {name: 0.0 for name in earlier["phases"] if name != "wait_s"} | {"gather_s": 3.0}
+    ours["phases"] = {**ours["phases"], "gather_s": 5.0, "wait_s": 0.5}
+    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
+    assert summarise(manifest(), [earlier, ours], predictions(20), [], **given).waiting_s == 3.5
+
+
 def test_a_complete_run():
     records = [record(0, transport="self"), record(1)]
     summary = summarise(

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from lambda_image.comm.closing import Closing
 from lambda_image.comm.communicator import PeerFacts
 from lambda_image.comm.operations.collectives import Gathered
 from lambda_image.data.partition import write_partition
@@ -24,7 +25,7 @@ from lambda_image.handlers.rank import RankFunction
 from lambda_image.manifest import Assignment, Slice
 from lambda_image.ownership import RunObjects
 from lambda_image.register import RankRegister
-from lambda_image.results import Phases
+from lambda_image.results import Phases, pack
 from lambda_image.settings import HandlerSettings
 from lambda_image.storage import ObjectStore
 from tests.unit.lambda_image.handlers.fake_s3 import FakeS3
@@ -111,7 +112,11 @@ class Peers:
         assert timeout_s > 0
         return any(peer.rank == rank for peer in self.facts)
 
-    def gather(self, part: bytes, **given: Any) -> Gathered | None:
+    def gather(self, part: bytes, closing: Closing | None = None, **given: Any) -> Gathered | None:
+        if closing is not None:  # a root takes parts until its own work is done
+            closed = threading.Event()
+            closing.listen(closed.set)
+            assert not closing.open or closed.wait(TIME_LEFT_S)
         self.journal.append("gather")
         self.gathered.append({"part": part, **given})
         return self.answer(part)
@@ -219,6 +224,11 @@ class Stage:
 
     def table(self, key: str = TABLE) -> Predictions:
         return Predictions.from_parquet(self.s3.objects[key])
+
+    def part(self) -> bytes:
+        """What the rank has to give."""
+        key = f"r/predictions/{self.assignment.rank}.parquet"
+        return pack(self.json(f"r/{self.assignment.rank}.json"), self.s3.objects[key])
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         return [entry for entry in self.logged if entry["event"] == kind]

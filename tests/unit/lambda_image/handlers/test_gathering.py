@@ -15,8 +15,9 @@ import pytest
 from lambda_image.comm.channel.handshake import Member
 from lambda_image.comm.communicator import Communicator
 from lambda_image.data.predictions import Predictions
-from lambda_image.handlers.gathering import AbsentRanks, Gathering, GatherOutcome
-from lambda_image.manifest import result_key
+from lambda_image.gather_tree import GroupPlace, gather_place
+from lambda_image.handlers.gathering import Gathering, GatherOutcome
+from lambda_image.manifest import STAR, result_key
 from lambda_image.ownership import RunObjects
 from lambda_image.rank_table import RankTable
 from lambda_image.storage import ObjectStore
@@ -32,31 +33,57 @@ TABLE = RankTable.of([Predictions.of_partition("d/1.pt", 0, np.zeros((4, 5)), np
 
 
 class Scene:
-    """A root in its gather, and what the others have done."""
+    """Ranks that have joined, those in their gather, and what others have done."""
 
-    def __init__(self, absent: tuple[int, ...] = ()) -> None:
-        self.group = LocalGroup(WORLD, absent)
+    def __init__(self, absent: tuple[int, ...] = (), world: int = WORLD, width: int = STAR, root: int = 0) -> None:
+        self.world, self.width, self.root = world, width, root
+        self.groups: dict[str, LocalGroup] = {}
+        for place in (gather_place(rank, world, width, root) for rank in range(world)):
+            if place.down is not None:
+                members = place.down.members
+                absent_here = [number for number, rank in enumerate(members) if rank in absent]
+                self.groups[place.down.suffix] = group = LocalGroup(len(members), absent_here)
+                for rank in group.ranks:
+                    rank.names = members
+        self.group = self.groups[""]
         self.s3 = FakeS3()
         self.logged: list[dict[str, Any]] = []
         self.outcomes: dict[int, GatherOutcome] = {}
+        self.joined: dict[int, Gathering] = {}
         self.memory_mb = 1024
         self.limits: dict[str, int] = {}
 
-    def gathering(self, rank: int) -> Gathering:
-        item = replace(manifest(WORLD)[rank], result_path="r", **self.limits)  # type: ignore[arg-type]
-        objects = RunObjects(ObjectStore("b", client=self.s3), item.execution, "r")  # type: ignore[arg-type]
-        log = lambda event, **fields: self.logged.append({"event": event, **fields})  # noqa: E731
-        return Gathering(Communicator(self.group.ranks[rank], None), objects, item, log, self.memory_mb, POLL_S)
+    def close(self) -> None:
+        for gathering in self.joined.values():
+            gathering.close()
+        for group in self.groups.values():
+            group.close()
+
+    def join(self, rank: int) -> Gathering:
+        """A rank that gathers takes parts from now on."""
+        if rank not in self.joined:
+            changes = {"result_path": "r", "gather_width": self.width, "gather_root": self.root, **self.limits}
+            item = replace(manifest(self.world)[rank], **changes)  # type: ignore[arg-type]
+            objects = RunObjects(ObjectStore("b", client=self.s3), item.execution, "r")  # type: ignore[arg-type]
+            log = lambda event, **fields: self.logged.append({"event": event, **fields})  # noqa: E731
+            latest = time.monotonic() + 2 * TIMEOUT_S
+            self.joined[rank] = Gathering(self._communicator, objects, item, log, self.memory_mb, latest, POLL_S)
+        return self.joined[rank]
 
     def start(self, rank: int, timeout_s: float = TIMEOUT_S) -> threading.Thread:
+        gathering = self.join(rank)
+
         def run() -> None:
             named = TABLE.facts(f"r/predictions/{rank}.parquet")
             part = {**record(1), "rank": rank, "predictions": named, "statistics": TABLE.statistics.to_json()}
-            self.outcomes[rank] = self.gathering(rank).gather(part, TABLE.content, time.monotonic() + timeout_s)
+            self.outcomes[rank] = gathering.gather(part, TABLE.content, time.monotonic() + timeout_s)
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
         return thread
+
+    def _communicator(self, place: GroupPlace) -> Communicator:
+        return Communicator(self.groups[place.suffix].ranks[place.number], None)
 
     def give_up(self, who: int, **changes: Any) -> None:
         content = {**record(1), "rank": who, "gather_error": "it went by storage", **changes}
@@ -67,13 +94,13 @@ class Scene:
 def scene() -> Iterator[Callable[..., Scene]]:
     made: list[Scene] = []
 
-    def make(*absent: int) -> Scene:
-        made.append(Scene(absent))
+    def make(*absent: int, **size: int) -> Scene:
+        made.append(Scene(absent, **size))
         return made[-1]
 
     yield make
     for one in made:
-        one.group.close()
+        one.close()
 
 
 def reset(scene: Scene) -> None:
@@ -202,28 +229,6 @@ def test_storage_that_does_not_answer_the_root_costs_it_nothing_but_time(scene):
     assert "it went by storage" in here.outcomes[0].reason
 
 
-def test_where_all_are_connected_nothing_is_asked_of_storage(scene):
-    here = scene()
-    item = replace(manifest(WORLD)[0], result_path="r")
-    objects = RunObjects(ObjectStore("b", client=here.s3), item.execution, "r")
-    AbsentRanks(Communicator(here.group.ranks[0], None), objects, item).look()
-    assert objects.store.requests.lists == 0
-
-
-def test_an_object_that_has_not_changed_is_read_once(scene):
-    here = scene(1, 2)
-    item = replace(manifest(WORLD)[0], result_path="r")
-    objects = RunObjects(ObjectStore("b", client=here.s3), item.execution, "r")
-    watch = AbsentRanks(Communicator(here.group.ranks[0], None), objects, item)
-    here.give_up(1, gather_error=None)
-    watch.look()
-    watch.look()
-    assert (objects.store.requests.lists, objects.store.requests.gets) == (2, 1)
-    here.give_up(1)
-    watch.look()
-    assert here.group.ranks[0].roster.excused.keys() == {1}
-
-
 def test_who_waits_for_the_root_hears_that_it_gathers_no_more(scene):
     here = scene(0)
     waiting = here.start(1)
@@ -233,4 +238,155 @@ def test_who_waits_for_the_root_hears_that_it_gathers_no_more(scene):
     began = time.monotonic()
     waiting.join(TIMEOUT_S)
     assert time.monotonic() - began < WITHIN_S
-    assert here.outcomes[1] == GatherOutcome("storage", "rank 0 was lost and tried again")
+    assert here.outcomes[1][:2] == ("storage", "rank 0 was lost and tried again")
+
+
+# --- nobody waits for a rank that works
+
+
+def test_a_part_is_taken_while_the_root_still_works(scene):
+    here = scene()
+    here.join(0)
+    for rank in (1, 2):
+        here.start(rank).join(TIMEOUT_S)
+    assert [here.outcomes[rank].transport for rank in (1, 2)] == ["direct", "direct"]
+    assert max(here.outcomes[rank].waited_s for rank in (1, 2)) < WITHIN_S
+    here.start(0).join(TIMEOUT_S)
+    assert here.outcomes[0].transport == "self"
+    assert len(Predictions.from_parquet(here.s3.objects["r/predictions.parquet"])) == 12
+
+
+def test_who_ends_before_the_last_part_is_there_has_waited_for_it(scene):
+    here = scene()
+    here.start(1)
+    root = here.start(0)
+    root.join(10 * POLL_S)
+    assert root.is_alive()
+    here.start(2).join(TIMEOUT_S)
+    root.join(TIMEOUT_S)
+    assert here.outcomes[0].waited_s > 5 * POLL_S
+    assert here.outcomes[2].waited_s < here.outcomes[0].waited_s
+
+
+def test_a_rank_that_is_lost_while_the_root_works_may_still_be_started_again(scene):
+    here = scene()
+    here.join(0)
+    here.group.kill(1)
+    here.start(2).join(TIMEOUT_S)
+    here.group.connect(Member(0, 0), Member(1, 1))
+    here.start(1).join(TIMEOUT_S)
+    here.start(0).join(TIMEOUT_S)
+    assert here.outcomes[0][:2] == ("self", None)
+
+
+def test_a_root_that_fails_takes_nothing_more_and_the_others_hear_so(scene):
+    here = scene()
+    here.join(0).close()
+    here.start(1).join(TIMEOUT_S)
+    assert here.outcomes[1].transport == "storage"
+    assert "PeerClosed: rank 1, gather: rank 0" in here.outcomes[1].reason
+
+
+# --- a tree: 0 - (1 - 2, 3), (4 - 5, 6)
+
+TREE = {"world": 7, "width": 3}
+
+
+@pytest.mark.parametrize("root", [0, 5])
+def test_a_tree_gives_the_same_result_as_a_star(scene, root: int):
+    results = []
+    for width in (STAR, 3):
+        here = scene(world=7, width=width, root=root)
+        threads = [here.start(rank) for rank in reversed(range(7))]
+        for thread in threads:
+            thread.join(TIMEOUT_S)
+        assert [here.outcomes[rank].reason for rank in range(7)] == [None] * 7
+        records = json.loads(here.s3.objects["r/combined_data.json"])
+        assert [(one["rank"], one["transport"]) for one in records] == [
+            (rank, "self" if rank == root else "direct") for rank in range(7)
+        ]
+        results.append((here.s3.objects["r/predictions.parquet"], records))
+    assert results[0] == results[1]
+
+
+def test_the_leaves_of_a_tree_are_done_before_anybody_above_them(scene):
+    here = scene(**TREE)
+    for rank in (0, 1, 4):
+        here.join(rank)
+    for rank in (2, 3, 5, 6):
+        here.start(rank).join(TIMEOUT_S)
+        assert here.outcomes[rank].reason is None
+    for rank in (1, 4):
+        here.start(rank).join(TIMEOUT_S)
+        assert here.outcomes[rank].reason is None
+    here.start(0).join(TIMEOUT_S)
+    assert here.outcomes[0].reason is None
+
+
+def test_rank_0_names_the_leaf_that_an_inner_rank_misses(scene):
+    here = scene(**TREE)
+    threads = [here.start(rank) for rank in (0, 1, 2, 4, 5, 6)]
+    here.groups["/1"].kill(2)  # rank 3
+    here.give_up(3)
+    began = time.monotonic()
+    for thread in threads:
+        thread.join(TIMEOUT_S)
+    assert time.monotonic() - began < WITHIN_S
+    assert "1 of 7 parts did not come: rank 1, gather: rank 3 takes no part in the gather" in here.outcomes[0].reason
+    assert here.outcomes[1].reason is None
+
+
+def test_the_loss_of_an_inner_rank_costs_its_group_only(scene):
+    here = scene(**TREE)
+    threads = [here.start(rank) for rank in (0, 2, 4, 5, 6)]
+    here.groups["/1"].kill(0)
+    here.group.kill(1)
+    here.give_up(1, gather_error="rank 1 was lost and tried again")
+    began = time.monotonic()
+    for thread in threads:
+        thread.join(TIMEOUT_S)
+    late = here.start(3)  # which finds the inner rank gone
+    late.join(TIMEOUT_S)
+    assert time.monotonic() - began < WITHIN_S
+    assert "3 of 7 parts did not come" in here.outcomes[0].reason
+    assert "rank 1 was lost and tried again" in here.outcomes[0].reason
+    assert [here.outcomes[rank].transport for rank in (2, 3)] == ["storage"] * 2
+    assert [here.outcomes[rank].transport for rank in (4, 5, 6)] == ["direct"] * 3
+
+
+def test_an_inner_rank_does_not_wait_for_leaves_when_rank_0_is_lost(scene):
+    here = scene(**TREE)
+    inner = here.start(1)
+    here.start(2).join(TIMEOUT_S)
+    here.group.ranks[1].roster.left(Member(0, 0), "left", time.monotonic())  # as the rendezvous server says
+    here.give_up(0, gather_error="rank 0 was lost and tried again")
+    began = time.monotonic()
+    inner.join(TIMEOUT_S)
+    assert time.monotonic() - began < WITHIN_S
+    assert here.outcomes[1][:2] == ("storage", "rank 0 was lost and tried again")
+
+
+def test_an_inner_rank_that_loses_rank_0_for_a_moment_waits_on(scene):
+    here = scene(**TREE)
+    inner = here.start(1)
+    roster = here.group.ranks[1].roster
+    roster.left(Member(0, 0), "left", time.monotonic())
+    roster.joined(Member(0, 0), time.monotonic())
+    inner.join(6 * POLL_S)
+    assert inner.is_alive()
+    for rank in (2, 3):
+        here.start(rank).join(TIMEOUT_S)
+    here.join(0)
+    inner.join(TIMEOUT_S)
+    assert here.outcomes[1].reason is None
+
+
+def test_an_inner_rank_that_fails_for_good_tells_rank_0(scene):
+    here = scene(**TREE)
+    threads = [here.start(rank) for rank in (0, 4, 5, 6)]
+    here.join(1).withdraw(ValueError("a bad partition"), time.monotonic() + WITHIN_S)
+    for thread in threads:
+        thread.join(TIMEOUT_S)
+    assert (
+        "3 of 7 parts did not come: rank 0, gather: rank 1 has given up: ValueError: a bad" in here.outcomes[0].reason
+    )

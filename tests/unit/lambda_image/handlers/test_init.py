@@ -8,7 +8,7 @@ import pytest
 from lambda_image.data.safetensors_format import write_safetensors
 from lambda_image.errors import InvalidEvent, PartitionMalformed, PartitionMissing
 from lambda_image.events import parse
-from lambda_image.handlers.init import WITHOUT_SERVER, init, told_how_ranks_gather
+from lambda_image.handlers.init import WITHOUT_SERVER, init, planned_width, told_how_ranks_gather
 from lambda_image.manifest import WAVE_S, Assignment, Run
 from lambda_image.partition_names import printable
 from lambda_image.shares import complete_all
@@ -25,10 +25,10 @@ def s3() -> FakeS3:
     return fake
 
 
-def begin(s3: FakeS3, run_id: str = "run-1", now: float = NOW, **given: object) -> Run:
+def begin(s3: FakeS3, run_id: str = "run-1", now: float = NOW, descriptors: int | None = None, **given: object) -> Run:
     request = parse({"bucket": "b", "data_prefix": "d", "result_path": "r", **given}, run_id)
     store = ObjectStore("b", client=s3, missing=PartitionMissing)  # type: ignore[arg-type]
-    return init(request, store, store, store, started_at=now)
+    return init(request, store, store, store, started_at=now, descriptors=descriptors)
 
 
 def manifest(s3: FakeS3) -> list[dict]:
@@ -269,3 +269,48 @@ def test_whoever_names_no_rendezvous_server_hears_how_the_ranks_gather():
     assert not warnings(world_size=1)  # which has nothing to gather
     assert not warnings(fmi_enabled=False)  # it is what was asked for
     assert not warnings(rendezvous_endpoint="h:1")
+
+
+# --- how the ranks gather
+
+
+GATHERED = {"rendezvous_endpoint": "h:1", "data_prefix": "d", "bucket": "b"}
+
+
+@pytest.mark.parametrize(("world_size", "width"), [(3, 0), (256, 0), (257, 16), (10_000, 100)])
+def test_every_rank_is_told_the_width_of_the_tree(s3: FakeS3, world_size: int, width: int):
+    begin(s3, world_size=world_size, descriptors=1024, rendezvous_endpoint="h:1")
+    assert {item["gather_width"] for item in manifest(s3)} == {width}
+    assert {item["fmi_enabled"] for item in manifest(s3)} == {True}
+
+
+def test_the_input_may_say_how_wide_the_tree_is(s3: FakeS3):
+    begin(s3, world_size=7, rendezvous_endpoint="h:1", gather_width="2")
+    assert {item["gather_width"] for item in manifest(s3)} == {2}
+
+
+def test_where_descriptors_are_too_few_for_any_tree_parts_go_by_storage_and_a_warning_says_why(s3: FakeS3):
+    run = begin(s3, world_size=64, descriptors=66, rendezvous_endpoint="h:1")
+    assert {item["fmi_enabled"] for item in manifest(s3)} == {False}
+    assert "66 file descriptors let a rank be connected to 1 others, which are too few for" in run.warnings[-1]
+
+
+def test_a_width_that_no_rank_has_descriptors_for_is_refused_by_its_name():
+    request = parse({**GATHERED, "gather_width": 2}, "run-1")
+    assert planned_width(request, 900, 1024) == 2
+    with pytest.raises(
+        InvalidEvent, match="gather_width is 2, by which one of 10,000 ranks would be connected to 5,000"
+    ):
+        planned_width(request, 10_000, 1024)
+
+
+def test_ranks_that_do_not_gather_need_no_descriptors():
+    request = parse({**GATHERED, "fmi_enabled": False, "gather_width": 2}, "run-1")
+    assert planned_width(request, 10_000, 1024) == 100
+
+
+@pytest.mark.parametrize(("sizes", "root"), [((8, 8, 8), 0), ((900, 8, 8), 0), ((8, 8, 900), 2), ((100, 101, 100), 0)])
+def test_the_rank_with_the_largest_share_is_the_root(s3: FakeS3, sizes: tuple[int, ...], root: int):
+    s3.objects |= {f"d/{number}.pt": b"g" * size for number, size in zip((1, 2, 10), sizes, strict=True)}
+    begin(s3, rendezvous_endpoint="h:1")
+    assert {item["gather_root"] for item in manifest(s3)} == {root}

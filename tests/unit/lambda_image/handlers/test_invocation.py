@@ -241,9 +241,9 @@ def test_rank_0_writes_the_combined_result_when_it_has_every_part():
     stage = Stage(rank=0)
     stage.communicator.facts[1] = replace(stage.communicator.facts[1], transport="relayed")
 
-    def parts_of_all(part: bytes) -> Gathered:
-        record, table = unpack(part)
-        return Gathered([bytearray(part), *(bytearray(pack({**record, "rank": rank}, table)) for rank in (1, 2))])
+    def parts_of_all(_: bytes) -> Gathered:
+        record, table = unpack(stage.part())
+        return Gathered([b"", *(bytearray(pack({**record, "rank": rank}, table)) for rank in (1, 2))])
 
     stage.communicator.answer = parts_of_all
     stage.invoke()
@@ -259,12 +259,12 @@ def test_rank_0_writes_the_combined_result_when_it_has_every_part():
 def test_rank_0_leaves_ranks_without_galaxies_out_of_the_combined_data():
     stage = Stage(rank=0)
 
-    def one_rank_is_idle(part: bytes) -> Gathered:
-        record, table = unpack(part)
+    def one_rank_is_idle(_: bytes) -> Gathered:
+        record, table = unpack(stage.part())
         empty = Predictions.concatenate([]).to_parquet()
         own = {**record["predictions"], "blake2b": digest(empty)}
         idle = pack({**record, "rank": 1, "samples": 0, "predictions": own}, empty)
-        return Gathered([bytearray(part), bytearray(idle), bytearray(pack({**record, "rank": 2}, table))])
+        return Gathered([b"", bytearray(idle), bytearray(pack({**record, "rank": 2}, table))])
 
     stage.communicator.answer = one_rank_is_idle
     stage.invoke()
@@ -312,6 +312,63 @@ def test_the_second_attempt_of_rank_0_ends_the_gather_before_it_works():
     assert stage.journal == [ROOTS, ROOTS, ROOTS, "r/predictions/0.parquet", ROOTS]  # the second was refused
     assert not stage.communicator.joined
     assert stage.json(ROOTS)["transport"] == "storage"
+    assert stage.json(ROOTS)["gather_error"] == "rank 0 was lost and tried again"
+
+
+@pytest.mark.parametrize("complete", [False, True])
+@pytest.mark.parametrize("transient", [False, True])
+def test_the_last_record_of_a_rank_that_gathered_and_was_lost_says_so_as_well(complete: bool, transient: bool):
+    """Who waits for it may look there for the first time when it is done."""
+    stage = Stage(gather_width=2)  # rank 1 is an inner rank
+    stage.communicator.answer = dies
+    if complete:
+        with pytest.raises(KeyboardInterrupt):
+            stage.invoke()
+    else:
+        stage.claim(tries=0)
+    stage.communicator.joined.clear()
+    if transient and not complete:
+        stage.engine.error = StorageUnavailable("S3 is busy")
+        with pytest.raises(StorageUnavailable):
+            stage.invoke(attempt=1)
+    else:
+        stage.invoke(attempt=1)
+    assert not stage.communicator.joined
+    assert stage.json(RECORD)["gather_error"] == "rank 1 was lost and tried again"
+
+
+def test_a_root_that_is_not_rank_0_gathers_and_the_others_are_numbered_after_it():
+    stage = Stage(rank=2, gather_root=2)
+    stage.communicator.answer = lambda _: Gathered([b"", None, None], {1: PeerTimeout("late"), 2: PeerTimeout("late")})
+    stage.invoke()
+    joined = stage.communicator.joined
+    assert (joined["rank"], joined["world_size"], list(joined["names"])) == (0, 3, [2, 0, 1])
+    assert "2 of 3 parts did not come" in stage.json("r/2.json")["gather_error"]
+    other = Stage(rank=1, gather_root=2)
+    other.invoke()
+    assert other.communicator.joined["rank"] == 2
+    assert other.json(RECORD)["transport"] == "direct"
+
+
+def test_an_inner_rank_joins_two_groups_and_tells_the_upper_one_where_it_fails():
+    stage = Stage(gather_width=2)
+    joined: list[dict[str, Any]] = []
+    join = stage.communicator.join
+
+    def note(endpoint: str, max_segment: int | None, **given: Any) -> Any:
+        joined.append(given)
+        return join(endpoint, max_segment, **given)
+
+    stage.function.environment = replace(
+        stage.function.environment, collaborators=replace(stage.function.environment.collaborators, join=note)
+    )
+    stage.engine.error = ZeroDivisionError("unforeseen")
+    with pytest.raises(ZeroDivisionError):
+        stage.invoke()
+    named = [(one["run_id"], one["rank"], one["world_size"], list(one["names"])) for one in joined]
+    assert named == [("run-1", 1, 2, [0, 1]), ("run-1/1", 0, 2, [1, 2])]
+    assert joined[0]["run_key"] != joined[1]["run_key"]
+    assert [root for _, root, _ in stage.communicator.withdrawn] == [0]
 
 
 def test_a_start_of_rank_0_that_was_refused_ends_no_gather():

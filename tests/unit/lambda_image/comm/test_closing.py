@@ -1,0 +1,92 @@
+import threading
+import time
+
+from lambda_image.comm.channel.handshake import Member
+from lambda_image.comm.closing import Closing
+from lambda_image.comm.operations.collectives import Gathered, gather
+from lambda_image.errors import PeerClosed, PeerTimeout, PeerUnreachable, RendezvousUnreachable
+from tests.unit.lambda_image.comm.local_group import HANGING_S, LocalGroup, MakeGroup
+
+SOON_S = 0.2
+
+
+class OpenGather:
+    """A gather that rank 0 is in, in a thread of its own."""
+
+    def __init__(self, group: LocalGroup) -> None:
+        self.closing = Closing(time.monotonic() + HANGING_S)
+        self.group, self.result = group, Gathered([])
+        self.thread = threading.Thread(target=self._gather, daemon=True)
+        self.thread.start()
+
+    def _gather(self) -> None:
+        root, closing = self.group.ranks[0], self.closing
+        result = gather(root, b"", 0, closing.deadline, allow_missing=True, await_retries=True, closing=closing)
+        assert result is not None
+        self.result = result
+
+    def give(self, rank: int, part: bytes) -> None:
+        gather(self.group.ranks[rank], part, 0, time.monotonic() + HANGING_S, allow_missing=True)
+
+    def close(self, seconds: float = 0.0) -> Gathered:
+        assert self.thread.is_alive()
+        self.closing.close(time.monotonic() + seconds)
+        self.thread.join(HANGING_S / 2)
+        assert not self.thread.is_alive()
+        return self.result
+
+
+def test_parts_are_taken_before_it_is_known_when_the_gather_ends(make_group: MakeGroup) -> None:
+    open_gather = OpenGather(make_group(3))
+    open_gather.give(2, b"early")
+    found = open_gather.close()
+    assert found.parts == [b"", None, b"early"]
+    assert isinstance(found.missing[1], PeerTimeout)
+
+
+def test_it_ends_by_itself_once_all_parts_are_there(make_group: MakeGroup) -> None:
+    open_gather = OpenGather(make_group(2))
+    open_gather.give(1, b"part")
+    open_gather.thread.join(HANGING_S / 2)
+    assert open_gather.result.parts == [b"", b"part"]
+    open_gather.closing.close(0.0)  # whom nobody hears any more
+
+
+def test_nobody_is_given_up_while_it_is_open_and_all_are_judged_when_it_closes() -> None:
+    group = LocalGroup(5, absent=(2, 3, 4))
+    roster = group.ranks[0].roster
+    open_gather = OpenGather(group)
+    group.channel(1, 0).close()
+    roster.joined(Member(2, 0), time.monotonic())
+    roster.unreachable(Member(2, 0), "could not be reached")
+    roster.fail(RendezvousUnreachable("the server has shut down"))
+    open_gather.thread.join(SOON_S)
+    found = open_gather.close(HANGING_S)
+    kinds = [type(found.missing[rank]) for rank in (1, 2, 3, 4)]
+    assert kinds == [PeerClosed, PeerUnreachable, RendezvousUnreachable, RendezvousUnreachable]
+    group.close()
+
+
+def test_a_server_that_returns_while_it_is_open_has_cost_nothing() -> None:
+    group = LocalGroup(2, absent=(1,))
+    roster = group.ranks[0].roster
+    roster.fail(RendezvousUnreachable("the server has shut down"))
+    open_gather = OpenGather(group)
+    open_gather.thread.join(SOON_S)
+    roster.recovered()
+    group.admit(Member(1, 0))
+    open_gather.give(1, b"late")
+    open_gather.thread.join(HANGING_S / 2)
+    assert open_gather.result.parts == [b"", b"late"]
+    group.close()
+
+
+def test_waiting_for_a_lost_peer_does_not_occupy_the_processor(make_group: MakeGroup) -> None:
+    group = make_group(3)
+    open_gather = OpenGather(group)
+    group.channel(1, 0).close()
+    open_gather.thread.join(SOON_S)
+    before = time.process_time()
+    open_gather.thread.join(SOON_S)
+    assert time.process_time() - before < SOON_S / 2
+    open_gather.close()
