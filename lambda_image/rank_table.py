@@ -8,15 +8,15 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from lambda_image.data.predictions import Predictions, file_metadata
-from lambda_image.data.table_file import write_batches
+from lambda_image.data.table_file import GROUP_ROWS, write_batches
 from lambda_image.data.table_shape import TableShape
 from lambda_image.errors import InvalidEvent, PartitionMissing
 from lambda_image.results import DIGEST_BYTES, table_facts
 from lambda_image.statistics import Statistics
-from lambda_image.storage import ObjectStore, ObjectUpload
+from lambda_image.storage import BlockReader, ObjectStore, ObjectUpload
 
 TRAVELS_BYTES = 32 << 20
 READ_BYTES = 1 << 20
@@ -110,15 +110,23 @@ class _MeasuredFile:
     read = seek
 
 
-def named_table(store: ObjectStore, facts: Mapping[str, Any]) -> bytes | None:
+class NamedTable(NamedTuple):
+    """A table that is what a record says of it."""
+
+    content: bytes  # the file, which is empty where it is too large to be in memory
+    etag: str | None
+
+
+def named_table(store: ObjectStore, facts: Mapping[str, Any], most: int | None = None) -> NamedTable | None:
     """Reads the table that a record names.
 
     Args:
         store: the bucket of the results.
         facts: what the record says of it.
+        most: the bytes up to which the file is in memory; None for TRAVELS_BYTES.
 
     Returns:
-        The file, which is empty where it is too large to be in memory. None where what is there is another one.
+        The table, or None where what is there is another one.
 
     Raises:
         RunError: S3 did not answer, or denied access.
@@ -131,6 +139,23 @@ def named_table(store: ObjectStore, facts: Mapping[str, Any]) -> bytes | None:
     with reader:
         while piece := reader.read(READ_BYTES):
             digest.update(piece)
-            if reader.size <= TRAVELS_BYTES:
+            if reader.size <= (TRAVELS_BYTES if most is None else most):
                 content += piece
-    return bytes(content) if digest.hexdigest() == facts["blake2b"] else None
+    return NamedTable(bytes(content), reader.etag) if digest.hexdigest() == facts["blake2b"] else None
+
+
+def open_table(store: ObjectStore, facts: Mapping[str, Any], table: NamedTable) -> BlockReader | bytes:
+    """Gives a table that was read so that its rows can be read, a group of them at a time where it is large.
+
+    Args:
+        store: the bucket of the results.
+        facts: what the record says of it.
+        table: the same table.
+
+    Raises:
+        RunError: it is not there any more, or S3 did not answer.
+    """
+    if table.content:
+        return table.content
+    group_bytes = facts["bytes"] * min(1.0, GROUP_ROWS / max(1, facts["rows"]))
+    return BlockReader(store.open(facts["key"], table.etag), group_bytes)

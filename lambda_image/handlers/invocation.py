@@ -284,7 +284,7 @@ class RankInvocation:
             url = self.objects.store.url(facts["key"])
             raise StorageUnavailable(f"{url} is not the table of attempt {record['attempt']}, whose record names it")
         self._phase("adopt", attempt=record["attempt"])
-        return record, table
+        return record, table.content
 
     def _gather(self, communicator: "Communicator", record: Record, table: bytes) -> Record:
         self._phase("gather")
