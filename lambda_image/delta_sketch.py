@@ -22,6 +22,7 @@ POWERS = 30  # of two, from OFFSET to LARGEST
 LARGEST = OFFSET * 2**POWERS  # about a million: whatever is beyond has the outermost bin
 HALF = POWERS << BITS  # bins of one sign
 LATEST, LATEST_PARTS = 1 << 20, 1 << 12  # values and pieces whose bins are kept as they are
+COUNTED = "#"  # which base 64 has not
 _SHIFT = 52 - BITS  # of float64's bits, whose order is that of the numbers
 _FIRST = int(np.float64(OFFSET).view(np.int64)) >> _SHIFT
 _ENTRY = np.dtype("<u4")
@@ -97,14 +98,17 @@ class DeltaSketch:
         return found if abs(middle) + found < _centres(np.array([2 * HALF - 1]))[0] / 2 else None
 
     def to_text(self) -> str:
-        """Gives the counts as ASCII: the bins of all values in order, each as its distance from the one before.
+        """Gives the counts as ASCII, by bins in order, each as its distance from the one before.
 
-        The distances are 32 bits each, of which all lowest bytes come first. They are packed by zlib and in base 64.
+        Up to LATEST values each has its bin. Of more values each bin that holds any is there once, behind COUNTED, and
+        then how many it holds. All numbers have 32 bits, and their lowest bytes come first. They are packed by zlib and
+        in base 64.
         """
         used, counts = self._bins()
-        steps = np.diff(np.repeat(used, counts), prepend=0).astype(_ENTRY)
-        planes = np.ascontiguousarray(steps.view(np.uint8).reshape(-1, _ENTRY.itemsize).T)
-        return base64.b64encode(zlib.compress(planes.tobytes())).decode("ascii")
+        if counts.sum() > LATEST:
+            return COUNTED + _packed(np.ediff1d(used, to_begin=used[:1]), counts)
+        bins = np.repeat(used, counts)
+        return _packed(np.ediff1d(bins, to_begin=bins[:1]))
 
     @classmethod
     def from_text(cls, text: str, values: int) -> "DeltaSketch":
@@ -117,21 +121,39 @@ class DeltaSketch:
         Raises:
             ValueError: the text is anything else.
         """
-        size = values * _ENTRY.itemsize
-        try:
-            unpacker = zlib.decompressobj()
-            planes = unpacker.decompress(base64.b64decode(text, validate=True), size + 1)
-        except (binascii.Error, zlib.error) as error:
-            raise ValueError(f"not a sketch: {error}") from error
-        if len(planes) != size or not unpacker.eof:
-            raise ValueError(f"not a sketch of {values:,} values")
-        steps = np.frombuffer(planes, np.uint8).reshape(_ENTRY.itemsize, -1).T
-        bins = np.cumsum(np.ascontiguousarray(steps).view(_ENTRY).reshape(-1).astype(np.int64))
+        if not isinstance(text, str):
+            raise ValueError("not a sketch: it is no text")
+        counted = text.startswith(COUNTED)
+        found = _unpacked(text.removeprefix(COUNTED), 4 * HALF if counted else values)
+        half = len(found) // 2 if counted else len(found)
+        bins, sketch = np.cumsum(found[:half]), cls()
         if len(bins) and bins[-1] >= 2 * HALF:
             raise ValueError("not a sketch: it has bins that there are not")
-        sketch = cls()
-        sketch._take(bins.astype(np.int32))
+        if counted and len(found) == 2 * half:
+            np.add.at(sketch._settled(), bins, found[half:])
+        elif not counted:
+            sketch._take(bins.astype(np.int32))
+        if len(sketch) != values:
+            raise ValueError(f"not a sketch of {values:,} values")
         return sketch
+
+
+def _packed(*numbers: NDArray[np.int64]) -> str:
+    planes = np.concatenate(numbers).astype(_ENTRY).view(np.uint8).reshape(-1, _ENTRY.itemsize).T
+    return base64.b64encode(zlib.compress(np.ascontiguousarray(planes).tobytes())).decode("ascii")
+
+
+def _unpacked(text: str, most: int) -> NDArray[np.int64]:
+    """Reads what `_packed` gave. Raises ValueError where there are more than so many numbers, or none were packed."""
+    try:
+        unpacker = zlib.decompressobj()
+        planes = unpacker.decompress(base64.b64decode(text, validate=True), most * _ENTRY.itemsize + 1)
+    except (binascii.Error, zlib.error) as error:
+        raise ValueError(f"not a sketch: {error}") from error
+    if len(planes) > most * _ENTRY.itemsize or len(planes) % _ENTRY.itemsize or not unpacker.eof:
+        raise ValueError("not a sketch: it has other numbers")
+    columns = np.frombuffer(planes, np.uint8).reshape(_ENTRY.itemsize, -1).T
+    return np.ascontiguousarray(columns).view(_ENTRY).reshape(-1).astype(np.int64)
 
 
 def _centres(bins: NDArray[np.int64]) -> NDArray[np.float64]:

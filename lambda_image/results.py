@@ -291,9 +291,16 @@ def is_complete(record: object) -> bool:
     )
 
 
-def table_facts(key: str, table: bytes, shape: TableShape) -> dict[str, Any]:
-    """Makes the part of a record that names its table, so that no other can be taken for it, and describes it."""
-    return {"key": key, "bytes": len(table), "blake2b": digest(table), **shape.to_json()}
+def table_facts(key: str, size: int, blake2b: str, shape: TableShape) -> dict[str, Any]:
+    """Makes the part of a record that names its table, so that no other can be taken for it, and describes it.
+
+    Args:
+        key: where the table lies.
+        size: its bytes.
+        blake2b: its digest.
+        shape: its columns.
+    """
+    return {"key": key, "bytes": size, "blake2b": blake2b, **shape.to_json()}
 
 
 def pack(record: Record, predictions: bytes | None) -> bytes:

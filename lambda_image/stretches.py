@@ -1,112 +1,62 @@
 """What a rank has finished, kept on S3 while it works on: `attempts/<rank>/<attempt>/<n>.parquet`.
 
-A stretch is a table of predictions, as `predictions/<rank>.parquet` is. Its file metadata tell which partitions of the
-assignment it holds and what the work on each of them was. The next attempt takes finished partitions from there, and
-Summarize does so for a rank that no attempt completed. Each partition is taken from one stretch, whatever others hold.
+A stretch is a table of predictions, as `predictions/<rank>.parquet` is (stretch_file.py). The next attempt takes
+finished partitions from there, and Summarize does so for a rank that no attempt completed. Each partition is taken from
+one stretch, whatever others hold.
 
 A partition that has been finished for SAVE_AFTER_S is written in the background while the rank works on. What is
-quicker than that is quicker done again. The last partition of a rank is in no stretch, as the rank's own table follows.
+quicker than that is quicker done again. Where more than WAITING_BYTES wait, the rank itself waits until they are
+written, so that they cannot fill its memory. The last partition of a rank is in no stretch, as the rank's own table
+follows.
 """
 
-import json
 import threading
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
-from lambda_image.data.predictions import Predictions
-from lambda_image.data.table_file import read_metadata
 from lambda_image.errors import RunError, RunSuperseded
-from lambda_image.json_text import parse_json
+from lambda_image.in_order import in_order
 from lambda_image.manifest import Assignment, attempts_prefix, stretch_key
 from lambda_image.ownership import RunObjects
-from lambda_image.results import Work
-from lambda_image.storage import ObjectStore
+from lambda_image.partition_tables import PartitionTables, StretchVersion
+from lambda_image.stretch_file import Finished, PartFacts, decode, encode, metadata_of
 
 SAVE_AFTER_S = 1.0  # what is lost at most, beside the partition at hand; one PUT costs as much as a tenth of it
+WAITING_BYTES = 16 << 20  # of tables: at 500 galaxies/s no rank has as many within SAVE_AFTER_S
 READERS = 8
-METADATA = "cosmicai"  # the key in the file metadata
+READ_AHEAD_BYTES = 64 << 20
 
 
-@dataclass(frozen=True)
-class Finished:
-    """The predictions of one partition of a rank, and the work that they took."""
-
-    table: Predictions
-    work: Work
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What the attempts of a rank have left: the finished partitions by their place in the assignment."""
-
-    finished: Mapping[int, Finished]
-    facts: Mapping[str, Any]  # what the newest attempt among them says of itself
-
-
-def encode(finished: Mapping[int, Finished], execution: str, facts: Mapping[str, Any]) -> bytes:
-    """Makes the content of a stretch.
+def read_into(tables: PartitionTables, assignment: Assignment) -> Mapping[str, Any]:
+    """Reads what all attempts of a rank have finished.
 
     Args:
-        finished: partitions by their place in the assignment.
-        execution: the run, since an earlier one may have left stretches in the same place.
-        facts: what the attempt says of itself.
+        tables: take it.
+        assignment: the rank's item of the manifest.
 
     Returns:
-        A Parquet file.
-    """
-    parts = [
-        {"partition": place, "rows": len(part.table), "work": part.work.to_json()} for place, part in finished.items()
-    ]
-    told = {"execution": execution, "parts": parts, "facts": dict(facts)}
-    return Predictions.concatenate([part.table for part in finished.values()]).to_parquet({METADATA: json.dumps(told)})
-
-
-def decode(data: bytes, execution: str) -> Kept | None:
-    """Reads a stretch.
-
-    Returns:
-        What it holds, or None where it is another run's, or is none.
-    """
-    try:
-        told = parse_json(read_metadata(data)[METADATA])
-        if told["execution"] != execution:
-            return None
-        table, finished, start = Predictions.from_parquet(data), {}, 0
-        rows = np.arange(len(table))
-        for part in told["parts"]:
-            stop = start + part["rows"]
-            finished[int(part["partition"])] = Finished(
-                table.where((rows >= start) & (rows < stop)), Work.from_json(part["work"])
-            )
-            start = stop
-    except (ValueError, LookupError, TypeError):
-        return None
-    return Kept(finished, told["facts"])
-
-
-def read(store: ObjectStore, assignment: Assignment) -> Kept:
-    """Reads what all attempts of a rank have finished.
+        What the newest attempt among them says of itself. It is empty where there is none.
 
     Raises:
         RunError: S3 did not answer, or denied access.
     """
-    prefix = attempts_prefix(assignment.result_path, assignment.rank)
-    keys = sorted(found.key for found in store.list(prefix))
-    with ThreadPoolExecutor(READERS) as readers:
-        contents = list(readers.map(store.find, keys))
-    kept = [stretch for data in contents if data and (stretch := decode(data, assignment.execution)) is not None]
-    finished: dict[int, Finished] = {}
-    for stretch in kept:
-        for place, part in stretch.finished.items():
-            if place < len(assignment.partitions):
-                finished.setdefault(place, part)
-    facts = max((stretch.facts for stretch in kept), key=lambda facts: int(facts["attempt"]), default={})
-    return Kept(dict(sorted(finished.items())), facts)
+    store, facts = tables.objects.store, dict[str, Any]()
+    found = sorted(store.list(attempts_prefix(assignment.result_path, assignment.rank)))
+    largest = max((stretch.size for stretch in found), default=0)
+    readers = max(1, min(READERS, READ_AHEAD_BYTES // (2 * largest + 1)))
+    for key, version in zip(found, in_order(lambda one: store.look(one.key), found, readers), strict=True):
+        kept = decode(version.data, assignment.execution) if version is not None else None
+        if version is None or kept is None:
+            continue
+        if not facts or int(kept.facts["attempt"]) > int(facts["attempt"]):
+            facts = dict(kept.facts)
+        new = {place: part for place, part in kept.finished.items() if place not in tables}
+        new = {place: part for place, part in new.items() if place < len(assignment.partitions)}
+        for place, part in new.items():
+            tables.add(place, part)
+        tables.written(StretchVersion(key.key, version.etag), new)
+    return facts
 
 
 class StretchWriter:
@@ -119,6 +69,7 @@ class StretchWriter:
         attempt: Callable[[], int],
         facts: Callable[[], Mapping[str, Any]],
         log: Callable[..., None],
+        written: Callable[[StretchVersion, Collection[int]], None] = lambda stretch, places: None,
     ) -> None:
         """Makes it without asking S3.
 
@@ -128,10 +79,12 @@ class StretchWriter:
             attempt: waits until the attempt has its number, and gives it.
             facts: what the attempt says of itself at the moment.
             log: is told of a stretch that could not be written.
+            written: is told of one that has been, and of the places of its partitions.
         """
         self._objects, self._assignment = objects, assignment
-        self._attempt, self._facts, self._log = attempt, facts, log
+        self._attempt, self._facts, self._log, self._written = attempt, facts, log, written
         self._waiting: dict[int, Finished] = {}
+        self._waiting_bytes = 0
         self._number = 0
         self._news = threading.Condition()
         self._writing = threading.RLock()
@@ -140,12 +93,20 @@ class StretchWriter:
         self.error: RunSuperseded | None = None  # after which nothing more may be written
 
     def add(self, place: int, part: Finished) -> None:
-        """Takes a finished partition, after which the rank works on."""
+        """Takes a finished partition, after which the rank works on.
+
+        Raises:
+            RunError: too many partitions wait, and could not be written.
+        """
         with self._news:
             self._waiting[place] = part
+            self._waiting_bytes += part.table.nbytes
+            too_many = self._waiting_bytes > WAITING_BYTES
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="stretches", daemon=True)
             self._thread.start()
+        if too_many:
+            self.flush()
 
     def end(self) -> None:
         """Writes nothing more than what it is writing."""
@@ -162,6 +123,7 @@ class StretchWriter:
         with self._writing:
             with self._news:
                 waiting, self._waiting = self._waiting, {}
+                size, self._waiting_bytes = self._waiting_bytes, 0
             if not waiting:
                 return
             try:
@@ -169,27 +131,42 @@ class StretchWriter:
             except RunError:
                 with self._news:
                     self._waiting = {**waiting, **self._waiting}
+                    self._waiting_bytes += size
                 raise
 
-    def put(self, finished: Mapping[int, Finished]) -> tuple[str, bytes]:
+    def put(self, finished: Mapping[int, Finished]) -> None:
         """Writes one stretch.
 
         Args:
             finished: its partitions by their place in the assignment.
 
-        Returns:
-            Its key and content.
-
         Raises:
             RunError: it could not be written.
         """
-        a = self._assignment
         with self._writing:
-            key = stretch_key(a.result_path, a.rank, self._attempt(), self._number)
-            data = encode(finished, a.execution, self._facts())
-            self._objects.put(key, data, within_run="replace")
-            self._number += 1
-        return key, data
+            data = encode(finished, self._assignment.execution, self._facts())
+            key = self._next_key()
+            etag = self._objects.put(key, data, within_run="replace")
+            assert etag is not None
+            self._written(StretchVersion(key, etag), finished.keys())
+
+    def next_name(self, parts: Iterable[PartFacts]) -> tuple[str, dict[str, str]]:
+        """Names a stretch that the caller writes.
+
+        Args:
+            parts: its partitions, in the order of their rows.
+
+        Returns:
+            Its key, and its file metadata.
+        """
+        with self._writing:
+            return self._next_key(), metadata_of(parts, self._assignment.execution, self._facts())
+
+    def _next_key(self) -> str:
+        """A key that nothing else has. What was refused may be there all the same, if its answer was lost."""
+        a, number = self._assignment, self._number
+        self._number += 1
+        return stretch_key(a.result_path, a.rank, self._attempt(), number)
 
     def _work(self) -> None:
         while True:

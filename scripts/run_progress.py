@@ -6,6 +6,7 @@ The ranks of a large run are counted instead, in one bar or in lines.
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 PLAIN_INTERVAL_S = 1.0  # between two plain lines about the same phase of a rank
 MOST_BARS = 64  # rows that a terminal may have
+TOLD_OF_A_KIND = 3  # failures of the same kind, of ranks of a large run
 ALL = -1  # the bar of all ranks of a large run
 # For two ^C of a terminal. Behind a full line they would take a new one, which is not cleared.
 ECHO_COLUMNS = 4
@@ -53,7 +55,8 @@ class RunProgress:
         self._totals = totals
         self._counts: Mapping[str, int] = {}
         self._ranks, self._phases, self._counted = len(totals), dict[int, str](), -PLAIN_INTERVAL_S
-        self._done = 0
+        self._done, self._wave = 0, ""
+        self._failures: Counter[str] = Counter()  # of the ranks of a large run, by their kinds
         self._last_line: dict[int, tuple[str, float]] = {}
         self._started = time.monotonic()
         self._running = self._engine_shown = False
@@ -82,6 +85,9 @@ class RunProgress:
         self._running = False
         if self._bars:
             self._bars.stop()
+        for what, count in self._failures.most_common():
+            if count > TOLD_OF_A_KIND:
+                self.print(f"{what}: {count:,} times in all, of which the first {TOLD_OF_A_KIND} are shown")
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -106,6 +112,21 @@ class RunProgress:
                 "", start=self._running, name=f"rank {rank}", phase="waiting", unit="samples", rate="", total=total
             )
 
+    def turn(self, begun: int, ranks: int, at_once: int) -> None:
+        """Shows in which wave the ranks are, where they take turns.
+
+        Args:
+            begun: how many have begun.
+            ranks: how many there are.
+            at_once: how many may work at the same time; 0 for all.
+        """
+        if not at_once or ranks <= at_once or not begun:
+            return
+        wave = f"wave {-(-begun // at_once):,} of {-(-ranks // at_once):,}"
+        if wave != self._wave and ranks <= MOST_BARS:  # a large run has it beside its counts
+            self.print(f"{time.monotonic() - self._started:6.1f} s  {wave}, {at_once:,} ranks at a time")
+        self._wave = wave
+
     def count(self, counts: Mapping[str, int]) -> None:
         """Shows how many ranks of a large run are how far.
 
@@ -115,20 +136,22 @@ class RunProgress:
         shown = {name: counts.get(name, 0) for name in ("pending", "running", "succeeded", "failed")}
         if shown == self._counts:
             return
-        self._counts = shown
+        self._counts, ranks = shown, f"{counts.get('total', 0):,} ranks"
+        if self._wave:
+            ranks += f", {self._wave}"
         if self._bars:
-            self._count_in_a_bar(counts.get("total", 0), shown)
+            self._count_in_a_bar(ranks, counts.get("total", 0), shown)
         else:
             words = ", ".join(f"{count:,} {name}" for name, count in shown.items() if count)
-            self.print(f"{time.monotonic() - self._started:6.1f} s  {counts.get('total', 0):,} ranks: {words}")
+            self.print(f"{time.monotonic() - self._started:6.1f} s  {ranks}: {words}")
 
-    def _count_in_a_bar(self, total: int, shown: Mapping[str, int]) -> None:
+    def _count_in_a_bar(self, name: str, total: int, shown: Mapping[str, int]) -> None:
         assert self._bars is not None
         fields: dict[str, Any] = {"phase": f"{shown['running']:,} at work", "rate": f"{shown['failed']:,} failed"}
         if ALL not in self._tasks:
             self._tasks[ALL] = self._bars.add_task("", start=self._running, name="", unit="ranks", **fields)
         done = shown["succeeded"] + shown["failed"]
-        self._bars.update(self._tasks[ALL], name=f"{total:,} ranks", total=total, completed=done, **fields)
+        self._bars.update(self._tasks[ALL], name=name, total=total, completed=done, **fields)
 
     def print(self, text: str) -> None:
         """Prints a line above the bars."""
@@ -144,6 +167,8 @@ class RunProgress:
                 self._engine_shown = True
                 self.print(str(event["message"]))
             elif kind in ("failed", "gather_failed", "gather_incomplete", "warning"):
+                if self._ranks > MOST_BARS and not self._is_told(str(kind), str(event.get("error", ""))):
+                    return
                 facts = {key: value for key, value in event.items() if key not in ("event", "function", "worker")}
                 self.print(f"{kind}: " + ", ".join(f"{key} {value}" for key, value in facts.items()))
             elif kind == "worker_exited" and event.get("function") == "rank" and event["returncode"] and self._running:
@@ -152,6 +177,12 @@ class RunProgress:
                 self.print(f"warning: a rank's process ({event['worker']}) {how}; what it worked on is tried again")
             elif kind == "log" and event.get("stream") == "stderr":
                 self.print(f"{event.get('function')}: {event.get('line')}")
+
+    def _is_told(self, kind: str, error: str) -> bool:
+        """Whether a failure of a large run has a line of its own. The others of its kind are counted."""
+        what = f"{kind} {error}".rstrip()
+        self._failures[what] += 1
+        return self._failures[what] <= TOLD_OF_A_KIND
 
     def _phase(self, event: Mapping[str, Any]) -> None:
         rank, phase, samples = event["rank"], event["phase"], event.get("samples")

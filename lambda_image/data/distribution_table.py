@@ -1,7 +1,7 @@
 """Redshift distributions as a table, `quantiles/<rank>.parquet`."""
 
-import io
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,26 +9,43 @@ from numpy.typing import NDArray
 from lambda_image.data.arrow import encode_values, repeated_texts
 from lambda_image.data.distributions import NAMES, Quantiles
 from lambda_image.data.predictions import Predictions
+from lambda_image.data.table_file import write_batches
+
+if TYPE_CHECKING:
+    from arro3.core import RecordBatch
 
 
-def distributions_to_parquet(table: Predictions, modes: NDArray[np.float32], quantiles: Quantiles) -> bytes:
-    """Encodes redshift distributions, in the order of the predictions that they belong to.
+def write_distributions_table(
+    file: Any, described: Iterable[tuple[Predictions, NDArray[np.float32], Quantiles]]
+) -> None:
+    """Writes redshift distributions as a Parquet file with the columns `source`, `row`, `z_mode`, `q0.001` to `q0.999`.
 
     Args:
-        table: the predictions [N].
-        modes: float32 [N], where p(z) is highest.
-        quantiles: float32 [N, 11]. NaN is written as null.
+        file: takes the bytes by `write`, which must not raise.
+        described: one after another, the predictions [N], where p(z) is highest [N], and the quantiles [N, 11]. NaN is
+            written as null.
 
-    Returns:
-        A Parquet file with the columns `source`, `row`, `z_mode`, and `q0.001` to `q0.999`.
+    Raises:
+        Exception: whatever `described` raises.
     """
-    from arro3.core import Array, Table
-    from arro3.io import write_parquet
+    from arro3.core import DataType, Field, RecordBatch, Schema
 
-    columns: dict[str, Any] = {"source": repeated_texts(table.source), "row": Array.from_numpy(table.row)}
-    for name, values in (("z_mode", modes), *zip(NAMES, quantiles.T, strict=True)):
-        values = np.ascontiguousarray(values, np.float32)
-        columns[name] = encode_values(values, np.isnan(values))
-    buffer = io.BytesIO()
-    write_parquet(Table.from_pydict(columns), buffer)
-    return buffer.getvalue()
+    types = {"source": DataType.string(), "row": DataType.int64()}
+    types |= dict.fromkeys(("z_mode", *NAMES), DataType.float32())
+    schema = Schema([Field(name, kind, nullable=True) for name, kind in types.items()])
+
+    def batches() -> "Iterator[RecordBatch]":
+        for table, modes, quantiles in described:
+            columns = [repeated_texts(table.source), _numbers(table.row)]
+            for values in (modes, *quantiles.T):
+                values = np.ascontiguousarray(values, np.float32)
+                columns.append(encode_values(values, np.isnan(values)))
+            yield RecordBatch.from_arrays(columns, schema=schema)
+
+    write_batches(file, schema, batches())
+
+
+def _numbers(values: NDArray[np.int64]) -> Any:
+    from arro3.core import Array
+
+    return Array.from_numpy(np.ascontiguousarray(values))

@@ -132,10 +132,30 @@ class Predictions:
         Returns:
             A table of these rows, in their order.
         """
-        fields = {name: getattr(self, name)[kept] for name in self._arrays()}
-        columns = {name: values[kept] for name, values in self.columns.items()}
-        errors = None if self.redshift_err is None else self.redshift_err[kept]
+        return self._chosen(kept)
+
+    def rows(self, start: int, stop: int) -> "Predictions":
+        """Gives consecutive rows, which share their memory with this table.
+
+        Args:
+            start: The first of them.
+            stop: The one behind the last.
+        """
+        return self._chosen(slice(start, stop))
+
+    def _chosen(self, chosen: slice | NDArray[np.bool_]) -> "Predictions":
+        fields = {name: getattr(self, name)[chosen] for name in self._arrays()}
+        columns = {name: values[chosen] for name, values in self.columns.items()}
+        errors = None if self.redshift_err is None else self.redshift_err[chosen]
         return Predictions(**fields, columns=columns, redshift_err=errors)
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory the rows take, where the name of their partition is there once."""
+        arrays = [getattr(self, name) for name in self._arrays() if name != "source"]
+        masks = [values.mask for values in self.columns.values() if isinstance(values, np.ma.MaskedArray)]
+        errors = [] if self.redshift_err is None else [self.redshift_err]
+        return sum(array.nbytes for array in (*arrays, *errors, *self.columns.values(), *masks))
 
     @classmethod
     def _arrays(cls) -> list[str]:

@@ -14,10 +14,11 @@ from lambda_image.errors import DeadlineExceeded
 from lambda_image.inference import infer
 from lambda_image.manifest import Assignment, Slice
 from lambda_image.model.engine import Engine
+from lambda_image.partition_tables import PartitionTables
 from lambda_image.read_ahead import OverdueError
 from lambda_image.results import Work
 from lambda_image.storage import ObjectStore
-from lambda_image.stretches import Finished
+from lambda_image.stretch_file import Finished
 
 PROGRESS_INTERVAL_S = 0.25  # between two progress lines
 
@@ -49,6 +50,7 @@ class Inferring:
         self,
         assignment: Assignment,
         data: ObjectStore,
+        finished: PartitionTables,
         deadline: float,
         clock: Callable[[], float],
         tell: Callable[..., None],
@@ -58,6 +60,7 @@ class Inferring:
         Args:
             assignment: the rank's item of the manifest.
             data: the bucket of the partitions.
+            finished: takes the partitions that are done.
             deadline: by when it ends, in seconds of `clock`.
             clock: gives seconds.
             tell: is told of every phase by its name, and what there is to say of it.
@@ -67,15 +70,14 @@ class Inferring:
         self._started = clock()
         self._download: Download | None = None  # the one that began last
         self.work = Work()
-        self.finished: dict[int, Finished] = {}
+        self.finished = finished
 
-    def resume(self, results: ObjectStore) -> None:
+    def resume(self) -> None:
         """Takes over what earlier attempts have finished."""
-        kept = stretches.read(results, self._assignment)
-        self.finished = dict(kept.finished)
-        for part in self.finished.values():
+        stretches.read_into(self.finished, self._assignment)
+        for part in self.finished.parts():
             self.work.merge(part.work)
-        if self.finished:
+        if len(self.finished):
             self._tell("resume", partitions=len(self.finished))
 
     def infer(self, engine: Engine, check: Callable[[], None], keep: Callable[[int, Finished], None]) -> None:
@@ -117,7 +119,7 @@ class Inferring:
             for predictions in inferred:
                 part = Finished(predictions, self.work.since(before))
                 before = deepcopy(self.work)
-                self.finished[left[done]] = part
+                self.finished.add(left[done], part)
                 done += 1
                 if done < len(left):
                     keep(left[done - 1], part)

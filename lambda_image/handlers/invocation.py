@@ -11,16 +11,16 @@ counts, and the other one takes over its result.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lambda_image import process
-from lambda_image.data.predictions import Predictions
+from lambda_image.data.table_shape import TableShape
 from lambda_image.errors import RunSuperseded, StorageUnavailable
 from lambda_image.gather_tree import GroupPlace, place_of
 from lambda_image.handlers import log
@@ -31,9 +31,10 @@ from lambda_image.inference import no_predictions
 from lambda_image.manifest import STAR, Assignment, predictions_key, quantiles_key, result_key
 from lambda_image.model.engine import Engine
 from lambda_image.ownership import RunObjects
-from lambda_image.rank_table import RankTable
+from lambda_image.partition_tables import HELD_BYTES, PartitionTables
+from lambda_image.rank_table import RankTable, named_table
 from lambda_image.register import Claim, RankRegister
-from lambda_image.results import STORAGE, Phases, Record, Usage, digest, rank_record, table_facts
+from lambda_image.results import STORAGE, Phases, Record, Usage, rank_record
 from lambda_image.settings import HandlerSettings
 from lambda_image.shares import complete
 from lambda_image.storage import ObjectStore, Requests
@@ -81,6 +82,7 @@ class Environment:
     weights: WeightsCache  # of runs that bring their own
     collaborators: Collaborators
     engine_damage: str | None = None  # why another engine than the compiled one predicts, where that is damaged
+    held_bytes: int = HELD_BYTES  # of the finished tables of a rank
 
 
 class RankInvocation:
@@ -104,8 +106,11 @@ class RankInvocation:
         self.objects = RunObjects(results, assignment.execution, assignment.result_path)
         self.register = RankRegister(self.objects, assignment)
         self.begun: Future[Claim] = Future()
-        self.stretches = StretchWriter(self.objects, assignment, lambda: self._claim().attempt, self._facts, self.log)
-        self.inferring = Inferring(assignment, data, deadline, self.clock, self._phase)
+        self.finished = PartitionTables(self.objects, environment.held_bytes)
+        self.stretches = StretchWriter(
+            self.objects, assignment, lambda: self._claim().attempt, self._facts, self.log, self.finished.written
+        )
+        self.inferring = Inferring(assignment, data, self.finished, deadline, self.clock, self._phase)
         self.gathering: Gathering | None = None
         self.statistics: dict[str, Any] | None = None  # of its table, once that is there
         self.distributions: dict[str, Any] | None = None  # what the record says of them, once they are on S3
@@ -180,10 +185,13 @@ class RankInvocation:
             self.gathering.close()
 
     def _result(self) -> tuple[Record, bytes]:
-        """The record of the attempt that counts, and its table; both are on S3."""
+        """The record of the attempt that counts, and its table as a file; both are on S3.
+
+        The table is empty where it is too large to be in memory.
+        """
         self._take_weights()
         if self.tries > 0 and self._claim().finished is None:
-            self.inferring.resume(self.objects.store)
+            self.inferring.resume()
         if not (self.begun.done() and self._claim().finished is not None):
             self.inferring.infer(self.engine, self._check, self.stretches.add)
         claim = self._claim()
@@ -194,20 +202,20 @@ class RankInvocation:
                 reason = claim.gather_error or record["gather_error"]
                 record = self.register.write({**record, "adopted_by": claim.attempt, "gather_error": reason})
             return record, table
-        whole = RankTable.of(self._tables())
-        self.statistics = whole.statistics.to_json()
         written = [quantiles_key(self.assignment.result_path, self.assignment.rank)]
         try:
-            self.distributions = write_distributions(self.engine, self._tables(), self.objects, self.assignment)
-            key, table = self._write_table(whole)
+            tables = self.finished.tables()
+            self.distributions = write_distributions(self.engine, tables, self.objects, self.assignment)
+            key, whole = self._write_table()
             written.append(key)
+            self.statistics = whole.statistics.to_json()
             reason = DUPLICATE if claim.duplicate and not self.gathers else claim.gather_error
-            record = self._record(table_facts(key, table, whole.shape), STORAGE, gather_error=reason)
+            record = self._record(whole.facts(key), STORAGE, gather_error=reason)
             standing = self._timed("write_s", lambda: self.register.write(record))
         except RunSuperseded:
             self.objects.remove_strays(written, self.assignment.rank)
             raise
-        return (record, table) if standing is record else self._adopt(standing)
+        return (record, whole.content) if standing is record else self._adopt(standing)
 
     def _take_weights(self) -> None:
         """Predicts by the run's own weights, if it brings any."""
@@ -257,28 +265,37 @@ class RankInvocation:
         if self.gathering is not None:
             self.gathering.withdraw(error, self.clock() + WITHDRAWAL_S)
 
-    def _tables(self) -> list[Predictions]:
-        """One for each partition. The first has no rows and says which columns the engine makes."""
-        finished = sorted(self.inferring.finished.items())
-        return [no_predictions(self.engine), *(part.table for _, part in finished)]
-
-    def _write_table(self, table: RankTable) -> tuple[str, bytes]:
-        """The key and the content of this attempt's table, which another attempt cannot replace."""
+    def _write_table(self) -> tuple[str, RankTable]:
+        """Writes this attempt's table to where another attempt cannot replace it, and gives its key."""
         key = predictions_key(self.assignment.result_path, self.assignment.rank)
-        if self.objects.put(key, table.content, within_run="keep") is not None:
-            return key, table.content
-        self.stretches.end()
-        return self.stretches.put(dict(sorted(self.inferring.finished.items())))
+        table, etag = self._put_table(key, "keep")
+        if etag is None:
+            self.stretches.end()
+            key, metadata = self.stretches.next_name(self.finished.parts())
+            table, _ = self._put_table(key, "replace", metadata)
+        return key, table
+
+    def _put_table(
+        self, key: str, within_run: Literal["replace", "keep"], metadata: Mapping[str, str] | None = None
+    ) -> tuple[RankTable, str | None]:
+        """Writes this attempt's table, and gives its ETag, which is None where one of this run was kept."""
+        # The engine says which columns there are, also of no galaxies.
+        shape = TableShape.joined([no_predictions(self.engine).shape(), *self.finished.shapes()])
+        with self.objects.begin(key) as upload:
+            table = RankTable.written(self.finished.tables(), shape, upload, metadata)
+            etag = self.objects.put(key, upload, within_run=within_run)
+            if etag is None:
+                upload.drop()
+        return table, etag
 
     def _adopt(self, record: Record) -> tuple[Record, bytes]:
         """The result of another attempt, which was complete before this one."""
         facts = record["predictions"]
-        table = self.objects.store.find(facts["key"])
-        if table is None or digest(table) != facts["blake2b"]:
+        if (table := named_table(self.objects.store, facts)) is None:
             url = self.objects.store.url(facts["key"])
             raise StorageUnavailable(f"{url} is not the table of attempt {record['attempt']}, whose record names it")
         self._phase("adopt", attempt=record["attempt"])
-        return record, table
+        return record, table.content
 
     def _gather(self, gathering: Gathering, record: Record, table: bytes) -> Record:
         self._phase("gather")

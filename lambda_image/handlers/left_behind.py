@@ -7,10 +7,12 @@ from typing import Any
 
 from lambda_image import stretches
 from lambda_image.data.predictions import Predictions
+from lambda_image.data.table_file import read_batches, reported
 from lambda_image.data.table_shape import TableShape
 from lambda_image.json_text import parse_json
 from lambda_image.manifest import Assignment, predictions_key, result_key
 from lambda_image.ownership import RunObjects
+from lambda_image.partition_tables import HELD_BYTES, PartitionTables
 from lambda_image.rank_table import RankTable
 from lambda_image.request_times import RequestTimes
 from lambda_image.results import (
@@ -112,18 +114,17 @@ class Collector:
         Raises:
             ValueError: the table is not what the record says.
         """
-        facts, error, finished = record["predictions"], record["error"], ()
+        facts, error = record["predictions"], record["error"]
+        finished: tuple[str, ...] = ()
         statistics = described_statistics(record)
         if statistics is None or error is not None or facts["key"] != predictions_key(item.result_path, item.rank):
             content = self.table(facts)
             self._publish(item, facts["key"], content)
-            table = Predictions.from_parquet(content)
+            found, shape, finished = _looked_through(content)
             if statistics is None:
-                statistics = Statistics()
-                statistics.add(table)
-                named = table_facts(facts["key"], content, table.shape())
+                statistics = found
+                named = table_facts(facts["key"], len(content), facts["blake2b"], shape)
                 record = {**record, "statistics": statistics.to_json(), "predictions": named}
-            finished = tuple(dict.fromkeys(table.source.tolist()))
         return LeftBehind(item, record, statistics, error and Failure(item.rank, "PartIncomplete", error), finished)
 
     def table(self, facts: Mapping[str, Any]) -> bytes:
@@ -152,18 +153,19 @@ class Collector:
             return self._put_together(item, record, reason)
 
     def _put_together(self, item: Assignment, record: Record, reason: str) -> LeftBehind | None:
-        kept = stretches.read(self._objects.store, item)
-        if not kept.finished:
+        kept = PartitionTables(self._objects, HELD_BYTES // TABLES_AT_ONCE)
+        facts = stretches.read_into(kept, item)
+        if not len(kept):
             return None
-        work = Work()
-        for part in kept.finished.values():
+        work, key = Work(), predictions_key(item.result_path, item.rank)
+        for part in kept.parts():
             work.merge(part.work)
-        table = RankTable.of([part.table for part in kept.finished.values()])
-        key = predictions_key(item.result_path, item.rank)
-        self._objects.put(key, table.content, within_run="replace")
-        total, facts = len(item.partitions), kept.facts
-        missing = f"{len(kept.finished)} of {total} partitions are finished: {reason}"
-        error = missing if len(kept.finished) < total else None
+        with self._objects.begin(key) as upload:
+            table = RankTable.written(kept.tables(), TableShape.joined(kept.shapes()), upload, most=0)
+            self._objects.put(key, upload, within_run="replace")
+        total = len(item.partitions)
+        missing = f"{len(kept)} of {total} partitions are finished: {reason}"
+        error = missing if len(kept) < total else None
         left = rank_record(
             item,
             facts["attempt"],
@@ -176,9 +178,26 @@ class Collector:
             error=error,
             gather_error=record.get("gather_error"),
         )
-        finished = tuple(item.partitions[place].key for place in kept.finished)
+        finished = tuple(item.partitions[place].key for place in kept)
         failure = Failure(item.rank, "PartIncomplete", error) if error else None
         return LeftBehind(item, left, table.statistics, failure, finished)
+
+
+def _looked_through(content: bytes) -> tuple[Statistics, TableShape, tuple[str, ...]]:
+    """The statistics, the shape and the partitions of a table, of which a few rows at a time are read.
+
+    Raises:
+        ValueError: it is no table of predictions.
+    """
+    statistics, sources = Statistics(), dict[str, None]()
+    shapes = [Predictions.concatenate([]).shape()]
+    with reported():
+        for batch in read_batches(content):
+            table = Predictions.from_batch(batch)
+            statistics.add(table)
+            shapes.append(table.shape())
+            sources.update(dict.fromkeys(table.source.tolist()))
+    return statistics, TableShape.joined(shapes), tuple(sources)
 
 
 def own_record(results: ObjectStore, item: Assignment) -> Record | str:

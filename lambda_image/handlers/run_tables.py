@@ -1,19 +1,21 @@
 """All predictions of a run from the tables of its ranks: one table up to a limit, above it the folder of theirs."""
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lambda_image.data.table_shape import TableShape
 from lambda_image.handlers import log
-from lambda_image.handlers.combining import COMBINED, CombinedTable, write_tables
+from lambda_image.handlers.combining import COMBINED, CombinedTable, TableSource, write_tables
 from lambda_image.in_order import in_order
 from lambda_image.manifest import predictions_key
 from lambda_image.ownership import RunObjects
-from lambda_image.results import Record, digest
+from lambda_image.rank_table import NamedTable, named_table, open_table
+from lambda_image.results import Record, table_facts
 from lambda_image.storage import ObjectInfo
 
 FOLDER = "predictions/"
 READERS = 4  # tables that are on their way; up to eight of them are in memory
+IN_MEMORY_BYTES = 16 << 20  # of a table; a larger one is read twice, once to see whether it is the right one
 MADE_OF = "table"  # the key of the metadata with the digest of the table that was brought into another form
 
 
@@ -78,20 +80,22 @@ class RunTables:
         self._make_alike()
         return FOLDER
 
-    def _tables(self) -> Iterator[bytes]:
+    def _tables(self) -> Iterator[TableSource]:
         """The ranks' tables in their order. Once one is damaged, the others are only looked at."""
         damaged: dict[int, str] = {}
         for facts, table in zip(self._facts, in_order(self._read, self._facts, READERS), strict=True):
             if table is None:
                 damaged[facts.rank] = f"{self._objects.store.url(self._key(facts))} is not what was written"
             elif not damaged:
-                yield table
+                yield open_table(self._objects.store, self._named(facts), table)
         if damaged:
             raise DamagedTablesError(damaged)
 
-    def _read(self, facts: RankTableFacts) -> bytes | None:
-        table = self._objects.store.find(self._key(facts))
-        return table if table is not None and digest(table) == facts.blake2b else None
+    def _read(self, facts: RankTableFacts) -> NamedTable | None:
+        return named_table(self._objects.store, self._named(facts), IN_MEMORY_BYTES)
+
+    def _named(self, facts: RankTableFacts) -> dict[str, Any]:
+        return table_facts(self._key(facts), facts.bytes, facts.blake2b, facts.shape)
 
     def _key(self, facts: RankTableFacts) -> str:
         return predictions_key(self._path, facts.rank)
@@ -126,7 +130,8 @@ class RunTables:
         head = self._objects.store.head(found.key)
         return head is not None and self._objects.is_ours(head) and head.metadata.get(MADE_OF) == facts.blake2b
 
-    def _rewrite(self, facts: RankTableFacts, table: bytes) -> None:
+    def _rewrite(self, facts: RankTableFacts, table: NamedTable) -> None:
         with self._objects.begin(self._key(facts), metadata={MADE_OF: facts.blake2b}) as upload:
-            write_tables(upload, self._combined.shape, [table])
+            source = open_table(self._objects.store, self._named(facts), table)
+            write_tables(upload, self._combined.shape, [source])
             self._objects.put(upload.key, upload, within_run="replace")

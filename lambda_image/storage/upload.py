@@ -17,6 +17,7 @@ class ObjectUpload:
 
     Attributes:
         error: what went wrong, after which bytes are dropped.
+        size: bytes that were written to it.
     """
 
     def __init__(
@@ -43,9 +44,11 @@ class ObjectUpload:
         self._upload: str | None = None
         self._parts: list[dict[str, Any]] = []
         self.error: RunError | None = None
+        self.size = 0
 
     def write(self, data: bytes) -> int:
         """Takes bytes, as a file does."""
+        self.size += len(data)
         if self.error is None:
             self._buffer += data
             try:

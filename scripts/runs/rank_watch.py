@@ -36,6 +36,7 @@ class RankWatch:
         self._place, self._execution, self._progress, self._ranks = place, execution, progress, ranks
         self._bucket, self._prefix = bucket, f"{result_path}/"
         self._steps, self._s3 = place.client("stepfunctions"), place.client("s3")
+        self._at_once = 0  # ranks that may work at the same time; 0 for all
         self._due, self._map_run, self._given_up = 0.0, "", False
         self._seen: dict[str, str] = {}  # ETags by names
 
@@ -54,6 +55,8 @@ class RankWatch:
             if counts:
                 self._ranks = int(counts["total"])
                 self._progress.expect(self._ranks)
+                begun = self._ranks - int(counts.get("pending", 0))
+                self._progress.turn(begun, self._ranks, self._at_once)
             if self._ranks is not None and self._ranks <= MOST_BARS:
                 self._objects()
             elif counts:
@@ -72,7 +75,9 @@ class RankWatch:
             if not runs:
                 return {}
             self._map_run = runs[0]["mapRunArn"]
-        counts: dict[str, int] = self._steps.describe_map_run(mapRunArn=self._map_run)["itemCounts"]
+        described = self._steps.describe_map_run(mapRunArn=self._map_run)
+        counts: dict[str, int] = described["itemCounts"]
+        self._at_once = int(described.get("maxConcurrency") or 0)
         return counts if counts.get("total") else {}
 
     def _objects(self) -> None:

@@ -64,12 +64,14 @@ class ChildExecutions:
     def __init__(self) -> None:
         self.of_map_run: defaultdict[str, list[ChildExecution]] = defaultdict(list)
         self.by_arn: dict[str, ChildExecution] = {}
+        self.items: dict[str, int] = {}  # of each map run, those that have not begun included
 
-    def begin(self, record: Any, given: Any) -> ChildExecution:
-        """Adds one that begins, given moto's record of its map run."""
+    def begin(self, record: Any, given: Any, items: int) -> ChildExecution:
+        """Adds one that begins, given moto's record of its map run and how many items that has."""
         arn, machine = str(record.map_run_arn), str(record.map_state_machine_arn)
         child = ChildExecution(arn, machine, str(uuid.uuid4()), given, datetime.now(UTC))
         self.of_map_run[arn].append(child)
+        self.items[arn] = items
         self.by_arn[child.arn] = child
         return child
 
@@ -89,7 +91,7 @@ def keep_children(children: ChildExecutions) -> None:
         """Evaluates one item after another, as moto does, and says so."""
 
         def _eval_job(self, env: Any, job: Any) -> None:
-            child = self._child = children.begin(self._map_run_record, job.job_input)
+            child = self._child = children.begin(self._map_run_record, job.job_input, self._job_pool._jobs_number)
             env.event_manager = EventManager()
             env.event_history_context = EventHistoryContext.of_program_start()
             child.history = env.event_manager.get_event_history

@@ -100,11 +100,13 @@ class ExecutionsApi:
         return {"mapRuns": chosen} | token
 
     def _describe_map_run(self, given: Answer, environ: dict[str, Any]) -> Answer:
-        """moto leaves executions that failed among those that run."""
-        answer, of_run = self._moto(environ), self._children.of_map_run.get(str(given.get("mapRunArn")))
+        """moto leaves executions that failed among those that run, and counts none that wait for their turn."""
+        arn = str(given.get("mapRunArn"))
+        answer, of_run = self._moto(environ), self._children.of_map_run.get(arn)
         if of_run is not None:
-            statuses = [child.status for child in of_run]
-            counts = {name: statuses.count(status) for status, name in COUNTS.items()} | {"total": len(statuses)}
+            statuses, items = [child.status for child in of_run], self._children.items[arn]
+            counts = {name: statuses.count(status) for status, name in COUNTS.items()}
+            counts |= {"total": items, "pending": items - len(statuses)}
             answer["itemCounts"].update(counts)
             answer["executionCounts"].update(counts)
         return answer

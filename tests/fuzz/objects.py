@@ -21,7 +21,7 @@ from lambda_image.ownership import RunObjects
 from lambda_image.register import RankRegister
 from lambda_image.shares import complete, withhold
 from lambda_image.storage import ObjectStore
-from lambda_image.stretches import decode
+from lambda_image.stretch_file import decode
 from statemachine.local.executions_api import QuestionRefusedError, page
 from statemachine.local.invoke_api import is_json
 from statemachine.local.logs import LogLines, log_event

@@ -29,8 +29,8 @@ from lambda_image.rank_table import RankTable
 from lambda_image.request_times import RequestTimes
 from lambda_image.results import Phases, Usage, Work, combined_data, combined_line, digest, pack, rank_record
 from lambda_image.shares import withhold
-from lambda_image.stretches import Finished
-from lambda_image.stretches import encode as encode_stretch
+from lambda_image.stretch_file import Finished
+from lambda_image.stretch_file import encode as encode_stretch
 from rendezvous_server.protocol import (
     COMPLETE_FRAME,
     MAGIC,

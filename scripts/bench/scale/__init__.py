@@ -1,7 +1,8 @@
 """cosmicai bench scale: what the parts of a run take as it grows.
 
 Each part runs the real handlers in processes of their own, against a server of this benchmark's own in the place of S3.
-`init` is the first state, over up to a million objects. `summarize` is the last one, over up to 10,000 ranks.
+`init` is the first state, over up to a million objects. `rank` is one rank of up to four million galaxies, by an engine
+that answers at once. `summarize` is the last state, over up to 10,000 ranks.
 """
 
 import argparse
@@ -9,7 +10,7 @@ import argparse
 from scripts.bench.flags import add_common_arguments
 from scripts.bench.scale.plan import PARTS
 
-HELP = "time, memory and requests of Init and Summarize as data and ranks grow, by real handlers"
+HELP = "time, memory and requests of Init, a rank and Summarize as data and ranks grow, by real handlers"
 EXAMPLE = "cosmicai bench scale --objects 10,1000000 --json scale.json"
 
 
@@ -17,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", default=",".join(PARTS), metavar="PARTS", help=f"some of {', '.join(PARTS)}")
     parser.add_argument("--objects", metavar="COUNTS", help="partitions that Init lists and deals")
     parser.add_argument("--ranks", type=int, help="to how many ranks it deals them, at most")
+    parser.add_argument("--loads", metavar="COUNTS", help="galaxies of the rank that is measured alone")
     parser.add_argument("--runs", metavar="COUNTS", help="ranks of the runs that Summarize judges")
     parser.add_argument("--galaxies", type=int, help="of each of these ranks")
     parser.add_argument("--answer-ms", type=float, help="how long each answer to a listing is held back, as S3 takes")

@@ -15,6 +15,7 @@ from scripts.flag_values import parse_names, parse_numbers
 PACKAGES = ("cosmicai", "boto3", "botocore")
 MOST_OBJECTS = 10_000_000
 MOST_GALAXIES = 1_000_000
+MOST_LOAD = 100_000_000
 LONGEST_MS = 10_000
 
 
@@ -46,6 +47,8 @@ def plan_of(args: argparse.Namespace) -> ScalePlan:
         if not 1 <= args.ranks <= MAX_WORLD_SIZE:
             raise UsageError(f"--ranks is {args.ranks}; allowed: a whole number from 1 to {MAX_WORLD_SIZE:,}")
         plan = replace(plan, ranks=args.ranks)
+    if args.loads is not None:
+        plan = replace(plan, loads=tuple(parse_numbers("--loads", args.loads, 1, MOST_LOAD)))
     if args.runs is not None:
         plan = replace(plan, runs=tuple(parse_numbers("--runs", args.runs, 1, MAX_WORLD_SIZE)))
     if args.galaxies is not None:

@@ -11,12 +11,13 @@ from typing import Any
 from scripts.bench.rounds import Attempts
 from scripts.bench.scale.init_part import init_round
 from scripts.bench.scale.plan import ScalePlan
+from scripts.bench.scale.rank_part import rank_round
 from scripts.bench.scale.summarize_part import summarize_round
 from scripts.series import Round, Series
 from scripts.step_progress import StepProgress
 
-PartRound = Callable[[ScalePlan, int, float], Round]  # of a number of objects or ranks, within seconds
-PART_ROUNDS: Mapping[str, PartRound] = {"init": init_round, "summarize": summarize_round}
+PartRound = Callable[[ScalePlan, int, float], Round]  # of a number of objects, galaxies or ranks, within seconds
+PART_ROUNDS: Mapping[str, PartRound] = {"init": init_round, "rank": rank_round, "summarize": summarize_round}
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Any
 from scripts.bench.picture import error_bars, new_figure, save_figure
 from scripts.bench.scale.init_part import PEAK, SECONDS
 
-BY = {"init": "objects", "summarize": "ranks"}
+BY = {"init": "objects", "rank": "galaxies", "summarize": "ranks"}
 SHOWN = {SECONDS: "seconds", PEAK: "peak memory, MB"}
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-PARTS = ("init", "summarize")  # each measured by a function in measure.py
+PARTS = ("init", "rank", "summarize")  # each measured by a function in measure.py
 
 
 @dataclass(frozen=True)
@@ -11,6 +11,7 @@ class ScalePlan:
 
     objects: tuple[int, ...] = (10, 1_000, 100_000, 1_000_000)
     ranks: int = 10_000  # at most; where there are fewer objects, each has a rank
+    loads: tuple[int, ...] = (10_000, 1_000_000, 4_000_000)  # galaxies of the single rank that is measured
     runs: tuple[int, ...] = (64, 512, 2_048, 10_000)  # ranks of the runs that Summarize judges
     galaxies: int = 10_000  # of each rank
     answer_s: float = 0.1  # that a listing's answer is held back: S3 is not on loopback
@@ -25,7 +26,9 @@ class ScalePlan:
         """Return what is told of each size of a part, first the size itself."""
         if part == "summarize":
             return [{"ranks": ranks, "galaxies": ranks * self.galaxies} for ranks in self.runs]
+        if part == "rank":
+            return [{"galaxies": galaxies} for galaxies in self.loads]
         return [{"objects": objects, "ranks": self.world_size(objects)} for objects in self.objects]
 
 
-QUICK = ScalePlan(objects=(10, 20_000), ranks=100, runs=(8, 64), galaxies=100, rounds=1)
+QUICK = ScalePlan(objects=(10, 20_000), ranks=100, loads=(100, 30_000), runs=(8, 64), galaxies=100, rounds=1)

@@ -15,8 +15,14 @@ def start_server(stack: ExitStack, module: str, spec: Mapping[str, Any], limit_s
 
 def start_function(stack: ExitStack, function: str, port: int, limit_s: float) -> MeasuredProcess:
     """Start a function whose S3 is the server at a port of this machine, and which ends with the stack."""
-    spec = {"function": function}
-    return _start(stack, function.capitalize(), "function_process", spec, environ_of(port), limit_s)
+    return start_process(stack, function.capitalize(), "function_process", {"function": function}, port, limit_s)
+
+
+def start_process(
+    stack: ExitStack, name: str, module: str, spec: Mapping[str, Any], port: int, limit_s: float
+) -> MeasuredProcess:
+    """Start a module here whose S3 is the server at a port of this machine, and which ends with the stack."""
+    return _start(stack, name, module, spec, environ_of(port), limit_s)
 
 
 def environ_of(port: int) -> dict[str, str]:

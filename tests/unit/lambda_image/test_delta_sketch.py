@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from lambda_image.delta_sketch import HALF, LARGEST, LATEST, LATEST_PARTS, OFFSET, DeltaSketch
+from lambda_image import delta_sketch
+from lambda_image.delta_sketch import COUNTED, HALF, LARGEST, LATEST, LATEST_PARTS, OFFSET, DeltaSketch
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 VALUES = arrays.arrays(np.float64, st.integers(1, 60), elements=st.floats(-1000, 1000))
@@ -84,6 +85,11 @@ def packed(*bins: int) -> str:
         (packed(2**32 - 1, 2**33 - 2), 2),
         (base64.b64encode(zlib.compress(bytes(4))[:-2]).decode(), 1),
         (base64.b64encode(zlib.compress(bytes(2**20))).decode(), 1),  # unpacks to much more than it should
+        (COUNTED + packed(5, 7), 3),  # once bin 5, with two values
+        (COUNTED + packed(5, 7, 9), 2),
+        (COUNTED + packed(2 * HALF, 2 * HALF + 1), 1),
+        (COUNTED, 1),
+        (COUNTED + base64.b64encode(zlib.compress(bytes(16 * HALF + 4))).decode(), 1),
     ],
 )
 def test_what_is_no_sketch_is_refused(text: str, values: int):
@@ -98,3 +104,17 @@ def test_many_values_are_counted_as_few_are():
     merged.merge(of(values, *pieces))
     assert (len(merged), merged.to_text()) == (3 * len(values), whole.to_text())
     assert merged.mad() == of(values).mad()
+
+
+def test_counts_of_many_values_come_back_from_text(monkeypatch: pytest.MonkeyPatch):
+    """They take no more memory however many values there are, and what earlier versions wrote of them is read too."""
+    monkeypatch.setattr(delta_sketch, "LATEST", 1000)
+    values = 0.02 * np.random.default_rng(6).standard_t(3, 1001)
+    sketch = of(values)
+    text = sketch.to_text()
+    assert text.startswith(COUNTED)
+    read = DeltaSketch.from_text(text, len(values))
+    assert (read.to_text(), read.mad(), len(read)) == (text, sketch.mad(), len(values))
+    used, counts = sketch._bins()
+    assert DeltaSketch.from_text(packed(*np.repeat(used, counts)), len(values)).to_text() == text
+    assert not of(values[1:]).to_text().startswith(COUNTED)

@@ -31,7 +31,7 @@ from lambda_image.results import (
 TIMES = RequestTimes(4, 1.0, 0.1, 0.5, 1000.0, 1010.0)
 USAGE = Usage(500.0, 60.0, 3072, "eager", "cpu", s3_puts=2, s3_gets=3, s3_bytes_in=100, s3_times=TIMES)
 TABLE = b"the table"
-NAMED = table_facts("results/run-1/predictions/1.parquet", TABLE, TableShape(10))
+NAMED = table_facts("results/run-1/predictions/1.parquet", len(TABLE), digest(TABLE), TableShape(10))
 
 
 def manifest(world_size: int = 2):

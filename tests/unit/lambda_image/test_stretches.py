@@ -7,14 +7,15 @@ import pytest
 
 from lambda_image import stretches
 from lambda_image.data.predictions import Predictions
-from lambda_image.data.table_file import read_metadata
 from lambda_image.data.tally import RowTally
 from lambda_image.errors import RunSuperseded, StorageUnavailable
 from lambda_image.manifest import Slice, stretch_key
 from lambda_image.ownership import RunObjects
+from lambda_image.partition_tables import HELD_BYTES, PartitionTables
 from lambda_image.results import Work
 from lambda_image.storage import ObjectStore
-from lambda_image.stretches import Finished, StretchWriter, decode, encode
+from lambda_image.stretch_file import Finished, decode, encode
+from lambda_image.stretches import StretchWriter
 from tests.unit.lambda_image.handlers.fake_s3 import FakeS3
 from tests.unit.lambda_image.test_results import manifest
 
@@ -34,50 +35,39 @@ def stretch(*places: int, execution: str = "run-1", attempt: int = 0, redshift: 
     return encode({place: part(place, redshift=redshift) for place in places}, execution, {"attempt": attempt})
 
 
-def bucket(contents: Mapping[tuple[int, int], bytes]) -> ObjectStore:
+def objects_of(s3: FakeS3) -> RunObjects:
+    return RunObjects(ObjectStore("b", client=s3), "run-1", ITEM.result_path)  # type: ignore[arg-type]
+
+
+def bucket(contents: Mapping[tuple[int, int], bytes]) -> FakeS3:
     s3 = FakeS3()
     for (attempt, number), content in contents.items():
         s3.objects[stretch_key(ITEM.result_path, 1, attempt, number)] = content
-    return ObjectStore("b", client=s3)  # type: ignore[arg-type]
+    return s3
 
 
-def test_a_stretch_tells_its_partitions_apart():
-    kept = decode(encode({1: part(1, 3), 4: part(4, 0), 0: part(0, 2)}, "run-1", {"attempt": 7}), "run-1")
-    assert kept is not None
-    assert {place: len(one.table) for place, one in kept.finished.items()} == {1: 3, 4: 0, 0: 2}
-    assert kept.finished[1].table.source.tolist() == ["d/1.pt"] * 3
-    assert kept.finished[0].table.columns["objid"].tolist() == [0, 1]
-    assert (kept.finished[1].work, kept.facts) == (part(1).work, {"attempt": 7})
+def read(s3: FakeS3, held_bytes: int = HELD_BYTES) -> tuple[PartitionTables, Mapping[str, Any]]:
+    tables = PartitionTables(objects_of(s3), held_bytes)
+    return tables, stretches.read_into(tables, ITEM)
 
 
-def test_a_stretch_is_a_table_like_any_other():
-    assert len(Predictions.from_parquet(stretch(0, 1))) == 6
-
-
-def test_what_is_another_runs_or_no_stretch_is_none():
-    assert decode(stretch(0), "run-2") is None
-    assert decode(part(0).table.to_parquet(), "run-1") is None
-    assert decode(b"PAR1 or not", "run-1") is None
-    with pytest.raises(ValueError, match="not a table"):
-        read_metadata(b"")
-
-
-def test_each_partition_is_taken_from_one_stretch():
+@pytest.mark.parametrize("held_bytes", [HELD_BYTES, 0])
+def test_each_partition_is_taken_from_one_stretch(held_bytes: int):
     contents = {(0, 0): stretch(0, 1), (0, 1): stretch(2), (1, 0): stretch(1, 2, 3, attempt=1, redshift=0.7)}
-    kept = stretches.read(bucket(contents), ITEM)
-    assert list(kept.finished) == [0, 1, 2, 3]
-    assert [one.table.redshift[0] for one in kept.finished.values()] == pytest.approx([0.5, 0.5, 0.5, 0.7])
-    assert kept.facts == {"attempt": 1}
+    tables, facts = read(bucket(contents), held_bytes)
+    assert list(tables) == [0, 1, 2, 3]
+    assert [one.redshift[0] for one in tables.tables()] == pytest.approx([0.5, 0.5, 0.5, 0.7])
+    assert facts == {"attempt": 1}
 
 
 def test_what_an_earlier_run_left_does_not_count():
-    assert stretches.read(bucket({(0, 0): stretch(0, execution="run-0"), (0, 1): b"?"}), ITEM).finished == {}
-    assert stretches.read(bucket({}), ITEM).finished == {}
+    for contents in ({(0, 0): stretch(0, execution="run-0"), (0, 1): b"?"}, {}):
+        tables, facts = read(bucket(contents))
+        assert (len(tables), facts) == (0, {})
 
 
 def writer(s3: FakeS3, log: Any = print) -> StretchWriter:
-    objects = RunObjects(ObjectStore("b", client=s3), "run-1", ITEM.result_path)  # type: ignore[arg-type]
-    return StretchWriter(objects, ITEM, lambda: 2, lambda: {"attempt": 2}, log)
+    return StretchWriter(objects_of(s3), ITEM, lambda: 2, lambda: {"attempt": 2}, log)
 
 
 class Telling(FakeS3):
@@ -158,3 +148,29 @@ def test_a_run_that_was_superseded_is_told(monkeypatch: pytest.MonkeyPatch):
     assert writing._thread is not None
     writing._thread.join(PATIENCE_S)
     assert isinstance(writing.error, RunSuperseded)
+
+
+def test_a_rank_waits_where_too_much_is_not_written_yet(monkeypatch: pytest.MonkeyPatch):
+    """And what has been written counts no more, so that each stretch has about as much."""
+    monkeypatch.setattr(stretches, "WAITING_BYTES", 2 * part(0).table.nbytes)
+    s3, told = FakeS3(), []
+    writing = writer(s3)
+    writing._written = lambda stretch, places: told.append((stretch.key, list(places)))
+    for place in range(5):
+        writing.add(place, part(place))
+    writing.end()
+    assert told == [(stretch_key(ITEM.result_path, 1, 2, 0), [0, 1, 2])]
+    assert list(s3.objects) == [told[0][0]]
+
+
+def test_a_rank_that_may_not_go_on_without_s3_says_so(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(stretches, "WAITING_BYTES", 0)
+
+    class Failing(FakeS3):
+        def put_object(self, **given: Any) -> dict[str, str]:
+            raise self._refusal("SlowDown", 503)
+
+    writing = writer(Failing())
+    with pytest.raises(StorageUnavailable):
+        writing.add(0, part(0))
+    writing.end()

@@ -55,6 +55,45 @@ def test_a_large_run_has_one_bar(monkeypatch: pytest.MonkeyPatch):
     assert (task.completed, task.total) == (101, 10_000)
 
 
+def test_a_large_run_says_in_which_wave_its_ranks_are(monkeypatch: pytest.MonkeyPatch):
+    counts = {"total": 1000, "pending": 700, "running": 100, "succeeded": 200}
+    out = io.StringIO()
+    plain = RunProgress(out, [])
+    plain.turn(begun=300, ranks=1000, at_once=100)
+    plain.count(counts)
+    assert out.getvalue().endswith("1,000 ranks, wave 3 of 10: 700 pending, 100 running, 200 succeeded\n")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    drawn = RunProgress(io.StringIO(), [])
+    drawn.turn(begun=301, ranks=1000, at_once=100)
+    drawn.count(counts)
+    assert drawn._bars is not None
+    assert drawn._bars.tasks[0].fields["name"] == "1,000 ranks, wave 4 of 10"
+
+
+def test_a_small_run_says_each_wave_once_and_ranks_that_are_all_at_work_have_none():
+    out = io.StringIO()
+    progress = RunProgress(out, [])
+    for begun in (0, 1, 2, 3, 4, 5, 5):
+        progress.turn(begun, ranks=5, at_once=2)
+        progress.turn(begun, ranks=5, at_once=5)
+        progress.turn(begun, ranks=5, at_once=0)
+    said = [line.partition(" s  ")[2] for line in out.getvalue().splitlines()]
+    assert said == [f"wave {wave} of 3, 2 ranks at a time" for wave in (1, 2, 3)]
+
+
+def test_failures_of_a_large_run_are_counted_by_kind():
+    out = io.StringIO()
+    with RunProgress(out, [10] * 1000) as progress:
+        for rank in range(1000):
+            progress.show({"event": "failed", "rank": rank, "error": "PartitionMissing", "message": "m"})
+        progress.show({"event": "failed", "rank": 5, "error": "StorageUnavailable", "message": "m"})
+    said = out.getvalue().splitlines()
+    assert len(said) == 5
+    assert said[0] == "failed: rank 0, error PartitionMissing, message m"
+    assert said[3] == "failed: rank 5, error StorageUnavailable, message m"
+    assert said[4] == "failed PartitionMissing: 1,000 times in all, of which the first 3 are shown"
+
+
 def test_what_goes_wrong_is_said():
     (said,) = lines({"event": "failed", "rank": 3, "error": "PartitionMissing", "message": "[no] such object"})
     assert said == "failed: rank 3, error PartitionMissing, message [no] such object"

@@ -48,6 +48,8 @@ class FakeS3:
     def get_object(self, *, Key: str, **given: Any) -> dict[str, Any]:  # noqa: N803
         if Key not in self.objects:
             raise self._refusal("NoSuchKey", 404)
+        if given.get("IfMatch", self._etag(Key)) != self._etag(Key):
+            raise self._refusal("PreconditionFailed", 412)
         start = int(given.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
         body = self.objects[Key][start:]
         return {

@@ -7,6 +7,7 @@ import pytest
 from lambda_image.errors import DeadlineExceeded, StorageUnavailable
 from lambda_image.handlers.inferring import Download, Inferring
 from lambda_image.handlers.rank import RECORD_TIME_S
+from lambda_image.partition_tables import PartitionTables
 from lambda_image.storage import ObjectStore
 from tests.unit.lambda_image.handlers.rank_stage import NOW, RECORD, ROWS, TIME_LEFT_S, Stage
 
@@ -24,7 +25,9 @@ def test_what_ends_the_inference_early_is_raised_after_the_batch_at_which_it_is_
         raise StorageUnavailable("the claim failed")
 
     store = ObjectStore("b", client=stage.s3)  # type: ignore[arg-type]
-    inferring = Inferring(stage.assignment, store, NOW + 1, stage.clock, lambda phase, **fields: None)
+    inferring = Inferring(
+        stage.assignment, store, PartitionTables(stage.objects()), NOW + 1, stage.clock, lambda phase, **fields: None
+    )
     with pytest.raises(StorageUnavailable, match="the claim failed"):
         inferring.infer(stage.engine, check, lambda place, part: None)  # type: ignore[arg-type]
     assert inferring.work.batches == 1
@@ -33,7 +36,9 @@ def test_what_ends_the_inference_early_is_raised_after_the_batch_at_which_it_is_
 def test_all_partitions_but_the_last_are_kept_while_the_next_are_inferred():
     stage, kept = Stage(partitions=("d/1", "d/2", "d/3")), []
     store = ObjectStore("b", client=stage.s3)  # type: ignore[arg-type]
-    inferring = Inferring(stage.assignment, store, NOW + 1, stage.clock, lambda phase, **fields: None)
+    inferring = Inferring(
+        stage.assignment, store, PartitionTables(stage.objects()), NOW + 1, stage.clock, lambda phase, **fields: None
+    )
     inferring.infer(stage.engine, lambda: None, lambda place, part: kept.append(place))  # type: ignore[arg-type]
     assert (kept, list(inferring.finished)) == ([0, 1], [0, 1, 2])
 

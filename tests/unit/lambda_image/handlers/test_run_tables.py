@@ -1,16 +1,19 @@
 import io
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from pyarrow import parquet
 
 from lambda_image.data.predictions import Predictions
+from lambda_image.errors import RunError, StorageUnavailable
+from lambda_image.handlers import run_tables
 from lambda_image.handlers.run_tables import DamagedTablesError, RunTables
 from lambda_image.manifest import predictions_key
 from lambda_image.ownership import RunObjects
 from lambda_image.rank_table import RankTable
-from lambda_image.storage import ObjectStore
+from lambda_image.storage import BlockReader, ObjectStore
 from tests.unit.lambda_image.handlers.fake_s3 import FakeS3
 from tests.unit.lambda_image.test_results import manifest
 
@@ -73,6 +76,55 @@ def test_above_the_limit_the_folder_is_the_table_and_all_files_in_it_are_alike()
     after = dict(run.s3.objects)
     assert run.publish() == "predictions/"  # as a Summarize that is tried again
     assert run.s3.objects == after
+
+
+@pytest.mark.parametrize("limit", [12, 11])
+def test_large_tables_are_put_together_as_small_ones_are(limit: int, monkeypatch: pytest.MonkeyPatch):
+    small, large = Run(limit), Run(limit)
+    small.publish()
+    monkeypatch.setattr(run_tables, "IN_MEMORY_BYTES", 100)
+    large.publish()
+    assert large.s3.objects == small.s3.objects
+    assert large.objects.store.requests.gets > small.objects.store.requests.gets
+
+
+def test_a_large_table_that_is_damaged_or_goes_while_it_is_read_is_told(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(run_tables, "IN_MEMORY_BYTES", 100)
+    run = Run()
+    run.s3.objects[predictions_key("r", 1)] = bytes(1000)
+    with pytest.raises(DamagedTablesError):
+        run.publish()
+    run, opened = Run(), run_tables.open_table
+
+    def removed(*given: Any) -> Any:
+        del run.s3.objects[predictions_key("r", 0)]
+        return opened(*given)
+
+    monkeypatch.setattr(run_tables, "open_table", removed)
+    with pytest.raises(RunError):
+        run.publish()
+    assert "r/predictions.parquet" not in run.s3.objects
+
+
+def test_an_s3_that_is_lost_while_a_large_table_is_read_is_no_damage(monkeypatch: pytest.MonkeyPatch):
+    """Summarize is then tried again, while a table that is none would be put together anew."""
+    monkeypatch.setattr(run_tables, "IN_MEMORY_BYTES", 100)
+    run, opened = Run(), run_tables.open_table
+
+    def lost(*given: Any) -> Any:
+        reader = opened(*given)
+        assert isinstance(reader, BlockReader)
+
+        def read(*_: object) -> bytes:
+            raise StorageUnavailable("the body broke off")
+
+        monkeypatch.setattr(reader._reader, "read", read)
+        return reader
+
+    monkeypatch.setattr(run_tables, "open_table", lost)
+    with pytest.raises(StorageUnavailable, match="the body broke off"):
+        run.publish()
+    assert not run.s3.uploads
 
 
 @pytest.mark.parametrize("limit", [12, 11])

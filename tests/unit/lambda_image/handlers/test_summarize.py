@@ -17,7 +17,7 @@ from lambda_image.rank_table import RankTable
 from lambda_image.request_times import RequestTimes
 from lambda_image.results import Phases, Usage, Work, combined_data, combined_line, rank_record
 from lambda_image.storage import ObjectStore
-from lambda_image.stretches import Finished, encode
+from lambda_image.stretch_file import Finished, encode
 from lambda_image.summary import Failure, Summary
 from tests.unit.lambda_image.handlers.fake_s3 import FakeS3
 from tests.unit.lambda_image.test_results import manifest

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lambda_image.data.distribution_table import distributions_to_parquet
+from lambda_image.data.distribution_table import write_distributions_table
 from lambda_image.data.distributions import LEVELS, SCORES
 from lambda_image.data.predictions import Predictions
 from lambda_image.errors import InvalidEvent, UsageError
@@ -21,8 +21,8 @@ def described(folder: Path, *parts: Predictions) -> ResultFolderSource:
     run_folder(folder, *parts)
     (folder / "quantiles").mkdir()
     for rank, part in enumerate(parts):
-        data = distributions_to_parquet(part, part.redshift + np.float32(0.05), quantiles(part))
-        (folder / f"quantiles/{rank}.parquet").write_bytes(data)
+        with (folder / f"quantiles/{rank}.parquet").open("wb") as file:
+            write_distributions_table(file, [(part, part.redshift + np.float32(0.05), quantiles(part))])
     return ResultFolderSource(folder)
 
 

@@ -22,6 +22,7 @@ class MapRuns:
 
     counts: dict[str, int] = field(default_factory=dict)
     refusal: Exception | None = None
+    at_once: int = 0
     asked: int = 0
 
     def list_map_runs(self, executionArn: str) -> dict[str, Any]:  # noqa: N803 - AWS's name
@@ -32,7 +33,7 @@ class MapRuns:
 
     def describe_map_run(self, mapRunArn: str) -> dict[str, Any]:  # noqa: N803 - AWS's name
         assert mapRunArn == "arn:map"
-        return {"itemCounts": self.counts}
+        return {"itemCounts": self.counts, "maxConcurrency": self.at_once}
 
 
 class Watched:
@@ -73,6 +74,13 @@ def test_ranks_begin_try_again_and_are_done(place: Place):
     assert done.startswith("rank 0  done")
     assert f"{record(0)['samples']} samples" in done
     assert watched.lines(40.0) == []
+
+
+def test_ranks_that_take_turns_are_shown_by_waves(place: Place):
+    watched = Watched(place, MapRuns({"total": 4, "running": 2, "pending": 2}, at_once=2))
+    assert watched.lines(0.0) == ["wave 1 of 2, 2 ranks at a time"]
+    watched = Watched(place, MapRuns({"total": 1000, "running": 10, "pending": 970, "succeeded": 20}, at_once=10))
+    assert watched.lines(0.0) == ["1,000 ranks, wave 3 of 100: 970 pending, 10 running, 20 succeeded"]
 
 
 def test_what_an_earlier_run_has_left_is_no_news(place: Place):

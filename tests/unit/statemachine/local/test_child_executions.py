@@ -32,7 +32,7 @@ class ProgramError:
 
 def test_executions_are_kept_in_the_order_in_which_they_begin_and_found_by_their_arns() -> None:
     children = ChildExecutions()
-    begun = [children.begin(RECORD, {"rank": rank}) for rank in range(3)]
+    begun = [children.begin(RECORD, {"rank": rank}, 3) for rank in range(3)]
     assert children.of_map_run[RECORD.map_run_arn] == begun
     assert all(children.by_arn[child.arn] is child for child in begun)
     assert begun[0].arn == f"arn:aws:states:us-east-1:123456789012:execution:redshift/Ranks:{begun[0].name}"
@@ -55,7 +55,7 @@ def test_executions_are_kept_in_the_order_in_which_they_begin_and_found_by_their
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_an_execution_ends_as_its_program_did(state: object, status: str, event: tuple[str, object]) -> None:
-    child = ChildExecutions().begin(RECORD, 1)
+    child = ChildExecutions().begin(RECORD, 1, 1)
     child.end(state, [1])
     assert child.status == status
     assert child.stopped is not None
