@@ -183,3 +183,8 @@ def test_a_state_machine_is_made_once_with_the_functions_of_this_account() -> No
 def test_an_execution_is_looked_at_until_it_has_ended() -> None:
     services = StepFunctions(statuses=["RUNNING", "FAILED"])
     assert FakeEndpoint("", services).wait_for("arn:1") == {"status": "FAILED", "arn": "arn:1"}
+
+
+def test_an_endpoint_is_asked_though_no_time_is_left() -> None:
+    with answering({"ready": True, "functions": functions(2)}) as endpoint:
+        endpoint.wait_until_ready(2, timeout_s=0)
