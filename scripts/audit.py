@@ -57,7 +57,8 @@ def locked(text: str) -> Pins:
 
 def installed() -> Pins:
     """Reads which versions this environment has, which are those that pyproject.toml's ranges came to."""
-    found = ((_name(package.metadata["Name"]), package.version) for package in metadata.distributions())
+    described = (package.metadata for package in metadata.distributions())  # which is read whenever it is asked for
+    found = ((_name(about["Name"]), about["Version"]) for about in described)
     return merged({name: {version.partition("+")[0]}} for name, version in found if name != OURS)
 
 

@@ -147,13 +147,15 @@ class AwsEndpoint:
     ) -> None:
         deadline, health = time.monotonic() + timeout_s, None
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        while time.monotonic() < deadline:
+        while True:  # at least once, however busy the machine is
             self.check()
             with suppress(OSError, http.client.HTTPException):  # it may be ending, which the next check tells
                 with opener.open(f"{self.endpoint_url}/_local/health", timeout=HEALTH_TIMEOUT_S) as answer:
                     health = json.load(answer)
                 if condition(health):
                     return
+            if time.monotonic() >= deadline:
+                break
             time.sleep(POLL_INTERVAL_S)
         seen = "there was no answer" if health is None else lacking(health)
         raise EndpointError(f"{self.endpoint_url}: {what} was not ready within {timeout_s:g} s: {seen}")

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -75,13 +76,17 @@ def save(
         model = {name: t.detach().float().cpu().numpy() for name, t in state.items() if t.is_floating_point()}
     assert config is not None, "tensors need their config"
     with _named(path):
-        _check_shapes({name: array.shape for name, array in model.items()}, _meta_model(config))
+        _check_shapes({name: array.shape for name, array in model.items()}, _network(config))
         stored = {name: np.ascontiguousarray(_stored(name, array, dtype)) for name, array in model.items()}
-    metadata = {"format": FORMAT, "config": json.dumps(asdict(config))}
+    unknown = "?" * (2 * DIGEST_BYTES)  # until the file is there, which is written once
+    metadata = {"format": FORMAT, "config": json.dumps(asdict(config)), "digest": unknown}
     with atomic_file(path) as partial:
         safetensors.numpy.save_file(stored, partial, metadata)
-        metadata["digest"] = digest(partial, metadata["config"])
-        safetensors.numpy.save_file(stored, partial, metadata)
+        found = digest(partial, metadata["config"])
+        with partial.open("r+b") as file:
+            header = file.read(int.from_bytes(file.read(8), "little"))
+            file.seek(8 + header.index(unknown.encode()))
+            file.write(found.encode())
 
 
 def digest(path: str | os.PathLike[str], config: str) -> str:
@@ -104,7 +109,7 @@ def convert(path: str | os.PathLike[str]) -> tuple[ModelConfig, dict[str, np.nda
         found = _read_safetensors(path) if _is_safetensors(path) else published.read(path)
         shapes = {name: array.shape for name, array in found.tensors.items()}
         config = _derive_config(shapes, found)
-        model = _meta_model(config)
+        model = _network(config)
         _check_shapes(shapes, model)
         if different := list(published.differences(found, model)):
             raise _OtherNetworkError(f"the architecture here cannot express it: {_some(different)}")
@@ -197,6 +202,12 @@ def _meta_model(config: ModelConfig) -> RedshiftModel:
             return RedshiftModel(config)
     except (ValueError, RuntimeError) as error:
         raise _UnfitError(f"no network has these sizes: {error}") from error
+
+
+@lru_cache(maxsize=4)
+def _network(config: ModelConfig) -> RedshiftModel:
+    """The same, to look at only: what is converted is saved, and makes it twice otherwise."""
+    return _meta_model(config)
 
 
 def _check_shapes(shapes: Mapping[str, tuple[int, ...]], model: RedshiftModel) -> None:

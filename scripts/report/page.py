@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
@@ -99,19 +99,24 @@ def _script_safe(content: Mapping[str, Any]) -> str:
     return json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def drawing_library(cache: Path = CACHE) -> str:
+def drawing_library(cache: Path = CACHE, make: Callable[[], str] | None = None) -> str:
     """Makes one script of Vega, Vega-Lite and vega-embed, which the package vl-convert brings.
 
     Args:
         cache: A folder in which it is kept, since making it takes longer than a second.
+        make: What makes it.
     """
     kept = cache / f"vega-{metadata.version('vl-convert-python')}.js"
     with suppress(OSError):
         return kept.read_text(encoding="utf-8")
-    import vl_convert
-
-    script = str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")).replace("</script", "<\\/script")
+    script = (make or _bundle)().replace("</script", "<\\/script")
     # A home that cannot be written costs a second each time, and no report.
     with suppress(OSError), atomic_file(kept) as partial:
         partial.write_text(script, encoding="utf-8")
     return script
+
+
+def _bundle() -> str:
+    import vl_convert
+
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))

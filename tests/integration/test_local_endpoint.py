@@ -65,7 +65,7 @@ class Endpoint:
         return [json.loads(line) for line in self.log.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
     def health(self) -> dict[str, Any]:
-        with urllib.request.urlopen(f"{self.url}/_local/health", timeout=10) as response:
+        with urllib.request.urlopen(f"{self.url}/_local/health", timeout=PATIENCE_S) as response:
             return json.load(response)
 
     def workers(self) -> set[int]:

@@ -12,7 +12,7 @@ gc.disable()  # until all tests have been imported
 def pytest_collection_finish() -> None:
     gc.enable()
     gc.set_threshold(50_000, 20, 50)  # collections of what tests leave behind cost more than it does
-    _freeze()
+    gc.freeze()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -21,12 +21,7 @@ def _few_collections() -> Iterator[None]:
     before = len(sys.modules)
     yield
     if len(sys.modules) - before > MUCH_IMPORTED:
-        _freeze()
-
-
-def _freeze() -> None:
-    gc.collect()
-    gc.freeze()
+        gc.freeze()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,6 +1,7 @@
 """What the builds copy is named file by file, so that most changes of code do not compile the engine anew."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,11 @@ def late():
     assert run_time_imports(source) == {"json", "lambda_image.metrics", "lambda_image.process"}
 
 
+@cache
+def imports_of(file: str) -> set[str]:
+    return run_time_imports((ROOT / file).read_text())
+
+
 def needed(*starts: str) -> set[str]:
     """Those files and all of the project's that they import when they run, also late."""
     found: set[str] = set()
@@ -60,7 +66,7 @@ def needed(*starts: str) -> set[str]:
         if file in found:
             continue
         found.add(file)
-        for name in run_time_imports((ROOT / file).read_text()):
+        for name in imports_of(file):
             parts = name.split(".")
             for length in range(1, len(parts) + 1):
                 for path in ("/".join(parts[:length]) + ".py", "/".join(parts[:length]) + "/__init__.py"):

@@ -5,7 +5,7 @@ import re
 import statistics
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -16,17 +16,24 @@ OPERATIONS, CONNECTING, CHANNEL = (f"lambda_image/comm/{wing}/" for wing in ("op
 
 def imports(source: str, *, hints: bool = True) -> set[str]:
     """Every module that `source` imports, wherever in it; without `hints` not what only type checkers import."""
-    tree = ast.parse(source)
-    for node in [] if hints else list(ast.walk(tree)):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            node.body = []
-    found = set()
-    for node in ast.walk(tree):
+    found: set[str] = set()
+    for node in statements(ast.parse(source), hints=hints):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
+
+
+def statements(tree: ast.AST, *, hints: bool = True) -> Iterator[ast.AST]:
+    """Every statement inside, without looking into expressions, which are most of a tree."""
+    parts = ("body", "orelse", "finalbody", "handlers", "cases")
+    if not hints and isinstance(tree, ast.If) and ast.unparse(tree.test) == "TYPE_CHECKING":
+        parts = ("orelse",)
+    for part in parts:
+        for node in getattr(tree, part, ()):
+            yield node
+            yield from statements(node, hints=hints)
 
 
 SOURCES = {
@@ -83,7 +90,7 @@ def lines_of_code(text: str) -> int:
     """Lines that hold code: neither empty ones, nor those of comments and docstrings alone."""
     documents = {
         line
-        for node in ast.walk(ast.parse(text))
+        for node in statements(ast.parse(text))
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
     }

@@ -19,7 +19,7 @@ def asked(path: str, snapshot: Callable[[], Snapshot] = lambda: ALIVE) -> tuple[
     """Status and body of a request for this path."""
 
     def ask(port: int) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.request("GET", path)
         answer = connection.getresponse()
         found = answer.status, answer.read().decode()

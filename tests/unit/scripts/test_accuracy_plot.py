@@ -1,4 +1,5 @@
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -48,26 +49,39 @@ def survey(count: int) -> tuple[np.ndarray, np.ndarray]:
     return predicted, true
 
 
-def texts(file: Path) -> list[str]:
-    return re.findall(r"<text[^>]*>([^<]+)</text>", file.read_text())
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], str]:
+    """Draws so many galaxies, once."""
+    folder = tmp_path_factory.mktemp("pictures")
+
+    def picture(count: int) -> str:
+        file = folder / f"{count}.svg"
+        if not file.exists():
+            predicted, true = survey(count)
+            assert draw(predicted, true, accuracy(predicted, true), file)
+        return file.read_text()
+
+    return picture
 
 
-def triangles(file: Path) -> int:
+def texts(picture: str) -> list[str]:
+    return re.findall(r"<text[^>]*>([^<]+)</text>", picture)
+
+
+def triangles(picture: str) -> int:
     """Points in red."""
-    return len(re.findall(r"<use [^>]*style=\"fill: #d62728", file.read_text()))
+    return len(re.findall(r"<use [^>]*style=\"fill: #d62728", picture))
 
 
-@pytest.mark.parametrize("count", [10, 1000, 20_000])
-def test_every_galaxy_is_drawn_and_what_is_beyond_the_axes_is_counted(tmp_path: Path, count: int):
-    predicted, true = survey(count)
-    file = tmp_path / "inference.svg"
-    assert draw(predicted, true, accuracy(predicted, true), file)
-    told = [int(line.split()[0].replace(",", "")) for line in texts(file) if "beyond the axes" in line]
+@pytest.mark.parametrize("count", [10, 1000, 60_000])
+def test_every_galaxy_is_drawn_and_what_is_beyond_the_axes_is_counted(pictures: Callable[[int], str], count: int):
+    picture = pictures(count)
+    told = [int(line.split()[0].replace(",", "")) for line in texts(picture) if "beyond the axes" in line]
     assert len(told) == (2 if count > 10 else 1)
-    assert triangles(file) == sum(told)
+    assert triangles(picture) == sum(told)
     if count <= SINGLE:
-        points = len(re.findall(r"<use [^>]*style=\"fill: #1f77b4", file.read_text()))
-        assert points + triangles(file) == 2 * count
+        points = len(re.findall(r"<use [^>]*style=\"fill: #1f77b4", picture))
+        assert points + triangles(picture) == 2 * count
 
 
 def test_cells_and_what_is_beyond_them_are_all_galaxies():
@@ -77,21 +91,15 @@ def test_cells_and_what_is_beyond_them_are_all_galaxies():
 
 
 @pytest.mark.parametrize("count", [3000, 60_000])
-def test_the_colour_bar_counts_in_plain_numbers(tmp_path: Path, count: int):
-    predicted, true = survey(count)
-    assert draw(predicted, true, accuracy(predicted, true), tmp_path / "inference.svg")
-    said = texts(tmp_path / "inference.svg")
+def test_the_colour_bar_counts_in_plain_numbers(pictures: Callable[[int], str], count: int):
+    said = texts(pictures(count))
     bar = said[said.index("galaxies in a cell") - 3 : said.index("galaxies in a cell")]
     assert all(re.fullmatch(r"[\d,]+", word) for word in bar)
     assert {"1", "2", "5", "10"} <= set(said)
 
 
-def test_the_measures_have_the_names_that_the_table_has(tmp_path: Path):
-    predicted, true = survey(1000)
-    draw(predicted, true, accuracy(predicted, true), tmp_path / "inference.svg")
-    line = next(line for line in texts(tmp_path / "inference.svg") if "MAE" in line)
+def test_the_measures_have_the_names_that_the_table_has(pictures: Callable[[int], str]):
+    said = texts(pictures(1000))
+    line = next(line for line in said if "MAE" in line)
     assert [part.rpartition(" ")[0] for part in line.split(", ")] == ["R²", "MAE", "NMAD", "bias of Δz/(1+z)"]
-    assert any(
-        re.fullmatch(r"1,000 galaxies, 1\.\d0% outliers beyond 0\.15", text)
-        for text in texts(tmp_path / "inference.svg")
-    )
+    assert any(re.fullmatch(r"1,000 galaxies, 1\.\d0% outliers beyond 0\.15", text) for text in said)

@@ -71,12 +71,12 @@ def functions(idle: int, *errors: dict[str, str]) -> dict[str, Any]:
 
 def test_an_endpoint_with_idle_workers_is_ready() -> None:
     with answering({"ready": True, "functions": functions(2)}) as endpoint:
-        endpoint.wait_until_ready(2, timeout_s=5)
+        endpoint.wait_until_ready(2, timeout_s=60)
 
 
 def test_one_that_answers_is_listening_though_no_worker_is_ready() -> None:
     with answering({"ready": False, "functions": functions(0)}) as endpoint:
-        endpoint.wait_until_listening(timeout_s=5)
+        endpoint.wait_until_listening(timeout_s=60)
         with pytest.raises(EndpointError, match=r"not ready within 0\.05 s: 0 of 3 ranks are up"):
             endpoint.wait_until_ready(3, timeout_s=0.05)
 
@@ -105,7 +105,7 @@ def test_a_worker_that_cannot_start_ends_the_wait_by_name() -> None:
         answering({"ready": False, "functions": functions(0, broken)}) as endpoint,
         pytest.raises(EndpointError, match=r"^the rank function cannot start: Runtime.ImportModuleError: no torch$"),
     ):
-        endpoint.wait_until_ready(timeout_s=5)
+        endpoint.wait_until_ready(timeout_s=60)
 
 
 def test_no_answer_is_said() -> None:
@@ -183,3 +183,8 @@ def test_a_state_machine_is_made_once_with_the_functions_of_this_account() -> No
 def test_an_execution_is_looked_at_until_it_has_ended() -> None:
     services = StepFunctions(statuses=["RUNNING", "FAILED"])
     assert FakeEndpoint("", services).wait_for("arn:1") == {"status": "FAILED", "arn": "arn:1"}
+
+
+def test_an_endpoint_is_asked_though_no_time_is_left() -> None:
+    with answering({"ready": True, "functions": functions(2)}) as endpoint:
+        endpoint.wait_until_ready(2, timeout_s=0)

@@ -35,8 +35,8 @@ def test_a_plan_says_what_distributions_take_on_s3(tmp_path: Path, capsys: pytes
         content = json.loads((tmp_path / f"{rank}.json").read_bytes())
         given = {"predictions": content["predictions"] | {"bytes": 400}, "distributions": {"bytes": 10 * 79}}
         (tmp_path / f"{rank}.json").write_text(json.dumps(content | given))
-    run(tmp_path, "--galaxies", 100_000_000, "--partition-mb", 100, "--memory", 10240)
-    said = "results on S3: 14.81 GB, 7.36 GB of it redshift distributions"
+    run(tmp_path, "--galaxies", 10_000_000, "--partition-mb", 100, "--memory", 10240)
+    said = "results on S3: 1.48 GB, 0.74 GB of it redshift distributions"
     assert said in capsys.readouterr().out
 
 

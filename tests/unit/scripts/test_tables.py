@@ -99,8 +99,9 @@ def test_the_usual_terminal_has_room_for_every_heading_and_figure():
 
 def many(count: int, **given: float) -> list[dict]:
     """Records of ranks, each of which took a second longer than the one before."""
+    one = record(0)
     return [
-        {**record(0), "rank": rank, "phases": {**record(0)["phases"], "inference_s": rank, "total_s": rank}, **given}
+        {**one, "rank": rank, "phases": {**one["phases"], "inference_s": rank, "total_s": rank}, **given}
         for rank in range(count)
     ]
 

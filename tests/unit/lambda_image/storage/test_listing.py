@@ -12,6 +12,7 @@ from tests.unit.lambda_image.storage.ordered_keys import OrderedKeys
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6) | st.from_regex(
     r"(part-)?[0-9a-f]{1,4}(/[0-9])?\.pt", fullmatch=True
 )
+CHANCE = random.Random(0)
 
 
 def listed(folder: OrderedKeys) -> list[str]:
@@ -45,7 +46,7 @@ def test_one_page_is_one_request_in_this_thread():
     [
         [f"{n}.pt" for n in range(20_000)],
         [f"part-{n:07d}.pt" for n in range(20_000)],
-        [f"{random.Random(n).randbytes(8).hex()}.safetensors" for n in range(20_000)],
+        [f"{CHANCE.randbytes(8).hex()}.safetensors" for _ in range(20_000)],
         [f"2026-11-{1 + n // 700:02d}/{n}" for n in range(20)] + [f"sdss_{n:05d}_field.pt" for n in range(20_000)],
     ],
     ids=["counted", "padded", "random", "named"],
@@ -63,7 +64,7 @@ def test_pages_are_asked_for_at_a_time():
 
     def ask(**wanted: str) -> object:
         if 0 <= next(numbers) - 100 < together.parties:  # each waits for the others, which do not come one by one
-            together.wait(timeout=10)
+            together.wait(timeout=60)
         return folder.ask(**wanted)
 
     assert sum(len(page["Contents"]) for page in each_page(ask, "d/")) == 1000

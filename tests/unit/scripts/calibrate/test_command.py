@@ -8,9 +8,9 @@ import torch
 
 from lambda_image.data.partition import write_partition
 from lambda_image.errors import InvalidEvent, UsageError
-from lambda_image.model.architecture import ModelConfig, RedshiftModel
 from lambda_image.model.calibration import RedshiftCalibration
 from scripts.calibrate import command
+from tests.small_checkpoints import small_model
 from tests.unit.lambda_image.model.calibrations import RESIDUAL, calibration
 from tests.unit.scripts.evaluate.galaxies import Blind
 
@@ -55,16 +55,15 @@ def test_a_calibration_is_fitted_to_some_galaxies_and_measured_on_the_others(
 
 
 def test_a_damaged_calibration_is_replaced(tmp_path: Path):
-    model, data = tmp_path / "mine.pt", dataset(tmp_path / "a.safetensors", 400)
-    small = ModelConfig(depth=1, image_features=8, magnitude_features=8, head_features=8)
-    torch.save(RedshiftModel(small).state_dict(), model)
+    model, data = tmp_path / "mine.pt", dataset(tmp_path / "a.safetensors", 310)
+    torch.save(small_model().state_dict(), model)
     (tmp_path / "mine.calibration.json").write_text("{")
 
     def fit(galaxies, weights: str, seed: int) -> RedshiftCalibration:
         return calibration(weights=weights)
 
     assert command.run(arguments("--data", data, "--model", model, "--overwrite"), fit=fit) == 0
-    assert RedshiftCalibration.read(tmp_path / "mine.calibration.json").made["fitted"] == 264
+    assert RedshiftCalibration.read(tmp_path / "mine.calibration.json").made["fitted"] == 205
 
 
 def test_too_few_galaxies_are_refused(tmp_path: Path):

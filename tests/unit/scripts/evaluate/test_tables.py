@@ -1,4 +1,6 @@
 import csv
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,13 @@ from scripts.evaluate.measuring import measure_bins
 from tests.unit.scripts.evaluate.galaxies import predictions
 
 
+@cache
+def measured() -> list[dict]:
+    return [one.to_json() for one in measure_bins(predictions(errors=True), 3, 20, np.random.default_rng(0))]
+
+
 def report(images: bool = True) -> dict:
-    bins = [one.to_json() for one in measure_bins(predictions(errors=True), 3, 20, np.random.default_rng(0))]
+    bins = deepcopy(measured())
     interval = {"value": 0.8, "low": 0.7, "high": 0.9}
     one = {"images": "zeros", "r2": interval, "r2_change": {"value": 0.0, "low": -0.1, "high": 0.1}, "nmad": interval}
     ablated = {"galaxies": 9, "r2": interval, "replaced": [one], "line": "images", "verdict": "it sees"}

@@ -118,7 +118,7 @@ def test_fewer_kills_are_left_to_the_state_machine():
 def test_only_kills_of_this_size_count(docker: Path):
     (docker / "events.answer").write_text("killed\n" * KILLS)
     events = OomEvents("of-a-test")
-    assert events._listener.wait(10) == 0
+    assert events._listener.wait(60) == 0
     assert events.count() == KILLS
     events.begin()
     assert events.count() == 0

@@ -263,7 +263,7 @@ def test_an_address_of_the_name_that_drops_packets_does_not_hide_the_next(family
                     return [(found.family, socket.SOCK_STREAM, 6, "", found.address) for found in (hole, server)]
 
                 name = f"two.addresses.invalid:{server.address[1]}"
-                connection = await RendezvousConnection.connect(name, time.monotonic() + 5, resolve=resolve)
+                connection = await RendezvousConnection.connect(name, soon(), resolve=resolve)
                 await connection.join(JOIN, KEY, soon())
                 connection.close()
 
