@@ -97,7 +97,7 @@ class Roster:
     excused: dict[int, str] = field(default_factory=dict)  # ranks that will send nothing more, and how that is known
     cramped: str | None = None  # why this rank could not take every connection
     _peers: dict[int, PeerState] = field(default_factory=dict)
-    _former: list[Channel] = field(default_factory=list)  # of peers that were replaced, still to be closed
+    former: list[Channel] = field(default_factory=list)  # of peers that were replaced, still to be closed
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def at(self, rank: int) -> PeerState | None:
@@ -177,10 +177,8 @@ class Roster:
 
     def former_channels(self) -> list[Channel]:
         """Hand out the channels of replaced peers, which the caller's thread closes."""
-        if not self._former:
-            return []
         with self._lock:
-            former, self._former = self._former, []
+            former, self.former = self.former, []
             return former
 
     def _place(self, peer: PeerState, now: float) -> None:
@@ -189,5 +187,5 @@ class Roster:
             if former.gone is None:
                 former.gone, former.gone_at = f"was replaced (attempt {peer.member.attempt})", now
             if former.channel is not None:
-                self._former.append(former.channel)
+                self.former.append(former.channel)
         self._peers[peer.member.rank] = peer

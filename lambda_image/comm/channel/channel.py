@@ -1,25 +1,34 @@
 """An encrypted connection to one peer that carries frames (frames.py) over a connected TCP socket.
 
-Nothing here waits. `pump_out` and `pump_in` move what can be moved now, for callers that watch many channels. The end
-of a connection raises nothing, and is kept in `ended` instead. So frames which came before it are still handed out.
+`pump_out` and `pump_in` move what can be moved now and never wait, for callers that watch many channels. `await_out`
+and `await_in` let the kernel wait for the next bytes, for PATIENCE_S at most. That is one system call instead of two,
+and one wake-up for all of a large payload. The end of a connection raises nothing, and is kept in `ended` instead. So
+frames which came before it are still handed out.
 """
 
 import socket
+import struct
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lambda_image.comm.channel.frame_reader import DEFAULT_MAX_PAYLOAD, FrameReader
+from lambda_image.comm.channel.frame_reader import DEFAULT_MAX_PAYLOAD, STAGING_BYTES, FrameReader
 from lambda_image.comm.channel.frame_writer import FrameWriter
 from lambda_image.comm.channel.frames import HEADER_BYTES, FrameRefused, Header
 from lambda_image.comm.channel.handshake import Member, Session
 from lambda_image.comm.channel.memory import Memory
 from lambda_image.comm.channel.sealing import SEALED, SealedValue, Sealing
 from lambda_image.comm.channel.signals import ABORT
-from lambda_image.comm.channel.values import Value, allocate, encode
+from lambda_image.comm.channel.values import NO_VALUE, Value, allocate, encode
 
 # Bytes read and dropped on close: unread ones would make the kernel reset what the peer still reads.
 DRAIN_ON_CLOSE = 1 << 20
+PATIENCE_S = (
+    0.01  # that the kernel waits in one call, to which it may add three of its ticks: so long nothing else is noticed
+)
+_PATIENCE = struct.pack("ll", 0, round(1e6 * PATIENCE_S))  # a timeval
+_NO_VALUE_ENCODED = encode(NO_VALUE)
+_NOW = socket.MSG_DONTWAIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,9 @@ class Channel:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         settings = settings or ChannelSettings()
-        sock.setblocking(False)
+        sock.settimeout(None)  # it waits, but for calls that say _NOW
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            sock.setsockopt(socket.SOL_SOCKET, option, _PATIENCE)
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock = sock
@@ -82,6 +93,7 @@ class Channel:
             max_payload=settings.max_payload,
             sealing=None if sealing is None else (sealing, session.peer),
         )
+        self._reader.places = False
         self.frames = self._reader.frames  # that have come and were not taken, the oldest first
         self._out_buffers: Sequence[OutBuffer | None] = ()  # for the operation's next frames
         self._out_buffers_for: tuple[int, int] | None = None  # which operation that is, and its kind
@@ -112,9 +124,30 @@ class Channel:
 
     def post(self, operation: int, kind: int, flags: int, value: Value | SealedValue) -> int:
         """Queue a frame and send what the kernel takes now; 0 if it has gone, otherwise its ticket."""
-        ticket = self.push(operation, kind, flags, value)
+        if isinstance(value, SealedValue):
+            ticket = self.push(operation, kind, flags, value)
+            self.pump_out()
+            return 0 if self.gone(ticket) else ticket
+        meta, payload = encode(value) if value is not NO_VALUE else _NO_VALUE_ENCODED
+        writer = self._writer
+        if self.ended is None and (data := writer.push_whole(operation, kind, flags, meta, payload)):
+            try:
+                count = self._sock.send(data, _NOW)
+            except BlockingIOError:
+                return writer.pushed
+            except OSError as error:
+                self._end_for(error)
+                return writer.pushed
+            self.bytes_sent += count
+            self.moved_at = self._clock()
+            if count == len(data):
+                writer.sent_whole()
+                return 0
+            writer.sent(count)
+            return writer.pushed
+        ticket = writer.push(operation, kind, flags, meta, payload)
         self.pump_out()
-        return ticket if self._writer.completed < ticket else 0
+        return ticket if writer.completed < ticket else 0
 
     def gone(self, ticket: int) -> bool:
         return self._writer.completed >= ticket
@@ -132,40 +165,87 @@ class Channel:
 
     def pump_out(self) -> None:
         """Send until everything queued has gone, or the kernel takes no more, or the connection ends."""
-        writer, sock = self._writer, self._sock
-        try:
-            while self.ended is None and (views := writer.buffers()):
-                count = sock.send(views[0]) if len(views) == 1 else sock.sendmsg(views)
-                self.bytes_sent += count
-                self.moved_at = self._clock()
-                if not writer.sent(count):
-                    return
-        except BlockingIOError:
+        while self._send(_NOW):
             pass
-        except OSError as error:
-            self.end(f"closed the connection ({error.strerror})")
+
+    def await_out(self) -> bool:
+        """Send the next of what is queued, for which the kernel may wait. Returns whether anything went."""
+        before = self.bytes_sent
+        self._send(0)
+        return self.bytes_sent != before
 
     def pump_in(self) -> None:
         """Receive until a frame is there, or nothing more has come, or the connection ends."""
-        reader, sock = self._reader, self._sock
+        while not self.frames and self._receive(_NOW):
+            pass
+
+    def await_in(self) -> bool:
+        """Receive what comes next, for which the kernel may wait: a frame, or the head of a large one, or more of that.
+
+        Returns whether just that came, in time.
+        """
+        reader = self._reader
+        if reader.mid_frame:
+            was_begun = reader.unfinished is not None
+            whole = self._receive(socket.MSG_WAITALL if was_begun else 0)
+            return whole or bool(self.frames) or (reader.unfinished is not None and not was_begun)
         try:
-            while self.ended is None and not reader.frames:
-                room = reader.buffer()
-                count = sock.recv_into(room)
-                if not count:
-                    self.end("closed the connection" + (" in the middle of a frame" if reader.mid_frame else ""))
-                    return
+            data = self._sock.recv(STAGING_BYTES)
+            if data:
+                self.bytes_received += len(data)
+                self.moved_at = self._clock()
+                reader.feed(data)
+            else:
+                self.end("closed the connection")
+        except BlockingIOError:
+            return False
+        except (FrameRefused, OSError) as error:
+            self._end_for(error)
+            return False
+        return bool(self.frames) or reader.unfinished is not None
+
+    def _send(self, how: int) -> bool:
+        """Send once. Returns whether the kernel took all that there was, and there is more."""
+        writer = self._writer
+        if self.ended is not None or not (views := writer.buffers()):
+            return False
+        try:
+            count = self._sock.send(views[0], how) if len(views) == 1 else self._sock.sendmsg(views, (), how)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self._end_for(error)
+            return False
+        self.bytes_sent += count
+        self.moved_at = self._clock()
+        return writer.sent(count)
+
+    def _receive(self, how: int) -> bool:
+        """Receive once. Returns whether there may be more."""
+        if self.ended is not None:
+            return False
+        reader = self._reader
+        room = reader.buffer()
+        try:
+            count = self._sock.recv_into(room, 0, how)
+            if count:
                 self.bytes_received += count
                 self.moved_at = self._clock()
                 reader.received(count)
-                if count < len(room):
-                    return
+            else:
+                self.end("closed the connection" + (" in the middle of a frame" if reader.mid_frame else ""))
         except BlockingIOError:
-            pass
-        except FrameRefused as error:
+            return False
+        except (FrameRefused, OSError) as error:
+            self._end_for(error)
+            return False
+        return count == len(room)
+
+    def _end_for(self, error: FrameRefused | OSError) -> None:
+        if isinstance(error, FrameRefused):
             self.refused = True
             self.end(f"sent bytes that cannot be trusted: {error}")
-        except OSError as error:
+        else:
             self.end(f"closed the connection ({error.strerror})")
 
     def next_is_abort(self) -> bool:
@@ -173,7 +253,7 @@ class Channel:
         if self.frames or self._reader.mid_frame:
             return bool(self.frames) and bool(self.frames[0].header.flags & ABORT)
         try:
-            head = self._sock.recv(HEADER_BYTES, socket.MSG_PEEK)
+            head = self._sock.recv(HEADER_BYTES, socket.MSG_PEEK | _NOW)
         except OSError:
             return False
         return len(head) == HEADER_BYTES and bool(Header.unpack(head).flags & ABORT)
@@ -181,6 +261,7 @@ class Channel:
     def post_out_buffers(self, operation: int, kind: int, out_buffers: Sequence[OutBuffer | None]) -> None:
         """Where the next values of an operation are to be put, in order, if they suit."""
         self._out_buffers, self._out_buffers_for = out_buffers, (operation, kind)
+        self._reader.places = True
         early = [frame.header for frame in self._reader.frames]  # some may have found another place already
         if self._reader.unfinished is not None:
             early.append(self._reader.unfinished[0])
@@ -193,6 +274,7 @@ class Channel:
             if unfinished is not None and any(buffer and buffer.value is unfinished[1] for buffer in self._out_buffers):
                 self._reader.leave(_fresh)
             self._out_buffers, self._out_buffers_for = (), None
+            self._reader.places = False
 
     def _allocate(self, header: Header, meta: bytes) -> tuple[Value, memoryview]:
         if self._out_buffers_for is not None and header[:2] == self._out_buffers_for and not header.flags & ABORT:
@@ -215,7 +297,7 @@ class Channel:
         try:
             self._sock.shutdown(socket.SHUT_WR)
             for _ in range(0, DRAIN_ON_CLOSE, 1 << 16):
-                if not self._sock.recv(1 << 16):
+                if not self._sock.recv(1 << 16, _NOW):
                     break
         except OSError:
             pass

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from lambda_image.comm.channel import record_memory
 from lambda_image.comm.channel.cipher import Cipher
 from lambda_image.comm.channel.frames import (
+    HEADER,
     HEADER_BYTES,
     MAX_META,
     RECORD_BYTES,
@@ -69,6 +70,7 @@ class FrameReader:
         self._record = _NOTHING  # the part of that which the next record takes
         self._came = 0  # bytes of this record that have come
         self.frames: deque[Frame] = deque()
+        self.places = True  # whether `allocate` is asked for empty values, too
 
     @property
     def mid_frame(self) -> bool:
@@ -79,6 +81,21 @@ class FrameReader:
         if self._head is None:
             return self._staging[self._to :]
         return self._payload[self._filled :] if self._cipher is None else self._record[self._came :]
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes that are not in `buffer()`, but have room there. They are one small frame mostly.
+
+        Raises FrameRefused.
+        """
+        size = len(data)
+        if size >= HEADER_BYTES and self._to == 0 and self._head is None:
+            fields = HEADER.unpack_from(data)
+            length = fields[3] + fields[4]
+            if length <= WHOLE_BYTES and size == HEADER_BYTES + length + self._tag_bytes:
+                self._take_whole(fields, data, size)
+                return
+        self.buffer()[:size] = data
+        self.received(size)
 
     def received(self, count: int) -> None:
         """`count` bytes were put into `buffer()`. Raises FrameRefused."""
@@ -120,8 +137,8 @@ class FrameReader:
             return count > 0
         if held < HEADER_BYTES:
             return False
-        header = Header.unpack(self._staging, at)
-        _, _, _, meta_length, length = header
+        fields = HEADER.unpack_from(self._staging, at)
+        _, _, _, meta_length, length = fields
         if meta_length > MAX_META:
             raise FrameRefused(f"a frame with {meta_length} bytes of meta; at most {MAX_META}")
         whole = meta_length + length <= WHOLE_BYTES
@@ -130,33 +147,55 @@ class FrameReader:
         if end > self._to:
             return False
         self._from = end
-        if self._cipher is None:
-            packed, content = b"", bytes(self._staging[start:end]) if end > start else b""
+        if whole:
+            self._take_whole(fields, bytes(self._staging[at:end]), end - at)
         else:
-            packed = bytes(self._staging[at:start])
-            content = self._cipher.open(bytes(self._staging[start:end]), packed)
+            self._begin(fields, bytes(self._staging[at:start]), bytes(self._staging[start:end]))
+        return True
+
+    def _take_whole(self, fields: tuple[int, ...], data: bytes, size: int) -> None:
+        """The frame that these bytes are."""
+        _, _, _, meta_length, length = fields
+        if meta_length > MAX_META:
+            raise FrameRefused(f"a frame with {meta_length} bytes of meta; at most {MAX_META}")
+        if self._cipher is not None:
+            content = self._cipher.open(data[HEADER_BYTES:], data[:HEADER_BYTES])
+        else:
+            content = data[HEADER_BYTES:] if size > HEADER_BYTES else b""
         if length > self._max_payload:
-            raise FrameRefused(f"a frame of {length} bytes; this end takes at most {self._max_payload}")
+            raise FrameRefused(_too_large(length, self._max_payload))
+        if fields[2] & SEALED:
+            raise FrameRefused(_NOT_SEALED)
+        header: Header = tuple.__new__(Header, fields)  # as _make does, with fewer steps
         meta = content[:meta_length] if meta_length else b""
+        if content or self.places:
+            value, payload = self._allocate(header, meta)
+            if length:
+                payload[:] = content[meta_length:] if meta_length else content
+        else:
+            value = bytearray()
+        self.frames.append(tuple.__new__(Frame, (header, meta, value)))
+
+    def _begin(self, fields: tuple[int, ...], packed: bytes, meta: bytes) -> None:
+        """The head of a frame whose payload comes by itself."""
+        header = Header(*fields)
+        if self._cipher is not None:
+            meta = self._cipher.open(meta, packed)
+        if header.length > self._max_payload:
+            raise FrameRefused(_too_large(header.length, self._max_payload))
         if header.flags & SEALED:
-            if self._cipher is None or self._sealing is None or whole:
-                raise FrameRefused("a sealed value where there can be none")
+            if self._cipher is None or self._sealing is None:
+                raise FrameRefused(_NOT_SEALED)
             sealing, peer = self._sealing
             self._opening = sealing.open(header, packed, meta, peer)
             meta = self._opening.meta
         value, payload = self._allocate(header, meta)
-        if whole:
-            if length:
-                payload[:] = content[meta_length:]
-            self.frames.append(Frame(header, meta, value))
-        else:
-            self._head = header, packed, meta
-            self._value, self._payload, self._filled = value, payload, 0
-            if self._cipher is not None:
-                if self._opening is None or self._opening.records is None:
-                    self._memory = record_memory.borrow(length)
-                self._expect_record()
-        return True
+        self._head = header, packed, meta
+        self._value, self._payload, self._filled = value, payload, 0
+        if self._cipher is not None:
+            if self._opening is None or self._opening.records is None:
+                self._memory = record_memory.borrow(header.length)
+            self._expect_record()
 
     def _expect_record(self) -> None:
         length = min(RECORD_BYTES, len(self._payload) - self._filled) + TAG_BYTES
@@ -195,3 +234,10 @@ class FrameReader:
         if self._memory is not None:
             memory, self._memory = self._memory, None  # first: an interruption here must not lend it twice
             record_memory.give_back(memory)
+
+
+_NOT_SEALED = "a sealed value where there can be none"
+
+
+def _too_large(length: int, most: int) -> str:
+    return f"a frame of {length} bytes; this end takes at most {most}"

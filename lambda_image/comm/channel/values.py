@@ -13,9 +13,12 @@ from lambda_image.json_text import parse_json
 
 Value = bytes | bytearray | memoryview | np.ndarray | np.generic
 
+NO_VALUE = b""  # what an operation without a value sends
+SMALL_BYTES = 4096  # an array of so many comes in a bytearray
 _MAX_DIMENSIONS = 32  # more no array here has; the shape must fit the frame's meta
 _FORMS_KEPT = 256  # a rank sends the same few kinds of arrays again and again
 _PLAIN_NAME = re.compile(r"[<>|=]?[A-Za-z]\d{0,9}(\[\d{0,4}[A-Za-z]{1,2}\])?")  # as dtype.str has them
+_CASTABLE = "?bBhHiIlLqQfd"  # dtypes whose arrays memoryview.cast takes
 _PLAIN_KINDS = "?biufcmMSUV"  # dtypes whose items are their bytes; never Python objects
 
 
@@ -29,7 +32,11 @@ def encode(value: Value) -> tuple[bytes, list[memoryview]]:
             return b"", [memoryview(value).cast("B")] if value else []
         value = np.asarray(value)  # a numpy scalar travels as an array without dimensions
     meta = _form(value.dtype, value.shape)
-    return meta, [_flat(np.ascontiguousarray(value).reshape(-1))] if value.size else []
+    if not value.size:
+        return meta, []
+    if value.dtype.char in _CASTABLE and value.dtype.isnative and value.flags.c_contiguous:
+        return meta, [value.data.cast("B")]  # with fewer steps
+    return meta, [_flat(np.ascontiguousarray(value).reshape(-1))]
 
 
 def allocate(
@@ -41,9 +48,11 @@ def allocate(
     """
     if not meta:
         return (buffer := bytearray(length)), memoryview(buffer)
-    dtype, shape = _description(meta)
-    if dtype.itemsize * math.prod(shape) != length:
+    dtype, shape, size = _description(meta)
+    if size != length:
         raise FrameRefused(f"{length} bytes for an array of {dtype} with shape {shape}")
+    if 0 < length <= SMALL_BYTES:  # the same with fewer steps
+        return np.ndarray(shape, dtype, buffer := bytearray(length)), memoryview(buffer)
     array = empty(shape, dtype)
     return array, _flat(array.reshape(-1)) if array.size else memoryview(bytearray())
 
@@ -67,7 +76,7 @@ def _flat(items: np.ndarray) -> memoryview:
 
 
 @functools.lru_cache(_FORMS_KEPT)
-def _description(meta: bytes) -> tuple[np.dtype, tuple[int, ...]]:
+def _description(meta: bytes) -> tuple[np.dtype, tuple[int, ...], int]:
     try:
         name, shape = parse_json(meta)
         if not isinstance(name, str) or not _PLAIN_NAME.fullmatch(name):  # numpy parses others as Python's syntax
@@ -78,4 +87,4 @@ def _description(meta: bytes) -> tuple[np.dtype, tuple[int, ...]]:
         raise FrameRefused(f"meta that describes no array: {error}") from error
     if not plain or dtype.kind not in _PLAIN_KINDS or dtype.hasobject or dtype.names:
         raise FrameRefused(f"meta that describes no array of plain items: {meta[:80]!r}")
-    return dtype, tuple(shape)
+    return dtype, tuple(shape), dtype.itemsize * math.prod(shape)

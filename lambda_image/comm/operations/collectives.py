@@ -48,7 +48,7 @@ class Gathered:
 
 def send(group: GroupContext, value: Value, to: int, deadline: float) -> None:
     with group.exchange(Kind.SEND, deadline) as exchange:
-        exchange.send(to, value)
+        exchange.send(to, value, wait=True)
         exchange.run()
 
 
@@ -89,9 +89,9 @@ def gather(
     out: Sequence[Value] | None = None,
     closing: Closing | None = None,
 ) -> Gathered | None:
-    with star(group, Kind.GATHER, deadline, root) as exchange, _closed_by(closing, group):
+    with star(group, Kind.GATHER, deadline, root) as exchange:
         if group.rank != root:
-            exchange.send(root, part, _CONFIRM if confirm else 0)
+            exchange.send(root, part, _CONFIRM if confirm else 0, wait=True)
             if confirm:
                 exchange.receive(root)  # the receipt
             exchange.run()
@@ -105,7 +105,11 @@ def gather(
         out_buffers = _out_buffers(group, out)
         for rank in others(group):
             exchange.receive(rank, out_buffers[rank])
-        exchange.run(tolerant=allow_missing)
+        if closing is None:
+            exchange.run(tolerant=allow_missing)
+        else:
+            with _closed_by(closing, group):
+                exchange.run(tolerant=allow_missing)
         came = {rank: delivered(values[0], out_buffers[rank]) for rank, values in exchange.received.items()}
         parts = [part if rank == root else came.get(rank) for rank in range(group.world_size)]
         # A part that came is there, even if its receipt could not be sent.
@@ -114,11 +118,8 @@ def gather(
 
 
 @contextmanager
-def _closed_by(closing: Closing | None, group: GroupContext) -> Iterator[None]:
+def _closed_by(closing: Closing, group: GroupContext) -> Iterator[None]:
     """Who sets the end wakes the thread that waits."""
-    if closing is None:
-        yield
-        return
     closing.listen(group.wakeup.notify)
     try:
         yield

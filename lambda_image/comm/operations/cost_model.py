@@ -59,11 +59,15 @@ def choose(
     """
     if star_only or not associative or world_size < 3:
         return Algorithm.STAR
-    return _choose(kind, world_size, size, divisible, processors, costs)
+    other = None if costs is MEASURED else costs  # None has a cheaper hash
+    return _choose(kind, world_size, size, divisible, processors, other)
 
 
 @functools.lru_cache(256)
-def _choose(kind: Kind, world_size: int, size: int, divisible: bool, processors: int | None, costs: Costs) -> Algorithm:
+def _choose(
+    kind: Kind, world_size: int, size: int, divisible: bool, processors: int | None, other: Costs | None
+) -> Algorithm:
+    costs = other or MEASURED
     times = estimates(kind, world_size, size, costs)
     if processors is not None:
         work = bcast_work(world_size, size, costs)

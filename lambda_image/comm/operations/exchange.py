@@ -2,23 +2,23 @@
 
 Collectives say what goes to whom and what is due from whom. There are two paths, which peers cannot tell apart:
 
-- The fast path, here, is for small frames of peers that are all there and in time. It takes them in turn, so that this
-  rank is woken by the one it waits for and not by each. It has few steps, since a small operation lasts as long as
-  these, and several times as long where ranks share a processor and displace each other's caches.
-- The general path (transfer_loop.py) is taken once anything else is met: a frame that does not go or come whole, a peer
-  that is late, not there or has failed, news of the group, the deadline. It goes on from where the fast path stopped.
+- The fast path, here, is for peers that are all there and in time. It takes them in turn, so that this rank is woken by
+  the one it waits for and not by each, and lets the kernel wait. It has few steps, since a small operation lasts as
+  long as these, and several times as long where ranks share a processor and displace each other's caches.
+- The general path (transfer_loop.py) is taken once anything else is met: a peer that is late, not there or has failed,
+  a value that not all peers take at once, a deadline that is near or not known yet. It goes on from where the fast
+  path stopped.
 """
 
-import select
 import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
-from lambda_image.comm.channel.channel import Channel, OutBuffer
+from lambda_image.comm.channel.channel import PATIENCE_S, Channel, OutBuffer
 from lambda_image.comm.channel.sealing import Content
 from lambda_image.comm.channel.signals import ABORT, Kind, abort_payload
-from lambda_image.comm.channel.values import Value
+from lambda_image.comm.channel.values import NO_VALUE, Value
 from lambda_image.comm.operations.operation import Operation
 from lambda_image.comm.operations.transfer import add_out_buffer
 from lambda_image.comm.operations.transfer_loop import TransferLoop
@@ -26,11 +26,7 @@ from lambda_image.comm.operations.wakeup import Wakeup
 from lambda_image.comm.roster import PeerState, Roster
 
 ABORT_LIMIT_S = 1.0  # to tell the others that an operation has failed; each of them has its own deadline besides
-PATIENCE_MS = 10  # with one peer, on the fast path: so long at most nothing is noticed of the others
-LULL_MS = 1  # without anything received; then what may wait is sent
-
-# By rank: its channel, the descriptor of that, and what waits for it and for news of the group.
-Turns = dict[int, tuple[Channel, int, select.poll]]
+NEAR_S = 2 * PATIENCE_S  # to a deadline; then the kernel, which wakes this rank only with its own ticks, waits no more
 
 
 class Exchange(Operation):
@@ -47,42 +43,48 @@ class Exchange(Operation):
         self,
         roster: Roster,
         wakeup: Wakeup,
-        *,
         rank: int,
         operation: int,
         kind: Kind,
         deadline: float,
         abort_to: Iterable[int] = (),
         clock: Callable[[], float] = time.monotonic,
-        turns: Turns | None,
+        fast: bool = True,
     ) -> None:
-        super().__init__(rank, operation, kind, deadline, clock)
+        Operation.__init__(self, rank, operation, kind, deadline, clock)
         self._roster, self._wakeup = roster, wakeup
-        self._turns = turns  # None: nothing is received on the fast path
+        self._fast = fast  # whether anything is received on the fast path
         self.abort_to = abort_to  # ranks that hear of a failure here
         self._bound: dict[int, PeerState] = {}  # the attempt of each rank that this is about
-        self._channels: dict[int, Channel] = {}  # to these
         self._touched: set[int] = set()  # ranks to or from which something has gone, but for values that came
         self._due: dict[int, int] = {}  # frames to receive, by rank
         self._out_buffers: dict[int, list[OutBuffer | None]] = {}  # for those frames, where there are any
         self._posted: dict[int, Channel] = {}  # that know of these
         self._answers: list[tuple[int, int]] = []  # ranks and flags
 
-    def send(self, rank: int, value: Content = b"", flags: int = 0) -> None:
-        """Begins at once, and may go on in `run`."""
+    def send(self, rank: int, value: Content = NO_VALUE, flags: int = 0, *, wait: bool = False) -> None:
+        """Begins at once, and may go on in `run`.
+
+        With `wait` it goes on here as long as the peer takes it, which saves wake-ups. That is for a rank which has
+        nothing else to do, and whose peer sends nothing large meanwhile.
+        """
         if self._loop is not None:
             self._loop.send(rank, value, flags)
-        elif (channel := self._channels.get(rank) or self._open(rank)) is None:
+        elif (channel := self._open(rank)) is None:
             self._leave_fast_path().send(rank, value, flags)
         else:
             self._touched.add(rank)
             if ticket := channel.post(self.number, self.code, flags, value):
-                self._leave_fast_path().add(rank, self._bound[rank]).ticket = ticket
+                while wait and self.deadline - self.clock() > NEAR_S and self._roster.dismissed is None:
+                    if not channel.await_out() or channel.gone(ticket):
+                        break
+                if not channel.gone(ticket):
+                    self._leave_fast_path().add(rank, self._bound[rank]).ticket = ticket
 
     def answer(self, rank: int, flags: int) -> None:
         """An empty frame that may wait while small frames come: so as to wake nobody in the way of their senders."""
         if self._loop is not None:
-            self._loop.send(rank, b"", flags)
+            self._loop.send(rank, NO_VALUE, flags)
         else:
             self._answers.append((rank, flags))
 
@@ -104,10 +106,16 @@ class Exchange(Operation):
         """
         if self._loop is None:
             self._waits = True
-            done = self._run_fast_path()
+            fast = self._roster.dismissed is None and ((self._fast and self.closing is None) or not self._due)
+            for rank in tuple(self._due):
+                if not fast:
+                    break
+                fast = self._receive(rank)
             self._waits = False
-            if not done:
+            if not fast:
                 self._leave_fast_path()
+            elif self._answers:
+                self._answer()
         if self._loop is not None:
             self._loop.run(tolerant=tolerant)
 
@@ -120,8 +128,8 @@ class Exchange(Operation):
         if isinstance(error, Exception):
             self._abort(error)
         elif error is not None:
-            for channel in self._channels.values():  # a frame may be with the kernel, and not noted yet
-                channel.give_up_sending("was given up, because the operation was interrupted")
+            for peer in self._bound.values():  # a frame may be with the kernel, and not noted yet
+                cast(Channel, peer.channel).give_up_sending("was given up, because the operation was interrupted")
         if self._loop is not None:
             self._loop.close(interrupted=error is not None and not isinstance(error, Exception))
         for channel in self._posted.values():
@@ -141,86 +149,59 @@ class Exchange(Operation):
                 loop.send(rank, words, ABORT)
         loop.run(tolerant=True)
 
-    def _run_fast_path(self) -> bool:
-        """Whether everything has come; if not, the rest is for the general path."""
-        if self._roster.dismissed is not None:
-            return False
-        for rank in tuple(self._due):
-            if not self._receive(rank):
-                return False
-        if self._answers:
-            self._answer()
-        return self._loop is None
-
     def _receive(self, rank: int) -> bool:
-        """Take what is due from a peer; False unless all of it comes, whole and soon."""
-        channel = self._channels.get(rank) or self._open(rank)
-        if channel is None or channel.ended is not None or self._turns is None:
+        """Take what is due from a peer; False unless all of it comes, and soon."""
+        peer = self._bound.get(rank)
+        channel = peer.channel if peer is not None else self._open(rank)
+        if channel is None:
             return False
         if self._out_buffers and self._out_buffers.get(rank) and rank not in self._posted:
             channel.post_out_buffers(self.number, self.code, self._out_buffers[rank])
             self._posted[rank] = channel
-        turn = self._turns.get(rank)
-        if turn is None or turn[0] is not channel:
-            turn = self._turns[rank] = (channel, channel.fileno(), select.poll())
-            for fd in (turn[1], self._wakeup.fileno()):
-                turn[2].register(fd, select.POLLIN)
-        _, fd, poll = turn
-        frames = channel.frames
-        while rank in self._due:
-            if not frames:
-                left_ms = 1000 * (self.deadline - self.clock())
-                if left_ms <= 0:
+        frames, before = channel.frames, channel.bytes_received
+        while True:
+            while not frames:
+                late = self.deadline - self.clock() < NEAR_S or self._roster.dismissed is not None
+                if late or not channel.await_in():
+                    if channel.bytes_received != before:
+                        self._touched.add(rank)
                     return False
-                ready = poll.poll(min(LULL_MS if self._answers else PATIENCE_MS, left_ms))
-                if not ready and self._answers:
+                if self._answers and not frames:  # a large value comes
                     self._answer()
-                    if self._loop is None:
-                        continue
-                if len(ready) != 1 or ready[0][0] != fd:
-                    return False
-                before = channel.bytes_received
-                channel.pump_in()
-                if channel.bytes_received != before:
-                    self._touched.add(rank)
-            if not frames or not self._take(rank, channel):
+            (number, code, flags, _, _), _, value = frames[0]
+            if number != self.number or code != self.code or flags & ABORT:
                 return False
-        return True
-
-    def _take(self, rank: int, channel: Channel) -> bool:
-        """The frame that has come from a peer, if that is what is due."""
-        (number, code, flags, _, _), _, value = channel.frames[0]
-        if number != self.number or code != self.code or flags & ABORT:
-            return False
-        channel.frames.popleft()
-        due = self._due[rank]
-        if due == 1:
-            del self._due[rank]
-        else:
-            self._due[rank] = due - 1
-        if rank in self.received:
-            self.received[rank].append(value)
-        else:
-            self.received[rank] = [value]
-        if self.on_received is not None:
-            self.on_received(rank, value, flags)
-        return self._loop is None
+            frames.popleft()
+            due = self._due[rank] - 1
+            if due:
+                self._due[rank] = due
+            else:
+                del self._due[rank]
+            if rank in self.received:
+                self.received[rank].append(value)
+            else:
+                self.received[rank] = [value]
+            if self.on_received is not None:
+                self.on_received(rank, value, flags)
+            if not due or self._loop is not None:
+                return self._loop is None
 
     def _answer(self) -> None:
         """Send what waited."""
         answers, self._answers = self._answers, []
         for rank, flags in answers:
-            self.send(rank, b"", flags)
+            self.send(rank, NO_VALUE, flags)
 
     def _open(self, rank: int) -> Channel | None:
         """The channel to a peer with which nothing is the matter. From now on this is about that attempt."""
-        peer = self._roster.at(rank)
-        if peer is None or peer.gone is not None or peer.channel is None or peer.channel.ended is not None:
+        peer = self._bound.get(rank) or self._roster.at(rank)
+        if peer is None or peer.gone is not None or self._roster.dismissed is not None:
             return None
-        if self._roster.dismissed is not None:
+        channel = peer.channel
+        if channel is None or channel.ended is not None:
             return None
-        self._bound[rank], self._channels[rank] = peer, peer.channel
-        return peer.channel
+        self._bound[rank] = peer
+        return channel
 
     def _leave_fast_path(self) -> TransferLoop:
         """Go on with the general path from here."""

@@ -13,7 +13,7 @@ from lambda_image.comm.channel.sealing import Content, SealedValue
 from lambda_image.comm.channel.signals import Kind
 from lambda_image.comm.channel.values import Value, encode
 from lambda_image.comm.operations.cost_model import Algorithm, choose
-from lambda_image.comm.operations.exchange import Exchange, Turns
+from lambda_image.comm.operations.exchange import Exchange
 from lambda_image.comm.operations.wakeup import Wakeup
 from lambda_image.comm.operations.watch import Watch
 from lambda_image.comm.roster import Roster
@@ -45,7 +45,7 @@ class GroupContext:
         self.memory = roster.memory  # for arrays that are made
         self.wakeup = wakeup
         self.clock = clock
-        self.turns: Turns | None = {}  # of the fast path (exchange.py); None: it is not taken
+        self.fast = True  # whether operations take the fast path (exchange.py)
         self.operation = 0  # collectives begun
         self._closed = False
 
@@ -88,20 +88,13 @@ class GroupContext:
         """The next operation's exchange, which gets its number here. Raises ValueError."""
         if self._closed or not isfinite(deadline):
             self._refuse(deadline)
-        for channel in self.roster.former_channels():
-            channel.close()
+        if self.roster.former:
+            for channel in self.roster.former_channels():
+                channel.close()
         if kind is not Kind.SEND:
             self.operation += 1
-        exchange = Exchange(
-            self.roster,
-            self.wakeup,
-            rank=self.rank,
-            operation=self.operation,
-            kind=kind,
-            deadline=deadline,
-            abort_to=abort_to,
-            clock=self.clock,
-            turns=self.turns,
+        exchange = Exchange(  # arguments by name would take a dict
+            self.roster, self.wakeup, self.rank, self.operation, kind, deadline, abort_to, self.clock, self.fast
         )
         exchange.names = self.names
         return exchange

@@ -96,7 +96,7 @@ def through(
         def folded() -> None:
             assert folding.result is not None
             if here.parent is not None:
-                exchange.send(here.parent, folding.result, flag)
+                exchange.send(here.parent, folding.result, flag, wait=True)
             elif back:
                 spread(group.for_all(exchange, folding.result, flag))
 

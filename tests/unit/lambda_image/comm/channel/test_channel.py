@@ -1,11 +1,13 @@
 import threading
+import time
 
 import numpy as np
 import pytest
 
 from lambda_image.comm.channel.channel import ChannelSettings, OutBuffer
+from lambda_image.comm.channel.frames import HEADER
 from tests.channels import receive, send
-from tests.unit.lambda_image.comm.local_group import LARGE, MakePair, Soon
+from tests.unit.lambda_image.comm.local_group import LARGE, MakePair, Soon, finish
 
 
 @pytest.mark.parametrize("encrypted", [True, False], ids=["encrypted", "bare"])
@@ -26,6 +28,53 @@ def test_a_large_value_goes_through_small_buffers(make_pair: MakePair, soon: Soo
     received = receive(pair.lower, soon())
     sender.join()
     assert np.array_equal(received, array)
+
+
+def test_nothing_is_awaited_for_long(make_pair: MakePair) -> None:
+    """Neither a peer that is silent, nor one that stops in a frame or takes nothing."""
+    pair = make_pair()
+    began = time.monotonic()
+    assert not pair.lower.await_in()
+    pair.higher.push(1, 1, 0, bytes(LARGE))
+    while pair.higher.await_out():
+        pass
+    assert pair.higher.sending
+    while pair.lower.await_in():
+        pass
+    assert not pair.lower.frames
+    assert pair.lower.ended is pair.higher.ended is None
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("encrypted", [True, False], ids=["encrypted", "bare"])
+def test_values_of_any_size_are_awaited(make_pair: MakePair, encrypted: bool) -> None:
+    pair = make_pair(encrypted=encrypted)
+    for size in (0, 10, 5000, LARGE):
+        value = np.random.default_rng(size).integers(0, 255, size, np.uint8)
+        pair.higher.push(1, 1, 0, value)
+        sender = threading.Thread(target=finish, args=(pair.higher,))
+        sender.start()
+        while not pair.lower.frames:
+            pair.lower.await_in()
+            assert pair.lower.ended is None
+        sender.join()
+        assert np.array_equal(pair.lower.frames.popleft().value, value)
+
+
+def test_a_peer_that_sends_byte_by_byte_is_not_awaited_for_each(make_pair: MakePair) -> None:
+    """Whoever waits goes on with the other peers, and looks at the deadline."""
+    pair = make_pair()
+    for byte in HEADER.pack(1, 1, 0, 0, 100)[:10]:
+        pair.sockets[1].send(bytes((byte,)))
+        assert not pair.lower.await_in()
+
+
+def test_the_end_of_the_connection_ends_the_wait(make_pair: MakePair) -> None:
+    pair = make_pair()
+    pair.higher.close()
+    assert not pair.lower.await_in()
+    assert pair.lower.ended == "closed the connection"
+    assert not pair.lower.await_in()
 
 
 def test_a_frame_that_is_given_up_ends_the_channel_if_part_of_it_has_gone(make_pair: MakePair, soon: Soon) -> None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lambda_image.comm.channel.cipher import Cipher
 from lambda_image.comm.channel.frame_reader import STAGING_BYTES, FrameReader, plain_bytes
 from lambda_image.comm.channel.frame_writer import FrameWriter
 from lambda_image.comm.channel.frames import (
@@ -52,6 +53,38 @@ def test_how_the_bytes_are_cut_changes_nothing(
     reader = FrameReader(key)
     assert read(reader, wire, sizes) == payloads
     assert all(frame.meta == meta for frame in reader.frames)
+
+
+@given(
+    payloads=st.lists(st.one_of(st.binary(max_size=300), MANY_SIZES.map(bytes)), max_size=6),
+    meta=st.binary(max_size=40),
+    sizes=st.lists(st.integers(1, 70).map(lambda size: size * size), max_size=40),
+    key=st.sampled_from([KEY, None]),
+)
+@settings(max_examples=80, deadline=None)
+def test_bytes_may_come_from_elsewhere_than_the_buffer(
+    payloads: list[bytes], meta: bytes, sizes: list[int], key: bytes | None
+) -> None:
+    writer, reader, pieces = FrameWriter(key), FrameReader(key), iter(sizes)
+    for payload in payloads:
+        wire = write(writer, payload, meta=meta)
+        while wire:
+            size = min(next(pieces, STAGING_BYTES), len(reader.buffer()))
+            reader.feed(wire[:size])
+            wire = wire[size:]
+    assert [bytes(frame.value) for frame in reader.frames] == payloads
+    assert all(frame.meta == meta for frame in reader.frames)
+    assert not reader.mid_frame
+
+
+@pytest.mark.parametrize("key", [KEY, None], ids=["encrypted", "bare"])
+def test_a_small_frame_that_is_not_allowed_is_refused_however_it_comes(key: bytes | None) -> None:
+    for header, length in ((HEADER.pack(0, 0, 0, MAX_META + 1, 0), MAX_META + 1), (HEADER.pack(0, 0, 0, 0, 100), 100)):
+        data = header + bytes(length) if key is None else header + Cipher(key).seal(bytes(length), header)
+        with pytest.raises(
+            FrameRefused, match=r"bytes of meta; at most|a frame of 100 bytes; this end takes at most 99"
+        ):
+            FrameReader(key, max_payload=99).feed(data)
 
 
 @pytest.mark.parametrize("size", [1000, RECORD_BYTES, RECORD_BYTES + TAG_BYTES, RECORD_BYTES + 4000, 2 * RECORD_BYTES])

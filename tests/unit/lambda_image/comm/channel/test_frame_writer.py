@@ -2,7 +2,7 @@ import pytest
 
 from lambda_image.comm.channel.frame_reader import FrameReader
 from lambda_image.comm.channel.frame_writer import FrameWriter
-from lambda_image.comm.channel.frames import HEADER_BYTES, MAX_META, RECORD_BYTES, TAG_BYTES
+from lambda_image.comm.channel.frames import HEADER_BYTES, MAX_META, RECORD_BYTES, TAG_BYTES, WHOLE_BYTES
 from tests.unit.lambda_image.comm.wire import KEY, read
 
 
@@ -20,6 +20,24 @@ def test_what_has_not_begun_can_be_taken_back() -> None:
     writer.drop_unbegun()
     assert writer.idle
     assert writer.buffers() == []
+
+
+@pytest.mark.parametrize("key", [KEY, None], ids=["encrypted", "bare"])
+def test_a_small_frame_in_fewer_steps_is_the_same_frame(key: bytes | None) -> None:
+    one, other = FrameWriter(key), FrameWriter(key)
+    for payload in ([], [memoryview(b"x")], [memoryview(bytes(WHOLE_BYTES - 4))]):
+        one.push(5, 3, 1, b"meta", payload)
+        data = other.push_whole(5, 3, 1, b"meta", payload)
+        assert data == b"".join(one.buffers())
+        assert other.mid_frame
+        assert other.push_whole(6, 3, 1, b"", []) == b""  # while another frame is under way
+        one.sent(len(data))
+        other.sent_whole()
+        assert (other.completed, other.pushed, other.mid_frame) == (one.completed, one.pushed, one.mid_frame)
+    assert other.push_whole(5, 3, 1, b"meta", [memoryview(bytes(WHOLE_BYTES - 3))]) == b""
+    data = other.push_whole(5, 3, 1, b"", [])
+    assert not other.sent(3)
+    assert b"".join(other.buffers()) == data[3:]
 
 
 def test_tickets_count_frames_that_are_with_the_kernel() -> None:
