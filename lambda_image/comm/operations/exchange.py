@@ -125,6 +125,9 @@ class Exchange(Operation):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is None and self._loop is None and not self._posted:
+            self.on_received = None
+            return
         if isinstance(error, Exception):
             self._abort(error)
         elif error is not None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 from scripts.bench.comm.contenders import GLOO, OURS, RAW
@@ -24,6 +24,7 @@ from scripts.series import Round, Series
 from scripts.step_progress import StepProgress
 
 TIME, RATE, SHARE, TIMES = "ms", "mb_per_s", "share_of_raw", "times_gloo"
+ROOT_CPU, OTHERS_CPU = "cpu_ms_of_root", "cpu_ms_of_each_other"  # processor time of an operation
 
 
 @dataclass
@@ -108,7 +109,8 @@ def figures_of(case: OperationCase, world_size: int, answers: Sequence[dict[str,
     waiting = answers[:1] if case.operation == GATHER else answers
     ended = [max(times) for times in zip(*(answer["ended"] for answer in waiting), strict=True)]
     seconds = median(end - begin for begin, end in zip(began, ended, strict=True)) / 1e9
-    figures = {TIME: 1e3 * seconds}
+    root, *others = (median(answer["cpu"]) / 1e6 for answer in answers)
+    figures = {TIME: 1e3 * seconds, ROOT_CPU: root, OTHERS_CPU: fmean(others)}
     if case.size:
         figures[RATE] = case.size * (world_size - 1) / 1e6 / seconds
     return figures

@@ -8,17 +8,19 @@ MS = 1_000_000  # nanoseconds
 
 
 def answers(*spans: tuple[int, int]) -> list[dict[str, list[int]]]:
-    """Two times the same, of each rank."""
-    return [{"began": [begin * MS] * 2, "ended": [end * MS] * 2} for begin, end in spans]
+    """Two times the same, of each rank, whose processor time is a millisecond for the first and one more for each."""
+    times = enumerate(spans, 1)
+    return [{"began": [begin * MS] * 2, "ended": [end * MS] * 2, "cpu": [cpu * MS] * 2} for cpu, (begin, end) in times]
 
 
 def test_an_operation_lasts_from_the_first_call_to_the_last_end():
-    assert figures_of(OperationCase("barrier", 0), 2, answers((1, 5), (2, 9))) == {"ms": 8.0}
+    figures = figures_of(OperationCase("barrier", 0), 3, answers((1, 5), (2, 9), (2, 8)))
+    assert figures == {"ms": 8.0, "cpu_ms_of_root": 1.0, "cpu_ms_of_each_other": 2.5}
 
 
 def test_a_gather_is_over_when_the_root_has_all():
     figures = figures_of(OperationCase("gather", 1_000_000), 3, answers((1, 5), (2, 9), (3, 9)))
-    assert figures == {"ms": 4.0, "mb_per_s": 500.0}
+    assert (figures["ms"], figures["mb_per_s"]) == (4.0, 500.0)
 
 
 def series(kind: str, name: str, *times: float) -> Series:
