@@ -88,8 +88,8 @@ class PartitionTables:
         stretch: StretchVersion | None = None
         kept: Kept | None = None
         for place in self:
-            table, entry = self._entries[place].table, self._entries[place]
-            if table is None:
+            entry = self._entries[place]  # as it is now: another thread may let it leave memory
+            if (table := entry.table) is None:
                 if kept is None or entry.stretch != stretch:
                     kept, stretch = None, entry.stretch  # never two of them in memory
                     kept = self._read(entry)

@@ -48,7 +48,7 @@ class FakeS3:
     def get_object(self, *, Key: str, **given: Any) -> dict[str, Any]:  # noqa: N803
         if Key not in self.objects:
             raise self._refusal("NoSuchKey", 404)
-        if given.get("IfMatch", self._etag(Key)) != self._etag(Key):
+        if "IfMatch" in given and self._etag(Key) != given["IfMatch"]:
             raise self._refusal("PreconditionFailed", 412)
         start = int(given.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
         body = self.objects[Key][start:]
