@@ -3,7 +3,7 @@
 #   make demo       a whole run on this machine
 #   make test       all tests but the slow ones
 #   make check      everything that must pass before a commit: lint, types, audit, coverage, test
-#   make ci         check, and then the slow tests, which are most of the faults
+#   make ci         check, and then the slow tests, which are most of the faults, and properties by more examples
 #   make faults     all faults that a run must survive, the quick ones included
 #   make soak       what long use leaves behind in a server and in warm ranks
 #   make audit      known vulnerabilities of all dependencies, where a database can be reached
@@ -73,6 +73,7 @@ check: .venv/dev lint types audit coverage test
 # What `check` has played is not played again.
 ci: check
 	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=thorough tests/unit
 
 # A database that cannot be reached is one line, and no failure.
 audit: .venv/dev .venv/audit/ready

@@ -8,8 +8,12 @@ from tests import session_header
 from tests.data import reference_model as reference
 from tests.data.reference_model import ReferenceModel
 
-# How long a busy machine takes is no property of what is tested. A failure can be repeated by its blob.
-settings.register_profile("cosmicai", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+# How long a busy machine takes is no property of what is tested. A failure can be repeated by its blob. `make ci` plays
+# properties once more, and longer.
+settings.register_profile(
+    "cosmicai", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True, max_examples=40
+)
+settings.register_profile("thorough", settings.get_profile("cosmicai"), max_examples=300)
 settings.load_profile("cosmicai")
 
 

@@ -1,4 +1,5 @@
 import gc
+import os
 import sys
 from collections.abc import Iterator
 
@@ -7,6 +8,7 @@ import pytest
 MUCH_IMPORTED = 200  # modules since the last freeze
 
 gc.disable()  # until all tests have been imported
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # PyTorch's threads spin otherwise, where a test gives it several
 
 
 def pytest_collection_finish() -> None:

@@ -49,7 +49,7 @@ def test_a_folder_is_its_partitions_in_the_order_of_a_run(tmp_path: Path):
     assert [part.name for part in parts] == [
         str(tmp_path / name) for name in sorted(names, key=lambda n: int(n.split(".")[0]))
     ]
-    np.testing.assert_array_equal(dataset.images, np.concatenate([part.images for part in parts]))
+    assert np.array_equal(dataset.images, np.concatenate([part.images for part in parts]))
     np.testing.assert_array_equal(dataset.magnitudes, np.concatenate([part.magnitudes for part in parts]))
     np.testing.assert_array_equal(dataset.redshifts, np.concatenate([part.redshifts for part in parts]))
     assert dataset.name == str(tmp_path)

@@ -12,6 +12,7 @@ from onnx import helper
 from lambda_image.data.sizes import Sizes
 from lambda_image.errors import CheckpointError
 from lambda_image.model.onnx import load_onnx
+from lambda_image.model.onnx_file import read_contract
 from tests.data import networks
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -125,3 +126,16 @@ def test_the_library_reports_nothing_and_leaves_no_identifier_of_the_machine(tmp
     command = [sys.executable, "-c", code, str(path)]
     subprocess.run(command, env=environ, cwd=ROOT, check=True, timeout=60)
     assert list(home.iterdir()) == []
+
+
+def test_a_file_that_keeps_to_the_contract_and_is_damaged_elsewhere_is_refused(tmp_path: Path):
+    """As a contract does not look at what tools have noted of hidden values."""
+    made = networks.with_magnitudes()
+    made.graph.value_info.add(name="hidden")
+    whole = made.SerializeToString()
+    spoiled = whole.replace(b"\x0a\x06hidden", b"\x0a\x07hidden")
+    assert spoiled != whole
+    assert read_contract(spoiled) == read_contract(whole)
+    with pytest.raises(CheckpointError, match=r"mine\.onnx") as caught:
+        load_onnx(written(tmp_path, spoiled), 1)
+    assert "\n" not in str(caught.value)

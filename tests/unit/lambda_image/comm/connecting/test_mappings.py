@@ -51,10 +51,10 @@ def test_all_servers_are_asked_from_one_port():
 
 
 def test_a_server_that_does_not_answer_costs_no_other():
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        closed = Address(*gone.getsockname()[:2])
-    with server() as (good, _), server(b"HTTP") as (short, _), server(b"SSH-2.0-OpenSSH") as (other, _):
-        found = sightings([closed, short, other, good], 10.0)
+    ssh = b"SSH-2.0-OpenSSH"
+    with socket.socket() as nobody, server() as (good, _), server(b"HTTP") as (short, _), server(ssh) as (other, _):
+        nobody.bind(("127.0.0.1", 0))  # and does not listen: the port is nobody else's meanwhile
+        found = sightings([Address(*nobody.getsockname()), short, other, good], 60.0)
     assert [one.error for one in found] == [
         "Connection refused",
         "it closed without an answer, and so is no rendezvous server",

@@ -22,9 +22,12 @@ def listening(family: socket.AddressFamily = V4) -> Iterator[Destination]:
         yield Destination(family, server.getsockname())
 
 
-def refusing() -> Destination:
-    with listening() as gone:
-        return gone
+@contextlib.contextmanager
+def refusing() -> Iterator[Destination]:
+    """A port that is nobody else's meanwhile."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        yield Destination(V4, nobody.getsockname())
 
 
 def reached(*found: Destination, delay_s: float = DELAY_S) -> object:
@@ -57,9 +60,9 @@ def test_several_black_holes_do_not_hide_an_address() -> None:
 
 
 def test_a_refusal_starts_the_next_try_at_once() -> None:
-    with listening() as there:
+    with refusing() as one, refusing() as two, listening() as there:
         began = time.monotonic()
-        assert reached(refusing(), refusing(), there, delay_s=LIMIT_S) == there.address
+        assert reached(one, two, there, delay_s=LIMIT_S) == there.address
         assert time.monotonic() - began < LIMIT_S
 
 
@@ -69,8 +72,8 @@ def test_the_first_address_is_preferred_and_no_other_is_tried_where_it_answers()
 
 
 def test_the_last_reason_is_told_where_all_fail() -> None:
-    with pytest.raises(ConnectionRefusedError):
-        reached(refusing(), refusing())
+    with refusing() as one, refusing() as two, pytest.raises(ConnectionRefusedError):
+        reached(one, two)
     with pytest.raises(OSError, match="no address"):
         reached()
 

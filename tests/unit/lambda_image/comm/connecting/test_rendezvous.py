@@ -237,10 +237,7 @@ def test_a_name_that_does_not_exist_is_unreachable() -> None:
 
 
 def test_a_server_that_comes_later_is_found() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-
-    async def scenario() -> None:
+    async def scenario(port: int) -> None:
         connecting = asyncio.create_task(RendezvousConnection.connect(f"127.0.0.1:{port}", soon()))
         await asyncio.sleep(0)
         async with Server(accepting(), port):
@@ -248,7 +245,10 @@ def test_a_server_that_comes_later_is_found() -> None:
             await connection.join(JOIN, KEY, soon())
             connection.close()
 
-    asyncio.run(scenario())
+    with socket.socket() as nobody:  # else gets the port meanwhile, on which this one does not listen
+        nobody.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        nobody.bind(("127.0.0.1", 0))
+        asyncio.run(scenario(nobody.getsockname()[1]))
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
