@@ -42,12 +42,12 @@ class StandInHandler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         """Say nothing of a request."""
 
-    def answer(self, status: int, body: bytes) -> None:
-        """Send an answer, without the body where only its head was asked for."""
+    def answer(self, status: int, body: bytes, metadata: Mapping[str, str] | None = None) -> None:
+        """Send an answer, without the body where only its head was asked for, and with what is told of the object."""
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("ETag", '"0a"')
-        for name, value in self.metadata.items():
+        for name, value in (self.metadata if metadata is None else metadata).items():
             self.send_header(f"x-amz-meta-{name}", value)
         self.end_headers()
         if self.command != "HEAD":
