@@ -11,7 +11,8 @@ from lambda_image.data.safetensors_format import SAFETENSORS_NAMES
 from lambda_image.data.sizes import PUBLISHED
 from lambda_image.storage import ObjectStore, Requests
 
-PIXELS = np.ones(1 << 18, "<f4").tobytes()  # 1 MiB of an image, which repeats
+FLUX = 0.02  # nanomaggies of each pixel, which make an image of magnitude 19.2
+PIXELS = np.full(1 << 18, FLUX, "<f4").tobytes()  # 1 MiB of images
 
 
 class GeneratedPartition(SeekableReader):
@@ -21,7 +22,7 @@ class GeneratedPartition(SeekableReader):
         self.name = name
         random = np.random.default_rng(zlib.crc32(name.encode()))
         arrays = {
-            "magnitudes": (random.uniform(17, 20, (galaxies, 1)) + random.random((galaxies, 5))).astype("<f4"),
+            "magnitudes": random.uniform(18.7, 19.7, (galaxies, PUBLISHED.magnitudes)).astype("<f4"),
             "redshifts": random.gamma(2.0, 0.1, galaxies).astype("<f4"),
             "objid": random.integers(1 << 60, 1 << 62, galaxies),
         }

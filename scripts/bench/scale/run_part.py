@@ -33,6 +33,8 @@ DATA_BUCKET = "sky"
 INIT, ROOT, INNER, LEAF, SUMMARIZE, RUN = "init", "root", "inner", "leaf", "summarize", "run"
 RATE = 500  # galaxies that a rank infers in a second: what it is billed for
 CROWDS = 2  # processes, each of which has a core
+# Ranks come one after another here, and the group of inner ranks is complete when the last one has come.
+PATIENT = {"RENDEZVOUS_GROUP_TIMEOUT_S": "3600"}
 
 Group = tuple[int | None, list[int]]  # an inner rank, or none in a star, and its leaves
 
@@ -54,7 +56,7 @@ def run_round(plan: ScalePlan, ranks: int, limit_s: float) -> Round:
     """
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cosmicai-"))
-        rendezvous = stack.enter_context(our_server())
+        rendezvous = stack.enter_context(our_server(settings=PATIENT))
         return WholeRun(stack, Path(folder), rendezvous, plan, ranks, limit_s).measure()
 
 
@@ -107,7 +109,7 @@ class WholeRun:
         self._crowd(items, without(groups_of(self._ranks, self._width), self._present.values()))
         for name in (INNER, ROOT):
             if name in processes:
-                self._lap_began = time.perf_counter()
+                self._begin_lap()
                 processes[name].tell()
                 self._take(name, processes[name])
         self._summarize(run)
@@ -119,7 +121,7 @@ class WholeRun:
         init.answer()
         endpoint = f"{self._rendezvous.host}:{self._rendezvous.port}"
         given = {"bucket": BUCKET, "data_bucket": DATA_BUCKET, "data_prefix": PREFIX, "rendezvous_endpoint": endpoint}
-        self._lap_began = time.perf_counter()
+        self._begin_lap()
         started_at = datetime.now(UTC).isoformat()
         init.tell(input={**given, "result_path": PATH}, execution=ARN, started_at=started_at)
         told = init.answer()
@@ -134,7 +136,7 @@ class WholeRun:
         spec = {"galaxies": self._plan.galaxies, "data_bucket": DATA_BUCKET, "held": name != LEAF}
         rank = start_rank(self._stack, name, spec, self._port, self._key, self._limit_s)
         rank.answer()
-        self._lap_began = time.perf_counter()
+        self._begin_lap()
         rank.tell(item=item, attempt=0, entered_at=datetime.now(UTC).isoformat())
         if name != LEAF:
             rank.answer()
@@ -149,11 +151,11 @@ class WholeRun:
         phases = record["phases"]
         beyond_s = figures["seconds"] - phases["inference_s"] + figures["held_cpu_s"]
         waits = {"wait_s": phases["wait_s"], "beyond_s": beyond_s, "beyond_percent": self._share(beyond_s)}
-        self._note(name, {**figures, **waits})
+        self._note(name, {**figures, **waits, "mb": self._traffic()["mb"]})
 
     def _crowd(self, items: Sequence[Mapping[str, Any]], groups: Sequence[Group]) -> None:
         """All other ranks, in turn."""
-        self._lap_began = time.perf_counter()
+        self._begin_lap()
         crowds = []
         for mine in filter(None, (groups[place::CROWDS] for place in range(CROWDS))):
             spec = {"galaxies": self._plan.galaxies}
@@ -173,10 +175,9 @@ class WholeRun:
         self._note("crowd", figures)
 
     def _summarize(self, run: Mapping[str, Any]) -> None:
-        self._traffic()
         summarize = start_function(self._stack, SUMMARIZE, self._port, self._limit_s)
         summarize.answer()
-        self._lap_began = time.perf_counter()
+        self._begin_lap()
         summarize.tell(state={"run": run, "ranks": []}, entered_at=datetime.now(UTC).isoformat())
         told = summarize.answer()
         check_summary(told["returned"], self._ranks, self._plan.galaxies)
@@ -192,6 +193,10 @@ class WholeRun:
         figures[f"{RUN}_beyond_percent"] = self._share(figures[f"{RUN}_beyond_s"] / self._ranks)
         laps = (INIT, LEAF, "crowd", INNER, ROOT, SUMMARIZE)
         figures[f"{RUN}_lap_s"] = sum(figures.get(f"{name}_lap_s", 0.0) for name in laps)
+
+    def _begin_lap(self) -> None:
+        self._traffic()
+        self._lap_began = time.perf_counter()
 
     def _note(self, name: str, figures: Mapping[str, float]) -> None:
         """Keeps what was found of a process, and how long the run took for it."""

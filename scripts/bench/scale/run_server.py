@@ -33,7 +33,6 @@ class RankObjects(StandInObjects):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, "gets", "puts", "lists", "heads", "out_bytes", "in_bytes")
-        self.metadata: dict[str, dict[str, str]] = {}  # of objects that were put
 
     def made_up(self, rank: int) -> bool:
         """Whether the objects of a rank are made when they are asked for."""

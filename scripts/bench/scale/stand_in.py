@@ -19,6 +19,7 @@ class StandInObjects:
 
     def __init__(self, folder: Path, *counted: str) -> None:
         self.folder, self.counts = folder, dict.fromkeys(counted, 0)
+        self.metadata: dict[str, dict[str, str]] = {}  # of objects that were put
         self._lock = threading.Lock()
 
     def count(self, **counts: int) -> None:

@@ -61,6 +61,7 @@ RUN = {
     "cpu_s": "processor s",
     PEAK: "peak MB",
     "requests": "requests to S3",
+    "mb": "MB to and from S3",
     "descriptors": "descriptors",
     "wait_s": "s waiting",
     "beyond_s": "s beyond",

@@ -17,6 +17,7 @@ from typing import Any
 
 from lambda_image.manifest import Assignment, manifest_key, predictions_key
 from lambda_image.shares import PUBLIC
+from scripts.bench.scale.generated_partition import GeneratedPartition
 from scripts.bench.scale.object_server import PREFIX, NumberedKeys, page_of
 from scripts.bench.scale.rank_templates import RankTemplates
 from scripts.bench.scale.run_server import PATH, RankObjects, RunHandler
@@ -31,6 +32,7 @@ class WholeRunObjects(RankObjects):
         self.partitions = NumberedKeys(spec["ranks"])
         self.answer_s, self._present = float(spec["answer_s"]), frozenset(spec["present"])
         self.templates = RankTemplates(spec["galaxies"])
+        self.partition_bytes = GeneratedPartition(PREFIX, spec["galaxies"]).size
 
     @cached_property
     def items(self) -> list[Assignment]:  # type: ignore[override]
@@ -63,7 +65,8 @@ class WholeRunHandler(RunHandler):
         if query["prefix"][0] != PREFIX:
             return super()._page(query)
         time.sleep(self.objects.answer_s)
-        return page_of(self.objects.partitions, query.get("continuation-token", query.get("start-after", [""]))[0])
+        after = query.get("continuation-token", query.get("start-after", [""]))[0]
+        return page_of(self.objects.partitions, after, size=lambda _: self.objects.partition_bytes)
 
 
 def main(spec: dict[str, Any]) -> None:

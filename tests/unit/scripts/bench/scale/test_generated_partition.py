@@ -5,13 +5,13 @@ import numpy as np
 from lambda_image.data.partition import open_partition, read_partition
 from lambda_image.data.quality import quality
 from lambda_image.storage import Requests
-from scripts.bench.scale.generated_partition import PIXELS, GeneratedPartition, GeneratedStore
+from scripts.bench.scale.generated_partition import FLUX, PIXELS, GeneratedPartition, GeneratedStore
 
 
 def test_it_is_read_as_a_partition_whose_galaxies_can_be_judged():
     found = read_partition(GeneratedPartition("s3://sky/a", 40))
     assert found.images.shape == (40, 5, 32, 32)
-    assert np.all(found.images == 1)
+    assert np.all(found.images == np.float32(FLUX))
     assert found.magnitudes.shape == (40, 5)
     assert found.redshifts is not None
     assert len(set(found.columns["objid"])) == 40
