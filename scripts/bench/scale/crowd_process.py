@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+from lambda_image import process
 from lambda_image.errors import RunError
 from lambda_image.gather_tree import STAR, GroupPlace
 from lambda_image.handlers import log
@@ -87,7 +88,7 @@ def main(spec: dict[str, Any]) -> None:
     tell, sys.stdout = sys.stdout, sys.stderr
     print(json.dumps({"ready": True}), file=tell, flush=True)
     for line in sys.stdin:
-        asked = json.loads(line)
+        asked, busy = json.loads(line), time.process_time()
         items = [Assignment.from_json(item) for item in asked["items"]]
         store = ObjectStore(items[0].bucket)
         ranks = {item.rank: item for item in complete_all(items, store)} if items else {}
@@ -103,6 +104,8 @@ def main(spec: dict[str, Any]) -> None:
         told = {
             "gave": len(outcomes) - sum(outcome.transport == STORAGE for outcome in outcomes),
             "wait_s": sum(outcome.waited_s for outcome in outcomes),
+            "cpu_s": time.process_time() - busy,
+            "peak_mb": process.peak_rss_mb(),
             "descriptors": descriptors.most,
             "failures": failures[:3],
         }

@@ -164,14 +164,16 @@ class WholeRun:
             ranks = sorted(rank for inner, leaves in mine for rank in (inner, *leaves) if rank is not None)
             crowd.tell(items=[items[rank] for rank in ranks], groups=mine)
             crowds.append((crowd, len(ranks)))
-        figures = {"descriptors": 0.0, "ranks": 0.0, "wait_s": 0.0}
+        figures = {"descriptors": 0.0, "peak_mb": 0.0, "ranks": 0.0, "wait_s": 0.0, "cpu_s": 0.0}
         for crowd, count in crowds:
             told = crowd.answer()
             if told["failures"] or told["gave"] != count:
                 raise BenchmarkError(f"{told['gave']:,} of {count:,} ranks gave their part; {told['failures']}")
-            figures["descriptors"] = max(figures["descriptors"], told["descriptors"])
             figures["ranks"] += count
-            figures["wait_s"] += told["wait_s"]
+            for what in ("wait_s", "cpu_s"):
+                figures[what] += told[what]
+            for what in ("descriptors", "peak_mb"):
+                figures[what] = max(figures[what], told[what])
         self._note("crowd", figures)
 
     def _summarize(self, run: Mapping[str, Any]) -> None:
