@@ -52,16 +52,16 @@ PROCESSES = {
     "leaf": "a leaf",
     "inner": "an inner rank",
     "root": "rank 0",
-    "crowd": "all other ranks",
+    "crowd": "the others",
     "summarize": "Summarize",
     "run": "the run",
 }
 RUN = {
-    "lap_s": "s of the run",
-    "cpu_s": "processor s",
+    "lap_s": "s",
+    "cpu_s": "CPU s",
     PEAK: "peak MB",
-    "requests": "requests to S3",
-    "mb": "MB to and from S3",
+    "requests": "requests",
+    "mb": "S3 MB",
     "descriptors": "descriptors",
     "wait_s": "s waiting",
     "beyond_s": "s beyond",
@@ -70,10 +70,10 @@ RUN = {
 HOW_RUN = (
     f"{MEDIANS} Init, a leaf, an inner rank, rank 0 and Summarize are real handlers in processes of their own. All "
     "other ranks have real communicators, many to a process, and one inner rank with its leaves follows another. Their "
-    "requests are not counted. Beyond is what a rank is billed for beside inference and cold start, in percent of that "
-    f"and its inference at {RATE} galaxies/s. A rank that gathers is held in its inference until all parts have come. "
-    "The processor time that these take counts as though they came thereafter. For the run each inner rank counts as "
-    "that one, and each leaf does, too."
+    "requests to S3 are not counted. Beyond is what a rank is billed for beside inference and cold start, in percent "
+    f"of that and its inference at {RATE} galaxies/s. A rank that gathers is held in its inference until all parts "
+    "have come. The processor time that these take counts as though they came thereafter. For the run each inner rank "
+    "counts as that one, and each leaf does, too."
 )
 
 

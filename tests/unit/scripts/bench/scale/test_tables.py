@@ -29,6 +29,6 @@ def test_a_run_has_a_row_for_each_of_its_processes():
     rows = [[cell.strip() for cell in line.split("│")[1:5]] for line in capture.get().splitlines() if "│" in line]
     assert rows == [
         ["2,048", "rank 0", "3", "-"],
-        ["2,048", "all other ranks", "40", "-"],
+        ["2,048", "the others", "40", "-"],
         ["2,048", "the run", "50", "-"],
     ]
