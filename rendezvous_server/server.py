@@ -12,7 +12,7 @@ from rendezvous_server.effects import Accept, Close, Confirm, Effect, Introduce,
 from rendezvous_server.health import HealthServer
 from rendezvous_server.health_answers import WITHOUT_KEY
 from rendezvous_server.idleness import Idleness
-from rendezvous_server.listening import listening_socket
+from rendezvous_server.listening import listening_socket, listening_sockets
 from rendezvous_server.log import Log
 from rendezvous_server.metrics import Snapshot
 from rendezvous_server.protocol import NONCE_SIZE, Endpoint
@@ -74,10 +74,10 @@ class RendezvousServer:
         self.log.flush()
 
     async def _listen(self, port: int) -> Endpoint:
-        listening = listening_socket(self.settings.host, port, BACKLOG)
-        factory = partial(Connection, self)
-        self._listeners.append(await self._loop.create_server(factory, sock=listening, backlog=BACKLOG))
-        return Endpoint.from_sockaddr(listening.getsockname())
+        factory, sockets = partial(Connection, self), listening_sockets(self.settings.host, port, BACKLOG)
+        for listening in sockets:
+            self._listeners.append(await self._loop.create_server(factory, sock=listening, backlog=BACKLOG))
+        return Endpoint.from_sockaddr(sockets[0].getsockname())
 
     async def idle(self) -> None:
         """Returns when nobody has used the server for as long as the settings say; never where they do not."""

@@ -9,10 +9,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from lambda_image.address import Address
 from scripts.bench.errors import BenchmarkError
@@ -94,7 +95,9 @@ def floor_server() -> Iterator[Server]:
 
 
 @contextmanager
-def our_server(folder: Path = ROOT, name: str = OURS) -> Iterator[Server]:
+def our_server(
+    folder: Path = ROOT, name: str = OURS, settings: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Server]:
     """Start a fresh server, and end it afterwards.
 
     Its log goes to a file, as it would under a supervisor, so that nobody has to read along.
@@ -102,6 +105,7 @@ def our_server(folder: Path = ROOT, name: str = OURS) -> Iterator[Server]:
     Args:
         folder: The checkout whose server it is.
         name: What it is called in the report.
+        settings: Variables of its environment beside ENVIRON.
     """
     require("prometheus_client")
     key = secrets.token_hex(32)
@@ -111,7 +115,7 @@ def our_server(folder: Path = ROOT, name: str = OURS) -> Iterator[Server]:
         process = subprocess.Popen(
             [sys.executable, "-m", "rendezvous_server"],
             cwd=folder,
-            env={**inherited, **ENVIRON, "RENDEZVOUS_KEY": key, "PYTHONPATH": str(folder)},
+            env={**inherited, **ENVIRON, **settings, "RENDEZVOUS_KEY": key, "PYTHONPATH": str(folder)},
             stdout=log,
             stderr=errors,
         )

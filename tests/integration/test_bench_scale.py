@@ -36,7 +36,7 @@ def test_init_deals_all_objects_and_its_items_have_one_size(tmp_path: Path):
 
 def test_summarize_reads_every_record_and_its_memory_hardly_grows_with_the_galaxies(tmp_path: Path):
     file = tmp_path / "scale.json"
-    few = ["--only", "summarize", "--runs", "8,64", "--galaxies", "2000", "--quick", "--json", str(file)]
+    few = ["--only", "summarize", "--ranks", "8,64", "--galaxies", "2000", "--quick", "--json", str(file)]
     assert main(["bench", "scale", *few]) == 0
     report = json.loads(file.read_text())
     assert report["failures"] == []
@@ -53,3 +53,21 @@ def test_a_rank_takes_no_more_memory_for_more_galaxies_than_it_holds(tmp_path: P
     small, large = (one["rounds"][0] for one in report["rank"])
     assert large["read_mb"] > small["read_mb"] > 0  # of both a part left memory
     assert large["peak_mb"] - small["peak_mb"] < 40  # 500,000 galaxies took 240 MB when all stayed
+
+
+def test_a_whole_run_by_star_and_by_tree(tmp_path: Path):
+    file = tmp_path / "scale.json"
+    few = ["--only", "run", "--ranks", "6,260", "--galaxies", "200", "--answer-ms", "1", "--json", str(file)]
+    assert main(["bench", "scale", *few]) == 0
+    report = json.loads(file.read_text())
+    assert report["failures"] == []
+    star, tree = (one["rounds"][0] for one in report["run"])
+    assert (star["width"], tree["width"]) == (0, 17)
+    assert (star["crowd_ranks"], tree["crowd_ranks"]) == (4, 257)
+    assert "inner_beyond_s" not in star
+    for figures in (star, tree):
+        assert 0 < figures["crowd_descriptors"] <= 1024
+        assert 0 < figures["leaf_beyond_s"] < figures["run_beyond_s"]
+        assert figures["root_requests"] >= 5  # its share, the claim, its table, its record, what it gathered
+    assert tree["leaf_requests"] == star["leaf_requests"]
+    assert tree["root_descriptors"] < 260

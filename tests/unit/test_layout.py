@@ -132,6 +132,7 @@ TESTED_AS_A_WHOLE = {
     "scripts/bench/input/worker.py": "integration/test_bench_input.py",
     "scripts/bench/processes.py": "integration/test_bench_processes.py",
     "scripts/bench/rendezvous/floor.py": "integration/test_bench.py",
+    "scripts/bench/scale/crowd_process.py": "integration/test_bench_scale.py",
     "scripts/bench/scale/function_process.py": "integration/test_bench_scale.py",
     "scripts/bench/scale/rank_process.py": "integration/test_bench_scale.py",
 }

@@ -1,4 +1,4 @@
-"""Load in the group dialect. All ranks of a world run in one thread, on non-blocking sockets and epoll.
+"""Load in the group dialect. All members of a world's groups run in one thread, on non-blocking sockets and epoll.
 
 The server is what is to be measured, so a rank here counts frames and rows and takes nothing apart. Parsing 4,096
 tables of 4,096 rows would take this process a minute. The join comes from the real client, as its proof needs the
@@ -10,6 +10,7 @@ import gc
 import resource
 import socket
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from errno import EINPROGRESS, errorcode
 from select import EPOLLIN, EPOLLOUT, epoll
@@ -25,7 +26,6 @@ from rendezvous_server.protocol import (
     Join,
     Peer,
     RemoteProtocolError,
-    Topology,
     encode_joined,
     encode_peers,
     encode_row,
@@ -34,7 +34,7 @@ from scripts.bench.errors import BenchmarkError
 from scripts.bench.servers import Server
 from scripts.series import Round
 
-TABLES_READ = 64  # in full, of each group; all of a smaller one
+TABLES_READ = 64  # in full, of each world; all of a smaller one
 CONNECTS_AT_ONCE = 64  # then a look at what the server has answered, so that it is never without work
 DEADLINE_S = 60.0  # a hundred times what the largest group needs
 RECEIVE_BYTES = 1 << 20
@@ -57,11 +57,6 @@ def raise_file_limit() -> int:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard - SPARE_FILES
-
-
-def local_endpoint(rank: int) -> Endpoint:
-    """Return the endpoint that a rank announces. Each has its own host, as on Lambda."""
-    return Endpoint(f"10.0.{rank >> 8}.{rank & 255}", 40_000)
 
 
 @dataclass(slots=True)
@@ -118,13 +113,11 @@ class _JoiningRank:
 
 
 class GroupLoad:
-    """One bootstrap of a group. `fault` says what went wrong."""
+    """One bootstrap of a world's groups. `fault` says what went wrong."""
 
-    def __init__(self, server: Server, world_size: int, topology: Topology, run_id: str) -> None:
+    def __init__(self, server: Server, joins: Sequence[Join]) -> None:
         self._server = server
-        self._run_id = run_id
-        self._world_size = world_size
-        self._topology = topology
+        self._joins = joins
         self._buffer = memoryview(bytearray(RECEIVE_BYTES))
         self._epoll = epoll()
         self._ranks: list[_JoiningRank] = []
@@ -149,16 +142,15 @@ class GroupLoad:
             self._epoll.close()
 
     def _make_ranks(self) -> None:
-        keep_each = max(1, self._world_size // TABLES_READ)
-        for rank in range(self._world_size):
-            join = Join(self._run_id, rank, self._world_size, local=(local_endpoint(rank),), topology=self._topology)
+        keep_each = max(1, len(self._joins) // TABLES_READ)
+        for place, join in enumerate(self._joins):
             self._ranks.append(
                 _JoiningRank(
                     ClientConnection(join, self._server.key),
                     FrameCounter(len(encode_row(join, LOOPBACK))),
-                    self._world_size - 1 if join.wants_all else 1,
+                    join.world_size - 1 if join.wants_all else 1,
                     socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK),
-                    bytearray() if rank % keep_each == 0 else None,
+                    bytearray() if place % keep_each == 0 else None,
                 )
             )
 
@@ -169,19 +161,21 @@ class GroupLoad:
             self._connect(rank)
             if number % CONNECTS_AT_ONCE == 0:
                 self._poll(0)
-        while self._told < self._world_size and not self.fault:
+        while self._told < len(self._ranks) and not self.fault:
             self._poll(1)
             if perf_counter() > began + DEADLINE_S:
-                self.fault = f"{self._told} of {self._world_size} ranks had their table after {DEADLINE_S:g} s"
+                self.fault = f"{self._told} of {len(self._ranks)} members had their table after {DEADLINE_S:g} s"
         seconds, cpu_after = perf_counter() - began, self._server.cpu_s()
         memory_mb, peak_mb = self._server.memory_mb()
         assert cpu_before is not None
         assert cpu_after is not None
         return {
             "ms": 1e3 * seconds,
-            "messages": self._world_size + sum(rank.counter.frames for rank in self._ranks),  # each had a challenge
+            "joins": len(self._ranks),
+            "messages": len(self._ranks) + sum(rank.counter.frames for rank in self._ranks),  # each had a challenge
             "bytes": sum(rank.received for rank in self._ranks),
             "server_cpu_s": cpu_after - cpu_before,
+            "server_kb_each": 1e3 * (memory_mb - idle_mb) / len(self._ranks),
             "server_idle_mb": idle_mb,
             "server_mb": memory_mb,
             "server_peak_mb": peak_mb,
@@ -197,7 +191,7 @@ class GroupLoad:
                 else:
                     self._receive(rank)
             except (OSError, RemoteProtocolError) as error:
-                self.fault = f"rank {rank.connection.join.rank}: {error}"
+                self.fault = f"{_named(rank)}: {error}"
 
     def _connect(self, rank: _JoiningRank) -> None:
         error = rank.sock.connect_ex((self._server.host, self._server.port))
@@ -211,33 +205,37 @@ class GroupLoad:
         data, counter = self._buffer[:size], rank.counter
         rank.received += size
         if not size:
-            self.fault = self.fault or f"rank {rank.connection.join.rank}: the server closed the connection"
+            self.fault = self.fault or f"{_named(rank)}: the server closed the connection"
         elif rank.connection.state is ClientState.HELLO:
             for event in rank.connection.receive_data(bytes(data)):
-                self.fault = f"rank {rank.connection.join.rank}: {event}"
+                self.fault = f"{_named(rank)}: {event}"
             rank.sock.send(rank.connection.data_to_send())
         else:
             counter.feed(data)
             if rank.kept is not None:
                 rank.kept += data
             if counter.objection:
-                self.fault = f"rank {rank.connection.join.rank}: {counter.objection}"
+                self.fault = f"{_named(rank)}: {counter.objection}"
             if counter.complete and counter.rows >= rank.due and not rank.told:
                 rank.told = True
                 self._told += 1
 
     def _read_tables(self) -> int:
         """Count the tables that were read. Sets `fault` where one is not what it should be."""
-        table = {
-            number: Peer(number, 0, Endpoint.from_sockaddr(rank.sock.getsockname()), (local_endpoint(number),))
-            for number, rank in enumerate(self._ranks)
-        }
+        tables: dict[str, dict[int, Peer]] = {}
+        for rank in self._ranks:
+            join, observed = rank.connection.join, Endpoint.from_sockaddr(rank.sock.getsockname())
+            tables.setdefault(join.run_id, {})[join.rank] = Peer(join.rank, 0, observed, join.local)
         kept = [rank for rank in self._ranks if rank.kept is not None]
         for rank in kept:
-            own, connection = rank.connection.join.rank, rank.connection
+            connection, table = rank.connection, tables[rank.connection.join.run_id]
             for _ in connection.receive_data(bytes(rank.kept or b"")):
                 pass
             due = table if connection.join.wants_all else {ROOT: table[ROOT]}
-            if connection.peers != {number: peer for number, peer in due.items() if number != own}:
-                self.fault = f"rank {own} was given another table than the one of {len(due)} rows that it should have"
+            if connection.peers != {number: peer for number, peer in due.items() if number != connection.join.rank}:
+                self.fault = f"{_named(rank)} was given another table than the one of {len(due)} rows that is its own"
         return len(kept)
+
+
+def _named(rank: _JoiningRank) -> str:
+    return f"rank {rank.connection.join.rank} of {rank.connection.join.run_id}"

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rendezvous_server.protocol import Topology
+from rendezvous_server.protocol import Join
 from scripts.bench.errors import BenchmarkError
 from scripts.bench.other_work import with_other_work
 from scripts.bench.processes import ROOT
@@ -17,6 +17,7 @@ from scripts.bench.rendezvous.group import GroupLoad, raise_file_limit
 from scripts.bench.rendezvous.pairing import PairingCase, PairingLoad, compiled_clients
 from scripts.bench.rendezvous.plan import RendezvousPlan
 from scripts.bench.rendezvous.relay import relay_round
+from scripts.bench.rendezvous.shapes import Shape, joins
 from scripts.bench.rounds import Attempts, ratios
 from scripts.bench.servers import OURS, Server, floor_server, our_server, pin
 from scripts.series import Round, Series
@@ -26,6 +27,7 @@ PARTS = ("pairing", "crowd", "group", "relay")
 PAIRINGS = {"pairing", "crowd"}
 WARM_UP_RANKS = 2
 COMPARED = ("pairings_per_s", "median_ms", "p99_ms", "cpu_us_per_pairing")
+GROUPS_COMPARED = ("ms", "server_cpu_s", "server_kb_each")
 
 
 @dataclass
@@ -35,6 +37,7 @@ class RendezvousResults:
     pairing: list[Series] = field(default_factory=list)
     pairing_ratios: list[Series] = field(default_factory=list)  # ours over the other's
     group: list[Series] = field(default_factory=list)
+    group_ratios: list[Series] = field(default_factory=list)
     relay: list[Series] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
@@ -44,6 +47,7 @@ class RendezvousResults:
             "pairing": self.pairing,
             "pairing_ratios": self.pairing_ratios,
             "group": self.group,
+            "group_ratios": self.group_ratios,
             "relay": self.relay,
         }
         return {**{name: [one.to_json() for one in part] for name, part in parts.items()}, "failures": self.failures}
@@ -161,34 +165,38 @@ def measure_group(
     progress: StepProgress,
     checkouts: Sequence[tuple[str, Path]] = ((OURS, ROOT),),
 ) -> None:
-    """Measure every world in every topology, with the servers of these checkouts in turn."""
+    """Measure every world in every shape, with the servers of these checkouts in turn."""
     most_ranks = raise_file_limit()
     attempts = Attempts(results.failures)
-    for topology, world_size in plan.groups():
-        labels = {"world_size": world_size, "topology": topology.name.lower()}
+    for shape, world_size in plan.groups():
+        labels = {"world_size": world_size, "topology": shape.value}
         series = {name: Series({"server": name, **labels}) for name, _ in checkouts}
         for _ in range(plan.rounds):
             for name, folder in checkouts:
-                what = f"group of {world_size:,} ranks, {topology.name.lower()} topology"
+                what = f"group of {world_size:,} ranks, {shape} topology"
                 what += f", at {name}" if len(checkouts) > 1 else ""
                 progress.step(what)
-                bootstrap = partial(_bootstrap, world_size, topology, most_ranks, folder, name)
+                bootstrap = partial(_bootstrap, world_size, shape, most_ranks, folder, name)
                 if figures := attempts.attempt(what, bootstrap):
                     series[name].rounds.append(figures)
         results.group += [one for one in series.values() if one.rounds]
+        for name, other in list(series.items())[1:]:
+            if rounds := ratios(series[OURS].rounds, other.rounds, GROUPS_COMPARED):
+                results.group_ratios.append(Series({"server": f"{OURS} / {name}", **labels}, rounds))
 
 
-def _bootstrap(world_size: int, topology: Topology, most_ranks: int, folder: Path, name: str) -> Round:
+def _bootstrap(world_size: int, shape: Shape, most_ranks: int, folder: Path, name: str) -> Round:
     """One round, with a server of its own, so that the peak of its memory is that round's."""
-    if world_size > most_ranks:
+    wanted = joins(shape, world_size, f"bench-{world_size}") if world_size <= most_ranks else []
+    if not 0 < len(wanted) <= most_ranks:
         raise BenchmarkError(f"skipped, as open files are limited: at most {most_ranks:,} ranks (ulimit -Hn)")
     with our_server(folder, name) as server:
-        _load_group(server, WARM_UP_RANKS, topology)
-        return with_other_work(server.cpu_s, lambda: _load_group(server, world_size, topology))
+        _load_groups(server, joins(shape, WARM_UP_RANKS, "warm-up"))
+        return with_other_work(server.cpu_s, lambda: _load_groups(server, wanted))
 
 
-def _load_group(server: Server, world_size: int, topology: Topology) -> Round:
-    load = GroupLoad(server, world_size, topology, f"bench-{world_size}")
+def _load_groups(server: Server, wanted: Sequence[Join]) -> Round:
+    load = GroupLoad(server, wanted)
     figures = load.run()
     if load.fault:
         raise BenchmarkError(load.fault)

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from rendezvous_server.protocol import Topology
 from scripts.bench.rendezvous.pairing import PairingCase
+from scripts.bench.rendezvous.shapes import Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class RendezvousPlan:
     # Silent, slow and bytewise clients. Silent ones come last, since silence may stop a server.
     crowds: tuple[tuple[int, int, int], ...] = ((0, 100, 0), (0, 0, 100), (300, 0, 0), (300, 100, 100))
     worlds: tuple[int, ...] = (4, 64, 512, 4096, 10_000)
+    shapes: tuple[Shape, ...] = tuple(Shape)  # of each of these worlds
     relay_bytes: int = 1 << 30  # about half a second
 
     def pairing_rounds(self, parts: Collection[str]) -> Iterator[list[PairingCase]]:
@@ -50,11 +51,11 @@ class RendezvousPlan:
         group = len(list(self.groups())) * self.rounds * checkouts
         return pairing + group * ("group" in parts) + self.rounds * ("relay" in parts)
 
-    def groups(self) -> Iterator[tuple[Topology, int]]:
-        """Yield every world size in every topology."""
-        for topology in Topology:
+    def groups(self) -> Iterator[tuple[Shape, int]]:
+        """Yield every world size in every shape."""
+        for shape in self.shapes:
             for world_size in self.worlds:
-                yield topology, world_size
+                yield shape, world_size
 
 
 QUICK = RendezvousPlan(rounds=2, pairings=1_000, warm_up=200, worlds=(4, 64, 512), relay_bytes=1 << 28)

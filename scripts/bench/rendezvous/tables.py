@@ -25,6 +25,7 @@ GROUP_COLUMNS = {
     "messages": "messages",
     "bytes": "bytes",
     "server_cpu_s": "CPU s",
+    "server_kb_each": "KB each",
     "server_peak_mb": "peak MB",
 }
 RELAY_COLUMNS = {
@@ -41,7 +42,8 @@ PAIRING_HOW = (
 )
 GROUP_HOW = (
     "From the first connect to the last rank's full table. The real client reads about "
-    f"{TABLES_READ} of the tables in full; of the other ranks rows and frames are counted."
+    f"{TABLES_READ} of the tables in full; of the other ranks rows and frames are counted. In a tree each inner rank "
+    "is in two groups. KB are what the server's memory grew by for each join."
 )
 RELAY_HOW = (
     f"Writes of {WRITE_BYTES >> 20} MiB through the server and through a raw loopback pair of sockets. Each end has a "
@@ -55,7 +57,7 @@ def result_tables(results: RendezvousResults) -> RenderableType:
     if results.pairing:
         parts.append(_pairing_table([*results.pairing, *results.pairing_ratios]))
     if results.group:
-        parts.append(_group_table(results.group))
+        parts.append(_group_table([*results.group, *results.group_ratios]))
     if results.relay:
         parts.append(_relay_table(results.relay))
     parts.append(Text(MEDIANS + format_other_work([*results.pairing, *results.group, *results.relay])))

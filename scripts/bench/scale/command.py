@@ -12,10 +12,11 @@ from scripts.bench.scale.plan import PARTS, QUICK, ScalePlan
 from scripts.bench.scale.tables import result_tables
 from scripts.flag_values import parse_names, parse_numbers
 
-PACKAGES = ("cosmicai", "boto3", "botocore")
+PACKAGES = ("cosmicai", "boto3", "botocore", "uvloop")
 MOST_OBJECTS = 10_000_000
 MOST_GALAXIES = 1_000_000
 MOST_LOAD = 100_000_000
+FEWEST_RANKS = 2  # rank 0, and one that gives it its part
 LONGEST_MS = 10_000
 
 
@@ -44,13 +45,9 @@ def plan_of(args: argparse.Namespace) -> ScalePlan:
     if args.objects is not None:
         plan = replace(plan, objects=tuple(parse_numbers("--objects", args.objects, 1, MOST_OBJECTS)))
     if args.ranks is not None:
-        if not 1 <= args.ranks <= MAX_WORLD_SIZE:
-            raise UsageError(f"--ranks is {args.ranks}; allowed: a whole number from 1 to {MAX_WORLD_SIZE:,}")
-        plan = replace(plan, ranks=args.ranks)
+        plan = replace(plan, ranks=tuple(parse_numbers("--ranks", args.ranks, FEWEST_RANKS, MAX_WORLD_SIZE)))
     if args.loads is not None:
         plan = replace(plan, loads=tuple(parse_numbers("--loads", args.loads, 1, MOST_LOAD)))
-    if args.runs is not None:
-        plan = replace(plan, runs=tuple(parse_numbers("--runs", args.runs, 1, MAX_WORLD_SIZE)))
     if args.galaxies is not None:
         if not 1 <= args.galaxies <= MOST_GALAXIES:
             raise UsageError(f"--galaxies is {args.galaxies}; allowed: a whole number from 1 to {MOST_GALAXIES:,}")

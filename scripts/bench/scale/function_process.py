@@ -13,9 +13,11 @@ import time
 from typing import Any
 
 from lambda_image import process
+from scripts.bench.scale.descriptors import limit_descriptors
 
 
 def main(spec: dict[str, Any]) -> None:
+    limit_descriptors()
     handler = importlib.import_module(f"lambda_image.handlers.{spec['function']}").handler
     print(json.dumps({"before_mb": process.peak_rss_mb()}), flush=True)
     for line in sys.stdin:

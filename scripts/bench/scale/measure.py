@@ -12,12 +12,18 @@ from scripts.bench.rounds import Attempts
 from scripts.bench.scale.init_part import init_round
 from scripts.bench.scale.plan import ScalePlan
 from scripts.bench.scale.rank_part import rank_round
+from scripts.bench.scale.run_part import run_round
 from scripts.bench.scale.summarize_part import summarize_round
 from scripts.series import Round, Series
 from scripts.step_progress import StepProgress
 
 PartRound = Callable[[ScalePlan, int, float], Round]  # of a number of objects, galaxies or ranks, within seconds
-PART_ROUNDS: Mapping[str, PartRound] = {"init": init_round, "rank": rank_round, "summarize": summarize_round}
+PART_ROUNDS: Mapping[str, PartRound] = {
+    "init": init_round,
+    "rank": rank_round,
+    "summarize": summarize_round,
+    "run": run_round,
+}
 
 
 @dataclass
@@ -47,12 +53,12 @@ def measure(
         progress: Is begun here.
         part_rounds: What measures each part.
     """
-    progress.begin(plan.rounds * sum(len(plan.labels(part)) for part in parts))
+    progress.begin(sum(plan.rounds_of(part) * len(plan.labels(part)) for part in parts))
     results = ScaleResults()
     attempts = Attempts(results.failures)
     for part in parts:
         results.parts[part] = [Series(labels) for labels in plan.labels(part)]
-        for number in range(plan.rounds):
+        for number in range(plan.rounds_of(part)):
             for series in results.parts[part]:
                 what, size = next(iter(series.labels.items()))
                 progress.step(f"{part}, {size:,} {what}, round {number + 1}")

@@ -10,7 +10,7 @@ import re
 import sys
 import time
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, overload
 from urllib.parse import parse_qs, quote, urlsplit
@@ -48,15 +48,15 @@ def size_of(number: int) -> int:
     return SMALLEST + number * STEP % SPAN
 
 
-def page_of(keys: NumberedKeys, after: str, most: int = PAGE) -> bytes:
-    """Return S3's answer to a listing from behind a key."""
+def page_of(keys: NumberedKeys, after: str, most: int = PAGE, size: Callable[[int], int] = size_of) -> bytes:
+    """Return S3's answer to a listing from behind a key, where objects have the bytes that `size` gives by number."""
     start = bisect_right(keys, after)
     found = keys[start : start + most]
     more = start + len(found) < len(keys)
     entries = (
         f"<Contents><Key>{quote(key)}</Key><LastModified>2026-11-01T00:00:00.000Z</LastModified>"
         f"<ETag>&quot;{number:032x}&quot;</ETag><ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm>"
-        f"<ChecksumType>FULL_OBJECT</ChecksumType><Size>{size_of(number)}</Size>"
+        f"<ChecksumType>FULL_OBJECT</ChecksumType><Size>{size(number)}</Size>"
         "<StorageClass>STANDARD</StorageClass></Contents>"
         for number, key in enumerate(found, start)
     )

@@ -25,6 +25,20 @@ def start_process(
     return _start(stack, name, module, spec, environ_of(port), limit_s)
 
 
+def start_rank(
+    stack: ExitStack, name: str, spec: Mapping[str, Any], port: int, key: str, limit_s: float
+) -> MeasuredProcess:
+    """Start a rank, which knows the key of the rendezvous server."""
+    environ = {**environ_of(port), "RENDEZVOUS_KEY": key}
+    return _start(stack, f"the {name} rank", "run_rank_process", spec, environ, limit_s)
+
+
+def start_crowd(stack: ExitStack, spec: Mapping[str, Any], port: int, key: str, limit_s: float) -> MeasuredProcess:
+    """Start a process of many ranks."""
+    environ = {**environ_of(port), "RENDEZVOUS_KEY": key}
+    return _start(stack, "the process of many ranks", "crowd_process", spec, environ, limit_s)
+
+
 def environ_of(port: int) -> dict[str, str]:
     """Return the environment of a function whose S3 is a server of this machine."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RENDEZVOUS_"))}

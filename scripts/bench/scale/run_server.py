@@ -13,38 +13,67 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import numpy as np
-
-from lambda_image.data.predictions import Predictions
-from lambda_image.data.tally import RowTally
 from lambda_image.events import parse
-from lambda_image.manifest import Run, Slice, assignments
-from lambda_image.rank_table import RankTable
-from lambda_image.request_times import RequestTimes
-from lambda_image.results import Phases, Usage, Work, combined_data, combined_line, digest, rank_record
+from lambda_image.manifest import Assignment, Run, Slice, assignments
+from lambda_image.results import combined_data, combined_line, digest
 from lambda_image.shares import withhold
+from scripts.bench.scale.rank_templates import PARTITIONS, RankTemplates
 from scripts.bench.scale.stand_in import StandInHandler, StandInObjects, serve
 
 BUCKET, PATH, ARN = "bench", "results/scale", "arn:aws:states:us-east-1:1:execution:redshift:scale"
-PARTITIONS = 10  # of a rank
 SHARES = "shares/00.jsonl"
 PAGE = 1000
-TEMPLATES = 8  # different tables, which take turns
 
 
-class RunObjectsOnDemand(StandInObjects):
-    """What lies in the bucket."""
+class RankObjects(StandInObjects):
+    """What lies in a bucket in which objects of ranks are made when they are asked for."""
+
+    items: list[Assignment]
+    templates: RankTemplates
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "gets", "puts", "lists", "heads", "out_bytes", "in_bytes")
+
+    def made_up(self, rank: int) -> bool:
+        """Whether the objects of a rank are made when they are asked for."""
+        return rank < len(self.items)
+
+    def record(self, rank: int) -> dict[str, Any]:
+        """The record of a rank."""
+        return self.templates.record(self.items[rank])
+
+    def find(self, key: str) -> bytes | None:
+        """The content of an object."""
+        if (kept := self.file(key)).exists():
+            return kept.read_bytes()
+        if found := re.fullmatch(rf"{PATH}/(?:(\d+)\.json|predictions/(\d+)\.parquet)", key):
+            rank = int(found[1] or found[2])
+            if self.made_up(rank):
+                if found[1]:
+                    return json.dumps(self.record(rank)).encode()
+                return self.templates.table(rank).content
+        return None
+
+    def listed(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """The ranks' tables in S3's order, with their sizes."""
+        if prefix != f"{PATH}/predictions/":
+            return
+        for rank in sorted(range(len(self.items)), key=str):
+            yield f"{prefix}{rank}.parquet", len(self.templates.table(rank).content)
+
+
+class RunObjectsOnDemand(RankObjects):
+    """A run whose ranks have all ended."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
-        super().__init__(Path(spec["folder"]), "gets", "puts", "lists", "heads", "out_bytes", "in_bytes")
+        super().__init__(Path(spec["folder"]))
         ranks, galaxies = spec["ranks"], spec["galaxies"]
         event = {"bucket": BUCKET, "data_prefix": "galaxies", "rendezvous_endpoint": "h:1", "result_path": PATH}
         if "combine_limit" in spec:
             event["combine_limit"] = spec["combine_limit"]
         shares = [[Slice(f"galaxies/{rank}-{n}.pt") for n in range(PARTITIONS)] for rank in range(ranks)]
         self.items = list(assignments(parse(event, ARN), shares, "00" * 32, 100.0))
-        self.tables = [_table(seed, galaxies) for seed in range(min(TEMPLATES, ranks))]
-        self.told = [one.statistics.to_json() for one in self.tables]
+        self.templates = RankTemplates(galaxies)
         with self.file(f"{PATH}/{SHARES}").open("wb") as out:
             items = withhold(self.items, SHARES, out)
         self._put(f"{PATH}/manifest.json", json.dumps(items).encode())
@@ -53,59 +82,15 @@ class RunObjectsOnDemand(StandInObjects):
             self._put(f"{PATH}/combined_data.json", b"".join(combined_data(lines)))
         self.run = Run(ARN, BUCKET, f"{PATH}/manifest.json", PATH, ranks, 0, 100.0, ())
 
-    def record(self, rank: int) -> dict[str, Any]:
-        """The record of a rank."""
-        table = self.tables[rank % len(self.tables)]
-        rows = table.shape.rows
-        work = Work(rows, 20, rows * 164_000, 1.0, 0.1, rows / 500, rows / 500, RowTally(rows, rows))
-        usage = Usage(500.0, 60.0, 3008, "fast", "cpu", 4, 12, 10**8, RequestTimes(16, 1.0, 0.01, 0.2, 1.0, 2.0))
-        facts = table.facts(f"{PATH}/predictions/{rank}.parquet")
-        phases = Phases(inference_s=rows / 500, total_s=rows / 500 + 1)
-        told = self.told[rank % len(self.tables)]
-        return rank_record(self.items[rank], 0, work, phases, usage, facts, "direct", statistics=told)
-
-    def find(self, key: str) -> bytes | None:
-        """The content of an object."""
-        if (kept := self.file(key)).exists():
-            return kept.read_bytes()
-        if found := re.fullmatch(rf"{PATH}/(?:(\d+)\.json|predictions/(\d+)\.parquet)", key):
-            rank = int(found[1] or found[2])
-            if rank < len(self.items):
-                if found[1]:
-                    return json.dumps(self.record(rank)).encode()
-                return self.tables[rank % len(self.tables)].content
-        return None
-
     def _put(self, key: str, content: bytes) -> None:
         self.file(key).write_bytes(content)
-
-    def listed(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """The ranks' tables in S3's order, with their sizes."""
-        if prefix != f"{PATH}/predictions/":
-            return
-        for rank in sorted(range(len(self.items)), key=str):
-            yield f"{prefix}{rank}.parquet", len(self.tables[rank % len(self.tables)].content)
-
-
-def _table(seed: int, galaxies: int) -> RankTable:
-    """Photometric redshifts as good as a survey's."""
-    random = np.random.default_rng(seed)
-    tables = []
-    for number in range(PARTITIONS):
-        rows = galaxies // PARTITIONS + (number < galaxies % PARTITIONS)
-        true = random.gamma(2.0, 0.1, rows).astype(np.float32)
-        z = (true + (0.02 * random.standard_t(3, rows) + 0.002) * (1 + true)).astype(np.float32)
-        ids = {"objid": random.integers(1 << 60, 1 << 62, rows)}
-        magnitudes = random.normal(20, 1.5, (rows, 5))
-        tables.append(Predictions.of_partition(f"galaxies/{seed}-{number}.pt", 0, magnitudes, z, true, columns=ids))
-    return RankTable.of(tables)
 
 
 class RunHandler(StandInHandler):
     """Answers one connection."""
 
     metadata: ClassVar = {"run": digest(ARN.encode())}
-    objects: RunObjectsOnDemand
+    objects: RankObjects
 
     def do_GET(self) -> None:  # noqa: N802 - as the base class names it
         address = urlsplit(self.path)
@@ -124,7 +109,7 @@ class RunHandler(StandInHandler):
             self.objects.count(gets=1, out_bytes=len(body))
         else:
             self.objects.count(heads=1)
-        self.answer(206 if begin else 200, body)
+        self.answer(206 if begin else 200, body, self.objects.metadata.get(key))
 
     do_HEAD = do_GET  # noqa: N815 - as the base class names it
 
@@ -155,6 +140,7 @@ class RunHandler(StandInHandler):
             return
         else:
             self.objects.file(key).write_bytes(body)
+            self._keep_metadata(key)
         self.answer(200, b"")
 
     def do_POST(self) -> None:  # noqa: N802 - as the base class names it
@@ -163,6 +149,7 @@ class RunHandler(StandInHandler):
         self._body()
         self.objects.count(puts=1)
         if "uploads" in parse_qs(address.query, keep_blank_values=True):
+            self._keep_metadata(key)
             name, told = "InitiateMultipartUploadResult", "<UploadId>1</UploadId>"
         else:
             self.objects.file(f"upload:{key}").rename(self.objects.file(key))
@@ -171,6 +158,11 @@ class RunHandler(StandInHandler):
 
     def do_DELETE(self) -> None:  # noqa: N802 - as the base class names it
         self.answer(204, b"")
+
+    def _keep_metadata(self, key: str) -> None:
+        begin = "x-amz-meta-"
+        told = {name.lower().removeprefix(begin): value for name, value in self.headers.items()}
+        self.objects.metadata[key] = {name: told[name] for name in told if f"{begin}{name}" in self.headers}
 
     def _body(self) -> bytes:
         """What is sent, be it in pieces with a checksum behind them."""

@@ -19,6 +19,7 @@ class StandInObjects:
 
     def __init__(self, folder: Path, *counted: str) -> None:
         self.folder, self.counts = folder, dict.fromkeys(counted, 0)
+        self.metadata: dict[str, dict[str, str]] = {}  # of objects that were put
         self._lock = threading.Lock()
 
     def count(self, **counts: int) -> None:
@@ -42,12 +43,12 @@ class StandInHandler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         """Say nothing of a request."""
 
-    def answer(self, status: int, body: bytes) -> None:
-        """Send an answer, without the body where only its head was asked for."""
+    def answer(self, status: int, body: bytes, metadata: Mapping[str, str] | None = None) -> None:
+        """Send an answer, without the body where only its head was asked for, and with what is told of the object."""
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("ETag", '"0a"')
-        for name, value in self.metadata.items():
+        for name, value in (self.metadata if metadata is None else metadata).items():
             self.send_header(f"x-amz-meta-{name}", value)
         self.end_headers()
         if self.command != "HEAD":

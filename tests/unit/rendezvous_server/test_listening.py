@@ -1,8 +1,10 @@
+import contextlib
 import socket
+import sys
 
 import pytest
 
-from rendezvous_server.listening import KEEPALIVE, listening_socket
+from rendezvous_server.listening import KEEPALIVE, QUEUES, listening_socket, listening_sockets
 
 
 def test_a_free_port_is_taken() -> None:
@@ -32,3 +34,34 @@ def test_a_port_in_use_is_named_in_one_line() -> None:
 def test_an_address_of_another_host_is_named_in_one_line() -> None:
     with pytest.raises(OSError, match=r"^cannot listen on 192\.0\.2\.1 port 0: [^\[(]+$"):
         listening_socket("192.0.2.1", 0, 8)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux deals clients out among sockets of one port")
+def test_more_clients_may_wait_at_one_port_than_one_queue_holds() -> None:
+    with contextlib.ExitStack() as stack:
+        listening = [stack.enter_context(one) for one in listening_sockets("127.0.0.1", 0, 2)]
+        assert len(listening) == QUEUES
+        (address,) = {one.getsockname() for one in listening}
+        clients = [stack.enter_context(socket.socket()) for _ in range(24)]
+        for client in clients:
+            client.settimeout(0.02)  # a client whose queue is full waits for a second
+            with contextlib.suppress(TimeoutError):
+                client.connect(address)
+        connected = sum(_has_peer(client) for client in clients)
+        assert connected > 3  # of a backlog of 2
+
+
+def test_a_server_that_is_there_already_is_found_out() -> None:
+    with contextlib.ExitStack() as stack:
+        first = [stack.enter_context(one) for one in listening_sockets("127.0.0.1", 0, 8)]
+        port = first[0].getsockname()[1]
+        with pytest.raises(OSError, match=rf"^cannot listen on 127\.0\.0\.1 port {port}: Address already in use$"):
+            listening_sockets("127.0.0.1", port, 8)
+
+
+def _has_peer(client: socket.socket) -> bool:
+    try:
+        client.getpeername()
+    except OSError:
+        return False
+    return True

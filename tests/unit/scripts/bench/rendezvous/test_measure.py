@@ -3,10 +3,10 @@
 import io
 from pathlib import Path
 
-from rendezvous_server.protocol import Topology
 from scripts.bench.rendezvous.measure import PAIRINGS, PairingBench, RendezvousResults, measure_group
 from scripts.bench.rendezvous.pairing import PairingCase
 from scripts.bench.rendezvous.plan import RendezvousPlan
+from scripts.bench.rendezvous.shapes import Shape
 from scripts.bench.servers import Server
 from scripts.series import Round, Series
 from scripts.step_progress import StepProgress
@@ -63,7 +63,7 @@ def test_a_world_of_more_ranks_than_files_is_skipped_and_said() -> None:
     results, plan = RendezvousResults(), RendezvousPlan(rounds=1, worlds=(10**9,))
     measure_group(plan, results, StepProgress(io.StringIO()))
     assert not results.group
-    assert len(results.failures) == len(Topology)
+    assert len(results.failures) == len(Shape)
     assert all("open files are limited" in failure for failure in results.failures)
 
 
@@ -73,6 +73,7 @@ def test_the_report_has_every_part() -> None:
         "pairing": [],
         "pairing_ratios": [],
         "group": [],
+        "group_ratios": [],
         "relay": [],
         "failures": ["relay: it stalled"],
     }

@@ -1,6 +1,6 @@
-from rendezvous_server.protocol import Topology
 from scripts.bench.rendezvous.pairing import PairingCase
 from scripts.bench.rendezvous.plan import QUICK, RendezvousPlan
+from scripts.bench.rendezvous.shapes import Shape
 
 BOTH = ("pairing", "crowd")
 
@@ -32,8 +32,8 @@ def test_crowds_can_be_measured_alone_or_left_out():
     assert list(RendezvousPlan().pairing_rounds(["group"])) == []
 
 
-def test_every_world_in_every_topology():
-    assert set(QUICK.groups()) == {(topology, size) for topology in Topology for size in (4, 64, 512)}
+def test_every_world_in_every_shape():
+    assert set(QUICK.groups()) == {(shape, size) for shape in Shape for size in (4, 64, 512)}
 
 
 def test_steps_are_rounds():
@@ -41,7 +41,7 @@ def test_steps_are_rounds():
     bare = 2 * 2  # of uvloop, without a crowd
     assert plan.steps(BOTH, servers=1) == 2 * 2 + 2 * 2 * 2 + bare
     assert plan.steps(BOTH, servers=2) == 2 * (2 * 2 + 2 * 2 * 2) + bare
-    assert plan.steps(["group"], servers=2) == 2 * 2
+    assert plan.steps(["group"], servers=2) == 2 * 3
     assert plan.steps(["group"], servers=2, checkouts=2) == 2 * plan.steps(["group"], servers=2)
     assert plan.steps(["relay"], servers=2) == 2
-    assert plan.steps([*BOTH, "group", "relay"], servers=1) == 16 + 4 + 2
+    assert plan.steps([*BOTH, "group", "relay"], servers=1) == 16 + 6 + 2

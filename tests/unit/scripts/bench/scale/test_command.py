@@ -17,13 +17,20 @@ def parsed(*words: str) -> argparse.Namespace:
 def test_the_flags_make_the_plan():
     assert plan_of(parsed()) == ScalePlan()
     assert plan_of(parsed("--quick")) == QUICK
-    plan = plan_of(parsed("--objects", "10,1000", "--ranks", "7", "--answer-ms", "5", "--loads", "20"))
-    assert (plan.objects, plan.ranks, plan.answer_s, plan.loads) == ((10, 1000), 7, 0.005, (20,))
+    plan = plan_of(parsed("--objects", "10,1000", "--ranks", "7,70", "--answer-ms", "5", "--loads", "20"))
+    assert (plan.objects, plan.ranks, plan.answer_s, plan.loads) == ((10, 1000), (7, 70), 0.005, (20,))
 
 
 @pytest.mark.parametrize(
     ("flag", "value"),
-    [("--objects", "0"), ("--objects", "many"), ("--ranks", "10001"), ("--loads", "0")],
+    [
+        ("--objects", "0"),
+        ("--objects", "many"),
+        ("--ranks", "10001"),
+        ("--ranks", "1"),
+        ("--loads", "0"),
+        ("--answer-ms", "-1"),
+    ],
 )
 def test_a_wrong_value_is_refused_by_its_flag(flag: str, value: str):
     with pytest.raises(UsageError, match=f"{flag} is"):

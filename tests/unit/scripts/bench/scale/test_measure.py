@@ -10,7 +10,7 @@ from scripts.bench.scale.plan import PARTS, ScalePlan
 from scripts.series import Round
 from scripts.step_progress import StepProgress
 
-PLAN = ScalePlan(objects=(10, 2000), ranks=100, rounds=2)
+PLAN = ScalePlan(objects=(10, 2000), ranks=(100,), rounds=2)
 
 
 def test_every_part_of_the_flag_can_be_measured():
