@@ -159,7 +159,7 @@ class RankInvocation:
         # Where a rank that gathers began before, the gather of the others has ended, or is another's: RankRegister.
         if claim.duplicate or (claim.attempt > 0 and self.gathers) or not a.fmi_enabled:
             return None
-        if a.rendezvous_endpoint is None or a.world_size == 1:
+        if a.rendezvous_endpoint is None:
             return None
         join = partial(self._join_group, a.rendezvous_endpoint, claim.attempt)
         memory_mb, log = self.settings.memory_mb, self.log

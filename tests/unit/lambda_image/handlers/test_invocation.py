@@ -256,6 +256,14 @@ def test_rank_0_writes_the_combined_result_when_it_has_every_part():
     assert (stage.json("r/0.json")["transport"], stage.json("r/0.json")["gather_error"]) == ("self", None)
 
 
+def test_a_rank_that_is_alone_writes_the_combined_result():
+    stage = Stage(rank=0, world_size=1)
+    stage.communicator.answer = lambda _: Gathered([b""])
+    stage.invoke()
+    assert stage.json("r/0.json")["transport"] == "self"
+    assert len(stage.table("r/predictions.parquet")) == ROWS
+
+
 def test_rank_0_leaves_ranks_without_galaxies_out_of_the_combined_data():
     stage = Stage(rank=0)
 
