@@ -111,7 +111,7 @@ class Gathering:
             RunError: the combined result could not be written.
         """
         began, rank = self._clock(), self._assignment.rank
-        parts = Parts({rank: Delivered(SELF, pack(record, table if len(table) <= self._limit else None))})
+        parts = Parts({rank: Delivered(SELF, pack(record, table if self._travels(record, table) else None))})
         try:
             outcome = self._collect(parts, deadline) if self._above is None else self._give(parts, deadline)
         except RunError as error:
@@ -121,6 +121,11 @@ class Gathering:
         if self._above is None and outcome.reason is None:
             self._combine(parts)
         return outcome
+
+    def _travels(self, record: Record, table: bytes) -> bool:
+        """Whether a table is worth its way: the tables of all ranks fit, and one of so many galaxies would be made."""
+        galaxies = record["predictions"].get("rows", 0) * self._assignment.world_size
+        return len(table) <= self._limit and galaxies <= self._assignment.combine_limit
 
     def withdraw(self, error: Exception, deadline: float) -> None:
         """Tells the rank above that no part will come.

@@ -170,6 +170,11 @@ def gathered(here: Scene) -> set[str]:
     return set(here.s3.objects)
 
 
+def taken(here: Scene) -> list[int]:
+    """Bytes that rank 0 has had from each of the others."""
+    return [peer.bytes_received for peer in here.joined[0].communicator.peers()]
+
+
 def test_all_tables_are_put_together_in_the_order_of_the_ranks(scene):
     here = scene()
     gathered(here)
@@ -190,12 +195,14 @@ def test_beyond_a_limit_records_are_gathered_and_no_table_is_made(scene, limits:
     here = scene()
     here.limits, here.memory_mb = limits, memory_mb
     assert gathered(here) == {"r/combined_data.json"}
+    assert max(taken(here)) < len(TABLE.content)  # no table has come for nothing
 
 
 def test_up_to_the_limits_the_table_is_made(scene):
     here = scene()
     here.limits = {"gather_limit": 3 * len(TABLE.content), "combine_limit": 12}
     assert gathered(here) == {"r/combined_data.json", "r/predictions.parquet"}
+    assert min(taken(here)) > len(TABLE.content)
 
 
 @pytest.mark.parametrize(
