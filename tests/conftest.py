@@ -13,7 +13,7 @@ from tests.data.reference_model import ReferenceModel
 settings.register_profile(
     "cosmicai", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True, max_examples=40
 )
-settings.register_profile("thorough", settings.get_profile("cosmicai"), max_examples=300)
+settings.register_profile("thorough", settings.get_profile("cosmicai"), max_examples=200)
 settings.load_profile("cosmicai")
 
 

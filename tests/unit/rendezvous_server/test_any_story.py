@@ -230,5 +230,5 @@ class AnyStory(RuleBasedStateMachine):
         self.server.end_all()
 
 
-AnyStory.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+AnyStory.TestCase.settings = settings(stateful_step_count=40)
 TestAnyStory = AnyStory.TestCase

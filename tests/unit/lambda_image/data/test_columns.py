@@ -254,7 +254,6 @@ def test_no_value_is_lost_where_types_differ(one, other, joined):
 
 
 @given(st.lists(columns(), max_size=4))
-@settings(deadline=None, max_examples=50)
 def test_joining_keeps_every_value_and_masks_what_is_missing(parts):
     joined = join_columns([(ROWS, part) for part in parts])
     assert set(joined) == {name for part in parts for name in part}

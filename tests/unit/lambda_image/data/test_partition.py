@@ -76,7 +76,6 @@ def test_wide_images_are_cropped_to_their_centre(rows, seed, as_view):
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=60)
 def test_rows_and_batches_are_slices_of_the_whole(written, data):
     path = written[data.draw(st.sampled_from(FORMATS))]
     start = data.draw(st.integers(0, 12))
@@ -120,7 +119,6 @@ FILLS = [np.nan, -np.nan, np.inf, -np.inf, 1e38, -9999.0, 1e20, 1e300, -1e300, 0
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=60)
 def test_any_fill_value_in_some_rows_leaves_the_others_as_they_are(data):
     """Of any type, in any container, by any rows and batches: what float32 makes of each value."""
     dtype = data.draw(st.sampled_from([torch.float16, torch.bfloat16, torch.float32, torch.float64]))

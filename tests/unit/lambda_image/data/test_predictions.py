@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from arro3.core import Array, DataType, Table
 from arro3.io import read_parquet, write_parquet
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lambda_image.data.columns import TABLE_COLUMNS
@@ -68,7 +68,6 @@ NUMBERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint
 
 
 @given(st.data(), st.integers(1, 40))
-@settings(deadline=None, max_examples=80)
 def test_columns_of_any_type_come_back_bit_for_bit_and_in_order(data, count):
     """Of two partitions, of which the second may lack a column."""
 

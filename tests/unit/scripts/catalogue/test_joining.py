@@ -1,6 +1,6 @@
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lambda_image.errors import InvalidEvent, UsageError
@@ -12,7 +12,6 @@ IDS = st.lists(st.one_of(st.none(), st.integers(FIRST_ID, FIRST_ID + 12)), max_s
 
 
 @given(catalogue=IDS, predictions=IDS, texts=st.booleans())
-@settings(deadline=None, max_examples=200)
 def test_each_row_has_the_first_prediction_with_its_id(catalogue, predictions, texts: bool):
     first: dict[int, int] = {}
     for row, id_ in enumerate(predictions):

@@ -1,7 +1,7 @@
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lambda_image.comm.channel.cipher import Cipher
@@ -45,7 +45,6 @@ MANY_SIZES = st.one_of(st.integers(WHOLE_BYTES - 50, WHOLE_BYTES + 50), st.integ
     sizes=st.lists(st.integers(1, 200).map(lambda size: size * size), max_size=40),
     key=st.sampled_from([KEY, None]),
 )
-@settings(max_examples=80, deadline=None)
 def test_how_the_bytes_are_cut_changes_nothing(
     payloads: list[bytes], meta: bytes, steps: int, sizes: list[int], key: bytes | None
 ) -> None:
@@ -61,7 +60,6 @@ def test_how_the_bytes_are_cut_changes_nothing(
     sizes=st.lists(st.integers(1, 70).map(lambda size: size * size), max_size=40),
     key=st.sampled_from([KEY, None]),
 )
-@settings(max_examples=80, deadline=None)
 def test_bytes_may_come_from_elsewhere_than_the_buffer(
     payloads: list[bytes], meta: bytes, sizes: list[int], key: bytes | None
 ) -> None:
