@@ -17,7 +17,7 @@ from lambda_image.data.quality import OnBadRow
 from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.events import MAX_BATCH_SIZE, parse
 from lambda_image.partition_names import PARTITION_SUFFIXES, check_name, printable, select
-from scripts.galaxies import Mixture, render
+from scripts.galaxies import made_galaxies
 from scripts.runs.following import StartedRun
 from scripts.runs.place import ANYWHERE, Place
 from scripts.stack.account import AccountError, code_of
@@ -188,8 +188,7 @@ def partition_files(data: Path, flag: str = "--data") -> tuple[list[Path], list[
 def sample(folder: Path) -> list[Path]:
     """Writes sample galaxies to `folder`, in partitions. They are the same each time."""
     rng = np.random.default_rng(SAMPLE_SEED)
-    magnitudes, redshifts = Mixture.shipped().draw(SAMPLE_GALAXIES, rng)
-    images = render(magnitudes, rng)
+    images, magnitudes, redshifts = made_galaxies(SAMPLE_GALAXIES, rng)
     files = [folder / f"{number}.safetensors" for number in range(1, SAMPLE_PARTITIONS + 1)]
     for file, rows in zip(files, np.array_split(np.arange(SAMPLE_GALAXIES), SAMPLE_PARTITIONS), strict=True):
         write_partition(file, images[rows], magnitudes[rows], redshifts[rows])

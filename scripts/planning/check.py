@@ -16,7 +16,7 @@ from lambda_image.data.partition import write_partition
 from scripts import execution
 from scripts.billing.tables import plain_table
 from scripts.catalogue.run_source import read_json
-from scripts.galaxies import Mixture, render
+from scripts.galaxies import made_galaxies
 from scripts.local_cloud import LocalCloud, local_cloud
 from scripts.planning.calibration import Calibration, from_records
 from scripts.planning.prediction import Case, forecast
@@ -132,8 +132,7 @@ def _partitions(folder: Path, rows: int) -> list[Path]:
     rng = np.random.default_rng(rows)
     files = [folder / f"{number}.safetensors" for number in range(1, PARTITIONS + 1)]
     for file in files:
-        magnitudes, redshifts = Mixture.shipped().draw(rows, rng)
-        write_partition(file, render(magnitudes, rng), magnitudes, redshifts)
+        write_partition(file, *made_galaxies(rows, rng))
     return files
 
 

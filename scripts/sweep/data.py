@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from lambda_image.data.partition import write_partition
-from scripts.galaxies import Mixture, render
+from scripts.galaxies import made_galaxies
 from scripts.sweep.configuration import Configuration
 
 SEED = 0
@@ -31,13 +31,11 @@ def make(configuration: Configuration, folder: Path) -> list[Path]:
     folder.mkdir(parents=True)
     count, copies = configuration.partitions, max(1, min(configuration.copies, configuration.partitions))
     shares = [len(share) for share in np.array_split(np.arange(configuration.rows), count)]
-    mixture = Mixture.shipped()
     files: list[Path] = []
     while len(files) < count:
         file = folder / f"{len(files) + 1}.safetensors"
         rng = np.random.default_rng((SEED, len(files)))
-        magnitudes, redshifts = mixture.draw(shares[len(files)], rng)
-        write_partition(file, render(magnitudes, rng), magnitudes, redshifts)
+        write_partition(file, *made_galaxies(shares[len(files)], rng))
         files.append(file)
         for _ in range(min(copies - 1, count - len(files))):
             link = folder / f"{len(files) + 1}.safetensors"

@@ -1,21 +1,28 @@
-"""Which galaxies are fitted. The fit itself, by scikit-learn, is in tests/integration."""
+"""What a fit leaves. The fit itself, by scikit-learn, is in tests/integration."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
-import pytest
 
-from scripts.fit_mixture import COLOURS, hold_out
-
-
-@pytest.mark.parametrize(("count", "held"), [(5000, 1000), (50, 10), (10, 10)])
-def test_each_galaxy_is_fitted_or_held_out_and_always_the_same_ones_are(count: int, held: int) -> None:
-    kept, aside = hold_out(count, held)
-    assert len(aside) == held
-    assert sorted([*kept, *aside]) == list(range(count))
-    np.testing.assert_array_equal(hold_out(count, held)[1], aside)
+from scripts.fit_mixture import write
+from scripts.galaxies import Mixture, PetrosianMixture
 
 
-def test_magnitudes_can_be_had_back_from_r_and_the_colours() -> None:
-    assert np.linalg.matrix_rank(COLOURS) == 5
-    magnitudes = np.array([20.0, 18.5, 17.9, 17.6, 17.4])
-    np.testing.assert_allclose(COLOURS @ magnitudes, [17.9, 1.5, 0.6, 0.3, 0.2])
-    np.testing.assert_allclose(np.linalg.solve(COLOURS, COLOURS @ magnitudes), magnitudes)
+def test_a_written_mixture_is_read_back_as_it_was(tmp_path: Path) -> None:
+    for mixture in (Mixture.shipped(), PetrosianMixture.shipped()):
+        write(mixture, tmp_path / "mixture.json")
+        fields = json.loads((tmp_path / "mixture.json").read_text())
+        again = type(mixture)(**{name: np.array(values) for name, values in fields.items()})
+        for name, values in asdict(mixture).items():
+            np.testing.assert_array_equal(getattr(again, name), values)
+
+
+def test_no_component_of_the_shipped_mixture_memorises_a_galaxy() -> None:
+    """84 components on 4,000 galaxies had 18 whose redshifts scatter by less than 0.003."""
+    mixture = Mixture.shipped()
+    assert len(mixture.weights) <= 40
+    spread = np.sqrt(mixture.covariances[:, 5, 5])
+    assert spread.min() > 0.0025
+    assert (spread < 0.003).sum() <= 1

@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 
 from lambda_image.errors import InvalidEvent
-from scripts.galaxies import SKY_NOISE, Mixture, load_catalogue, render
+from scripts.galaxies import (
+    COLOURS,
+    SKY_NOISE,
+    Mixture,
+    PetrosianMixture,
+    load_catalogue,
+    made_galaxies,
+    render,
+    render_light,
+)
 
 
 def two_clouds() -> Mixture:
@@ -37,16 +46,13 @@ def test_the_shipped_mixture_looks_like_the_survey(shared):
     galaxies = np.column_stack((magnitudes, redshifts))
     assert (galaxies >= mixture.low - 1e-3).all()
     assert (galaxies <= mixture.high + 1e-3).all()
-    real, real_redshifts = load_catalogue(shared / "data" / "sdss_mgs_train_5k.npz")
+    real, real_redshifts, _ = load_catalogue(shared / "data" / "sdss_mgs_train_5k.npz")
     assert np.median(magnitudes, axis=0) == pytest.approx(np.median(real, axis=0), abs=0.05)
     assert np.percentile(redshifts, [5, 50, 95]) == pytest.approx(np.percentile(real_redshifts, [5, 50, 95]), rel=0.08)
 
 
 def test_the_same_seed_gives_the_same_galaxies():
-    once, again = (
-        [*Mixture.shipped().draw(9, rng), render(np.full((3, 5), 17.0), rng)]
-        for rng in map(np.random.default_rng, (4, 4))
-    )
+    once, again = (made_galaxies(9, rng) for rng in map(np.random.default_rng, (4, 4)))
     assert all(np.array_equal(a, b) for a, b in zip(once, again, strict=True))
 
 
@@ -61,7 +67,47 @@ def test_an_image_holds_the_light_of_its_magnitudes():
     assert (np.median(caught, axis=0) < 1.01).all()
     peak = images[:, 2].reshape(64, -1).argmax(axis=1)
     rows, columns = np.divmod(peak, 32)
-    assert ((abs(rows - 15.5) <= 2) & (abs(columns - 15.5) <= 2)).all()
+    # A wide flat one has its brightest pixel where the noise is highest.
+    assert (np.hypot(rows - 15.5, columns - 15.5) <= 4).all()
+    assert np.median(np.hypot(rows - 15.5, columns - 15.5)) < 1.5
+
+
+def test_an_image_holds_the_light_of_known_petrosian_magnitudes() -> None:
+    magnitudes = np.tile([19.0, 18.0, 17.4, 17.1, 16.8], (40, 1))
+    petrosian = magnitudes + np.array([0.3, 0.2, 0.1, -0.1, -0.2])
+    petrosian[:, 4] = np.nan
+    plain, scaled = (render_light(magnitudes, np.random.default_rng(0), known) for known in (None, petrosian))
+    change = -2.5 * np.log10(scaled.sum(axis=(2, 3)) / plain.sum(axis=(2, 3)))
+    np.testing.assert_allclose(change, np.tile([0.3, 0.2, 0.1, -0.1, 0], (40, 1)), atol=1e-4)
+
+
+def test_petrosian_draws_follow_their_mixture() -> None:
+    mags, redshifts = two_clouds().draw(4000, np.random.default_rng(0))
+    joint = np.zeros((1, 11, 11))
+    joint[0] = np.eye(11) * 0.01
+    joint[0, 5, 6] = joint[0, 6, 5] = 0.005  # the redshift with the difference in u
+    means = np.array([[16.0] * 5 + [0.2, 0.1, 0, 0, 0, 0]])
+    limits = np.full(5, 0.5)
+    drawn = PetrosianMixture(np.ones(1), means, joint, -limits, limits).draw(mags, redshifts, np.random.default_rng(0))
+    difference = drawn - mags
+    np.testing.assert_allclose(difference[:, 0] - 0.1 - 0.5 * (redshifts - 0.2), 0, atol=0.5)
+    assert np.polyfit(redshifts, difference[:, 0], 1)[0] == pytest.approx(0.5, abs=0.05)
+    assert difference[:, 1].std() == pytest.approx(0.1, abs=0.01)
+
+
+def test_drawn_petrosian_magnitudes_are_like_real_ones(shared) -> None:
+    magnitudes, redshifts, petrosian = load_catalogue(shared / "data" / "sdss_model_petro.npz")
+    drawn = PetrosianMixture.shipped().draw(magnitudes, redshifts, np.random.default_rng(0)) - magnitudes
+    real = petrosian - magnitudes
+    assert np.median(drawn, axis=0) == pytest.approx(np.median(real, axis=0), abs=0.02)
+    assert drawn[:, 1:].std(axis=0) == pytest.approx(real[:, 1:].std(axis=0), rel=0.15)
+
+
+def test_magnitudes_can_be_had_back_from_r_and_the_colours() -> None:
+    assert np.linalg.matrix_rank(COLOURS) == 5
+    magnitudes = np.array([20.0, 18.5, 17.9, 17.6, 17.4])
+    np.testing.assert_allclose(COLOURS @ magnitudes, [17.9, 1.5, 0.6, 0.3, 0.2])
+    np.testing.assert_allclose(np.linalg.solve(COLOURS, COLOURS @ magnitudes), magnitudes)
 
 
 def test_the_sky_is_as_noisy_as_sdss():
@@ -77,6 +123,7 @@ def test_a_catalogue_that_is_none_is_refused(tmp_path):
     (tmp_path / "text.npz").write_text("no")
     np.savez(tmp_path / "names.npz", x=1)
     np.savez(tmp_path / "shapes.npz", mags=np.zeros((3, 4)), redshift=np.zeros(3))
-    for name in ("absent", "text", "names", "shapes"):
+    np.savez(tmp_path / "light.npz", mags=np.zeros((3, 5)), redshift=np.zeros(3), petro_mags=np.zeros((2, 5)))
+    for name in ("absent", "text", "names", "shapes", "light"):
         with pytest.raises(InvalidEvent, match=name):
             load_catalogue(tmp_path / f"{name}.npz")

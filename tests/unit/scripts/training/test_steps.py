@@ -1,0 +1,19 @@
+import pytest
+
+from scripts.training.steps import WARM_UP, Pace
+
+
+def test_the_rate_rises_and_falls_to_nothing_as_steps_are_done() -> None:
+    pace = Pace(steps=1000, minutes=1e6)
+    rates = []
+    for pace.step in range(1001):
+        rates.append(pace.rate())
+    assert rates.index(max(rates)) == pytest.approx(1000 * WARM_UP, abs=2)
+    assert rates[0] < 0.01
+    assert rates[-1] == pytest.approx(0, abs=1e-9)
+    assert pace.done == 1
+
+
+def test_a_training_that_goes_on_counts_the_minutes_before() -> None:
+    assert Pace(steps=1000, minutes=10, before=300).done == pytest.approx(0.5, abs=0.01)
+    assert Pace(steps=1000, minutes=10, before=900).done == 1
