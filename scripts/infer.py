@@ -6,11 +6,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 from rich.table import Table
 
 from lambda_image import process
@@ -23,6 +24,7 @@ from lambda_image.errors import PartitionMalformed, UsageError
 from lambda_image.inference import infer
 from lambda_image.metrics import accuracy, accuracy_rows
 from lambda_image.model import engine as engines
+from lambda_image.model.calibrated import CalibratedEngine
 from lambda_image.model.engine_files import DEVICES, ENGINE_NAMES, Device
 from lambda_image.partition_names import printable
 from lambda_image.results import Work
@@ -151,7 +153,15 @@ def predict(
 
     partitions = [(str(stretch.file), partial(_opened, stretch, engine.sizes)) for stretch in share]
     parts = list(infer(partitions, engine, batch_size, work, show, on_bad_row))
-    return Inferred(Predictions.concatenate(parts), work, engine.name)
+    return Inferred(_with_modes(Predictions.concatenate(parts), engine), work, engine.name)
+
+
+def _with_modes(predictions: Predictions, engine: engines.Engine) -> Predictions:
+    """Adds the mode of p(z), as a run's catalogues have it, where the engine has a calibration."""
+    if not isinstance(engine, CalibratedEngine):
+        return predictions
+    modes = engine.describe(predictions.redshift, predictions.magnitudes).z_mode
+    return replace(predictions, columns={**predictions.columns, "z_mode": np.ma.masked_invalid(modes)})
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import parquet, types
 
@@ -11,6 +12,9 @@ from scripts.catalogue.run_tables import WHOLE, run_tables
 from scripts.catalogue.table import Notes
 from scripts.words import counted
 
+GALAXY = ("source", "row")  # what finds a galaxy again in the distributions of its rank
+MODE = "z_mode"
+
 Choice = Callable[[pa.Schema], list[str]]  # the columns to read of a table that has these
 
 
@@ -18,11 +22,12 @@ def read_predictions(source: ResultSource, choose: Choice | None = None) -> tupl
     """Reads the predictions of a run.
 
     They are one table where the run has put them together. Otherwise they are those of the ranks that finished, in the
-    order of the manifest.
+    order of the manifest. Where the run has redshift distributions, their mode `z_mode` comes besides.
 
     Args:
         source: where they are.
-        choose: names the columns that are read; without it, all of them are.
+        choose: names the columns that are read; without it, all of them are. `source` and `row` come besides where a
+            run has distributions, which are found by them.
 
     Returns:
         The predictions, and what is missing of them.
@@ -30,11 +35,12 @@ def read_predictions(source: ResultSource, choose: Choice | None = None) -> tupl
     Raises:
         InvalidEvent: there are none, or they cannot be read.
     """
-    tables = run_tables(source)
-    parts = [_table(source, name, choose) for name in tables.names]
+    tables, modes = run_tables(source), _modes(source)
+    keys = GALAXY if modes else ()
+    parts = [_table(source, name, keys, choose) for name in tables.names]
     found = [part for part in parts if part is not None]
     if tables.names == [WHOLE] and found:
-        return found[0], []
+        return _with_modes(found[0], modes), []
     if not found:
         raise InvalidEvent(f"{source.place} holds no predictions: no rank of the run has finished")
     notes = []
@@ -42,10 +48,10 @@ def read_predictions(source: ResultSource, choose: Choice | None = None) -> tupl
         ranks = len(read_json(source, "manifest.json"))
         have = "has" if missing == 1 else "have"
         notes.append(f"{counted(missing, 'rank')} of {ranks:,} {have} left no predictions, which are missing here")
-    return _joined(found), notes
+    return _with_modes(_joined(found), modes), notes
 
 
-def _table(source: ResultSource, name: str, choose: Choice | None) -> pa.Table | None:
+def _table(source: ResultSource, name: str, keys: tuple[str, ...], choose: Choice | None) -> pa.Table | None:
     file = source.open(name)
     if file is None:
         return None
@@ -53,10 +59,36 @@ def _table(source: ResultSource, name: str, choose: Choice | None) -> pa.Table |
         try:
             table = parquet.ParquetFile(file)
             if "redshift" in table.schema_arrow.names:
-                return table.read(choose(table.schema_arrow) if choose else None)
+                return table.read([*keys, *choose(table.schema_arrow)] if choose else None)
         except (pa.ArrowException, OSError) as error:
             raise InvalidEvent(f"{name} of {source.place} is not a Parquet file: {error}") from error
     raise InvalidEvent(f"{name} of {source.place} holds no predictions: there is no column redshift")
+
+
+def _with_modes(predictions: pa.Table, modes: list[pa.Table]) -> pa.Table:
+    """Adds the mode of p(z), null for a galaxy that has none. A run without distributions has no such column."""
+    if not modes or MODE in predictions.column_names:
+        return predictions
+    names, places = predictions.column_names, pa.array(np.arange(len(predictions)))
+    # Of a partition that a run reads twice, a galaxy has the same mode in both.
+    known = pa.concat_tables(modes).group_by(GALAXY, use_threads=False).aggregate([(MODE, "first")])
+    found = predictions.select(GALAXY).append_column("place", places).join(known, list(GALAXY)).sort_by("place")
+    behind = "redshift_err" if "redshift_err" in names else "redshift"
+    return predictions.add_column(names.index(behind) + 1, MODE, found[f"{MODE}_first"])
+
+
+def _modes(source: ResultSource) -> list[pa.Table]:
+    """Of each rank that has written distributions, with the galaxies that they are of."""
+    tables = []
+    for item in read_json(source, "manifest.json") or []:
+        if (file := source.open(name := f"quantiles/{item['rank']}.parquet")) is None:
+            continue
+        with file:
+            try:
+                tables.append(parquet.read_table(file, columns=[*GALAXY, MODE]))
+            except (pa.ArrowException, OSError) as error:
+                raise InvalidEvent(f"{name} of {source.place} is not a Parquet file: {error}") from error
+    return tables
 
 
 def _joined(parts: list[pa.Table]) -> pa.Table:

@@ -9,9 +9,11 @@ from lambda_image.data.partition import write_partition
 from lambda_image.data.predictions import Predictions
 from lambda_image.data.sizes import PUBLISHED
 from lambda_image.errors import PartitionMalformed, UsageError
+from lambda_image.model.calibrated import CalibratedEngine
 from scripts import infer
 from scripts.infer import Inferred, predict
 from scripts.shard import Stretch
+from tests.unit.lambda_image.model.calibrations import calibration
 
 
 class Echo:
@@ -128,3 +130,13 @@ def test_nothing_that_is_there_is_replaced_unless_that_is_asked_for(file: Path, 
     with pytest.raises(UsageError, match="is read by this command"):
         infer.run(arguments(file, "--out", file, "--overwrite"))
     assert file.read_bytes() == before
+
+
+def test_an_engine_with_a_calibration_gives_modes_beside_error_bars(file: Path):
+    assert "z_mode" not in inferred([Stretch(file, 0, 5)], Silent()).predictions.columns
+    engine = CalibratedEngine(Echo(), calibration())
+    found = predict([Stretch(file, 0, 5)], engine, 4, "flag", Silent(), 5).predictions
+    np.testing.assert_allclose(found.columns["z_mode"], found.redshift, atol=1e-4)  # the distribution is symmetric
+    read = Predictions.from_parquet(found.to_parquet())
+    assert read.redshift_err is not None
+    np.testing.assert_allclose(read.columns["z_mode"], found.redshift, atol=1e-4)

@@ -14,7 +14,7 @@ from scripts import results
 from tests.unit.lambda_image.judged import summarise
 from tests.unit.lambda_image.test_results import manifest, record
 from tests.unit.lambda_image.test_summary import predictions as judged
-from tests.unit.scripts.catalogue.runs import FIRST_ID, predictions, run_folder
+from tests.unit.scripts.catalogue.runs import FIRST_ID, predictions, run_folder, write_distributions
 
 
 def run(*arguments: object) -> int:
@@ -98,6 +98,21 @@ def test_error_columns_appear_where_a_run_has_errors(out: Path, tmp_path: Path):
     found = parquet.read_table(tmp_path / "p.parquet")
     assert found.column_names[2:] == ["x_z_best", "x_quality", "x_z_err", "x_z_err68_low", "x_z_err68_high"]
     assert found["x_z_err68_high"][0].as_py() == np.float32(found["x_z_best"][0].as_py()) + np.float32(0.25)
+
+
+@pytest.mark.parametrize("kind", ["csv", "ecsv", "fits", "vot", "parquet"])
+def test_modes_are_in_every_format_where_a_run_has_distributions(out: Path, tmp_path: Path, kind: str):
+    part = predictions(6)
+    write_distributions(out, 0, part)
+    assert run(out, "--out", tmp_path / f"p.{kind}") == 0
+    format_ = {"vot": "votable", "ecsv": "ascii.ecsv"}.get(kind, kind)
+    table = Table.read(tmp_path / f"p.{kind}", format=format_)
+    modes = np.ma.filled(np.ma.asarray(table["z_mode"], np.float32), np.nan)
+    np.testing.assert_allclose(modes, part.redshift + 0.05, rtol=1e-6)
+    given = catalogue(tmp_path / "mine.csv")
+    assert run(out, "--catalogue", given, "--prefix", "x", "--out", tmp_path / f"joined.{kind}") == 0
+    joined = Table.read(tmp_path / f"joined.{kind}", format=format_)
+    assert joined.colnames == ["OBJID", "redshift", "x_z_best", "x_z_mode", "x_quality"]
 
 
 def test_an_existing_file_is_kept_unless_it_may_be_replaced(out: Path, tmp_path: Path):

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from lambda_image.data.distribution_table import write_distributions_table
+from lambda_image.data.distributions import SCORES
 from lambda_image.data.predictions import Predictions
 
 FIRST_ID = 1237648720693755918  # of SDSS: 19 digits, which float64 rounds
@@ -34,3 +36,15 @@ def run_folder(folder: Path, *parts: Predictions, together: bool = True, ranks: 
     if together:
         (folder / "predictions.parquet").write_bytes(Predictions.concatenate(parts).to_parquet())
     return folder
+
+
+def quantiles(part: Predictions) -> np.ndarray:
+    """float32 [N, 11], none for a galaxy without a prediction."""
+    return (part.redshift[:, None] + 0.02 * SCORES + 0.1).astype(np.float32)
+
+
+def write_distributions(folder: Path, rank: int, part: Predictions) -> None:
+    """Adds the distributions of a rank's predictions, of which each has its mode 0.05 above the redshift."""
+    (folder / "quantiles").mkdir(exist_ok=True)
+    with (folder / f"quantiles/{rank}.parquet").open("wb") as file:
+        write_distributions_table(file, [(part, part.redshift + np.float32(0.05), quantiles(part))])

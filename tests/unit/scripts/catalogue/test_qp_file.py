@@ -3,26 +3,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lambda_image.data.distribution_table import write_distributions_table
-from lambda_image.data.distributions import LEVELS, SCORES
+from lambda_image.data.distributions import LEVELS
 from lambda_image.data.predictions import Predictions
 from lambda_image.errors import InvalidEvent, UsageError
 from scripts.catalogue.qp_file import check_qp, write_qp
 from scripts.catalogue.run_source import ResultFolderSource
-from tests.unit.scripts.catalogue.runs import FIRST_ID, predictions, run_folder
-
-
-def quantiles(part: Predictions) -> np.ndarray:
-    return (part.redshift[:, None] + 0.02 * SCORES + 0.1).astype(np.float32)
+from tests.unit.scripts.catalogue.runs import FIRST_ID, predictions, quantiles, run_folder, write_distributions
 
 
 def described(folder: Path, *parts: Predictions) -> ResultFolderSource:
     """A run whose galaxies have distributions."""
     run_folder(folder, *parts)
-    (folder / "quantiles").mkdir()
     for rank, part in enumerate(parts):
-        with (folder / f"quantiles/{rank}.parquet").open("wb") as file:
-            write_distributions_table(file, [(part, part.redshift + np.float32(0.05), quantiles(part))])
+        write_distributions(folder, rank, part)
     return ResultFolderSource(folder)
 
 

@@ -9,7 +9,7 @@ from pyarrow import parquet
 from lambda_image.errors import InvalidEvent
 from scripts.catalogue.run_predictions import read_predictions
 from scripts.catalogue.run_source import PredictionsFileSource, ResultFolderSource
-from tests.unit.scripts.catalogue.runs import FIRST_ID, predictions, run_folder
+from tests.unit.scripts.catalogue.runs import FIRST_ID, predictions, run_folder, write_distributions
 
 
 def test_predictions_are_read_as_the_run_wrote_them(tmp_path: Path):
@@ -73,3 +73,32 @@ def test_a_table_that_is_none_is_named(tmp_path: Path):
     (out / "predictions.parquet").write_bytes(b"PAR1")
     with pytest.raises(InvalidEvent, match=r"predictions\.parquet of .* is not a Parquet file"):
         read_predictions(ResultFolderSource(out))
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_each_galaxy_has_the_mode_of_its_own_distribution(tmp_path: Path, together: bool):
+    parts = [predictions(count, source=f"data/{count}.pt") for count in (4, 5, 3)]
+    source = ResultFolderSource(run_folder(tmp_path / "out", *parts, together=together))
+    assert "z_mode" not in read_predictions(source)[0].column_names
+    for rank in (2, 0):  # rank 1 has no calibration, and so each galaxy of it no mode
+        write_distributions(source.folder, rank, parts[rank])
+    table, _ = read_predictions(source)
+    assert table.column_names.index("z_mode") == table.column_names.index("redshift") + 1
+    known = [np.full(5, np.nan) if part is parts[1] else part.redshift + np.float32(0.05) for part in parts]
+    assert table["z_mode"].to_numpy() == pytest.approx(np.concatenate(known), nan_ok=True)
+    assert table["z_mode"].null_count == 5 + 1 + 1
+    chosen, _ = read_predictions(source, lambda schema: ["redshift"])
+    assert chosen["z_mode"].equals(table["z_mode"])
+
+
+def test_a_partition_that_is_read_twice_has_its_modes_twice(tmp_path: Path):
+    part = predictions(4)
+    source = ResultFolderSource(run_folder(tmp_path / "out", part, part))
+    for rank in (0, 1):
+        write_distributions(source.folder, rank, part)
+    modes = read_predictions(source)[0]["z_mode"].to_pylist()
+    assert len(modes) == 8
+    assert modes[:4] == modes[4:]
+    (source.folder / "quantiles" / "1.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InvalidEvent, match=r"quantiles/1.parquet of .*out is not a Parquet file"):
+        read_predictions(source)
