@@ -32,7 +32,9 @@ number RANK_MEMORY_MB "${RANK_MEMORY_MB:-1769}" 10240
 there DATA "${DATA:-}" 'a dataset, or a folder of partitions'
 there MODEL "${MODEL:-}" 'weights (.safetensors) or a network (.onnx)'
 inside CHECKPOINT "${CHECKPOINT:-}" 'weights in models/'
+inside CALIBRATION "${CALIBRATION:-}" 'what cosmicai calibrate has written, in models/'
 inside ONNX_MODEL "${ONNX_MODEL:-}" 'a network (.onnx) in models/'
+inside ONNX_CALIBRATION "${ONNX_CALIBRATION:-}" 'what cosmicai calibrate has written, in models/'
 case ${LAMBDA_TARGET:-full}:${MODEL:-} in
     slim:?*) refuse "MODEL $MODEL needs PyTorch, which LAMBDA_TARGET=slim leaves out: give no LAMBDA_TARGET" ;;
     full:*.onnx) refuse "MODEL $MODEL needs LAMBDA_TARGET=onnx" ;;

@@ -69,7 +69,7 @@ def calibrated(engine: Engine, weights: Path, on_mismatch: Callable[[str], None]
     return CalibratedEngine(engine, calibration)
 
 
-def carry_calibration(given: Path | bytes, digest: str, weights: Path) -> None:
+def carry_calibration(given: Path | bytes, digest: str, weights: Path) -> bool:
     """Puts the calibration of a checkpoint beside what it was converted to.
 
     One that is for other weights stays so, and whoever loads these hears of it.
@@ -77,7 +77,10 @@ def carry_calibration(given: Path | bytes, digest: str, weights: Path) -> None:
     Args:
         given: the calibration's file, or its content.
         digest: SHA-256 of the checkpoint before it was converted.
-        weights: the checkpoint in this project's format.
+        weights: what the checkpoint has become.
+
+    Returns:
+        Whether it is for these weights.
 
     Raises:
         CheckpointError: the calibration cannot be used.
@@ -90,3 +93,4 @@ def carry_calibration(given: Path | bytes, digest: str, weights: Path) -> None:
     if calibration.weights_sha256 == digest:
         calibration = replace(calibration, weights_sha256=weights_sha256(weights))
     calibration.write(place)
+    return calibration.weights_sha256 == weights_sha256(weights)

@@ -1,13 +1,19 @@
 """What the builds copy is named file by file, so that most changes of code do not compile the engine anew."""
 
+import os
 import re
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 import lambda_image
+from lambda_image.model.calibration import RedshiftCalibration
+from lambda_image.model.engine_files import file_hash
 from rendezvous_server import protocol
+from tests.unit.lambda_image.model.calibrations import calibration
 from tests.unit.test_layout import ROOT, SOURCES, imports
 
 OURS, LOCAL = "lambda_image/Dockerfile", "statemachine/local/Dockerfile"
@@ -94,6 +100,66 @@ def test_an_image_has_what_its_code_needs_of_the_servers_protocol(dockerfile: st
     wanted = needed(*(file for file in SOURCES if file.startswith(folders)))
     missing = {file for file in wanted if file.startswith("rendezvous_server/")} - copied("code", dockerfile)
     assert not missing, f"add to the COPY lines of the stage `code` in {dockerfile}: {sorted(missing)}"
+
+
+def carried(folder: Path, name: str, given: str, **arguments: str) -> subprocess.CompletedProcess[str]:
+    """What a stage does about the calibration of weights that it has made a model of, at `folder` instead of at /."""
+    text = (ROOT / OURS).read_text()
+    begin = text.index("if [", text.index(f" AS {name}\n"))
+    step = text[begin : text.index("; fi", begin)] + "; fi"
+    step = re.sub(r"(?<=[ \"])/(?=calibration/|model/)", f"{folder}/", step)
+    environ = os.environ | {"given": f"{folder / given}", **arguments}
+    step = f'python() {{ {sys.executable} "$@"; }}; {step}'
+    return subprocess.run(["sh", "-c", step], cwd=ROOT, env=environ, capture_output=True, text=True)
+
+
+SHIPPED = {"CHECKPOINT": "lambda_image/model/redshift.safetensors"}
+BY_DEFAULT = {"CALIBRATION": "lambda_image/model/redshift.calibration.json"}
+MINE = "models/mine.calibration.json"
+
+
+@pytest.mark.parametrize(
+    ("name", "made", "arguments", "there"),
+    [
+        ("weights", "redshift.safetensors", {"CHECKPOINT": "models/mine.pt", "CALIBRATION": MINE}, True),
+        ("weights", "redshift.safetensors", SHIPPED | BY_DEFAULT, True),
+        ("weights", "redshift.safetensors", {"CHECKPOINT": "models/mine.pt"} | BY_DEFAULT, False),
+        ("network", "network.onnx", {"ONNX_CALIBRATION": MINE}, True),
+        ("network", "network.onnx", {"ONNX_CALIBRATION": "lambda_image/Dockerfile"}, False),
+    ],
+)
+def test_weights_are_put_into_an_image_with_a_calibration_of_theirs_or_none(
+    tmp_path: Path, name: str, made: str, arguments: dict[str, str], there: bool
+):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "calibration").mkdir()
+    (tmp_path / "mine.pt").write_bytes(b"as the user has them")
+    (tmp_path / "model" / made).write_bytes(b"as they were converted")
+    source = arguments.get("CALIBRATION") or arguments["ONNX_CALIBRATION"]
+    calibration(weights=file_hash(tmp_path / "mine.pt")).write(tmp_path / "calibration" / Path(source).name)
+    answer = carried(tmp_path, name, "mine.pt", **arguments)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    beside = (tmp_path / "model" / made).with_suffix(".calibration.json")
+    assert beside.exists() == there
+    if there:
+        assert RedshiftCalibration.read(beside).weights_sha256 == file_hash(tmp_path / "model" / made)
+
+
+def test_a_calibration_of_other_weights_ends_the_build(tmp_path: Path):
+    for name in ("model", "calibration"):
+        (tmp_path / name).mkdir()
+    for name in ("mine.pt", "model/redshift.safetensors"):
+        (tmp_path / name).write_bytes(b"weights")
+    calibration(weights="1" * 64).write(tmp_path / "calibration" / "mine.calibration.json")
+    answer = carried(tmp_path, "weights", "mine.pt", CHECKPOINT="models/mine.pt", CALIBRATION=MINE)
+    assert (answer.returncode, answer.stderr) == (1, "mine.calibration.json is not for mine.pt\n")
+
+
+def test_no_image_has_the_shipped_calibration_by_any_other_way():
+    removed = stage("code").rpartition("rm -rf")[2].partition("&&")[0].split()
+    assert BY_DEFAULT["CALIBRATION"] in removed
+    assert "COPY --from=weights /calibrated/ lambda_image/model/" in stage("slim")
+    assert "COPY --from=engine /model lambda_image/model" in stage("full")
 
 
 def test_the_versions_of_pytorch_agree():

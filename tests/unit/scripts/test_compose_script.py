@@ -20,7 +20,7 @@ def folder(tmp_path: Path) -> Path:
     (repository / "scripts").mkdir(parents=True)
     (repository / "models").mkdir()
     shutil.copy(SCRIPT, repository / "scripts")
-    for name in ("galaxies.pt", "mine.onnx", "models/mine.pt"):
+    for name in ("galaxies.pt", "mine.onnx", "models/mine.pt", "models/mine.calibration.json"):
         (repository / name).touch()
     (tmp_path / "bin").mkdir()
     docker = tmp_path / "bin" / "docker"
@@ -41,6 +41,8 @@ def compose(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
         {},
         {"DATA": "galaxies.pt", "WORLD_SIZE": "8", "BATCH_SIZE": str(MAX_BATCH_SIZE), "OUT": "./results"},
         {"CHECKPOINT": "models/mine.pt", "TOLERANCE": "3e-5", "DATA": "."},
+        {"CHECKPOINT": "models/mine.pt", "CALIBRATION": "models/mine.calibration.json"},
+        {"LAMBDA_TARGET": "onnx", "ONNX_MODEL": "mine.onnx", "ONNX_CALIBRATION": "models/mine.calibration.json"},
         {"LAMBDA_TARGET": "onnx", "MODEL": "./mine.onnx", "WORLD_SIZE": str(MAX_RANKS)},
         {"LAMBDA_TARGET": "slim", "ONNX_MODEL": ""},
         {"MODEL": "./models/mine.pt", "LAMBDA_TARGET": "full"},
@@ -67,6 +69,8 @@ def test_compose_is_started_where_its_file_is(folder: Path, variables: dict[str,
         ({"DATA": "nowhere.pt"}, "DATA nowhere.pt does not exist: name a dataset, or a folder of partitions"),
         ({"CHECKPOINT": "models/nowhere.pt"}, "CHECKPOINT models/nowhere.pt does not exist: name weights in models/"),
         ({"CHECKPOINT": "/tmp/mine.pt"}, "CHECKPOINT /tmp/mine.pt is not in this folder"),
+        ({"CALIBRATION": "models/nowhere.json"}, "CALIBRATION models/nowhere.json does not exist: name what cosmicai"),
+        ({"ONNX_CALIBRATION": "../mine.calibration.json"}, "ONNX_CALIBRATION ../mine.calibration.json is not in this"),
         ({"ONNX_MODEL": "models/../../mine.onnx"}, "is not in this folder"),
         ({"MODEL": "./nowhere.onnx", "LAMBDA_TARGET": "onnx"}, "MODEL ./nowhere.onnx does not exist"),
         ({"MODEL": "./mine.onnx"}, "MODEL ./mine.onnx needs LAMBDA_TARGET=onnx"),
