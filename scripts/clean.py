@@ -24,6 +24,7 @@ from scripts import execution
 from scripts.billing.tables import plain_table
 from scripts.console import output_console
 from scripts.flag_values import parse_names
+from scripts.json_file import add_json
 from scripts.output_files import write_figures
 from scripts.records.statistics import OutlierRule, parse_rule
 from scripts.user_files import add_overwrite, check_new, check_new_folder, make_way
@@ -103,7 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="drop galaxies of which a magnitude or the redshift lies beyond the quartiles by so many interquartile "
         "ranges, such as 3iqr",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="all counts")
+    add_json(parser, "all counts")
     add_overwrite(parser, "the files that --out, --dropped and --json name, and partitions in a folder")
 
 

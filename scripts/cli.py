@@ -14,6 +14,7 @@ from typing import NoReturn, TextIO
 
 from lambda_image.errors import RunError, UsageError
 from scripts.extras import remedy
+from scripts.json_file import json_alone
 from scripts.parser import CommandParser
 
 COMMANDS = (
@@ -75,7 +76,7 @@ def _run(arguments: Sequence[str]) -> int:
         if "run" not in args:
             parser.print_help()
             return 2
-        with ended_in_order(), silenced() if args.quiet else nullcontext():
+        with ended_in_order(), json_alone(args), silenced() if args.quiet else nullcontext():
             return int(args.run(args))
     except UsageError as error:
         print(f"cosmicai: {error}", file=sys.stderr)

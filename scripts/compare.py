@@ -13,6 +13,7 @@ from lambda_image.errors import InvalidEvent
 from lambda_image.metrics import LARGE
 from scripts.billing.tables import plain_table
 from scripts.console import output_console
+from scripts.json_file import add_json
 from scripts.output_files import write_figures
 from scripts.records.reading import S3, read_runs
 from scripts.records.statistics import (
@@ -64,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--by", choices=tuple(BY), default="data", help="what runs have in common that are repeats")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="the table, with the published columns")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="all figures, with the distribution of each key")
+    add_json(parser, "all figures, with the distribution of each key")
     add_overwrite(parser, "the files that --csv and --json name")
 
 

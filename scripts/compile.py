@@ -9,10 +9,12 @@ import numpy as np
 
 from lambda_image import process
 from lambda_image.errors import UsageError
+from lambda_image.json_text import parse_json
 from lambda_image.model import SHIPPED_MODEL
-from lambda_image.model.engine_files import DEVICES, LOW_PRECISIONS, MAX_DIFFERENCE
+from lambda_image.model.engine_files import DEVICES, LOW_PRECISIONS, MAX_DIFFERENCE, RECORD
 from scripts.galaxies import Mixture, render
-from scripts.user_files import check_there
+from scripts.json_file import add_json, write_json
+from scripts.user_files import add_overwrite, check_new, check_there
 
 HELP = "compile a checkpoint into the engine that ranks use (needs g++), checked against PyTorch"
 EXAMPLE = "cosmicai compile --model model.safetensors"
@@ -42,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DZ",
         help="allowed difference in redshift from PyTorch in float64; more only for weights that amplify rounding",
     )
+    add_json(parser, "how far each engine was off, and what was made")
+    add_overwrite(parser, "the file that --json names")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--int8 is for processors; allowed with --device cuda: --bf16")
     if not (math.isfinite(args.tolerance) and args.tolerance > 0):
         raise UsageError(f"--tolerance is {args.tolerance}; allowed: a difference in redshift, such as 3e-5")
+    check_new({"--json": args.json}, overwrite=args.overwrite, read=[args.model])
     check_there("--model", args.model, "weights that `cosmicai convert` has written")
 
     from lambda_image.model.engine_builder import build  # PyTorch takes seconds to import
@@ -68,5 +73,8 @@ def run(args: argparse.Namespace) -> int:
     ]
     folder = build(args.model, samples, process.usable_cpus(), print, low, galaxies, args.device, args.tolerance)
     size = sum(file.stat().st_size for file in folder.iterdir())
-    print(f"{folder} ({size / 1e6:.1f} MB) in {time.perf_counter() - started:.1f} s")
+    seconds = time.perf_counter() - started
+    print(f"{folder} ({size / 1e6:.1f} MB) in {seconds:.1f} s")
+    made = {"folder": str(folder), "bytes": size, "seconds": seconds}
+    write_json({**made, **parse_json((folder / RECORD).read_text())}, args.json, print)
     return 0

@@ -30,6 +30,7 @@ from scripts.billing.wishes import STORAGE_MB, not_negative, parse_what_if, posi
 from scripts.catalogue.run_source import ResultFolderSource, find_run
 from scripts.console import output_console
 from scripts.flag_values import check_at_least_one
+from scripts.json_file import add_json
 from scripts.output_files import write_figures
 from scripts.sweep.folder import PLAN, SweepFolder
 from scripts.user_files import add_overwrite, check_new, check_there
@@ -82,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     beside.add_argument(
         "--local-usd-per-hour", type=float, default=LOCAL_USD_PER_HOUR, help="what the local machine costs"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="all figures")
+    add_json(parser, "all figures")
     add_overwrite(parser, "the file that --json names")
 
 

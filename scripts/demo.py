@@ -12,9 +12,12 @@ from lambda_image.dealing import deal, deal_partitions
 from lambda_image.errors import PartitionMalformed
 from lambda_image.partition_names import printable
 from scripts import execution, run_outcome
+from scripts.catalogue.run_source import ResultFolderSource
 from scripts.execution import SAMPLE_GALAXIES, SAMPLE_PARTITIONS
+from scripts.json_file import add_json
 from scripts.local_cloud import Event, local_cloud
 from scripts.result_folder import result_folder
+from scripts.run_json import check_run_json, write_run_json
 from scripts.run_progress import RunProgress
 from scripts.runs.following import Follower
 from scripts.runs.place import place_at
@@ -30,6 +33,7 @@ OUT = Path("out/demo")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     execution.add_arguments(parser, OUT)
+    add_json(parser, "how the run ended, and its figures")
     parser.add_argument(
         "--model",
         type=Path,
@@ -40,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     execution.check_arguments(args)
+    check_run_json(args.json, args.out or OUT, overwrite=args.overwrite)
     with tempfile.TemporaryDirectory(prefix="cosmicai-") as scratch:
         model = usable_model(args.model, Path(scratch))
         files, warnings = execution.partition_files(args.data) if args.data else ([], [])
@@ -72,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
                 described = Follower(place, started, progress, lookout=cloud.lookout()).follow()
             results = run_outcome.results_of(place, started, described, progress.print)
             count = run_outcome.collect(results, out, progress.print)
+            write_run_json(args.json, described, ResultFolderSource(out.given), progress.print)
             cloud.stop()  # its processes end while the results are shown
             return run_outcome.report(described, out, count, progress.print)
 

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser, out: Path) -> None:
         type=Path,
         help=f"a folder for the result objects (default: {out}, where each run replaces the one before)",
     )
-    add_overwrite(parser, "the results of an earlier run in the folder that --out names")
+    add_overwrite(parser, "the results of an earlier run in the folder that --out names, and the file of --json")
 
 
 def check_arguments(args: argparse.Namespace) -> None:

@@ -1,7 +1,6 @@
 """cosmicai infer: the redshifts of a dataset by this process alone, without a run."""
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -33,6 +32,7 @@ from scripts import execution
 from scripts.console import output_console
 from scripts.flag_values import check_at_least_one
 from scripts.galaxy_progress import GalaxyProgress
+from scripts.json_file import add_json, write_json
 from scripts.local_results import results_json
 from scripts.machine import describe_machine
 from scripts.output_files import check_picture
@@ -80,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the predictions (default: predictions.parquet, or predictions-I-of-N.parquet for a shard)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="accuracy and speed, under the published keys")
+    add_json(parser, "accuracy and speed, under the published keys")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="predicted against true redshifts, .png or .svg")
     add_overwrite(parser, "the files that --out, --json and --plot name")
 
@@ -193,8 +193,7 @@ def _report(args: argparse.Namespace, shard: Shard, out: Path, inferred: Inferre
             "accuracy": measures.to_json(),
             "machine": describe_machine(("cosmicai", "torch", "numpy"), args.device),
         }
-        args.json.write_text(json.dumps(report, indent=1) + "\n")
-        console.print(f"figures in {args.json}", markup=False)
+        write_json(report, args.json, partial(console.print, markup=False))
     if args.plot:
         from scripts.accuracy_plot import draw  # matplotlib takes half a second to import
 

@@ -19,10 +19,12 @@ from lambda_image.errors import UsageError
 from lambda_image.events import MAX_WORLD_SIZE
 from lambda_image.partition_names import printable
 from scripts import execution, run_outcome
-from scripts.catalogue.run_source import RUN_NAME
+from scripts.catalogue.run_source import RUN_NAME, ResultFolderSource
 from scripts.deploy import agree
+from scripts.json_file import add_json
 from scripts.place_flags import add_place_of_runs
 from scripts.result_folder import result_folder
+from scripts.run_json import check_run_json, write_run_json
 from scripts.run_progress import RunProgress
 from scripts.runs import place as places
 from scripts.runs import readiness, run_input, uploading
@@ -57,7 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help=f"a folder for the result objects (default: {OUT}, where each run replaces the one before)",
     )
-    add_overwrite(parser, "the results of an earlier run in the folder that --out names")
+    add_json(parser, "how the run ended, and its figures")
+    add_overwrite(parser, "the results of an earlier run in the folder that --out names, and the file of --json")
     add_place_of_runs(parser)
 
 
@@ -77,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--name is {args.name!r}; allowed: letters, digits and any of _+=@-, at most 80")
     if args.detach and args.rendezvous == START:
         raise UsageError(f"--rendezvous {START} ends with this command: cosmicai rendezvous up starts one that stays")
+    check_run_json(args.json, None if args.detach else args.out or OUT, overwrite=args.overwrite)
     progress = RunProgress(sys.stdout, [])
     overwrite = args.overwrite or args.out is None
     with ExitStack() as stack:
@@ -93,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
         if out is None:
             for line in ways_on(place, name):
                 progress.print(line)
+            write_run_json(args.json, {"executionArn": started.arn, "status": "RUNNING"}, None, progress.print)
             return 0
         if judged.totals:
             progress = RunProgress(sys.stdout, judged.totals)
@@ -101,7 +106,9 @@ def run(args: argparse.Namespace) -> int:
         # may be reading them.
         beginning.remove_data(started.bucket)
         results = run_outcome.results_of(place, started, described, progress.print)
-        return run_outcome.report(described, out, run_outcome.collect(results, out, progress.print), progress.print)
+        count = run_outcome.collect(results, out, progress.print)
+        write_run_json(args.json, described, ResultFolderSource(out.given), progress.print)
+        return run_outcome.report(described, out, count, progress.print)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
 """What a measurement leaves behind, which is its figures as JSON and a picture of them."""
 
-import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lambda_image.errors import UsageError
+from scripts.json_file import write_json
 from scripts.user_files import check_new
 
 if TYPE_CHECKING:
@@ -53,9 +54,7 @@ def check_picture(flag: str, file: Path | None, find: Callable[[str], object | N
 
 def write_figures(report: Mapping[str, Any], file: Path | None, console: "Console") -> None:
     """Write the report as JSON, if there is a file for it, and say so."""
-    if file is not None:
-        file.write_text(json.dumps(report, indent=1) + "\n")
-        console.print(f"figures in {file}", markup=False)
+    write_json(report, file, partial(console.print, markup=False))
 
 
 def write_picture(report: Mapping[str, Any], file: Path | None, draw: Draw, console: "Console") -> None:

@@ -21,6 +21,7 @@ from scripts.billing.wishes import LAMBDA_MB, positive, read_prices
 from scripts.catalogue.run_source import find_run
 from scripts.console import output_console
 from scripts.flag_values import check_at_least_one, parse_numbers
+from scripts.json_file import add_json
 from scripts.output_files import check_files, write_figures
 from scripts.planning.calibration import Calibration, calibrate
 from scripts.planning.choices import choices, pareto, partition_mb
@@ -53,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prices", type=Path, metavar="FILE", help="a list like lambda_image/prices.json")
     parser.add_argument("--all", action="store_true", help="show every choice, not only those that nothing beats")
     parser.add_argument("--check", action="store_true", help="measure on this machine how far predictions are off")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="all figures")
+    add_json(parser, "all figures")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="cost against time, .svg or .png")
     add_overwrite(parser, "the files that --json and --picture name")
 

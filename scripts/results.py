@@ -2,13 +2,16 @@
 
 import argparse
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.json_text import parse_json
+from scripts.json_file import add_json, write_json
 from scripts.place_flags import add_place_of_runs
+from scripts.run_json import run_figures
 from scripts.user_files import add_overwrite, check_new, check_there
 from scripts.words import counted
 
@@ -59,7 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="refuse",
         help="what is done where several predictions have one id: refuse, or take the first of them",
     )
-    add_overwrite(parser, "the files that --out and --qp name")
+    add_json(parser, "the figures of the run, or what was written by --out and --qp")
+    add_overwrite(parser, "the files that --out, --qp and --json name")
     add_place_of_runs(parser)
 
 
@@ -69,32 +73,41 @@ def run(args: argparse.Namespace) -> int:
     from scripts.catalogue.run_source import find_run
 
     source = find_run(args.results, fetch=lambda name: fetch_run(args, name))
-    if args.qp is not None:
-        _write_qp(args, source)
+    written = {"--json": args.json, "--out": args.out, "--qp": args.qp}
+    check_new(written if args.json else {}, overwrite=args.overwrite, read=[args.catalogue])
+    if args.json is not None and source.holds(args.json):
+        raise UsageError(f"--json {args.json} would be among the results of the run: name another folder")
+    said = _write_qp(args, source) if args.qp is not None else []
     if args.out is None:
+        write_json({"qp": str(args.qp), "said": said} if args.qp else run_figures(source), args.json, print)
         return 0 if args.qp is not None else show_again(source)
     from scripts.catalogue.writing import check_out, write_catalogue
 
     check_out(args.out, overwrite=args.overwrite, read=[args.catalogue])
     if source.holds(args.out):
         raise UsageError(f"--out {args.out} would be among the results of the run: name another folder")
-    catalogue = assemble(args, source)
-    for note in write_catalogue(catalogue, args.out):
+    catalogue, notes = assemble(args, source)
+    said = [*said, *notes, *(left_out := write_catalogue(catalogue, args.out))]
+    for note in left_out:
         print(note)
-    rows, columns = catalogue.table.num_rows, catalogue.table.num_columns
-    print(f"{counted(rows, 'row')} of {counted(columns, 'column')} in {args.out}")
+    rows, columns = catalogue.table.num_rows, catalogue.table.column_names
+    print(f"{counted(rows, 'row')} of {counted(len(columns), 'column')} in {args.out}")
+    written = {"out": str(args.out), "qp": args.qp and str(args.qp), "rows": rows, "columns": columns, "said": said}
+    write_json(written, args.json, print)
     return 0
 
 
-def _write_qp(args: argparse.Namespace, source: "ResultSource") -> None:
+def _write_qp(args: argparse.Namespace, source: "ResultSource") -> list[str]:
     from scripts.catalogue.qp_file import check_qp, write_qp
 
     check_qp(args.qp)
     check_new({"--qp": args.qp, "--out": args.out}, overwrite=args.overwrite, read=[args.catalogue])
     if source.holds(args.qp):
         raise UsageError(f"--qp {args.qp} would be among the results of the run: name another folder")
-    for line in write_qp(source, args.qp, args.id if args.catalogue is None else None):
+    told = write_qp(source, args.qp, args.id if args.catalogue is None else None)
+    for line in told:
         print(line)
+    return told
 
 
 def fetch_run(args: argparse.Namespace, name: str) -> Path:
@@ -146,12 +159,15 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f"--prefix is {args.prefix!r}; allowed: a letter, and letters, digits and _ behind it")
 
 
-def assemble(args: argparse.Namespace, source: "ResultSource") -> "Catalogue":
+def assemble(args: argparse.Namespace, source: "ResultSource") -> "tuple[Catalogue, Sequence[str]]":
     """Makes what the flags ask for, and prints what happened on the way.
 
     Args:
         args: the flags.
         source: the results of the run.
+
+    Returns:
+        The catalogue, and what happened.
 
     Raises:
         UsageError: the columns that flags name are not there.
@@ -196,7 +212,7 @@ def assemble(args: argparse.Namespace, source: "ResultSource") -> "Catalogue":
         notes += more + how
     for note in notes:
         print(note)
-    return catalogue
+    return catalogue, notes
 
 
 def _run_id(source: "ResultSource") -> str | None:

@@ -25,6 +25,7 @@ from lambda_image.settings import MAX_VCPUS, MB_PER_VCPU
 from scripts.console import output_console
 from scripts.flag_values import check_at_least_one, parse_numbers
 from scripts.galaxies import Mixture, render
+from scripts.json_file import add_json
 from scripts.machine import describe_machine
 from scripts.output_files import check_files, write_figures
 from scripts.series import Series
@@ -72,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--batch-sizes", metavar="N,...", help="numbers of galaxies (default: 1 to 1,024; with a GPU 64 to 8,192)"
     )
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often each setting is measured, in turn")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="all figures of every round")
+    add_json(parser, "all figures of every round")
     add_overwrite(parser, "the file that --json names")
 
 

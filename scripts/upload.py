@@ -7,12 +7,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from lambda_image.data.partition import count_rows
 from lambda_image.errors import UsageError
 from lambda_image.partition_names import printable
 from scripts.execution import partition_files
+from scripts.json_file import add_json, write_json
 from scripts.place_flags import add_place_of_runs
 from scripts.runs import place as places
 from scripts.runs import uploading
@@ -20,6 +22,7 @@ from scripts.runs.place import Place
 from scripts.split import MIB, SIZE_HELP, split
 from scripts.stack.account import explained
 from scripts.stack.bucket import check_bucket
+from scripts.user_files import add_overwrite, check_new
 from scripts.words import counted
 
 HELP = "upload galaxies to S3 as partitions, in parallel and without what is there already"
@@ -38,12 +41,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size-mb", type=float, default=25.0, help=f"a dataset file that is larger is cut into partitions: {SIZE_HELP}"
     )
+    add_json(parser, "what was uploaded, and the execution input of a run over it")
+    add_overwrite(parser, "the file that --json names")
     add_place_of_runs(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     if not (args.size_mb > 0 and math.isfinite(args.size_mb)):
         raise UsageError(f"--size-mb is {args.size_mb}; allowed: a number above 0")
+    check_new({"--json": args.json}, overwrite=args.overwrite, read=[args.data])
     files, warnings = partition_files(args.data, "")
     for warning in warnings:
         print(f"warning: {warning}")
@@ -66,7 +72,10 @@ def run(args: argparse.Namespace) -> int:
     flags = ["--data-prefix", prefix, *(["--data-bucket", bucket] if own else [])]
     print(f"  {place.command('invoke', *flags)}")
     print("or with the execution input")
-    print(f"  {json.dumps({**(own or {'bucket': bucket}), 'data_prefix': prefix})}")
+    keys = {**(own or {"bucket": bucket}), "data_prefix": prefix}
+    print(f"  {json.dumps(keys)}")
+    report = {"bucket": bucket, "prefix": prefix, "galaxies": rows, **asdict(done), "input": keys, "warnings": warnings}
+    write_json(report, args.json, print)
     return 0
 
 

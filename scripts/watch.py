@@ -9,8 +9,10 @@ from lambda_image.events import parse
 from lambda_image.json_text import parse_json
 from scripts import execution, run_outcome
 from scripts.invoke import follow
+from scripts.json_file import add_json
 from scripts.place_flags import add_place_of_runs
 from scripts.result_folder import result_folder
+from scripts.run_json import check_run_json, write_run_json
 from scripts.run_progress import RunProgress
 from scripts.runs import place as places
 from scripts.runs.finding import find_execution
@@ -25,11 +27,13 @@ EXAMPLE = "cosmicai watch invoke-20261128-120123-65e185bb6dcc --region eu-west-1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="the run: what cosmicai invoke called it, or the ARN of its execution")
     parser.add_argument("--out", type=Path, help="a folder for the result objects; without it, the tables are shown")
-    add_overwrite(parser, "the results of an earlier run in the folder that --out names")
+    add_json(parser, "how the run ended, and its figures")
+    add_overwrite(parser, "the results of an earlier run in the folder that --out names, and the file of --json")
     add_place_of_runs(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    check_run_json(args.json, args.out, overwrite=args.overwrite)
     progress = RunProgress(sys.stdout, [])
     with ExitStack() as stack:
         # Before hours of waiting
@@ -43,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
             ranks = parse(given, started.arn, ANYWHERE).world_size
             described = follow(place, started, progress, ranks)
         results = run_outcome.results_of(place, started, described, progress.print)
+        write_run_json(args.json, described, results, progress.print)
         if out is not None:
             out.clear(progress.print)
             return run_outcome.report(described, out, run_outcome.collect(results, out, progress.print), progress.print)

@@ -6,6 +6,7 @@ This module is light to import. The processes that are measured import it with t
 import argparse
 from pathlib import Path
 
+from scripts.json_file import add_json
 from scripts.user_files import add_overwrite
 
 
@@ -17,6 +18,6 @@ def add_common_arguments(parser: argparse.ArgumentParser, quick: str) -> None:
         quick: What `--quick` leaves out, for the help.
     """
     parser.add_argument("--quick", action="store_true", help=quick)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="all figures of every round")
+    add_json(parser, "all figures of every round")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="a chart, .svg or .png (needs matplotlib)")
     add_overwrite(parser, "the files that --json and --picture name")

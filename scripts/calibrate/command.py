@@ -1,7 +1,6 @@
 """cosmicai calibrate: error bars for a model, learnt from labelled galaxies that it was not trained on."""
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +29,7 @@ from scripts.evaluate.measuring import judged, measure_bins
 from scripts.flag_values import check_at_least_one
 from scripts.galaxy_progress import GalaxyProgress
 from scripts.infer import ENGINES, check_engine, predict
+from scripts.json_file import add_json, write_json
 from scripts.shard import Shard, stretches
 from scripts.user_files import add_overwrite, check_new, check_there
 from scripts.user_model import usable_model
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="cuda infers by PyTorch on a GPU")
     parser.add_argument("--engine", choices=ENGINES, default="auto", help="as INFERENCE_ENGINE of a rank")
     parser.add_argument("--threads", type=int, default=cpus, help="threads that compute")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="the measures on the galaxies held out")
+    add_json(parser, "the measures on the galaxies held out")
     add_overwrite(parser, "the calibration that is there, and the file that --json names")
 
 
@@ -105,9 +105,7 @@ def run(
     )
     _show(report)
     print(f"calibration in {printable(out)}. Runs with these weights have error bars now")
-    if args.json:
-        args.json.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
-        print(f"figures in {printable(args.json)}")
+    write_json(report, args.json, print)
     return 0
 
 

@@ -1,17 +1,15 @@
 """cosmicai doctor: what only the user's own account can tell, with what to do about each thing that is wrong."""
 
 import argparse
-import json
-from pathlib import Path
 
 from lambda_image.address import Address
-from lambda_image.atomic_file import atomic_file
 from lambda_image.errors import UsageError
 from scripts.deploy import say
 from scripts.doctor.account_checks import check_bucket, check_functions, check_quotas, check_versions
 from scripts.doctor.connection import PairAnswers, ask_pair, judge, reach_from_here, to_json
 from scripts.doctor.findings import Finding, Findings
 from scripts.doctor.servers import servers_for
+from scripts.json_file import add_json, write_json
 from scripts.place_flags import add_place_of_runs
 from scripts.runs.place import Place, open_place
 from scripts.stack.account import explained
@@ -33,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--megabytes", type=int, default=16, help="sent each way between the two functions")
     parser.add_argument("--no-connection", action="store_true", help="look at the parts only, and start nothing")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write findings and measurements")
+    add_json(parser, "findings and measurements")
     add_overwrite(parser, "the file that --json names")
     add_place_of_runs(parser)
 
@@ -55,11 +53,7 @@ def run(args: argparse.Namespace) -> int:
         findings.add(Finding("credentials", "ok", f"account {who['Account']}, {place.region}, as {who['Arn']}"))
     _parts(place, findings)
     pair = None if args.no_connection else _connection(place, findings, args)
-    if args.json:
-        content = {"findings": findings.to_json(), "functions": to_json(pair)}
-        with atomic_file(args.json) as partial:
-            partial.write_text(json.dumps(content, indent=1) + "\n")
-        say(f"findings in {args.json}")
+    write_json({"findings": findings.to_json(), "functions": to_json(pair)}, args.json, say)
     return 1 if findings.failed else 0
 
 

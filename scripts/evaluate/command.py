@@ -1,7 +1,6 @@
 """cosmicai evaluate: how good a model's redshifts are, for which galaxies, and what its images are worth."""
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Callable
@@ -30,6 +29,7 @@ from scripts.evaluate.measuring import judged, measure_bins
 from scripts.flag_values import check_at_least_one
 from scripts.galaxy_progress import GalaxyProgress
 from scripts.infer import ENGINES, Inferred, check_engine, predict
+from scripts.json_file import add_json, write_json
 from scripts.machine import describe_machine
 from scripts.output_files import check_picture
 from scripts.shard import Shard, Stretch, stretches
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="cuda infers by PyTorch on a GPU")
     parser.add_argument("--engine", choices=ENGINES, default="auto", help="as INFERENCE_ENGINE of a rank")
     parser.add_argument("--threads", type=int, default=cpus, help="threads that compute")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="all measures with their intervals")
+    add_json(parser, "all measures with their intervals")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="the same as a table")
     parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="a picture of each, .png")
     add_overwrite(parser, "the files that --json and --csv name, and pictures in the folder")
@@ -183,9 +183,7 @@ def _show(report: dict[str, Any], inferred: Inferred) -> None:
 
 
 def _write(args: argparse.Namespace, report: dict[str, Any], pictures: dict[str, Path], inferred: Inferred) -> None:
-    if args.json:
-        args.json.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
-        print(f"figures in {printable(args.json)}")
+    write_json(report, args.json, print)
     if args.csv:
         tables.write_csv(report, args.csv)
         print(f"table in {printable(args.csv)}")

@@ -1,14 +1,13 @@
 """cosmicai logs: what Lambda reports of the invocations of a run, or of files that were exported from its logs."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
-from lambda_image.atomic_file import atomic_file
 from lambda_image.cost import LAMBDA_GB_SECOND
 from lambda_image.errors import UsageError
 from scripts.deploy import say
+from scripts.json_file import add_json, write_json
 from scripts.logs.exports import oldest_first, read_export
 from scripts.logs.history import ExecutionTimes, execution_times, read_history
 from scripts.logs.invocations import FoundInvocations, find_invocations
@@ -48,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="beside --file: processor of the functions, by which they cost (default: x86_64)",
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write a line for each invocation")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write invocations and totals")
+    add_json(parser, "invocations and totals")
     add_overwrite(parser, "the files that --csv and --json name")
     add_place_of_runs(parser)
 
@@ -110,7 +109,4 @@ def _show(args: argparse.Namespace, found: FoundInvocations, summed: dict[str, A
     if args.csv:
         write_csv(args.csv, listed)
         say(f"{counted(len(listed), 'invocation')} in {args.csv}")
-    if args.json:
-        with atomic_file(args.json) as partial:
-            partial.write_text(json.dumps({**about, "totals": summed, "invocations": listed}, indent=1) + "\n")
-        say(f"totals and {counted(len(listed), 'invocation')} in {args.json}")
+    write_json({**about, "totals": summed, "invocations": listed}, args.json, say)

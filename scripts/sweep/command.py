@@ -1,7 +1,6 @@
 """cosmicai sweep: many runs over world sizes, batch sizes and data, and tables of them."""
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from lambda_image.errors import UsageError
 from lambda_image.partition_names import printable
 from scripts import execution
 from scripts.billing.wishes import LAMBDA_MB
+from scripts.json_file import add_json, write_json
 from scripts.place_flags import add_place_of_runs
 from scripts.run_progress import RunProgress
 from scripts.runs import place as places
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, help=f"a folder for the sweep; without it, {OUT}/sweep-PRESET or {OUT}/sweep"
     )
-    parser.add_argument("--json", type=Path, help="write medians over the repeats to this file")
+    add_json(parser, "medians over the repeats")
     add_overwrite(parser, "the file that --json names")
     add_place_of_runs(parser)
 
@@ -86,8 +86,7 @@ def run(args: argparse.Namespace) -> int:
     runs = list(folder.runs())
     write_tables(runs, out)
     together = show_sweep(folder)
-    if args.json is not None:
-        args.json.write_text(json.dumps(together, indent=1), encoding="utf-8")
+    write_json(together, args.json, print)
     took = f"{len(left):,} of them took {time.monotonic() - started:.0f} s"
     print(f"{counted(len(runs), 'run')} in {printable(out)}/; {took}")
     print(f"cosmicai report {printable(out)} draws them")

@@ -28,12 +28,16 @@ def demo(out: Path, *arguments: object) -> int:
 
 def test_a_folder_of_partitions(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     data, out = write_galaxies(tmp_path / "data", 3, 20), tmp_path / "out"
-    assert demo(out, "--world-size", 2, "--data", data, "--batch-size", 16) == 0
+    figures = tmp_path / "figures.json"
+    assert demo(out, "--world-size", 2, "--data", data, "--batch-size", 16, "--json", figures) == 0
     said = capfd.readouterr().out
     for words in ("rank 0  inference", "of 40 samples", "succeeded", "1 direct, 1 self", "USD"):
         assert words in said
     summary = json.loads((out / "summary.json").read_text())
     assert (summary["world_size"], summary["failed_ranks"], summary["gathered"]) == (2, [], True)
+    told = json.loads(figures.read_text())
+    assert (told["status"], told["run_id"], told["summary"]) == ("SUCCEEDED", summary["run_id"], summary)
+    assert [record["rank"] for record in told["ranks"]] == [0, 1]
     assert summary["r2"] > 0.5  # of 60 galaxies: the weights fit the sample
     files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     assert {
@@ -52,7 +56,9 @@ def test_a_folder_of_partitions(tmp_path: Path, capfd: pytest.CaptureFixture[str
 def test_ranks_infer_by_the_compiled_engine(tmp_path: Path):
     data, out = write_galaxies(tmp_path / "data", 2, 20), tmp_path / "out"
     model = shutil.copy(SHIPPED_MODEL, tmp_path / "weights.safetensors")
-    assert main(["compile", "--model", str(model), "--int8", "--bf16"]) == 0
+    made = tmp_path / "made.json"
+    assert main(["compile", "--model", str(model), "--int8", "--bf16", "--json", str(made)]) == 0
+    assert json.loads(made.read_text())["checks"].keys() == {"float32", *LOW_PRECISIONS}
     assert demo(out, "--world-size", 2, "--data", data, "--model", model) == 0
     records = json.loads((out / "combined_data.json").read_text())
     assert [record["engine"] for record in records] == ["fast", "fast"]

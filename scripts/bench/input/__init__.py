@@ -7,6 +7,7 @@ against what other readers find in it and what PyTorch predicts in float64.
 import argparse
 from pathlib import Path
 
+from scripts.json_file import add_json
 from scripts.user_files import add_overwrite
 
 HELP = "damaged files and bad values: no traceback, no lost row, no wrong prediction without a flag"
@@ -18,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other changes")
     parser.add_argument("--only", type=int, metavar="NUMBER", help="repeat the mutation of this number and show it")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the files that failed, or that of --only")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="the counts, and all failures")
+    add_json(parser, "the counts, and all failures")
     add_overwrite(parser, "the file that --json names")
 
 

@@ -115,6 +115,17 @@ def test_modes_are_in_every_format_where_a_run_has_distributions(out: Path, tmp_
     assert joined.colnames == ["OBJID", "redshift", "x_z_best", "x_z_mode", "x_quality"]
 
 
+def test_what_was_written_is_told_as_json(out: Path, tmp_path: Path):
+    given = catalogue(tmp_path / "mine.csv")
+    assert run(out, "--catalogue", given, "--out", tmp_path / "p.csv", "--json", tmp_path / "p.json") == 0
+    told = json.loads((tmp_path / "p.json").read_text())
+    assert (told["out"], told["rows"]) == (str(tmp_path / "p.csv"), 4)
+    assert told["columns"] == ["OBJID", "redshift", "cosmicai_redshift", "quality"]
+    assert told["said"][0].startswith("joined by OBJID = objid: 3 of 4 rows")
+    with pytest.raises(UsageError, match="among the results of the run"):
+        run(out, "--json", out / "figures.json")
+
+
 def test_an_existing_file_is_kept_unless_it_may_be_replaced(out: Path, tmp_path: Path):
     (tmp_path / "p.csv").write_text("mine")
     with pytest.raises(UsageError, match="exists"):

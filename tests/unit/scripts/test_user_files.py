@@ -69,8 +69,10 @@ WRITTEN = {
     "compare --csv": "compare run --csv there.csv",
     "compare --json": "compare run --json there.json",
     "cost --json": "cost --requests 1 --seconds 1 --memory-gb 1 --json there.json",
+    "compile --json": "compile --model {model} --json there.json",
     "convert out": "convert {model} there.safetensors",
     "demo --out": "demo --out run",
+    "demo --json": "demo --out out --json there.json",
     "doctor --json": "doctor --endpoint-url http://127.0.0.1:9 --json there.json",
     "evaluate --json": "evaluate galaxies.safetensors --json there.json",
     "evaluate --csv": "evaluate galaxies.safetensors --csv there.csv",
@@ -79,6 +81,7 @@ WRITTEN = {
     "infer --json": "infer {there} --json there.json",
     "infer --plot": "infer {there} --plot there.svg",
     "invoke --out": "invoke --endpoint-url http://127.0.0.1:9 --out run",
+    "invoke --json": "invoke --endpoint-url http://127.0.0.1:9 --out out --json there.json",
     "join --out": "join galaxies.safetensors --out there.safetensors",
     "logs --csv": "logs --file {there} --csv there.csv",
     "logs --json": "logs --file {there} --json there.json",
@@ -86,11 +89,14 @@ WRITTEN = {
     "plan --picture": "plan run --picture there.svg",
     "results --out": "results run --out there.csv",
     "results --qp": "results run --qp there.hdf5",
+    "results --json": "results run --json there.json",
     "sample out": "sample {there}",
     "split --out": "split {there} --out partitions",
     "sweep --json": "sweep --json there.json",
     "tune --json": "tune --json there.json",
     "watch --out": "watch some-run --endpoint-url http://127.0.0.1:9 --out run",
+    "upload --json": "upload galaxies.safetensors --endpoint-url http://127.0.0.1:9 --json there.json",
+    "watch --json": "watch some-run --endpoint-url http://127.0.0.1:9 --json there.json",
 }
 GIVEN = {"bench commit": "HEAD"}  # what a command needs besides
 # What a command takes as the name of something else, too, so that it is no path to the parser.
