@@ -23,18 +23,10 @@ COMMANDS = (
     *("deploy", "destroy", "upload", "invoke", "watch"),
     *("doctor", "logs", "rendezvous"),
 )
-# Of commands that are not modules by their own name, as a keyword cannot be.
+# Of commands that are packages, or not modules by their own name, as a keyword cannot be.
 MODULES = {
-    "evaluate": "evaluate.command",
-    "report": "report.command",
-    "sweep": "sweep.command",
     "import": "importing.command",
-}
-MODULES |= {
-    "logs": "logs.command",
-    "doctor": "doctor.command",
-    "evaluate": "evaluate.command",
-    "calibrate": "calibrate.command",
+    **{name: f"{name}.command" for name in ("evaluate", "calibrate", "report", "sweep", "logs", "doctor")},
 }
 ENDING = (signal.SIGTERM, signal.SIGHUP)  # beside SIGINT, which Python makes a KeyboardInterrupt
 

@@ -175,10 +175,9 @@ def load(
     on_fallback: Callable[[str], None] = lambda reason: None,
     device: Device = "cpu",
     on_damage: Callable[[str], None] = lambda reason: None,
+    error_bars: bool = True,
 ) -> Engine:
     """Loads weights into an engine, as `load_engine` does, with every setting given and no judgement of galaxies.
-
-    A calibration that lies beside the weights gives the engine error bars.
 
     Args:
         path: The weights, a checkpoint in this project's format, or an ONNX file.
@@ -188,6 +187,8 @@ def load(
             the weights is for others.
         device: Where the engine computes.
         on_damage: Is called with the reason, too, where `fast` is there and not what was compiled.
+        error_bars: Whether a calibration that lies beside the weights gives the engine error bars. Without them it is
+            not looked at, as what makes another one in its place must not.
 
     Returns:
         The engine.
@@ -197,18 +198,9 @@ def load(
             damaged and PyTorch, which would take its place, is not here.
         InvalidEvent: There is no GPU that PyTorch can use.
     """
-    return calibrated(load_uncalibrated(path, threads, name, on_fallback, device, on_damage), path, on_fallback)
-
-
-def load_uncalibrated(
-    path: Path,
-    threads: int,
-    name: EngineName = "auto",
-    on_fallback: Callable[[str], None] = lambda reason: None,
-    device: Device = "cpu",
-    on_damage: Callable[[str], None] = lambda reason: None,
-) -> Engine:
-    """Loads weights as `load` does, and looks at no calibration, as what makes another one in its place must not."""
+    if error_bars:
+        engine = load(path, threads, name, on_fallback, device, on_damage, error_bars=False)
+        return calibrated(engine, path, on_fallback)
     assert name in ENGINE_NAMES[device]
     if name == "onnx":
         return _onnx(path, threads)

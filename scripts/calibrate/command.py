@@ -70,10 +70,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(
     args: argparse.Namespace,
-    load: Callable[..., engines.Engine] = engines.load_uncalibrated,
+    load: Callable[..., engines.Engine] = engines.load,
     fit: Callable[[Predictions, str, int], RedshiftCalibration] | None = None,
 ) -> int:
-    """Run the command. `load` is `lambda_image.model.engine.load_uncalibrated`, and `fit` is `fit_to`."""
+    """Run the command. `load` is `lambda_image.model.engine.load`, and `fit` is `fit_to`."""
     model = args.model or SHIPPED_MODEL
     out = args.out or calibration_path(model)
     _check(args)
@@ -84,7 +84,7 @@ def run(
     rng = np.random.default_rng(args.seed)
     with GalaxyProgress(sys.stdout) as progress, tempfile.TemporaryDirectory(prefix="cosmicai-") as scratch:
         usable = usable_model(args.model, Path(scratch), calibrated=False)
-        engine = load(usable.path, args.threads, args.engine, device=args.device)
+        engine = load(usable.path, args.threads, args.engine, device=args.device, error_bars=False)
         sets = []
         for some in files:
             share = stretches(some, Shard())

@@ -120,7 +120,7 @@ def test_a_damaged_calibration_is_not_looked_at_where_another_is_made(weights: d
     scratch.mkdir()
     with pytest.raises(CheckpointError, match="make it again with `cosmicai calibrate`"):
         usable_model(tmp_path / "mine.pt", scratch)
-    engines.load_uncalibrated(usable_model(tmp_path / "mine.pt", scratch, calibrated=False).path, 1)
+    engines.load(usable_model(tmp_path / "mine.pt", scratch, calibrated=False).path, 1, error_bars=False)
 
 
 def test_a_network_in_onnx_is_used_as_it_is(tmp_path: Path):
