@@ -30,7 +30,7 @@ from lambda_image.comm.channel.signals import Flag, Kind
 from lambda_image.comm.channel.values import Value, encode
 
 SEALED = int(Flag.SEALED)
-SMALLEST = 64 << 10  # bytes; what less takes is steps, and not encryption
+SMALLEST = RECORD_BYTES  # of a value; pieces of 125 kB that all ranks give each other cost more sealed than not
 LARGEST = 64 << 20  # bytes; all that is sealed is kept until the last rank has it, and a Lambda may have 128 MB
 KEYS_KEPT = 1024  # of other ranks
 _BYTE = np.dtype(np.uint8)
