@@ -141,6 +141,7 @@ def allgather(group: GroupContext, part: Value, deadline: float, out: Sequence[V
     with group.exchange(Kind.ALLGATHER, deadline, abort_to=others(group)) as exchange:
         out_buffers = _out_buffers(group, out)
         exchange.watch_aborts = True
+        exchange.expect_from_all(size_of(part))
         for_all = group.for_all(exchange, part)
         for rank in others(group):
             exchange.receive(rank, out_buffers[rank])

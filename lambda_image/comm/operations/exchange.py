@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self, cast
 
 from lambda_image.comm.channel.channel import PATIENCE_S, Channel, OutBuffer
+from lambda_image.comm.channel.frames import WHOLE_BYTES
 from lambda_image.comm.channel.sealing import Content
 from lambda_image.comm.channel.signals import ABORT, Kind, abort_payload
 from lambda_image.comm.channel.values import NO_VALUE, Value
@@ -80,6 +81,14 @@ class Exchange(Operation):
                         break
                 if not channel.gone(ticket):
                     self._leave_fast_path().add(rank, self._bound[rank]).ticket = ticket
+
+    def expect_from_all(self, size: int) -> None:
+        """Ranks send each other values of this size at once.
+
+        Large ones are taken from all at once, since others would wait for room in this rank's buffers while it waited
+        for one of them.
+        """
+        self._fast = self._fast and size <= WHOLE_BYTES
 
     def answer(self, rank: int, flags: int) -> None:
         """An empty frame that may wait while small frames come: so as to wake nobody in the way of their senders."""

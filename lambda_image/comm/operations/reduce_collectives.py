@@ -183,6 +183,7 @@ def _in_pieces(
                 delivered(value, whole[pieces[source]])
 
         exchange.on_received, exchange.watch_aborts = arrived, True
+        exchange.expect_from_all(mine.nbytes)
         for peer in others(group):
             exchange.receive(peer, group.memory.like(mine))
             if wanted:

@@ -11,7 +11,8 @@ import weakref
 import numpy as np
 import pytest
 
-from lambda_image.comm.channel.frames import HEADER
+from lambda_image.comm.channel.channel import Channel
+from lambda_image.comm.channel.frames import HEADER, WHOLE_BYTES
 from lambda_image.comm.channel.handshake import Member
 from lambda_image.comm.channel.signals import Flag, Kind, abort_payload, parse_abort
 from lambda_image.comm.channel.values import Value
@@ -105,6 +106,21 @@ def test_a_peer_that_stops_within_a_small_frame_delays_nobody(make_group: MakeGr
     exchange.run(tolerant=True)
     assert exchange.received == {2: [b"quick"]}
     assert list(exchange.failed) == [1]
+
+
+@pytest.mark.parametrize("size", [0, WHOLE_BYTES, WHOLE_BYTES + 1, LARGE])
+def test_no_peer_is_awaited_while_others_wait_for_room(
+    make_group: MakeGroup, soon: Soon, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group, awaited_ones, await_in = make_group(3), list[Channel](), Channel.await_in
+    monkeypatch.setattr(Channel, "await_in", lambda self: awaited_ones.append(self) or await_in(self))
+    exchange = gathering(group, soon(), 1, 2)
+    exchange.expect_from_all(size)
+    for rank in 1, 2:
+        put(group.channel(rank, 0), b"x")
+    exchange.run()
+    assert exchange.received == {1: [b"x"], 2: [b"x"]}
+    assert bool(awaited_ones) == (group.ranks[0].fast and size <= WHOLE_BYTES)
 
 
 @pytest.mark.parametrize("reads", [True, False])
