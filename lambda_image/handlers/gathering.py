@@ -14,7 +14,7 @@ from lambda_image.errors import RunError
 from lambda_image.gather_tree import STAR, GroupPlace, gather_place, place_of
 from lambda_image.handlers.absent_ranks import POLL_S, AbsentRanks, given_up
 from lambda_image.handlers.combining import COMBINED, CombinedTable
-from lambda_image.handlers.taking import Taking, transports
+from lambda_image.handlers.taking import Taking
 from lambda_image.manifest import Assignment
 from lambda_image.ownership import JSON_TYPE, RunObjects
 from lambda_image.results import SELF, STORAGE, Record, combined_data, combined_line, pack, unpack
@@ -172,7 +172,7 @@ class Gathering:
         inner = self._assignment.gather_width != STAR and not self._place.up.suffix
         content = bundle(parts) if inner else parts.came[self._assignment.rank].content
         self._above.gather(content, root=0, deadline=deadline, allow_missing=True, await_retries=True)
-        return GatherOutcome(transports(self._above)[0])
+        return GatherOutcome(next(peer.transport or STORAGE for peer in self._above.peers() if peer.rank == 0))
 
     def _without_gather(self, reason: str) -> GatherOutcome:
         self._log("gather_failed", rank=self._assignment.rank, error="NoGather", message=reason)

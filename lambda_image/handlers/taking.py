@@ -106,7 +106,7 @@ class Taking:
 
     def _parts(self, gathered: "Gathered") -> Parts:
         """By the ranks of the run."""
-        found, parts = transports(self._communicator), Parts()
+        found, parts = gathered.transports, Parts()
         for number, rank in enumerate(self._group.members):
             if number == self._group.number:
                 continue
@@ -133,8 +133,3 @@ def _read(content: Content, speaks_for: Sequence[int]) -> Parts:
     except ValueError as error:
         return Parts(missing=dict.fromkeys(speaks_for, f"rank {speaks_for[0]} sent what cannot be read: {error}"))
     return sent
-
-
-def transports(communicator: "Communicator") -> dict[int, str]:
-    """Tells by which transport each member of a group is connected, by the numbers of the group."""
-    return {peer.rank: peer.transport for peer in communicator.peers() if peer.transport is not None}

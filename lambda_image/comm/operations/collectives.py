@@ -40,10 +40,12 @@ class Gathered:
     Attributes:
         parts: The parts by rank, with None where one is missing.
         missing: Why, by rank, for each part that is missing. There are none unless the gather allows it.
+        transports: The name of the Transport that brought each part, by rank. The root's own part has none.
     """
 
     parts: list[Any]
     missing: dict[int, CommunicationError] = field(default_factory=dict)
+    transports: dict[int, str] = field(default_factory=dict, compare=False)
 
 
 def send(group: GroupContext, value: Value, to: int, deadline: float) -> None:
@@ -97,7 +99,10 @@ def gather(
             exchange.run()
             return None
 
+        transports: dict[int, str] = {}
+
         def arrived(rank: int, value: Value, flags: int) -> None:
+            transports[rank] = str(exchange.channel(rank).transport)  # now: a newer attempt may take its place
             if flags & _CONFIRM:
                 exchange.answer(rank, _RECEIPT)
 
@@ -114,7 +119,7 @@ def gather(
         parts = [part if rank == root else came.get(rank) for rank in range(group.world_size)]
         # A part that came is there, even if its receipt could not be sent.
         missing = {rank: error for rank, error in sorted(exchange.failed.items()) if parts[rank] is None}
-        return Gathered(parts, missing)
+        return Gathered(parts, missing, transports)
 
 
 @contextmanager

@@ -107,6 +107,10 @@ class Exchange(Operation):
         if out is not None or self._out_buffers:
             add_out_buffer(self._out_buffers.setdefault(rank, []), due, out)
 
+    def channel(self, rank: int) -> Channel:
+        """That by which a value of this peer has just come."""
+        return cast(Channel, self._bound[rank].channel) if self._loop is None else self._loop.channel(rank)
+
     def run(self, *, tolerant: bool = False) -> None:
         """Until everything is sent and received, or has failed. A failure is raised; if `tolerant`, left in `failed`.
 

@@ -50,6 +50,10 @@ class TransferLoop:
     def receive(self, rank: int, out: Value | None) -> None:
         self.add(rank, self._roster.at(rank)).expect(out)
 
+    def channel(self, rank: int) -> Channel:
+        """See Exchange.channel."""
+        return cast(Channel, self._transfers[rank].channel)
+
     def run(self, *, tolerant: bool) -> None:
         """See Exchange.run."""
         operation = self._operation

@@ -74,13 +74,15 @@ class Scene:
         gathering = self.join(rank)
 
         def run() -> None:
-            named = TABLE.facts(f"r/predictions/{rank}.parquet")
-            part = {**record(1), "rank": rank, "predictions": named, "statistics": TABLE.statistics.to_json()}
-            self.outcomes[rank] = gathering.gather(part, TABLE.content, time.monotonic() + timeout_s)
+            self.outcomes[rank] = gathering.gather(self.record(rank), TABLE.content, time.monotonic() + timeout_s)
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
         return thread
+
+    def record(self, rank: int) -> dict[str, Any]:
+        named = TABLE.facts(f"r/predictions/{rank}.parquet")
+        return {**record(1), "rank": rank, "predictions": named, "statistics": TABLE.statistics.to_json()}
 
     def _communicator(self, place: GroupPlace) -> Communicator:
         return Communicator(self.groups[place.suffix].ranks[place.number], None)
@@ -284,6 +286,17 @@ def test_a_rank_that_is_lost_while_the_root_works_may_still_be_started_again(sce
     here.start(1).join(TIMEOUT_S)
     here.start(0).join(TIMEOUT_S)
     assert here.outcomes[0][:2] == ("self", None)
+
+
+def test_a_part_keeps_the_way_it_came_by_whatever_becomes_of_its_rank(scene):
+    here = scene()
+    here.join(0)
+    for rank in (1, 2):
+        here.start(rank).join(TIMEOUT_S)
+    here.group.ranks[0].roster.joined(Member(1, 1), time.monotonic())  # lost later, tried again, and not connected yet
+    here.join(0).gather(here.record(0), TABLE.content, time.monotonic() + TIMEOUT_S)
+    records = json.loads(here.s3.objects["r/combined_data.json"])
+    assert [one["transport"] for one in records] == ["self", "direct", "direct"]
 
 
 def test_a_root_that_fails_takes_nothing_more_and_the_others_hear_so(scene):

@@ -239,11 +239,11 @@ def test_a_rendezvous_that_failed_is_named_by_the_gather():
 
 def test_rank_0_writes_the_combined_result_when_it_has_every_part():
     stage = Stage(rank=0)
-    stage.communicator.facts[1] = replace(stage.communicator.facts[1], transport="relayed")
 
     def parts_of_all(_: bytes) -> Gathered:
         record, table = unpack(stage.part())
-        return Gathered([b"", *(bytearray(pack({**record, "rank": rank}, table)) for rank in (1, 2))])
+        parts = [b"", *(bytearray(pack({**record, "rank": rank}, table)) for rank in (1, 2))]
+        return Gathered(parts, transports={1: "direct", 2: "relayed"})
 
     stage.communicator.answer = parts_of_all
     stage.invoke()
@@ -272,7 +272,8 @@ def test_rank_0_leaves_ranks_without_galaxies_out_of_the_combined_data():
         empty = Predictions.concatenate([]).to_parquet()
         own = {**record["predictions"], "blake2b": digest(empty)}
         idle = pack({**record, "rank": 1, "samples": 0, "predictions": own}, empty)
-        return Gathered([b"", bytearray(idle), bytearray(pack({**record, "rank": 2}, table))])
+        parts = [b"", bytearray(idle), bytearray(pack({**record, "rank": 2}, table))]
+        return Gathered(parts, transports=dict.fromkeys((1, 2), "direct"))
 
     stage.communicator.answer = one_rank_is_idle
     stage.invoke()
@@ -300,7 +301,9 @@ def test_rank_0_waits_for_parts_of_later_attempts_and_not_for_those_that_cannot_
 
 def test_where_a_part_is_missing_nothing_is_combined_and_the_gather_has_ended():
     stage = Stage(rank=0)
-    stage.communicator.answer = lambda part: Gathered([part, b"", None], {2: PeerTimeout("rank 2 is late")})
+    stage.communicator.answer = lambda part: Gathered(
+        [part, b"", None], {2: PeerTimeout("rank 2 is late")}, {1: "direct"}
+    )
     stage.invoke()
     assert stage.journal == [ROOTS, "r/predictions/0.parquet", ROOTS, "gather", ROOTS]
     reason = "1 of 3 parts did not come: rank 2 is late"

@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from lambda_image.gather_tree import GroupPlace
 from lambda_image.handlers.taking import Taking
 
 HANGING_S = 20.0
-PEERS = [SimpleNamespace(rank=number, transport=transport) for number, transport in ((1, "direct"), (2, "relayed"))]
+TRANSPORTS = {1: "direct", 2: "relayed"}
 
 
 class Told:
@@ -25,9 +24,6 @@ class Told:
     def __init__(self, answer: Callable[[], Gathered]) -> None:
         self.answer = answer
         self.began, self.closed = threading.Event(), threading.Event()
-
-    def peers(self) -> list[Any]:
-        return PEERS
 
     def gather(self, part: bytes, *, closing: Any, **_: Any) -> Gathered:
         closing.listen(self.closed.set)
@@ -48,7 +44,7 @@ def finish(made: Taking, **options: Any) -> tuple[Parts, str | None]:
 
 def test_parts_have_the_ranks_of_the_run_and_their_transports():
     lost = PeerClosed("rank 0, gather: rank 4 is lost")
-    parts, reason = finish(taking(lambda: Gathered([b"", b"one", None], {2: lost})))
+    parts, reason = finish(taking(lambda: Gathered([b"", b"one", None], {2: lost}, TRANSPORTS)))
     assert parts == Parts({1: Delivered("direct", b"one")}, {4: str(lost)})
     assert reason is None
 
@@ -56,7 +52,7 @@ def test_parts_have_the_ranks_of_the_run_and_their_transports():
 def test_the_parts_of_inner_ranks_are_taken_apart_and_a_lost_one_takes_its_leaves_along():
     own = Parts({1: Delivered("self", b"one"), 2: Delivered("punched", b"two")}, {3: "rank 3 is lost"})
     lost = PeerClosed("rank 4 is lost")
-    answer = Gathered([b"", bundle(own), None], {2: lost})
+    answer = Gathered([b"", bundle(own), None], {2: lost}, TRANSPORTS)
     parts, _ = finish(taking(lambda: answer, below={1: (2, 3), 4: (5,)}.__getitem__))
     assert {rank: (part.transport, bytes(part.content)) for rank, part in parts.came.items()} == {
         1: ("direct", b"one"),
@@ -66,7 +62,7 @@ def test_the_parts_of_inner_ranks_are_taken_apart_and_a_lost_one_takes_its_leave
 
 
 def test_an_inner_rank_that_sends_no_such_parts_counts_as_missing():
-    answer = Gathered([b"", b"what is this", bundle(Parts())])
+    answer = Gathered([b"", b"what is this", bundle(Parts())], transports=TRANSPORTS)
     parts, _ = finish(taking(lambda: answer, below=lambda inner: (inner + 1,)))
     assert parts.came == {}
     assert parts.missing.keys() == {1, 2, 4, 5}
@@ -74,7 +70,9 @@ def test_an_inner_rank_that_sends_no_such_parts_counts_as_missing():
 
 
 def test_it_stops_waiting_for_what_is_of_no_use():
-    parts, reason = finish(taking(lambda: Gathered([b"", b"", b""])), in_vain=lambda: "rank 0 is lost")
+    parts, reason = finish(
+        taking(lambda: Gathered([b"", b"", b""], transports=TRANSPORTS)), in_vain=lambda: "rank 0 is lost"
+    )
     assert reason in ("rank 0 is lost", None)
     slow = Told(lambda: Gathered([b"", None, None], dict.fromkeys((1, 2), PeerClosed("late"))))
     slow.closed.wait = lambda timeout: time.sleep(0.1) or True  # type: ignore[method-assign]

@@ -71,6 +71,7 @@ def test_gather_of_unequal_parts_to_every_root(group: LocalGroup, soon: Soon) ->
             lambda rank, root=root: collectives.gather(rank, parts[rank.rank], root, soon(), allow_missing=False)
         )
         assert results[root] == Gathered(parts)
+        assert results[root].transports == {rank: "direct" for rank in range(len(parts)) if rank != root}
         assert all(result is None for rank, result in enumerate(results) if rank != root)
 
 
