@@ -67,24 +67,31 @@ class Gathering:
             clock: gives seconds, and is time.monotonic() but in tests.
 
         Raises:
-            RuntimeError: there is no memory for a thread.
+            RuntimeError: there is no memory for a thread. It has left all groups then.
         """
         self._objects, self._assignment = objects, assignment
         self._log, self._poll_s, self._clock, self._latest = log, poll_s, clock, latest
         self._limit = min(assignment.gather_limit, (memory_mb << 20) // TABLES_SHARE) // assignment.world_size
         self._place = place_of(assignment)
-        self._above, self._below = (None if group is None else join(group) for group in self._place)
+        self._above: Communicator | None = None
+        self._below: Communicator | None = None
         self._taking: Taking | None = None
-        if self._place.down is not None and self._below is not None:
-            leaves = self._leaves if self._place.up is None and assignment.gather_width != STAR else None
-            self._taking = Taking(self._below, self._place.down, latest, leaves)
         self._absences = 0  # looks in a row at which the rank above was lost
         try:
-            if self._taking is not None:
-                self._taking.begin()
-        except RuntimeError:
+            self._join(join)
+        except Exception:  # a member that nobody is behind would be waited for
             self.close()
             raise
+
+    def _join(self, join: Join) -> None:
+        up, down = self._place
+        if up is not None:
+            self._above = join(up)
+        if down is not None:
+            self._below = join(down)
+            leaves = self._leaves if up is None and self._assignment.gather_width != STAR else None
+            self._taking = Taking(self._below, down, self._latest, leaves)
+            self._taking.begin()
 
     @property
     def communicator(self) -> "Communicator":

@@ -410,3 +410,21 @@ def test_an_inner_rank_that_fails_for_good_tells_rank_0(scene):
     assert (
         "3 of 7 parts did not come: rank 0, gather: rank 1 has given up: ValueError: a bad" in here.outcomes[0].reason
     )
+
+
+def test_an_inner_rank_that_cannot_join_its_leaves_leaves_the_group_of_rank_0(scene):
+    here = scene(**TREE)
+    joined: list[Communicator] = []
+
+    def join(place: GroupPlace) -> Communicator:
+        if joined:
+            raise RuntimeError("can't start new thread")
+        joined.append(here._communicator(place))
+        return joined[0]
+
+    item = replace(manifest(7)[1], result_path="r", gather_width=3)
+    objects = RunObjects(ObjectStore("b", client=here.s3), item.execution, "r")
+    with pytest.raises(RuntimeError):
+        Gathering(join, objects, item, lambda *_, **__: None, 1024, time.monotonic() + TIMEOUT_S)
+    with pytest.raises(ValueError, match="closed"):
+        joined[0].wait_for_peer(0, timeout_s=0)
