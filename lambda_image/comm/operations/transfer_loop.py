@@ -31,6 +31,7 @@ class TransferLoop:
         self._transfers: dict[int, Transfer] = {}
         self._active: set[int] = set()  # ranks whose transfers are not done
         self._due_now: set[int] = set()  # ranks whose transfers may be able to move
+        self._again: set[int] = set()  # ranks whose newer attempt may send what has come: nobody waits for it
         self._ending = False
         self._watch = Watch(wakeup)
         self._turns: dict[int, float] = {}  # when the outlook of a rank changes by itself, where it does
@@ -67,13 +68,15 @@ class TransferLoop:
                 self._advance(self._transfers[rank])
                 if operation.failed and not tolerant and rank in operation.failed:
                     raise operation.failed[rank]
-            if not self._active:
+            if self._active <= self._again and not (operation.patient and operation.clock() < operation.deadline):
                 return
             turns = () if operation.patient else self._turns.values()  # nobody's time is over while all are awaited
             left = (
                 min(operation.deadline, *turns) - operation.clock() if turns else operation.deadline - operation.clock()
             )
             ready = self._watch.wait(left) if left > 0 else None
+            if ready is None and operation.await_retries:
+                self._take_again()
             if ready is None and operation.patient:
                 self._due_now = {rank for rank in self._active if self._has_news(self._transfers[rank])}
             elif ready is None:  # there are news, or the time is over
@@ -153,6 +156,19 @@ class TransferLoop:
         transfer.plain = False
         return True
 
+    def _take_again(self) -> None:
+        """Let those be rid of their values whose earlier attempt was, and was lost then: they cannot know."""
+        for rank in self._operation.received:
+            transfer, peer = self._transfers[rank], self._roster.at(rank)
+            if peer is None or transfer.peer is None or peer.member.attempt <= transfer.peer.member.attempt:
+                continue
+            if peer.channel is not None:
+                self._unwatch(transfer)
+                transfer.bind(peer)
+                transfer.due, transfer.ticket, transfer.plain = 1, 0, False
+                self._again.add(rank)
+                self._active.add(rank)
+
     def _judge(self, transfer: Transfer) -> None:
         """Wait on for a peer with which something is the matter, or give it up."""
         now, deadline = self._operation.clock(), self._operation.deadline
@@ -193,6 +209,8 @@ class TransferLoop:
             channel.frames.popleft()
             transfer.due -= 1
             value: Value = frame.value
+            if transfer.rank in self._again:
+                operation.received[transfer.rank].clear()
             operation.received.setdefault(transfer.rank, []).append(value)
             if operation.on_received is not None:
                 operation.on_received(transfer.rank, value, header.flags)
@@ -207,7 +225,8 @@ class TransferLoop:
 
     def _refuse(self, transfer: Transfer, error: CommunicationError) -> None:
         """Expect nothing more of this peer; a frame that is on its way to it is still finished."""
-        self._operation.failed[transfer.rank] = error
+        if transfer.rank not in self._again:
+            self._operation.failed[transfer.rank] = error
         transfer.due = 0
         transfer.out.clear()
 
@@ -241,6 +260,7 @@ class TransferLoop:
 
     def _finish(self, transfer: Transfer) -> None:
         self._active.discard(transfer.rank)
+        self._again.discard(transfer.rank)
         self._due_now.discard(transfer.rank)
         if self._turns:
             self._turns.pop(transfer.rank, None)
@@ -256,7 +276,8 @@ class TransferLoop:
     def _fail(self, transfer: Transfer, error: CommunicationError) -> None:
         if transfer.peer is not None and transfer.channel is None and self._roster.cramped is not None:
             error = self._operation.error(type(error), transfer.rank, f"{error.reason}: {self._roster.cramped}")
-        self._operation.failed.setdefault(transfer.rank, error)
+        if transfer.rank not in self._again:
+            self._operation.failed.setdefault(transfer.rank, error)
         self._unwatch(transfer)
         if transfer.channel is not None:
             name = self._operation.kind.name.lower()

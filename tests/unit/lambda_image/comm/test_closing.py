@@ -1,9 +1,11 @@
 import threading
 import time
 
+import pytest
+
 from lambda_image.comm.channel.handshake import Member
 from lambda_image.comm.closing import Closing
-from lambda_image.comm.operations.collectives import Gathered, gather
+from lambda_image.comm.operations.collectives import Gathered, gather, withdraw
 from lambda_image.errors import PeerClosed, PeerTimeout, PeerUnreachable, RendezvousUnreachable
 from tests.unit.lambda_image.comm.local_group import HANGING_S, LocalGroup, MakeGroup
 
@@ -13,8 +15,8 @@ SOON_S = 0.2
 class OpenGather:
     """A gather that rank 0 is in, in a thread of its own."""
 
-    def __init__(self, group: LocalGroup) -> None:
-        self.closing = Closing(time.monotonic() + HANGING_S)
+    def __init__(self, group: LocalGroup, latest_s: float = HANGING_S) -> None:
+        self.closing = Closing(time.monotonic() + latest_s)
         self.group, self.result = group, Gathered([])
         self.thread = threading.Thread(target=self._gather, daemon=True)
         self.thread.start()
@@ -44,12 +46,45 @@ def test_parts_are_taken_before_it_is_known_when_the_gather_ends(make_group: Mak
     assert isinstance(found.missing[1], PeerTimeout)
 
 
-def test_it_ends_by_itself_once_all_parts_are_there(make_group: MakeGroup) -> None:
+def test_it_ends_at_once_when_it_closes_and_all_parts_are_there(make_group: MakeGroup) -> None:
     open_gather = OpenGather(make_group(2))
+    open_gather.give(1, b"part")
+    assert open_gather.close(HANGING_S).parts == [b"", b"part"]
+    open_gather.closing.close(0.0)  # whom nobody hears any more
+
+
+def test_it_ends_by_its_latest_end_though_nobody_closes_it(make_group: MakeGroup) -> None:
+    open_gather = OpenGather(make_group(2), SOON_S)
     open_gather.give(1, b"part")
     open_gather.thread.join(HANGING_S / 2)
     assert open_gather.result.parts == [b"", b"part"]
-    open_gather.closing.close(0.0)  # whom nobody hears any more
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_who_is_tried_again_after_its_part_has_come_is_rid_of_it_again(make_group: MakeGroup, world: int) -> None:
+    group = make_group(world)
+    open_gather = OpenGather(group)
+    for attempt in range(1, 4):
+        open_gather.give(1, f"attempt {attempt - 1}".encode())
+        group.connect(Member(0, 0), Member(1, attempt))
+        group.ranks[1].operation = 0
+    if world == 3:
+        open_gather.give(2, b"two")
+    assert open_gather.close(HANGING_S).parts == [b"", b"attempt 2", b"two"][:world]  # nobody waits for attempt 3
+    assert open_gather.result.missing == {}
+
+
+def test_a_part_stays_whatever_a_later_attempt_of_its_rank_does(make_group: MakeGroup) -> None:
+    group = make_group(3)
+    open_gather = OpenGather(group)
+    open_gather.give(1, b"one")
+    group.connect(Member(0, 0), Member(1, 1))
+    group.ranks[1].operation = 0
+    withdraw(group.ranks[1], ValueError("it cannot"), 0, time.monotonic() + HANGING_S)
+    group.connect(Member(0, 0), Member(1, 2))
+    group.channel(1, 0).close()
+    open_gather.give(2, b"two")
+    assert open_gather.close(HANGING_S) == Gathered([b"", b"one", b"two"])
 
 
 def test_nobody_is_given_up_while_it_is_open_and_all_are_judged_when_it_closes() -> None:
@@ -76,8 +111,7 @@ def test_a_server_that_returns_while_it_is_open_has_cost_nothing() -> None:
     roster.recovered()
     group.admit(Member(1, 0))
     open_gather.give(1, b"late")
-    open_gather.thread.join(HANGING_S / 2)
-    assert open_gather.result.parts == [b"", b"late"]
+    assert open_gather.close(HANGING_S).parts == [b"", b"late"]
     group.close()
 
 
