@@ -157,5 +157,6 @@ def open_table(store: ObjectStore, facts: Mapping[str, Any], table: NamedTable) 
     """
     if table.content:
         return table.content
-    group_bytes = facts["bytes"] * min(1.0, GROUP_ROWS / max(1, facts["rows"]))
+    rows = facts.get("rows", 0)  # which records of earlier versions lack
+    group_bytes = facts["bytes"] * min(1.0, GROUP_ROWS / max(1, rows))
     return BlockReader(store.open(facts["key"], table.etag), group_bytes)

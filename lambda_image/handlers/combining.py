@@ -79,13 +79,20 @@ def write_tables(file: ObjectUpload | Any, shape: TableShape, tables: Iterable[T
     write_batches(file, shape.schema(), _batches(shape, tables), file_metadata(shape))
 
 
-def _rows(table: TableSource) -> "Iterator[RecordBatch]":
-    try:
-        yield from read_batches(table if isinstance(table, bytes) else cast(BinaryIO, table))
-    except TableError:
-        if isinstance(table, BlockReader) and table.error is not None:
-            raise table.error from None
-        raise
+def rows_of(table: TableSource) -> "Iterator[RecordBatch]":
+    """Reads a table, which ends with its last row.
+
+    Raises:
+        TableError: it is none.
+        RunError: S3 did not answer.
+    """
+    with nullcontext() if isinstance(table, bytes) else table:
+        try:
+            yield from read_batches(table if isinstance(table, bytes) else cast(BinaryIO, table))
+        except TableError:
+            if isinstance(table, BlockReader) and table.error is not None:
+                raise table.error from None
+            raise
 
 
 def _batches(shape: TableShape, tables: Iterable[TableSource]) -> "Iterator[RecordBatch]":
@@ -94,11 +101,10 @@ def _batches(shape: TableShape, tables: Iterable[TableSource]) -> "Iterator[Reco
     schema = shape.schema()
     wanted = column_types(schema)
     for table in tables:
-        with nullcontext() if isinstance(table, bytes) else table:
-            for batch in _rows(table):
-                if not batch.num_rows:
-                    continue
-                if column_types(batch.schema) == wanted:  # as it is: no value need be touched
-                    yield RecordBatch.from_arrays(batch.columns, schema=schema)
-                else:
-                    yield Predictions.from_batch(batch).to_batch(shape)
+        for batch in rows_of(table):
+            if not batch.num_rows:
+                continue
+            if column_types(batch.schema) == wanted:  # as it is: no value need be touched
+                yield RecordBatch.from_arrays(batch.columns, schema=schema)
+            else:
+                yield Predictions.from_batch(batch).to_batch(shape)

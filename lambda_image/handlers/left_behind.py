@@ -7,13 +7,14 @@ from typing import Any
 
 from lambda_image import stretches
 from lambda_image.data.predictions import Predictions
-from lambda_image.data.table_file import read_batches, reported
+from lambda_image.data.table_file import reported
 from lambda_image.data.table_shape import TableShape
+from lambda_image.handlers.combining import TableSource, rows_of
 from lambda_image.json_text import parse_json
 from lambda_image.manifest import Assignment, predictions_key, result_key
 from lambda_image.ownership import RunObjects
 from lambda_image.partition_tables import HELD_BYTES, PartitionTables
-from lambda_image.rank_table import RankTable
+from lambda_image.rank_table import READ_BYTES, NamedTable, RankTable, named_table, open_table
 from lambda_image.request_times import RequestTimes
 from lambda_image.results import (
     STORAGE,
@@ -22,7 +23,6 @@ from lambda_image.results import (
     Usage,
     Work,
     belongs,
-    digest,
     is_complete,
     rank_record,
     table_facts,
@@ -57,15 +57,23 @@ class LeftBehind:
 class Collector:
     """Finds out what ranks have left. Several threads may ask at the same time."""
 
-    def __init__(self, objects: RunObjects, gathered: Mapping[int, bytes] | None, damaged: Mapping[int, str]) -> None:
+    def __init__(
+        self,
+        objects: RunObjects,
+        gathered: Mapping[int, bytes] | None,
+        damaged: Mapping[int, str],
+        held_bytes: int = HELD_BYTES,
+    ) -> None:
         """Makes it without asking S3.
 
         Args:
             objects: the run's objects.
             gathered: the records that rank 0 has gathered, as JSON; None where the gather came to nothing.
             damaged: ranks whose tables are not what their records say, and what is wrong.
+            held_bytes: how much of the ranks' tables is in memory as a whole.
         """
         self._objects, self._gathered, self._damaged = objects, gathered, damaged
+        self._held_bytes = held_bytes // TABLES_AT_ONCE
         self._few = threading.Semaphore(TABLES_AT_ONCE)
 
     def collect(self, item: Assignment) -> LeftBehind:
@@ -118,34 +126,32 @@ class Collector:
         finished: tuple[str, ...] = ()
         statistics = described_statistics(record)
         if statistics is None or error is not None or facts["key"] != predictions_key(item.result_path, item.rank):
-            content = self.table(facts)
-            self._publish(item, facts["key"], content)
-            found, shape, finished = _looked_through(content)
+            with self._few:
+                table = self._table(facts)
+                self._publish(item, facts, table)
+                found, shape, finished = _looked_through(open_table(self._objects.store, facts, table))
             if statistics is None:
                 statistics = found
-                named = table_facts(facts["key"], len(content), facts["blake2b"], shape)
+                named = table_facts(facts["key"], facts["bytes"], facts["blake2b"], shape)
                 record = {**record, "statistics": statistics.to_json(), "predictions": named}
         return LeftBehind(item, record, statistics, error and Failure(item.rank, "PartIncomplete", error), finished)
 
-    def table(self, facts: Mapping[str, Any]) -> bytes:
-        """Reads a rank's table.
-
-        Args:
-            facts: what its record says of it.
-
-        Raises:
-            ValueError: it is another one, or is not there.
-        """
-        content = self._objects.store.find(facts["key"])
-        if content is None or digest(content) != facts["blake2b"]:
+    def _table(self, facts: Mapping[str, Any]) -> NamedTable:
+        """Reads a rank's table. Raises ValueError where it is another one, or is not there."""
+        if (table := named_table(self._objects.store, facts, self._held_bytes)) is None:
             raise ValueError(f"{self._objects.store.url(facts['key'])} is not what was written")
-        return content
+        return table
 
-    def _publish(self, item: Assignment, named: str, table: bytes) -> None:
+    def _publish(self, item: Assignment, facts: Mapping[str, Any], table: NamedTable) -> None:
         """Copies a rank's table to where users look for it, if the attempt that counts found that place taken."""
         key = predictions_key(item.result_path, item.rank)
-        if named != key:
-            self._objects.put(key, table, within_run="replace")
+        if facts["key"] == key:
+            return
+        with self._objects.begin(key) as upload:
+            with self._objects.store.open(facts["key"], table.etag) as reader:
+                while piece := reader.read(READ_BYTES):
+                    upload.write(piece)
+            self._objects.put(key, upload, within_run="replace")
 
     def _unfinished(self, item: Assignment, record: Record, reason: str) -> LeftBehind | None:
         """What the attempts of a rank have finished that left no complete result, if it is anything."""
@@ -153,7 +159,7 @@ class Collector:
             return self._put_together(item, record, reason)
 
     def _put_together(self, item: Assignment, record: Record, reason: str) -> LeftBehind | None:
-        kept = PartitionTables(self._objects, HELD_BYTES // TABLES_AT_ONCE)
+        kept = PartitionTables(self._objects, self._held_bytes)
         facts = stretches.read_into(kept, item)
         if not len(kept):
             return None
@@ -183,7 +189,7 @@ class Collector:
         return LeftBehind(item, left, table.statistics, failure, finished)
 
 
-def _looked_through(content: bytes) -> tuple[Statistics, TableShape, tuple[str, ...]]:
+def _looked_through(source: TableSource) -> tuple[Statistics, TableShape, tuple[str, ...]]:
     """The statistics, the shape and the partitions of a table, of which a few rows at a time are read.
 
     Raises:
@@ -191,12 +197,12 @@ def _looked_through(content: bytes) -> tuple[Statistics, TableShape, tuple[str, 
     """
     statistics, sources = Statistics(), dict[str, None]()
     shapes = [Predictions.concatenate([]).shape()]
-    with reported():
-        for batch in read_batches(content):
+    for batch in rows_of(source):
+        with reported():
             table = Predictions.from_batch(batch)
-            statistics.add(table)
-            shapes.append(table.shape())
-            sources.update(dict.fromkeys(table.source.tolist()))
+        statistics.add(table)
+        shapes.append(table.shape())
+        sources.update(dict.fromkeys(table.source.tolist()))
     return statistics, TableShape.joined(shapes), tuple(sources)
 
 

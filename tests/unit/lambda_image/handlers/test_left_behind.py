@@ -1,9 +1,12 @@
 import json
+from collections import Counter
+from typing import Any
 
 import pytest
 
+from lambda_image.errors import InvalidEvent
 from lambda_image.handlers.left_behind import Collector, described_statistics, gathered_records, own_record
-from lambda_image.manifest import predictions_key, result_key
+from lambda_image.manifest import predictions_key, result_key, stretch_key
 from lambda_image.ownership import RunObjects
 from lambda_image.results import combined_data, combined_line
 from lambda_image.storage import ObjectStore
@@ -14,9 +17,9 @@ from tests.unit.lambda_image.test_results import manifest
 ITEM = manifest(3)[1]
 
 
-def collect(s3: FakeS3, gathered: dict[int, bytes] | None = None, damaged: dict[int, str] | None = None):
+def collect(s3: FakeS3, gathered: dict[int, bytes] | None = None, damaged: dict[int, str] | None = None, **limits: int):
     objects = RunObjects(ObjectStore("b", client=s3), RUN.execution, PATH)  # type: ignore[arg-type]
-    return Collector(objects, gathered, damaged or {}).collect(ITEM)
+    return Collector(objects, gathered, damaged or {}, **limits).collect(ITEM)
 
 
 def gathered(**changes: object) -> dict[int, bytes]:
@@ -44,6 +47,41 @@ def test_what_a_record_of_an_earlier_version_does_not_say_is_found_in_the_table(
     left = collect(s3)
     assert left.record is not None
     assert (left.record["statistics"], left.record["predictions"]) == (expected, record(ITEM)["predictions"])
+
+
+def elsewhere(lacking: str) -> FakeS3:
+    """A rank whose attempt that counts found the place of its table taken, and whose record lacks something."""
+    s3, own = written(1), record(ITEM)
+    own["predictions"]["key"] = stretch_key(PATH, 1, 1, 0)
+    own.pop(lacking, None)
+    s3.objects[own["predictions"]["key"]] = s3.objects.pop(predictions_key(PATH, 1))
+    s3.objects[result_key(PATH, 1)] = json.dumps(own).encode()
+    return s3
+
+
+@pytest.mark.parametrize("lacking", ["nothing", "statistics"])
+def test_a_table_that_is_too_large_for_memory_is_copied_and_read_as_a_small_one_is(lacking: str):
+    small, large = elsewhere(lacking), elsewhere(lacking)
+    one, other = collect(large, held_bytes=400), collect(small)
+    assert (one.record, one.failure, one.finished) == (other.record, other.failure, other.finished)
+    assert one.statistics.to_json() == other.statistics.to_json()
+    assert large.objects == small.objects
+    assert predictions_key(PATH, 1) in large.objects
+
+
+def test_an_s3_that_is_lost_while_a_large_table_is_read_is_no_damage():
+    s3, asked = elsewhere("statistics"), Counter[str]()
+    get = s3.get_object
+
+    def lost(*, Key: str, **given: Any) -> dict[str, Any]:  # noqa: N803
+        asked[Key] += 1
+        if asked[Key] > 2 and Key == stretch_key(PATH, 1, 1, 0):  # it was judged and copied before
+            raise s3._refusal("AccessDenied", 403)
+        return get(Key=Key, **given)
+
+    s3.get_object = lost  # type: ignore[method-assign]
+    with pytest.raises(InvalidEvent, match="access to"):
+        collect(s3, held_bytes=400)
 
 
 def test_the_gathered_record_tells_the_transport_and_the_own_one_what_came_later():
