@@ -174,7 +174,7 @@ class Gathering:
             if (reason := self._take(parts, deadline)) is not None:
                 return self._without_gather(reason)
             deadline = min(deadline + UPWARD_S, self._latest)
-        if (reason := self._root_missing()) is not None:
+        if (reason := self._root_missing(deadline)) is not None:
             return self._without_gather(reason)
         inner = self._assignment.gather_width != STAR and not self._place.up.suffix
         content = bundle(parts) if inner else parts.came[self._assignment.rank].content
@@ -210,19 +210,21 @@ class Gathering:
                 return reason
         return f"rank {root} {lost[0]}" if self._absences > 1 else None
 
-    def _root_missing(self) -> str | None:
+    def _root_missing(self, deadline: float) -> str | None:
         """Why the rank above will not take this rank's part, if that is known."""
         assert self._above is not None
         assert self._place.up is not None
         waited, root = 0.0, self._place.up.members[0]
+        limit = min(ROOT_LATE_S, max(0.0, deadline - self._clock()))
         while True:
             if (reason := given_up(self._objects, self._assignment, root)) is not None:
                 return reason
-            if self._above.wait_for_peer(0, timeout_s=self._poll_s) or self._above.failure is not None:
+            step = min(self._poll_s, limit - waited)
+            if self._above.wait_for_peer(0, timeout_s=step) or self._above.failure is not None:
                 return None
-            waited += self._poll_s
-            if waited >= ROOT_LATE_S:
-                return f"rank {root} had not joined {ROOT_LATE_S:g} s after this rank's work was done"
+            waited += step
+            if waited >= limit or self._clock() >= deadline:
+                return f"rank {root} had not joined {limit:.2g} s after this rank's work was done"
 
     def _leaves(self, inner: int) -> Sequence[int]:
         """The ranks whose parts come by way of an inner rank."""

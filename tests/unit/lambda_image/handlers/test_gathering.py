@@ -16,7 +16,7 @@ from lambda_image.comm.channel.handshake import Member
 from lambda_image.comm.communicator import Communicator
 from lambda_image.data.predictions import Predictions
 from lambda_image.gather_tree import GroupPlace, gather_place
-from lambda_image.handlers.gathering import Gathering, GatherOutcome
+from lambda_image.handlers.gathering import ROOT_LATE_S, Gathering, GatherOutcome
 from lambda_image.manifest import STAR, result_key
 from lambda_image.ownership import RunObjects
 from lambda_image.rank_table import RankTable
@@ -248,6 +248,14 @@ def test_who_waits_for_the_root_hears_that_it_gathers_no_more(scene):
     waiting.join(TIMEOUT_S)
     assert time.monotonic() - began < WITHIN_S
     assert here.outcomes[1][:2] == ("storage", "rank 0 was lost and tried again")
+
+
+def test_nobody_waits_for_a_root_beyond_the_deadline(scene):
+    here = scene(0)
+    began = time.monotonic()
+    here.start(1, timeout_s=2 * POLL_S).join(TIMEOUT_S)
+    assert time.monotonic() - began < ROOT_LATE_S / 2
+    assert here.outcomes[1][:2] == ("storage", "rank 0 had not joined 0.1 s after this rank's work was done")
 
 
 # --- nobody waits for a rank that works
