@@ -62,7 +62,7 @@ def costs(facts: RunFacts) -> Iterator[Figure]:
 
 
 def transports(facts: RunFacts) -> Iterator[Figure]:
-    """Draws how the ranks' parts travelled to rank 0."""
+    """Draws how the ranks' parts travelled to the rank that gathers, which is not always rank 0."""
     rows = list((facts.summary.get("transports") or {}).items())
     if not rows:
         return
@@ -76,8 +76,8 @@ def transports(facts: RunFacts) -> Iterator[Figure]:
             "tooltip": tooltip(*columns),
         },
     }
-    caption = "The part of rank 0 is its own. A part that came by storage was read from S3 and not gathered."
-    yield Figure("transports", "How parts reached rank 0", caption, columns, rows, spec)
+    caption = "Self is the part of the rank that gathers. A part that came by storage was read from S3, not gathered."
+    yield Figure("transports", "How parts were gathered", caption, columns, rows, spec)
 
 
 def starts(facts: RunFacts) -> Figure:
