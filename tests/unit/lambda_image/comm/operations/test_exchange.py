@@ -487,7 +487,7 @@ def test_an_interrupt_while_a_frame_is_sent_ends_the_channel(
 def test_an_interrupt_while_a_frame_comes_ends_the_channel(
     make_group: MakeGroup, make_pair: MakePair, soon: Soon, size: int
 ) -> None:
-    """Bytes that are not noted would be missing in the middle of what comes next, which the peer would be blamed for."""
+    """Bytes that are not noted would be missing in what comes next, for which the peer would be blamed."""
     armed = False
 
     def clock() -> float:
