@@ -202,6 +202,9 @@ class Channel:
         except (FrameRefused, OSError) as error:
             self._end_for(error)
             return False
+        except BaseException as error:
+            self._end_interrupted(error)
+            raise
         return bool(self.frames) or reader.unfinished is not None
 
     def _send(self, how: int) -> bool:
@@ -239,6 +242,9 @@ class Channel:
         except (FrameRefused, OSError) as error:
             self._end_for(error)
             return False
+        except BaseException as error:
+            self._end_interrupted(error)
+            raise
         return count == len(room)
 
     def _end_for(self, error: FrameRefused | OSError) -> None:
@@ -247,6 +253,10 @@ class Channel:
             self.end(f"sent bytes that cannot be trusted: {error}")
         else:
             self.end(f"closed the connection ({error.strerror})")
+
+    def _end_interrupted(self, error: BaseException) -> None:
+        """Bytes may have come of which nothing is noted, and without them what follows makes no sense."""
+        self.end(f"was given up, because receiving was interrupted ({type(error).__name__})")
 
     def next_is_abort(self) -> bool:
         """Whether what comes next looks like the end of an operation; nothing is received by asking."""

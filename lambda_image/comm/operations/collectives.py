@@ -165,17 +165,16 @@ def _allgather_by_star(group: GroupContext, part: Value, deadline: float, out: S
             for rank in sources:
                 exchange.receive(ROOT, out_buffers[rank])
             exchange.run()
-            came = dict(zip(sources, exchange.received[ROOT], strict=True))
+            values = zip(sources, exchange.received[ROOT], strict=True)
+            came = {rank: group.opened(exchange, ROOT, value, rank) for rank, value in values}
             return [
                 part if rank == group.rank else delivered(came[rank], target) for rank, target in enumerate(out_buffers)
             ]
         for rank in others(group):
             exchange.receive(rank, out_buffers[rank])
         exchange.run()
-        parts = [
-            part,
-            *(delivered(exchange.received[rank][0], out_buffers[rank]) for rank in range(1, group.world_size)),
-        ]
+        came = {rank: group.opened(exchange, rank, values[0], rank) for rank, values in exchange.received.items()}
+        parts = [part if rank == ROOT else delivered(came[rank], target) for rank, target in enumerate(out_buffers)]
         for source, value in enumerate(parts):
             for rank in others(group):
                 if rank != source:

@@ -157,7 +157,7 @@ class Exchange(Operation):
         self._answer()
         loop = self._leave_fast_path()
         loop.end()
-        self.closing, self.deadline = None, self.clock() + ABORT_LIMIT_S
+        self.deadline, self.closing = self.clock() + ABORT_LIMIT_S, None  # which would say another end, and is patient
         words = abort_payload(error)
         for rank in self.abort_to:
             peer = self._roster.at(rank)

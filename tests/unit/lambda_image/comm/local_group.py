@@ -12,6 +12,7 @@ from typing import Any
 from lambda_image.comm.channel.channel import Channel, ChannelSettings
 from lambda_image.comm.channel.frames import Frame
 from lambda_image.comm.channel.handshake import KEY_BYTES, Handshake, Member, Session
+from lambda_image.comm.channel.memory import Memory
 from lambda_image.comm.channel.sealing import Sealing
 from lambda_image.comm.channel.signals import Flag, Kind
 from lambda_image.comm.channel.transport import Transport
@@ -71,13 +72,14 @@ class Pair:
         settings: ChannelSettings | None = None,
         sealings: tuple[Sealing | None, Sealing | None] = (None, None),
         sockets: tuple[socket.socket, socket.socket] | None = None,
+        memory: Memory | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.sockets = sockets or socket.socketpair()
         agreed = sessions(lower, higher, encrypted=encrypted)
         ends = zip(self.sockets, agreed, (lower, higher), sealings, strict=True)
         self.lower, self.higher = (
-            Channel(sock, session, own, settings=settings, sealing=sealing, clock=clock)
+            Channel(sock, session, own, settings=settings, memory=memory, sealing=sealing, clock=clock)
             for sock, session, own, sealing in ends
         )
 

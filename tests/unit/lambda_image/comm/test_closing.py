@@ -6,8 +6,8 @@ import pytest
 from lambda_image.comm.channel.handshake import Member
 from lambda_image.comm.closing import Closing
 from lambda_image.comm.operations.collectives import Gathered, gather, withdraw
-from lambda_image.errors import PeerClosed, PeerTimeout, PeerUnreachable, RendezvousUnreachable
-from tests.unit.lambda_image.comm.local_group import HANGING_S, LocalGroup, MakeGroup
+from lambda_image.errors import PeerClosed, PeerTimeout, PeerUnreachable, RendezvousRejected, RendezvousUnreachable
+from tests.unit.lambda_image.comm.local_group import HANGING_S, LocalGroup, MakeGroup, gathering
 
 SOON_S = 0.2
 
@@ -124,3 +124,16 @@ def test_waiting_for_a_lost_peer_does_not_occupy_the_processor(make_group: MakeG
     open_gather.thread.join(SOON_S)
     assert time.process_time() - before < SOON_S / 2
     open_gather.close()
+
+
+def test_a_root_that_is_replaced_ends_at_once_though_the_gather_is_open(make_group: MakeGroup) -> None:
+    """It tells the others. One of them has just gone, which it hears of only as it sends."""
+    group = make_group(3)
+    deadline = time.monotonic() + HANGING_S
+    exchange = gathering(group, deadline, 1, 2, abort_to=(1, 2))
+    exchange.closing = Closing(deadline)
+    group.channel(2, 0).close()
+    group.ranks[0].roster.fail(RendezvousRejected("attempt 1 has taken its place"), dismissed=True)
+    with pytest.raises(RendezvousRejected), exchange:
+        exchange.run(tolerant=True)
+    assert time.monotonic() < deadline - HANGING_S / 2

@@ -6,6 +6,7 @@ import pytest
 
 from lambda_image.comm.channel.channel import ChannelSettings, OutBuffer
 from lambda_image.comm.channel.frames import HEADER
+from lambda_image.comm.channel.memory import Memory
 from tests.channels import receive, send
 from tests.unit.lambda_image.comm.local_group import LARGE, MakePair, Soon, finish
 
@@ -129,6 +130,22 @@ def test_a_frame_above_the_limit_is_not_taken(make_pair: MakePair, soon: Soon) -
     send(pair.higher, bytes(1001), soon())
     with pytest.raises(ConnectionError, match="1001 bytes; this end takes at most 1000"):
         receive(pair.lower, soon())
+
+
+def test_a_value_for_which_there_is_no_memory_ends_the_channel(make_pair: MakePair, soon: Soon) -> None:
+    """Its head has been read, so that what follows would be taken for the head of another."""
+
+    class NoMemory(Memory):
+        def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+            raise MemoryError
+
+    pair = make_pair(memory=NoMemory())
+    pair.higher.push(1, 2, 0, np.zeros(LARGE, np.uint8))
+    pair.higher.pump_out()
+    with pytest.raises(MemoryError):
+        receive(pair.lower, soon())
+    assert pair.lower.ended == "was given up, because receiving was interrupted (MemoryError)"
+    assert not pair.lower.refused
 
 
 def test_close_lets_the_peer_read_everything_though_something_was_unread_here(make_pair: MakePair, soon: Soon) -> None:

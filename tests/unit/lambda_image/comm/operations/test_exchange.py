@@ -499,6 +499,36 @@ def test_an_interrupt_while_a_frame_is_sent_ends_the_channel(
     assert pair.lower.ended == "was given up, because the operation was interrupted"
 
 
+@pytest.mark.parametrize("size", [4, LARGE])
+def test_an_interrupt_while_a_frame_comes_ends_the_channel(
+    make_group: MakeGroup, make_pair: MakePair, soon: Soon, size: int
+) -> None:
+    """Bytes that are not noted would be missing in what comes next, for which the peer would be blamed."""
+    armed = False
+
+    def clock() -> float:
+        if armed:
+            raise KeyboardInterrupt
+        return time.monotonic()
+
+    rank, pair = make_group(1).ranks[0], make_pair(clock=clock)
+    rank.roster.connected(pair.lower, time.monotonic())
+    rank.wakeup.clear()
+    pair.higher.push(1, Kind.GATHER, 0, bytes(size))
+    pair.higher.pump_out()
+    armed = True
+    exchange = rank.exchange(Kind.GATHER, soon())
+    exchange.receive(1)
+    with pytest.raises(KeyboardInterrupt), exchange:
+        exchange.run()
+    armed = False
+    exchange = rank.exchange(Kind.GATHER, soon())
+    exchange.receive(1)
+    with pytest.raises(PeerClosed, match=r"rank 1 was given up, because receiving was interrupted"):
+        exchange.run()
+    assert not pair.lower.refused
+
+
 def test_who_has_gone_since_his_part_came_is_not_waited_for(
     make_group: MakeGroup, make_pair: MakePair, soon: Soon
 ) -> None:

@@ -180,3 +180,23 @@ def test_a_peer_cannot_pass_another_ones_value_on_as_the_roots(soon: Soon, seale
     assert words in str(refused)
     assert refused.peer == 2
     group.close()
+
+
+def test_a_sealed_value_reaches_no_caller_unopened(make_group: MakeGroup, soon: Soon) -> None:
+    """Nobody seals in a star without channels between the others. Rank 1 does, and rank 2 is sent what it has sent."""
+    group, value = make_group(3), np.arange(SMALLEST)
+    for rank in (0, 2):
+        group.ranks[rank].star_only = True
+
+    def bring(rank: RankInThread) -> None:
+        with rank.exchange(Kind.ALLGATHER, soon()) as exchange:
+            exchange.send(0, rank.for_all(exchange, value))
+            exchange.receive(0)
+            exchange.receive(0)
+            exchange.run()
+
+    first, _, last = group.run(
+        lambda rank: bring(rank) if rank.rank == 1 else collectives.allgather(rank, b"part", soon())
+    )
+    assert np.array_equal(first[1], value)
+    assert np.array_equal(last[1], value)
