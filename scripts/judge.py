@@ -1,0 +1,71 @@
+"""Measures weights on real galaxies that were kept aside: python -m scripts.judge --help
+
+Each catalogue's are judged beside five small networks that were trained on the magnitudes of its other galaxies. The
+same galaxies are drawn for both when intervals are made.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lambda_image import accuracy, load_engine
+from lambda_image.data.partition import write_partition
+from lambda_image.model import SHIPPED_MODEL
+from scripts.evaluate.bootstrap import MeasuredInterval, intervals
+from scripts.galaxies import COLOURS, Array, render
+from scripts.training.catalogues import read_split, without_shared
+from scripts.training.ensemble import fit_ensemble
+
+RESAMPLES = 2000
+
+
+def compared(model: Array, rival: Array, truth: Array, rng: np.random.Generator) -> dict[str, MeasuredInterval]:
+    """R² and NMAD of both predictions [N], and what the model's change beside the rival's."""
+
+    def measure(rows: Array) -> dict[str, float | None]:
+        ours, theirs = (accuracy(predicted[rows], truth[rows]) for predicted in (model, rival))
+        found: dict[str, float | None] = {}
+        for name in ("r2", "nmad"):
+            one, other = getattr(ours, name), getattr(theirs, name)
+            found |= {name: one, f"rival {name}": other, f"{name} change": one - other}
+        return found
+
+    return intervals(measure, len(truth), RESAMPLES, rng)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m scripts.judge", allow_abbrev=False, description=__doc__)
+    parser.add_argument("catalogues", type=Path, nargs="+", help=".npz as scripts.train takes them, in its order")
+    parser.add_argument("--model", type=Path, default=SHIPPED_MODEL, help="the weights; without it the shipped ones")
+    parser.add_argument("--write", type=Path, help="folder for the galaxies kept aside, a dataset for each catalogue")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(arguments)
+    engine = load_engine(args.model)
+    splits = without_shared([read_split(path) for path in args.catalogues])
+    for path, split in zip(args.catalogues, splits, strict=True):
+        rng = np.random.default_rng(args.seed)
+        aside, kept = split.validation, split.training
+        magnitudes = aside.magnitudes.astype(np.float32)
+        images = render(magnitudes, rng, aside.petrosian)
+        if args.write:
+            args.write.mkdir(parents=True, exist_ok=True)
+            file = args.write / f"{path.stem}.safetensors"
+            write_partition(file, images, magnitudes, aside.redshifts.astype(np.float32))
+        rival = fit_ensemble(kept.magnitudes @ COLOURS.T, kept.redshifts, seed=args.seed)
+        others = rival.predict(aside.magnitudes @ COLOURS.T)
+        found = compared(engine.predict(images, magnitudes), others, aside.redshifts, rng)
+        print(f"{path.name}: {len(aside):,} galaxies kept aside, {len(kept):,} to train on")
+        for name, digits in (("r2", 4), ("nmad", 5)):
+            change = found[f"{name} change"]
+            print(
+                f"  {name:4}  weights {found[name].value:.{digits}f}, five small networks on magnitudes "
+                f"{found[f'rival {name}'].value:.{digits}f}, change {change.value:+.{digits}f} "
+                f"({change.low:+.{digits}f} to {change.high:+.{digits}f})"
+            )
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
