@@ -217,6 +217,7 @@ def test_the_command_measures_draws_and_writes(tmp_path: Path, capsys: pytest.Ca
     assert [(one["topology"], one["world_size"], len(one["rounds"])) for one in report["group"]] == [
         ("full", 4, 2),
         ("star", 4, 2),
+        ("tree", 4, 2),
     ]
     assert [len(one["rounds"]) for one in report["relay"]] == [2]
     assert report["failures"] == []
@@ -244,7 +245,7 @@ def test_an_earlier_commit_is_measured_beside(tmp_path: Path):
     assert bench("--only", "pairing,group", "--base", "HEAD", "--json", figures) == 0
     report = json.loads(figures.read_text())
     assert {one["server"] for one in report["pairing"]} == {"ours", "HEAD", "bare uvloop"}
-    assert [(one["server"], len(one["rounds"])) for one in report["group"]] == [("ours", 2), ("HEAD", 2)] * 2
+    assert [(one["server"], len(one["rounds"])) for one in report["group"]] == [("ours", 2), ("HEAD", 2)] * 3
 
 
 def test_a_wrong_answer_of_the_other_is_a_failure(other: Callable[..., Server], capsys: pytest.CaptureFixture[str]):
@@ -269,11 +270,11 @@ def test_a_world_that_open_files_do_not_allow_is_skipped_and_said():
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
-    measured, *failures = done.stdout.splitlines()[-3:]
-    assert measured == "2"
+    measured, *failures = done.stdout.splitlines()[-4:]
+    assert measured == "3"
     assert failures == [
         f"group of 512 ranks, {topology} topology: skipped, as open files are limited: at most 136 ranks (ulimit -Hn)"
-        for topology in ("full", "star")
+        for topology in ("full", "star", "tree")
     ]
 
 

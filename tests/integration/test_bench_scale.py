@@ -47,12 +47,12 @@ def test_summarize_reads_every_record_and_its_memory_hardly_grows_with_the_galax
 
 def test_a_rank_takes_no_more_memory_for_more_galaxies_than_it_holds(tmp_path: Path):
     file = tmp_path / "scale.json"
-    assert main(["bench", "scale", "--only", "rank", "--loads", "1000000,1500000", "--quick", "--json", str(file)]) == 0
+    assert main(["bench", "scale", "--only", "rank", "--loads", "1000000,2500000", "--quick", "--json", str(file)]) == 0
     report = json.loads(file.read_text())
     assert report["failures"] == []
     small, large = (one["rounds"][0] for one in report["rank"])
     assert large["read_mb"] > small["read_mb"] > 0  # of both a part left memory
-    assert large["peak_mb"] - small["peak_mb"] < 40  # 500,000 galaxies took 240 MB when all stayed
+    assert large["peak_mb"] - small["peak_mb"] < 120  # 1,500,000 galaxies took 720 MB when all stayed
 
 
 def test_a_whole_run_by_star_and_by_tree(tmp_path: Path):
