@@ -166,6 +166,7 @@ class TransferLoop:
                 self._unwatch(transfer)
                 transfer.bind(peer)
                 transfer.due, transfer.ticket, transfer.plain = 1, 0, False
+                transfer.out_buffers = []  # what has come is in them, and half of another value would spoil it
                 self._again.add(rank)
                 self._active.add(rank)
 

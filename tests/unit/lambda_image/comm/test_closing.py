@@ -1,13 +1,15 @@
 import threading
 import time
+from typing import Any
 
 import pytest
 
 from lambda_image.comm.channel.handshake import Member
+from lambda_image.comm.channel.signals import Kind
 from lambda_image.comm.closing import Closing
 from lambda_image.comm.operations.collectives import Gathered, gather, withdraw
 from lambda_image.errors import PeerClosed, PeerTimeout, PeerUnreachable, RendezvousRejected, RendezvousUnreachable
-from tests.unit.lambda_image.comm.local_group import HANGING_S, LocalGroup, MakeGroup, gathering
+from tests.unit.lambda_image.comm.local_group import HANGING_S, LARGE, LocalGroup, MakeGroup, gathering
 
 SOON_S = 0.2
 
@@ -137,3 +139,26 @@ def test_a_root_that_is_replaced_ends_at_once_though_the_gather_is_open(make_gro
     with pytest.raises(RendezvousRejected), exchange:
         exchange.run(tolerant=True)
     assert time.monotonic() < deadline - HANGING_S / 2
+
+
+def test_a_part_in_the_callers_buffer_stays_though_a_later_attempt_sends_half_of_another(make_group: MakeGroup) -> None:
+    group, out = make_group(2), bytearray(LARGE)
+    closing, results = Closing(time.monotonic() + HANGING_S), list[Gathered | None]()
+
+    def take() -> None:
+        how: dict[str, Any] = {"allow_missing": True, "await_retries": True, "closing": closing}
+        results.append(gather(group.ranks[0], b"", 0, closing.deadline, out=[b"", out], **how))
+
+    thread = threading.Thread(target=take, daemon=True)
+    thread.start()
+    gather(group.ranks[1], b"1" * LARGE, 0, closing.deadline, allow_missing=True)
+    group.connect(Member(0, 0), Member(1, 1))
+    later = group.channel(1, 0)
+    later.push(1, Kind.GATHER, 0, b"2" * LARGE)
+    while later.bytes_sent < LARGE // 2:
+        later.pump_out()
+    closing.close(time.monotonic())
+    thread.join(HANGING_S / 2)
+    assert results[0] is not None
+    assert results[0].parts == [b"", out]
+    assert out == b"1" * LARGE
