@@ -62,7 +62,7 @@ def test_a_rank_of_an_earlier_run_that_wakes_replaces_nothing(runs: FaultyRuns, 
     run, items = runs.init("earlier", world_size=3, **given)
     earlier = [runs.rank(item) for item in items]
     zombies = []
-    for rank, phase in ((0, "gather"), (2, "inference")):
+    for rank, phase in ((2, "inference"), (0, "gather")):  # in which it waits for rank 2, and for nobody else
         while not (found := [w for w in runs.workers for e in w.phases(phase) if e["rank"] == rank]):
             time.sleep(0.001)
         found[0].stop()
