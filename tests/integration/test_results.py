@@ -121,7 +121,15 @@ def test_astropy_opens_it_with_units_and_ucds(answers: dict[int, float], name: s
         ucds = [table[column].meta["ucd"] for column in table.colnames]
         redshift = ("src.redshift.phot", "stat.error;src.redshift.phot")
         interval = ("src.redshift.phot;stat.min", "src.redshift.phot;stat.max")
-        assert ucds == ["meta.id;meta.main", "pos.eq.ra", "pos.eq.dec", *redshift, *interval, "src.redshift.phot", "meta.code.qual"]
+        assert ucds == [
+            "meta.id;meta.main",
+            "pos.eq.ra",
+            "pos.eq.dec",
+            *redshift,
+            *interval,
+            "src.redshift.phot",
+            "meta.code.qual",
+        ]
 
 
 @pytest.mark.usefixtures("there")
