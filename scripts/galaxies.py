@@ -179,9 +179,11 @@ def render(magnitudes: Array, rng: np.random.Generator, petrosian: Array | None 
         petrosian: Petrosian magnitudes [N, 5], whose light the images hold. NaN, and None for all, stand for unknown
             ones: such a band holds the light of its magnitude.
     """
-    light = render_light(magnitudes, rng, petrosian)
-    noise = SKY_NOISE[:, None, None] * rng.standard_normal(light.shape, np.float32)
-    return (light + noise).astype(np.float32)
+    images = render_light(magnitudes, rng, petrosian)
+    for start in range(0, len(images), RENDER_CHUNK):  # noise for all at once would take several times their memory
+        chunk = images[start : start + RENDER_CHUNK]
+        chunk[:] = chunk + SKY_NOISE[:, None, None] * rng.standard_normal(chunk.shape, np.float32)
+    return images
 
 
 def render_light(magnitudes: Array, rng: np.random.Generator, petrosian: Array | None = None) -> Array:
