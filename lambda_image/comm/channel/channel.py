@@ -197,14 +197,9 @@ class Channel:
                 reader.feed(data)
             else:
                 self.end("closed the connection")
-        except BlockingIOError:
-            return False
-        except (FrameRefused, OSError) as error:
-            self._end_for(error)
-            return False
         except BaseException as error:
-            self._end_interrupted(error)
-            raise
+            self._end_unless_late(error)
+            return False
         return bool(self.frames) or reader.unfinished is not None
 
     def _send(self, how: int) -> bool:
@@ -237,14 +232,9 @@ class Channel:
                 reader.received(count)
             else:
                 self.end("closed the connection" + (" in the middle of a frame" if reader.mid_frame else ""))
-        except BlockingIOError:
-            return False
-        except (FrameRefused, OSError) as error:
-            self._end_for(error)
-            return False
         except BaseException as error:
-            self._end_interrupted(error)
-            raise
+            self._end_unless_late(error)
+            return False
         return count == len(room)
 
     def _end_for(self, error: FrameRefused | OSError) -> None:
@@ -254,9 +244,16 @@ class Channel:
         else:
             self.end(f"closed the connection ({error.strerror})")
 
-    def _end_interrupted(self, error: BaseException) -> None:
-        """Bytes may have come of which nothing is noted, and without them what follows makes no sense."""
+    def _end_unless_late(self, error: BaseException) -> None:
+        """What an attempt to receive has raised. It is raised on where it came from this side."""
+        if isinstance(error, BlockingIOError):
+            return
+        if isinstance(error, FrameRefused | OSError):
+            self._end_for(error)
+            return
+        # Bytes may have come of which nothing is noted, and without them what follows makes no sense.
         self.end(f"was given up, because receiving was interrupted ({type(error).__name__})")
+        raise error
 
     def next_is_abort(self) -> bool:
         """Whether what comes next looks like the end of an operation; nothing is received by asking."""
