@@ -77,7 +77,7 @@ ci: check
 
 # A database that cannot be reached is one line, and no failure.
 audit: .venv/dev .venv/audit/ready
-	@$(BIN)/python -m scripts.audit
+	@$(BIN)/python -m scripts.maintenance.audit
 
 # Every branch of the files that decide is taken by an example; properties come on top of that.
 coverage: .venv/dev
@@ -106,19 +106,19 @@ images:
 
 # What the images install, exactly; versions stay where they fit (remove a file of requirements/ to take the newest).
 lock: .venv/dev
-	$(BIN)/python -m scripts.lock
+	$(BIN)/python -m scripts.maintenance.lock
 
 reference: .venv/dev
-	$(BIN)/python -m scripts.reference
+	$(BIN)/python -m scripts.maintenance.reference
 
 # What the images hold, as CycloneDX lists.
 sbom: images
 	@mkdir -p out/sbom
-	$(PYTHON) -m scripts.sbom cosmicai-lambda:full > out/sbom/lambda-full.json
-	$(PYTHON) -m scripts.sbom cosmicai-lambda:slim > out/sbom/lambda-slim.json
-	$(PYTHON) -m scripts.sbom cosmicai-lambda:onnx > out/sbom/lambda-onnx.json
-	$(PYTHON) -m scripts.sbom cosmicai-rendezvous > out/sbom/rendezvous.json
-	$(PYTHON) -m scripts.sbom cosmicai-local > out/sbom/local.json
+	$(PYTHON) -m scripts.maintenance.sbom cosmicai-lambda:full > out/sbom/lambda-full.json
+	$(PYTHON) -m scripts.maintenance.sbom cosmicai-lambda:slim > out/sbom/lambda-slim.json
+	$(PYTHON) -m scripts.maintenance.sbom cosmicai-lambda:onnx > out/sbom/lambda-onnx.json
+	$(PYTHON) -m scripts.maintenance.sbom cosmicai-rendezvous > out/sbom/rendezvous.json
+	$(PYTHON) -m scripts.maintenance.sbom cosmicai-local > out/sbom/local.json
 
 clean:
 	rm -rf .venv out build *.egg-info

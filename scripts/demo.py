@@ -11,16 +11,17 @@ from lambda_image.data.sizes import Sizes
 from lambda_image.dealing import deal, deal_partitions
 from lambda_image.errors import PartitionMalformed
 from lambda_image.partition_names import printable
-from scripts import execution, run_outcome
+from scripts import execution
 from scripts.catalogue.run_source import ResultFolderSource
 from scripts.execution import SAMPLE_GALAXIES, SAMPLE_PARTITIONS
 from scripts.json_file import add_json
 from scripts.local_cloud import Event, local_cloud
-from scripts.result_folder import result_folder
-from scripts.run_json import check_run_json, write_run_json
-from scripts.run_progress import RunProgress
+from scripts.runs import outcome
 from scripts.runs.following import Follower
 from scripts.runs.place import place_at
+from scripts.runs.result_folder import result_folder
+from scripts.runs.run_json import check_run_json, write_run_json
+from scripts.runs.run_progress import RunProgress
 from scripts.runs.uploading import upload
 from scripts.user_model import advice, usable_model
 
@@ -75,11 +76,11 @@ def run(args: argparse.Namespace) -> int:
                 name = execution.new_name("demo", datetime.now(UTC))
                 started = execution.begin(place, name, execution_input)
                 described = Follower(place, started, progress, lookout=cloud.lookout()).follow()
-            results = run_outcome.results_of(place, started, described, progress.print)
-            count = run_outcome.collect(results, out, progress.print)
+            results = outcome.results_of(place, started, described, progress.print)
+            count = outcome.collect(results, out, progress.print)
             write_run_json(args.json, described, ResultFolderSource(out.given), progress.print)
             cloud.stop()  # its processes end while the results are shown
-            return run_outcome.report(described, out, count, progress.print)
+            return outcome.report(described, out, count, progress.print)
 
 
 def _totals(args: argparse.Namespace, files: list[Path], sizes: Sizes) -> list[int]:

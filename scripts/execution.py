@@ -1,4 +1,4 @@
-"""One run: what goes into it, and its start. What comes out of it is run_outcome.py's."""
+"""One run: what goes into it, and its start. What comes out of it is runs/outcome.py's."""
 
 import argparse
 import json

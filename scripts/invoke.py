@@ -18,21 +18,21 @@ from botocore.parsers import ResponseParserError
 from lambda_image.errors import UsageError
 from lambda_image.events import MAX_WORLD_SIZE
 from lambda_image.partition_names import printable
-from scripts import execution, run_outcome
+from scripts import execution
 from scripts.catalogue.run_source import RUN_NAME, ResultFolderSource
 from scripts.deploy import agree
 from scripts.json_file import add_json
 from scripts.place_flags import add_place_of_runs
-from scripts.result_folder import result_folder
-from scripts.run_json import check_run_json, write_run_json
-from scripts.run_progress import RunProgress
+from scripts.runs import outcome, readiness, run_input, uploading
 from scripts.runs import place as places
-from scripts.runs import readiness, run_input, uploading
 from scripts.runs.following import Follower, StartedRun, ways_on
 from scripts.runs.place import Place
 from scripts.runs.rank_watch import RankWatch
 from scripts.runs.rendezvous import START, RendezvousChoice, rendezvous_for
+from scripts.runs.result_folder import result_folder
 from scripts.runs.run_input import JudgedInput
+from scripts.runs.run_json import check_run_json, write_run_json
+from scripts.runs.run_progress import RunProgress
 from scripts.stack.account import explained
 from scripts.stack.server_on_demand import START_S, server_on_demand, standing_server
 from scripts.user_files import add_overwrite, check_there
@@ -105,10 +105,10 @@ def run(args: argparse.Namespace) -> int:
         # A local endpoint keeps objects in memory, and S3 costs. Those of a run that was not seen to end stay, since it
         # may be reading them.
         beginning.remove_data(started.bucket)
-        results = run_outcome.results_of(place, started, described, progress.print)
-        count = run_outcome.collect(results, out, progress.print)
+        results = outcome.results_of(place, started, described, progress.print)
+        count = outcome.collect(results, out, progress.print)
         write_run_json(args.json, described, ResultFolderSource(out.given), progress.print)
-        return run_outcome.report(described, out, count, progress.print)
+        return outcome.report(described, out, count, progress.print)
 
 
 @dataclass(frozen=True)

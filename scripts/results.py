@@ -11,7 +11,7 @@ from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.json_text import parse_json
 from scripts.json_file import add_json, write_json
 from scripts.place_flags import add_place_of_runs
-from scripts.run_json import run_figures
+from scripts.runs.run_json import run_figures
 from scripts.user_files import add_overwrite, check_new, check_there
 from scripts.words import counted
 
@@ -126,10 +126,10 @@ def fetch_run(args: argparse.Namespace, name: str) -> Path:
     """
     from scripts.catalogue.run_source import RESULTS
     from scripts.execution import started_run
-    from scripts.result_folder import result_folder
-    from scripts.run_outcome import results_of
     from scripts.runs.finding import find_execution
+    from scripts.runs.outcome import results_of
     from scripts.runs.place import open_place
+    from scripts.runs.result_folder import result_folder
     from scripts.stack.account import AccountError, explained
 
     with explained(args.endpoint_url or "AWS"):
@@ -228,7 +228,7 @@ def show_again(source: "ResultSource") -> int:
     Raises:
         InvalidEvent: the run has left no summary.
     """
-    from scripts.run_outcome import show_results
+    from scripts.runs.outcome import show_results
 
     if not show_results(source, print):
         where = f"{source.place} holds no summary, which a run writes at its end"

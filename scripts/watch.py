@@ -7,16 +7,17 @@ from pathlib import Path
 
 from lambda_image.events import parse
 from lambda_image.json_text import parse_json
-from scripts import execution, run_outcome
+from scripts import execution
 from scripts.invoke import follow
 from scripts.json_file import add_json
 from scripts.place_flags import add_place_of_runs
-from scripts.result_folder import result_folder
-from scripts.run_json import check_run_json, write_run_json
-from scripts.run_progress import RunProgress
+from scripts.runs import outcome
 from scripts.runs import place as places
 from scripts.runs.finding import find_execution
 from scripts.runs.place import ANYWHERE
+from scripts.runs.result_folder import result_folder
+from scripts.runs.run_json import check_run_json, write_run_json
+from scripts.runs.run_progress import RunProgress
 from scripts.stack.account import explained
 from scripts.user_files import add_overwrite
 
@@ -46,10 +47,10 @@ def run(args: argparse.Namespace) -> int:
         if described["status"] == "RUNNING":
             ranks = parse(given, started.arn, ANYWHERE).world_size
             described = follow(place, started, progress, ranks)
-        results = run_outcome.results_of(place, started, described, progress.print)
+        results = outcome.results_of(place, started, described, progress.print)
         write_run_json(args.json, described, results, progress.print)
         if out is not None:
             out.clear(progress.print)
-            return run_outcome.report(described, out, run_outcome.collect(results, out, progress.print), progress.print)
-        run_outcome.show_results(results, progress.print)
-        return run_outcome.tell_end(described, None)
+            return outcome.report(described, out, outcome.collect(results, out, progress.print), progress.print)
+        outcome.show_results(results, progress.print)
+        return outcome.tell_end(described, None)

@@ -14,7 +14,7 @@ from scripts.logs.invocations import FoundInvocations, find_invocations
 from scripts.logs.run_logs import RunLogs, logs_of_run
 from scripts.logs.tables import rows, table, totals, write_csv
 from scripts.place_flags import add_place_of_runs
-from scripts.run_outcome import show
+from scripts.runs.outcome import show
 from scripts.runs.place import Place, open_place
 from scripts.stack.account import explained
 from scripts.user_files import add_overwrite, check_new, check_there

@@ -20,9 +20,9 @@ from scripts.galaxies import made_galaxies
 from scripts.local_cloud import LocalCloud, local_cloud
 from scripts.planning.calibration import Calibration, from_records
 from scripts.planning.prediction import Case, forecast
-from scripts.run_progress import RunProgress
 from scripts.runs.following import Follower
 from scripts.runs.place import place_at
+from scripts.runs.run_progress import RunProgress
 from scripts.runs.stored_results import StoredResults
 from scripts.runs.uploading import upload
 

@@ -7,7 +7,7 @@ from scripts.report.figure import Figure
 from scripts.report.page import Page, Section
 from scripts.report.run_facts import RunFacts
 from scripts.report.run_figures import run_figures
-from scripts.tables import totals
+from scripts.runs.tables import totals
 from scripts.words import counted
 
 SECTIONS = {  # names of figures, by the heading under which they stand

@@ -7,9 +7,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
 
-from scripts.run_progress import RunProgress
 from scripts.runs.place import Place
 from scripts.runs.rank_watch import RankWatch
+from scripts.runs.run_progress import RunProgress
 from scripts.stack.account import THROTTLED, code_of
 
 PATIENCE = 0.02  # of what a run has taken, the pause until the next look at it

@@ -7,8 +7,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lambda_image.results import is_complete
-from scripts.run_progress import MOST_BARS, RunProgress
 from scripts.runs.place import Place
+from scripts.runs.run_progress import MOST_BARS, RunProgress
 from scripts.stack.account import DENIED, code_of
 
 RANK = re.compile(r"(\d+)\.json")

@@ -14,8 +14,8 @@ from scripts import execution
 from scripts.billing.wishes import LAMBDA_MB
 from scripts.json_file import add_json, write_json
 from scripts.place_flags import add_place_of_runs
-from scripts.run_progress import RunProgress
 from scripts.runs import place as places
+from scripts.runs.run_progress import RunProgress
 from scripts.stack.account import explained
 from scripts.sweep.beside import infer_beside
 from scripts.sweep.configuration import DATA_SIZES, Configuration, grid, repeated, rows_of

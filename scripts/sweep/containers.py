@@ -16,8 +16,8 @@ from typing import ClassVar
 
 from lambda_image.json_text import parse_json
 from scripts.aws_endpoint import AwsEndpoint, EndpointError
-from scripts.run_progress import RunProgress
 from scripts.runs.place import place_at
+from scripts.runs.run_progress import RunProgress
 from scripts.stack.costs import vcpus
 from scripts.sweep.configuration import Configuration
 from scripts.sweep.folder import FAILED, NOT_RUN, Measured

@@ -13,10 +13,10 @@ from lambda_image.summary import message_of
 from scripts import execution
 from scripts.catalogue.run_source import read_json
 from scripts.logs.run_logs import times_of
-from scripts.run_progress import RunProgress
 from scripts.runs import uploading
 from scripts.runs.following import Follower
 from scripts.runs.place import Place
+from scripts.runs.run_progress import RunProgress
 from scripts.runs.stored_results import StoredResults
 from scripts.sweep import data
 from scripts.sweep.configuration import Configuration

@@ -6,10 +6,10 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from scripts import run_outcome
 from scripts.report.baseline import read_baseline
 from scripts.report.documents import document_figures
 from scripts.report.figure import Figure, Value
+from scripts.runs import outcome
 from scripts.sweep.beside import local_results
 from scripts.sweep.folder import SweepFolder
 from scripts.sweep.tables import Row, medians, run_rows
@@ -61,11 +61,11 @@ def show_sweep(folder: SweepFolder) -> list[Row]:
     """
     rows = run_rows(folder.runs())
     together = medians(rows)
-    run_outcome.show(sweep_table(together))
+    outcome.show(sweep_table(together))
     baselines = [read_baseline(file) for file in local_results(folder.path)]
     for figure in document_figures(folder.preset(), rows, together, baselines):
         (folder.path / f"{figure.name}.csv").write_text(figure.to_csv(), encoding="utf-8")
-        run_outcome.show(document_table(figure))
+        outcome.show(document_table(figure))
     return together
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.run_progress import RunProgress
+from scripts.runs.run_progress import RunProgress
 from scripts.sweep.configuration import Configuration
 from scripts.sweep.containers import DockerEngine, find_engine, in_containers
 from scripts.sweep.folder import FAILED, SUCCEEDED, Measured

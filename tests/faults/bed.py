@@ -29,7 +29,7 @@ from lambda_image.model import engine as engines
 from lambda_image.process import usable_cpus
 from lambda_image.summary import message_of
 from scripts.aws_endpoint import POLL_INTERVAL_S, START_TIMEOUT_S, AwsEndpoint, EndpointError
-from scripts.tables import run_tables
+from scripts.runs.tables import run_tables
 from statemachine.local.settings import FUNCTIONS, for_this_machine, worker_environment
 from tests.faults.faulty_s3 import FaultyS3
 from tests.faults.reach import Reach

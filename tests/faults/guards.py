@@ -82,7 +82,7 @@ GUARDS = {
     "bits of the weights are flipped": "lambda_image.model.checkpoint.digest",
     "the weights are cut off": "lambda_image.model.checkpoint.load",
     "the functions' disk is full": "lambda_image.stretches.StretchWriter",  # on S3, and not on the disk
-    "the disk for the results is full": "scripts.result_folder.ResultFolder.fill",
+    "the disk for the results is full": "scripts.runs.result_folder.ResultFolder.fill",
     # A name is asked for while the deadline lasts, and all its addresses are tried.
     "the server's name is unknown": "lambda_image.comm.connecting.rendezvous.RendezvousConnection.connect",
     "there is no name server": "lambda_image.comm.connecting.rendezvous.RendezvousConnection.connect",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from scripts.audit import TOOL, ask, vulnerabilities
+from scripts.maintenance.audit import TOOL, ask, vulnerabilities
 
 pytestmark = pytest.mark.skipif(not TOOL.is_file(), reason="pip-audit is not installed: make .venv/audit/ready")
 RANGES = [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "2.3.0"}]}]

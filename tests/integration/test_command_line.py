@@ -94,8 +94,8 @@ SHOW = """
 import sys
 from rich.console import Console
 from scripts import cli, sample
-from scripts.run_outcome import show
-from scripts.run_progress import RunProgress
+from scripts.runs.outcome import show
+from scripts.runs.run_progress import RunProgress
 
 def run(args):
     show("R² of Δz … ━")

@@ -15,7 +15,7 @@ from lambda_image.data.safetensors_format import write_safetensors
 from lambda_image.model import SHIPPED_MODEL, engine
 from lambda_image.model.engine_files import LOW_PRECISIONS
 from scripts.cli import main
-from scripts.result_folder import result_folder
+from scripts.runs.result_folder import result_folder
 from tests.integration.system import write_galaxies
 
 ROOT = Path(__file__).resolve().parents[2]

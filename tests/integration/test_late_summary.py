@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scripts.aws_endpoint import REGION
-from scripts.late_summary import summarise_late
+from scripts.runs.late_summary import summarise_late
 from statemachine.definition import definition
 from statemachine.local.settings import ACCOUNT, FUNCTIONS, function_arn
 from tests.integration.system import BUCKET, System, write_galaxies

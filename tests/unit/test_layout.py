@@ -222,7 +222,7 @@ def test_what_others_use_beside_benchmarks_lies_outside_of_them():
 
 
 # What Python's parser may read itself: it comes from this package, or from a process that this one has started.
-OWN_JSON = ("scripts/bench/", "scripts/audit.py", "scripts/confined.py", "scripts/sbom.py")
+OWN_JSON = ("scripts/bench/", "scripts/maintenance/audit.py", "scripts/confined.py", "scripts/maintenance/sbom.py")
 OWN_JSON_IN = {
     "lambda_image/cost.py": 1,
     "lambda_image/comm/operations/collectives.py": 1,

@@ -13,9 +13,9 @@ import pytest
 
 from scripts.cli import main
 from scripts.invoke import Beginning
-from scripts.run_progress import RunProgress
 from scripts.runs.rendezvous import rendezvous_for
 from scripts.runs.run_input import JudgedInput
+from scripts.runs.run_progress import RunProgress
 from scripts.stack.server_task import STANDING
 from tests.unit.scripts.stack.fake_fargate import ADDRESSES, FakeFargate
 

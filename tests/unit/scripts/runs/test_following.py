@@ -10,9 +10,9 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from scripts.aws_endpoint import AwsEndpoint
 from scripts.local_cloud import LocalCloud
-from scripts.run_progress import RunProgress
 from scripts.runs.following import LONGEST_PAUSE_S, SILENCE_S, Follower, StartedRun, ways_on
 from scripts.runs.place import AWS_PAUSE_S, LOCAL_PAUSE_S, Place
+from scripts.runs.run_progress import RunProgress
 
 RUN = StartedRun("arn:aws:states:us-east-1:123456789012:execution:m:mine", "b", "results/mine")
 THROTTLED = ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "DescribeExecution")

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from scripts.run_progress import MOST_BARS, RunProgress
 from scripts.runs.place import Place
 from scripts.runs.rank_watch import FIRST_LOOK_S, RankWatch
+from scripts.runs.run_progress import MOST_BARS, RunProgress
 from tests.unit.lambda_image.test_results import record
 from tests.unit.scripts.runs.conftest import BUCKET
 

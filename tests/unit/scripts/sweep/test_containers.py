@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts.aws_endpoint import EndpointError
-from scripts.run_progress import RunProgress
+from scripts.runs.run_progress import RunProgress
 from scripts.sweep.configuration import Configuration
 from scripts.sweep.containers import (
     KILLS,

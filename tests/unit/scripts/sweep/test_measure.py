@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from scripts.aws_endpoint import AwsEndpoint
-from scripts.run_progress import RunProgress
 from scripts.runs.place import Place
+from scripts.runs.run_progress import RunProgress
 from scripts.sweep.configuration import Configuration
 from scripts.sweep.folder import NOT_RUN
 from scripts.sweep.measure import Nowhere, at

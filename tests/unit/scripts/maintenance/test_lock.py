@@ -1,6 +1,6 @@
 import tomllib
 
-from scripts.lock import ALONE, HEADER, ROOT, requirements
+from scripts.maintenance.lock import ALONE, HEADER, ROOT, requirements
 
 
 def test_each_image_gets_what_it_imports_and_pytorch_none():

@@ -4,7 +4,7 @@ import numpy as np
 from rich.console import Console
 
 from lambda_image.summary import Failure
-from scripts.tables import error_bars, run_tables
+from scripts.runs.tables import error_bars, run_tables
 from tests.unit.lambda_image.judged import summarise
 from tests.unit.lambda_image.test_results import manifest, record
 from tests.unit.lambda_image.test_summary import predictions

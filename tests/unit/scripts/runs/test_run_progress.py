@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from scripts.run_progress import MOST_BARS, RunProgress
+from scripts.runs.run_progress import MOST_BARS, RunProgress
 
 
 def lines(*events: dict) -> list[str]:

@@ -1,4 +1,4 @@
-from scripts.sbom import debian_components, document, python_components
+from scripts.maintenance.sbom import debian_components, document, python_components
 
 
 def test_debian_packages_are_named_as_package_urls_are():

@@ -8,8 +8,8 @@ from typing import BinaryIO
 import pytest
 
 from lambda_image.errors import InvalidEvent
-from scripts.result_folder import result_folder
-from scripts.run_outcome import collect, report, tell_end
+from scripts.runs.outcome import collect, report, tell_end
+from scripts.runs.result_folder import result_folder
 from tests.unit.lambda_image.judged import summarise
 from tests.unit.lambda_image.test_results import manifest, record
 from tests.unit.lambda_image.test_summary import predictions

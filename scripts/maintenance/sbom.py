@@ -1,6 +1,6 @@
 """`make sbom` lists what is in an image: Debian's packages, Python's, and their licences, as CycloneDX on stdout.
 
-python -m scripts.sbom cosmicai-lambda:slim > out/sbom/lambda-slim.json
+python -m scripts.maintenance.sbom cosmicai-lambda:slim > out/sbom/lambda-slim.json
 """
 
 import json
@@ -79,5 +79,5 @@ def _output(*command: str) -> str:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: python -m scripts.sbom IMAGE")
+        sys.exit("usage: python -m scripts.maintenance.sbom IMAGE")
     sys.exit(main(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""`python -m scripts.audit`: known vulnerabilities of what the images and this environment install.
+"""`python -m scripts.maintenance.audit`: known vulnerabilities of what the images and this environment install.
 
 pip-audit asks OSV, a public database, about each package at its exact version. Where the database cannot be reached,
 nothing is known. That is said in one line, and is no failure, since a checkout has to build without the internet.
@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / ".venv" / "audit" / "bin" / "pip-audit"  # in an environment of its own, made by `make audit`
 DATABASE = "https://api.osv.dev/v1/query"
 ANSWER_LIMIT_S = 5  # for the database to answer one question
@@ -32,7 +32,7 @@ Pins = Mapping[str, set[str]]
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints what was found, and returns 1 where that is a vulnerability."""
     parser = argparse.ArgumentParser(
-        prog="python -m scripts.audit", allow_abbrev=False, description=(__doc__ or "").splitlines()[0]
+        prog="python -m scripts.maintenance.audit", allow_abbrev=False, description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("--database", default=DATABASE, metavar="URL", help="of OSV (default: %(default)s)")
     parser.add_argument("--tool", type=Path, default=TOOL, metavar="FILE", help="pip-audit (default: %(default)s)")

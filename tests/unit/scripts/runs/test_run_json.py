@@ -5,7 +5,7 @@ import pytest
 
 from lambda_image.errors import UsageError
 from scripts.catalogue.run_source import ResultFolderSource
-from scripts.run_json import check_run_json, run_figures, write_run_json
+from scripts.runs.run_json import check_run_json, run_figures, write_run_json
 
 ENDED = {
     "executionArn": "arn:aws:states:us-east-1:1:execution:m:run-1",

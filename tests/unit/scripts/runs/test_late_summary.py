@@ -13,7 +13,7 @@ from lambda_image.handlers.init import init
 from lambda_image.manifest import Assignment
 from lambda_image.shares import complete_all
 from lambda_image.storage import ObjectStore
-from scripts.late_summary import summarise_late
+from scripts.runs.late_summary import summarise_late
 from tests.unit.lambda_image.handlers.fake_s3 import FakeS3
 
 RUN, BEGUN = "arn:machine:run-1", datetime(2026, 1, 1, tzinfo=UTC)

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from scripts import reference
-from scripts.reference import PACKAGES, PAGE, heading, names, page
+from scripts.maintenance import reference
+from scripts.maintenance.reference import PACKAGES, PAGE, heading, names, page
 
 TEXT = page()
 

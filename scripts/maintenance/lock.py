@@ -10,7 +10,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "requirements"
 PYTHON = "3.11"  # Debian bookworm's
 PLATFORM = "x86_64-manylinux_2_28"  # chooses versions; the hashes are those of all platforms' files

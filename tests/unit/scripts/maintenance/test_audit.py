@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import audit
+from scripts.maintenance import audit
 
 REQUESTS = {
     "name": "requests",

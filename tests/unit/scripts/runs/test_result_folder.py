@@ -6,7 +6,7 @@ import pytest
 
 from lambda_image.errors import UsageError
 from lambda_image.partition_names import printable
-from scripts.result_folder import result_folder
+from scripts.runs.result_folder import result_folder
 
 OBJECTS = {
     "manifest.json": json.dumps([{"run_id": "r", "rank": 0, "run_key": "secret"}]).encode(),

@@ -14,11 +14,11 @@ from lambda_image.partition_names import printable
 from lambda_image.summary import message_of
 from scripts.catalogue.run_source import ResultFolderSource, ResultSource, read_json
 from scripts.report.command import write_report
-from scripts.result_folder import ResultFolder
 from scripts.runs.following import StartedRun
 from scripts.runs.place import Place
+from scripts.runs.result_folder import ResultFolder
 from scripts.runs.stored_results import StoredResults
-from scripts.tables import run_tables
+from scripts.runs.tables import run_tables
 from scripts.words import counted
 
 TABLE_WIDTH = 110  # where the output is no terminal, which would know its own
@@ -46,7 +46,7 @@ def results_of(
     """
     s3 = place.client("s3")
     if described["status"] != "SUCCEEDED":
-        from scripts.late_summary import summarise_late  # late, as it brings all of Summarize
+        from scripts.runs.late_summary import summarise_late  # late, as it brings all of Summarize
 
         try:
             if summarise_late(s3, started.bucket, started.result_path, described) is not None:
