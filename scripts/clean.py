@@ -21,8 +21,7 @@ from lambda_image.data.sizes import magnitude_columns
 from lambda_image.errors import PartitionMalformed, UsageError
 from lambda_image.partition_names import printable
 from scripts import execution
-from scripts.billing.tables import plain_table
-from scripts.console import output_console
+from scripts.console import output_console, plain_table, print_tables
 from scripts.flag_values import parse_names
 from scripts.json_file import add_json
 from scripts.output_files import write_figures
@@ -124,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
     limits = find_limits(files, rule) if rule.ranges is not None else {}
     cleaned = clean(files, args.out, one, CleaningRule(reasons, limits), args.dropped)
     console = output_console(WIDTH)
-    console.print(_table(cleaned), markup=False)
+    print_tables(console, _table(cleaned))
     for warning in [*warnings, *cleaned.notes]:
         console.print(f"warning: {warning}", markup=False)
     for name, (low, high) in limits.items():

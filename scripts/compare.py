@@ -11,8 +11,7 @@ from rich.table import Table
 from lambda_image.atomic_file import atomic_file
 from lambda_image.errors import InvalidEvent
 from lambda_image.metrics import LARGE
-from scripts.billing.tables import plain_table
-from scripts.console import output_console
+from scripts.console import output_console, plain_table, print_tables
 from scripts.json_file import add_json
 from scripts.output_files import write_figures
 from scripts.records.reading import S3, read_runs
@@ -78,10 +77,10 @@ def run(args: argparse.Namespace) -> int:
     of_runs = [row_of(one, rule) for one in runs]
     rows = with_means(of_runs, args.by)
     console = output_console(WIDTH)
-    console.print(_table(rows), markup=False)
+    print_tables(console, _table(rows))
     spread = [distributions(one, rule) for one in runs]
     if len(runs) == 1:
-        console.print(_distribution_table(spread[0]), markup=False)
+        print_tables(console, _distribution_table(spread[0]))
     if left_out := sum(row.outliers for row in of_runs):
         verb = "is an outlier" if left_out == 1 else "are outliers"
         notes.append(f"{counted(left_out, 'rank')} {verb} by {args.outliers}, and not in the mean CPU time")

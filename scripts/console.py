@@ -1,10 +1,71 @@
-"""The standard output, for tables."""
+"""The standard output, and tables on it of which no number is ever cut."""
 
 import sys
+from collections.abc import Sequence
 
-from rich.console import Console
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.measure import Measurement
+from rich.table import Table
+
+ANY_WIDTH = 10_000  # columns, which no table has
 
 
 def output_console(width: int) -> Console:
     """Return a console on the standard output, `width` columns wide where that is no terminal."""
     return Console(width=None if sys.stdout.isatty() else width, highlight=False)
+
+
+def plain_table(title: str, left: Sequence[str], right: Sequence[str], *, narrow: bool = False) -> Table:
+    """Make an empty table whose first columns hold words and whose others hold numbers.
+
+    Args:
+        title: What stands above it, if anything.
+        left: The headings of words.
+        right: The headings of numbers.
+        narrow: Whether it has many columns, which then stand close together.
+    """
+    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    if narrow:
+        table.padding = (0, 1, 0, 0)
+    for name in left:
+        table.add_column(name, no_wrap=True)
+    for name in right:
+        table.add_column(name, justify="right")
+    return table
+
+
+def print_tables(console: Console, tables: RenderableType) -> None:
+    """Print tables, wider than the console where a number would be cut or broken. A terminal breaks such lines itself.
+
+    Headings and text are broken between words before that.
+
+    Args:
+        console: Where they go.
+        tables: A table, or a group of tables and text.
+    """
+    if isinstance(tables, Group):
+        for part in tables.renderables:
+            print_tables(console, part)
+        return
+    width = console.width
+    if isinstance(tables, Table):
+        console.width = max(width, _least_width(console, tables))
+    console.print(tables, markup=False, crop=False)
+    console.width = width
+
+
+def _least_width(console: Console, table: Table) -> int:
+    """Tell Rich the least width of each column, without which it cuts what does not fit. Return the table's."""
+    options = console.options.update(width=ANY_WIDTH, markup=False)
+    for column in table.columns:
+        cells = [Measurement.get(console, options, cell) for cell in column.cells]
+        whole = column.justify == "right" or column.no_wrap  # a number stays with its unit
+        least = max((max(cell) if whole else cell.minimum for cell in cells), default=0)
+        most = max((max(cell) for cell in cells), default=0)
+        if table.show_header:
+            heading = Measurement.get(console, options, column.header)
+            least, most = max(least, heading.minimum), max(most, heading.maximum)
+        column.min_width = least
+        column.no_wrap = least == most  # Rich makes the others narrower then
+    return Measurement.get(console, options, table).minimum

@@ -28,7 +28,7 @@ from scripts.billing.sources import of_log, of_results, stated
 from scripts.billing.sweeps import BY_PARTITION, SETTINGS, sweep_cost_table, sweep_costs
 from scripts.billing.wishes import STORAGE_MB, not_negative, parse_what_if, positive, read_prices
 from scripts.catalogue.run_source import ResultFolderSource, find_run
-from scripts.console import output_console
+from scripts.console import output_console, plain_table, print_tables
 from scripts.flag_values import check_at_least_one
 from scripts.json_file import add_json
 from scripts.output_files import write_figures
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     terms = _terms(args, prices, args.architecture or measured.architecture or "x86_64")
     lines = measured.bill(terms, args.storage_mb)
     console = output_console(tables.WIDTH)
-    console.print(tables.bill_table(f"{measured.name} (prices: {terms.prices})", lines), markup=False)
+    print_tables(console, tables.bill_table(f"{measured.name} (prices: {terms.prices})", lines))
     notes = [*measured.notes, *_unknown(measured), *_too_long(measured, args.express)]
     report: dict[str, Any] = {
         "run": measured.name,
@@ -128,7 +128,7 @@ def _cost_of_sweep(args: argparse.Namespace, prices: Prices) -> int:
     if not rows:
         raise InvalidEvent(f"{printable(args.run_named)} has no run that succeeded")
     console = output_console(tables.WIDTH)
-    console.print(sweep_cost_table(f"{args.run_named} (prices: {prices})", rows, by), markup=False)
+    print_tables(console, sweep_cost_table(f"{args.run_named} (prices: {prices})", rows, by))
     report = {"sweep": args.run_named, "prices": {"region": prices.region, "date": prices.date}, "rows": rows}
     write_figures(report, args.json, console)
     return 0
@@ -223,12 +223,12 @@ def _beside(
     if args.by is not None:
         portions = (by_rank if args.by == "rank" else by_partition)(measured, terms, args.storage_mb)
         report[f"by_{args.by}"] = [asdict(one) for one in portions]
-        console.print(tables.portion_table(args.by, portions), markup=False)
+        print_tables(console, tables.portion_table(args.by, portions))
     if changes:
         cases = [WhatIf(), *changes]
         found = [_case(measured, change, terms, args.storage_mb) for change in cases]
         report["what_if"] = found
-        console.print(_case_table(found), markup=False)
+        print_tables(console, _case_table(found))
     if args.runs_per_month is not None:
         kept = KeptResources(
             args.load_balancer,
@@ -240,7 +240,7 @@ def _beside(
         report["month"] = {"runs": args.runs_per_month, "lines": [asdict(line) for line in monthly]}
         report["month"]["usd"] = sum(line.usd for line in monthly)
         report["year"] = {"usd": report["month"]["usd"] * MONTHS_PER_YEAR}
-        console.print(tables.month_table(monthly), markup=False)
+        print_tables(console, tables.month_table(monthly))
     if args.local_seconds is not None:
         usd = local_usd(args.local_seconds, args.local_usd_per_hour)
         less = 1 - usd_of(lines) / usd
@@ -278,7 +278,7 @@ def _case(measured: MeasuredRun, change: WhatIf, terms: BillingTerms, storage_mb
 
 
 def _case_table(cases: Sequence[dict[str, Any]]) -> Table:
-    table = tables.plain_table("", ("estimate",), ("ranks", "memory", "slowest rank", "USD", "change"))
+    table = plain_table("", ("estimate",), ("ranks", "memory", "slowest rank", "USD", "change"))
     for case in cases:
         table.add_row(
             case["case"],

@@ -29,7 +29,7 @@ from lambda_image.partition_names import printable
 from lambda_image.results import Work
 from lambda_image.settings import MAX_VCPUS
 from scripts import execution
-from scripts.console import output_console
+from scripts.console import output_console, print_tables
 from scripts.flag_values import check_at_least_one
 from scripts.galaxy_progress import GalaxyProgress
 from scripts.json_file import add_json, write_json
@@ -173,7 +173,7 @@ def _report(args: argparse.Namespace, shard: Shard, out: Path, inferred: Inferre
     work, predictions = inferred.work, inferred.predictions
     measures = accuracy(predictions.redshift, predictions.redshift_true)
     console = output_console(TABLE_WIDTH)
-    console.print(_table(inferred, measures.to_json()))
+    print_tables(console, _table(inferred, measures.to_json()))
     for warning in work.quality.warnings():
         console.print(f"warning: {warning}", markup=False)
     console.print(f"{len(predictions):,} predictions in {out}", markup=False)

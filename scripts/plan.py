@@ -19,7 +19,7 @@ from scripts.billing import tables
 from scripts.billing.sources import TABLES_PER_RESULT
 from scripts.billing.wishes import LAMBDA_MB, positive, read_prices
 from scripts.catalogue.run_source import find_run
-from scripts.console import output_console
+from scripts.console import output_console, plain_table, print_tables
 from scripts.flag_values import check_at_least_one, parse_numbers
 from scripts.json_file import add_json
 from scripts.output_files import check_files, write_figures
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     size = galaxies * measured.galaxy_bytes / GB
     console.print(f"{galaxies:,} galaxies, {size:,.2f} GB; prices: {terms.prices}", markup=False)
     console.print(results_line(measured, galaxies), markup=False)
-    console.print(_table(measured, every if args.all else front, front), markup=False)
+    print_tables(console, _table(measured, every if args.all else front, front))
     for line in advice(measured, every, front):
         console.print(line, markup=False)
     report = {
@@ -152,7 +152,7 @@ def _figures(measured: Calibration, one: Forecast, on_front: bool) -> dict[str, 
 
 def _table(measured: Calibration, shown: Sequence[Forecast], front: Sequence[Forecast]) -> Table:
     heads = ("partition", "ranks", "waves", "memory", "a rank", "last start", "time", "USD")
-    table = tables.plain_table("", (), heads)
+    table = plain_table("", (), heads)
     table.add_column("")
     for one in shown:
         mark = "; ".join(one.problems) or ("fastest" if one is front[0] else "cheapest" if one is front[-1] else "")
@@ -199,7 +199,7 @@ def _check(args: argparse.Namespace, console: Console) -> int:
             progress.say(f"note: {busy}")
         progress.begin(len(WORLDS) * (len(ROWS) * REPEATS + 1))
         measured, cases = check(progress.step)
-    console.print(check_table(cases), markup=False)
+    print_tables(console, check_table(cases))
     held = sum(case.holds for case in cases)
     largest = max(abs(case.error) for case in cases)
     console.print(

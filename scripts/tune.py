@@ -22,7 +22,7 @@ from lambda_image.model import engine as engines
 from lambda_image.model.engine import Engine
 from lambda_image.model.engine_files import DEVICES, Device
 from lambda_image.settings import MAX_VCPUS, MB_PER_VCPU
-from scripts.console import output_console
+from scripts.console import output_console, print_tables
 from scripts.flag_values import check_at_least_one, parse_numbers
 from scripts.galaxies import Mixture, render
 from scripts.json_file import add_json
@@ -108,7 +108,7 @@ def run(args: argparse.Namespace, round_s: float = ROUND_S) -> int:
     rates = {setting: one.figures()["samples_per_s"].median for setting, one in series.items()}
     advice = advise(rates)
     console = output_console(TABLE_WIDTH)
-    console.print(_table(series, rates, advice, on_lambda=args.device == "cpu"))
+    print_tables(console, _table(series, rates, advice, on_lambda=args.device == "cpu"))
     for line in advice_lines(advice, rates, on_lambda=args.device == "cpu"):
         console.print(line, markup=False)
     report = {

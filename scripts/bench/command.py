@@ -15,7 +15,7 @@ from rich.console import Console, RenderableType
 
 from lambda_image.model.engine_files import Device
 from scripts.bench.errors import BenchmarkError
-from scripts.console import output_console
+from scripts.console import output_console, print_tables
 from scripts.machine import describe_machine
 from scripts.output_files import Draw, check_files, write_figures, write_picture
 from scripts.step_progress import StepProgress
@@ -90,7 +90,7 @@ def run_benchmark(
         results = benchmark.measure(progress)
     report |= results.to_json()
     console = output_console(benchmark.table_width)
-    console.print(benchmark.tables(results, console))
+    print_tables(console, benchmark.tables(results, console))
     write_figures(report, figures, console)
     write_picture(report, picture, benchmark.draw, console)
     for failure in results.failures:

@@ -8,7 +8,8 @@ from rich.table import Table
 
 from lambda_image.cost import BillingTerms, usd_of
 from scripts.billing.sources import of_records
-from scripts.billing.tables import dollars, plain_table
+from scripts.billing.tables import dollars
+from scripts.console import plain_table
 from scripts.sweep.folder import SUCCEEDED, Measured
 
 GB = 2**30

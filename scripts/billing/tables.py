@@ -2,24 +2,14 @@
 
 from collections.abc import Sequence
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from lambda_image.cost import BillLine, usd_of
 from scripts.billing.measured import Portion
 from scripts.billing.months import MONTHS_PER_YEAR, MonthlyLine
+from scripts.console import plain_table
 
 WIDTH = 100
-
-
-def plain_table(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
-    """Makes an empty table whose first columns hold words and whose others hold numbers."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for name in left:
-        table.add_column(name, no_wrap=True)
-    for name in right:
-        table.add_column(name, justify="right")
-    return table
 
 
 def bill_table(title: str, lines: Sequence[BillLine]) -> Table:

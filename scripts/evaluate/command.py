@@ -23,7 +23,7 @@ from lambda_image.model.engine_files import DEVICES
 from lambda_image.partition_names import printable
 from lambda_image.settings import MAX_VCPUS
 from scripts import execution
-from scripts.console import output_console
+from scripts.console import output_console, print_tables
 from scripts.evaluate import ablation, tables
 from scripts.evaluate.measuring import judged, measure_bins
 from scripts.flag_values import check_at_least_one
@@ -174,8 +174,8 @@ def _ablate(
 def _show(report: dict[str, Any], inferred: Inferred) -> None:
     console = output_console(TABLE_WIDTH)
     console.print(f"{counted(report['galaxies'], 'galaxy', 'galaxies')}, by the engine {report['engine']}")
-    console.print(tables.whole_table(report))
-    console.print(tables.bins_table(report))
+    print_tables(console, tables.whole_table(report))
+    print_tables(console, tables.bins_table(report))
     if report["images"] is not None:
         console.print(f"{report['images']['line']}. So {report['images']['verdict']}", markup=False, soft_wrap=True)
     for warning in inferred.work.quality.warnings():

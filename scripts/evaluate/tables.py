@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from scripts.console import plain_table
 from scripts.evaluate.groups import ALL
 
 MEASURES = {  # by their keys in the report: what they are called, and their format
@@ -51,10 +51,8 @@ def bins_table(report: Report) -> Table:
     """Makes the table of all bins."""
     bins = [one for one in report["bins"] if one["group"] != ALL]
     shown = [name for name in SHOWN_BY_BIN if name in report["bins"][0]["measures"]]
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("by")
-    for head in ("from", "to", "galaxies", *(HEADS.get(name, MEASURES[name][0]) for name in shown)):
-        table.add_column(head, justify="right")
+    heads = ("from", "to", "galaxies", *(HEADS.get(name, MEASURES[name][0]) for name in shown))
+    table = plain_table("", ("by",), heads, narrow=True)
     before = None
     for one in bins:
         if before not in (None, one["group"]):

@@ -8,12 +8,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 
 from lambda_image.atomic_file import atomic_file
 from lambda_image.cost import LAMBDA, PRICES_FROM, Billed, BillingTerms, bill, usd_of
+from scripts.console import plain_table
 from scripts.logs.history import ExecutionTimes
 from scripts.logs.invocations import FoundInvocations, LoggedInvocation
 from scripts.words import counted
@@ -74,7 +74,7 @@ def table(listed: Sequence[Mapping[str, Any]], summed: Mapping[str, Any]) -> Ren
     if len(shown) > SHOWN:
         longest = sorted(shown, key=lambda row: -row["duration_ms"])[:SHOWN]
         shown = [row for row in shown if row in longest]
-    every = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    every = plain_table("", (), (), narrow=True)
     names = {name for name in NUMBERS if any(_cell(row, name) for row in shown)}
     for name in ("function", "rank", *(name for name in NUMBERS if name in names), "status", "request"):
         every.add_column(name, justify="right" if name in (*NUMBERS, "rank") else "left")

@@ -14,8 +14,8 @@ from rich.table import Table
 
 from lambda_image.data.partition import write_partition
 from scripts import execution
-from scripts.billing.tables import plain_table
 from scripts.catalogue.run_source import read_json
+from scripts.console import plain_table
 from scripts.galaxies import made_galaxies
 from scripts.local_cloud import LocalCloud, local_cloud
 from scripts.planning.calibration import Calibration, from_records

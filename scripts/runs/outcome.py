@@ -13,6 +13,7 @@ from lambda_image.errors import InvalidEvent, RunError
 from lambda_image.partition_names import printable
 from lambda_image.summary import message_of
 from scripts.catalogue.run_source import ResultFolderSource, ResultSource, read_json
+from scripts.console import print_tables
 from scripts.report.command import write_report
 from scripts.runs.following import StartedRun
 from scripts.runs.place import Place
@@ -162,9 +163,9 @@ def show_run(
 def show(tables: RenderableType) -> None:
     """Prints tables, without colours and trailing blanks where the output is no terminal."""
     if sys.stdout.isatty():
-        Console().print(tables)
+        print_tables(Console(), tables)
         return
     console = Console(width=TABLE_WIDTH, highlight=False)
     with console.capture() as captured:
-        console.print(tables)
+        print_tables(console, tables)
     print("\n".join(line.rstrip() for line in captured.get().splitlines()), flush=True)

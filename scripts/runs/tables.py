@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from lambda_image.metrics import accuracy_rows
+from scripts.console import plain_table
 from scripts.words import counted
 
 Record = Mapping[str, Any]
@@ -44,9 +44,7 @@ def run_tables(summary: Mapping[str, Any], records: Sequence[Record]) -> Rendera
         records: the content of `combined_data.json`.
     """
     title = f"run {summary['run_id']}: {summary['status']}"
-    ranks = Table(
-        title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
-    )
+    ranks = plain_table(title, (), (), narrow=True)
     for name in ("rank", *list(RANK_FIGURES)[:-1], "transport", "peak\nmemory"):
         ranks.add_column(name, justify="left" if name == "transport" else "right")
     shown: Sequence[Record] = records

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from scripts.console import plain_table
 from scripts.report.baseline import read_baseline
 from scripts.report.documents import document_figures
 from scripts.report.figure import Figure, Value
@@ -37,9 +37,7 @@ def sweep_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     Args:
         rows: What `medians` gives.
     """
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for heading, _ in COLUMNS.values():
-        table.add_column(heading, justify="right")
+    table = plain_table("", (), [heading for heading, _ in COLUMNS.values()], narrow=True)
     table.add_column("runs")
     for row in rows:
         cells = ["-" if row[name] is None else format(row[name], form) for name, (_, form) in COLUMNS.items()]
@@ -71,12 +69,8 @@ def show_sweep(folder: SweepFolder) -> list[Row]:
 
 def document_table(figure: Figure) -> Table:
     """Makes a table of the documents for a terminal."""
-    title = f"\n{figure.title}"
-    table = Table(
-        title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
-    )
-    for heading in figure.columns:
-        table.add_column(heading.replace(" ", "\n").replace("/", "/\n"), justify="right")
+    headings = [heading.replace(" ", "\n").replace("/", "/\n") for heading in figure.columns]
+    table = plain_table(f"\n{figure.title}", (), headings, narrow=True)
     for row in figure.rows:
         table.add_row(*(shown(value) for value in row))
     return table
