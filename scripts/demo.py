@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
         environ = {"MODEL_PATH": str(model.path.absolute())}
         with (
-            result_folder(args.out or OUT, overwrite=args.overwrite or args.out is None) as out,
+            result_folder(args.out or OUT, overwrite=args.overwrite, keep=args.out is None) as out,
             local_cloud(args.world_size, show, environ) as cloud,
         ):
             progress.print(f"rendezvous server on {cloud.rendezvous_endpoint}, AWS endpoint on {cloud.endpoint_url}")
@@ -70,11 +70,11 @@ def run(args: argparse.Namespace) -> int:
             place = place_at(cloud, BUCKET)
             upload(place.client("s3"), files, BUCKET, "data", fresh=True)
             cloud.wait_until_ready()
-            out.clear(progress.print)
             execution_input = execution.input_for(args, BUCKET, files, "data", warnings)
             with progress:
                 name = execution.new_name("demo", datetime.now(UTC))
                 started = execution.begin(place, name, execution_input)
+                out.clear(progress.print)  # now that nothing refuses the run any more
                 described = Follower(place, started, progress, lookout=cloud.lookout()).follow()
             results = outcome.results_of(place, started, described, progress.print)
             count = outcome.collect(results, out, progress.print)

@@ -20,7 +20,7 @@ from lambda_image.partition_names import PARTITION_SUFFIXES, check_name, printab
 from scripts.galaxies import made_galaxies
 from scripts.runs.following import StartedRun
 from scripts.runs.place import ANYWHERE, Place
-from scripts.stack.account import AccountError, code_of
+from scripts.stack.account import DENIED, AccountError, code_of
 from scripts.user_files import add_overwrite, check_there
 
 SAMPLE_GALAXIES, SAMPLE_PARTITIONS, SAMPLE_SEED = 4096, 8, 0
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser, out: Path) -> None:
 
     Args:
         parser: the command's.
-        out: the folder for results where --out names none. Each run uses it anew, as nobody has named it.
+        out: the folder for results where --out names none.
     """
     parser.add_argument("--world-size", type=int, default=4, help="ranks")
     parser.add_argument(
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser, out: Path) -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        help=f"a folder for the result objects (default: {out}, where each run replaces the one before)",
+        help=f"a folder for the result objects (default: {out}, and an earlier run moves from there to its own ID)",
     )
     add_overwrite(parser, "the results of an earlier run in the folder that --out names, and the file of --json")
 
@@ -98,14 +98,36 @@ def begin(place: Place, name: str, execution_input: Mapping[str, Any]) -> Starte
         )["executionArn"]
     except ClientError as error:
         if code_of(error) == "ExecutionAlreadyExists":
-            follow = place.command("watch", name)
-            raise AccountError(
-                f"there is a run {name} already: give another --name, or follow it by {follow}"
-            ) from error
+            raise _taken(place, name) from error
         if code_of(error) in ("StateMachineDoesNotExist", "StateMachineDeleting"):
             raise AccountError(f"{place.name} has no state machine {place.machine}: run cosmicai deploy") from error
         raise
     return started_run(arn, execution_input)
+
+
+def check_name_is_free(place: Place, name: str) -> None:
+    """Checks that no run has a name, before anything is uploaded under it that another run may be reading.
+
+    Args:
+        place: where it would run.
+        name: the name.
+
+    Raises:
+        AccountError: there is a run of that name.
+        botocore's errors: AWS does not answer.
+    """
+    try:
+        place.client("stepfunctions").describe_execution(executionArn=place.execution_arn(name))
+    except ClientError as error:
+        if code_of(error) in ("ExecutionDoesNotExist", *DENIED):  # the start asks once more
+            return
+        raise
+    raise _taken(place, name)
+
+
+def _taken(place: Place, name: str) -> AccountError:
+    follow = place.command("watch", name)
+    return AccountError(f"there is a run {name} already: give another --name, or follow it by {follow}")
 
 
 def started_run(arn: str, execution_input: Mapping[str, Any]) -> StartedRun:

@@ -4,11 +4,10 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        help=f"a folder for the result objects (default: {OUT}, where each run replaces the one before)",
+        help=f"a folder for the result objects (default: {OUT}, and an earlier run moves from there to its own ID)",
     )
     add_json(parser, "how the run ended, and its figures")
     add_overwrite(parser, "the results of an earlier run in the folder that --out names, and the file of --json")
@@ -82,9 +81,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--rendezvous {START} ends with this command: cosmicai rendezvous up starts one that stays")
     check_run_json(args.json, None if args.detach else args.out or OUT, overwrite=args.overwrite)
     progress = RunProgress(sys.stdout, [])
-    overwrite = args.overwrite or args.out is None
     with ExitStack() as stack:
-        out = None if args.detach else stack.enter_context(result_folder(args.out or OUT, overwrite=overwrite))
+        folder = result_folder(args.out or OUT, overwrite=args.overwrite, keep=args.out is None)
+        out = None if args.detach else stack.enter_context(folder)
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cosmicai-")))
         stack.enter_context(explained(args.endpoint_url or "AWS"))
         data = DataOfOneRun(args.data, *execution.partition_files(args.data)) if args.data else None
@@ -93,12 +92,15 @@ def run(args: argparse.Namespace) -> int:
             data = DataOfOneRun(None, execution.sample(scratch), [])
         name = args.name or execution.new_name("invoke", datetime.now(UTC))
         beginning = Beginning(place, name, data, args.rendezvous, progress, stack)
-        started, judged = beginning.begin(given, partial(out.clear, progress.print) if out else lambda: None)
+        if args.name is not None:
+            execution.check_name_is_free(place, name)
+        started, judged = beginning.begin(given)
         if out is None:
             for line in ways_on(place, name):
                 progress.print(line)
             write_run_json(args.json, {"executionArn": started.arn, "status": "RUNNING"}, None, progress.print)
             return 0
+        out.clear(progress.print)  # now that nothing refuses the run any more
         if judged.totals:
             progress = RunProgress(sys.stdout, judged.totals)
         described = follow(place, started, progress, judged.world_size)
@@ -143,12 +145,11 @@ class Beginning:
         """Of this run's data alone, since others may use the bucket at the same time or before."""
         return f"data/{self.name}"
 
-    def begin(self, given: Mapping[str, Any], before: Callable[[], None]) -> tuple[StartedRun, JudgedInput]:
+    def begin(self, given: Mapping[str, Any]) -> tuple[StartedRun, JudgedInput]:
         """Judges an input, waits for the functions, and starts the execution.
 
         Args:
             given: what flags and a file say.
-            before: is called when nothing but the start is left to be done.
 
         Raises:
             RunError: it cannot begin. What was uploaded for it is removed again.
@@ -175,7 +176,6 @@ class Beginning:
                 self.place.local.wait_until_ready(at_once, readiness.LOCAL_READY_S)
             if judged.world_size is None or at_once == judged.world_size > 1:  # others than these never meet
                 keys |= self.server(choice, judged, functions.get("rank", {}))
-            before()
             sent = {key: value for key, value in keys.items() if value is not None}
             self.progress.print(f"running {json.dumps(sent)}")
             return execution.begin(self.place, self.name, sent), judged

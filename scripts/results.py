@@ -139,7 +139,7 @@ def fetch_run(args: argparse.Namespace, name: str) -> Path:
         if described["status"] == "RUNNING":
             raise AccountError(f"the run {started.name} goes on: {place.command('watch', started.name)} follows it")
         results = results_of(place, started, described, print)
-        with result_folder(RESULTS / started.name, overwrite=True) as out:  # of the same run, or nobody's
+        with result_folder(RESULTS / started.name, keep=True) as out:
             out.clear(print)
             if not (count := out.fill(results.download)):
                 raise AccountError(f"the run {started.name} has left nothing in {results.place}")
@@ -185,8 +185,8 @@ def assemble(args: argparse.Namespace, source: "ResultSource") -> "tuple[Catalog
     galaxies = f"Photometric redshifts of {counted(table.num_rows, 'galaxy', 'galaxies')} by Cosmic AI"
     text = f"{galaxies}, run {run_id}." if run_id else f"{galaxies}."
     named = f"the predictions in {source.place}"
-    if run_id:  # a second `make demo` has replaced the first, which may be the one that was meant
-        named = f"{named} (of {run_id}, which replaced any earlier run there)"
+    if run_id:  # another run may be there now than the one that was meant
+        named = f"{named} (of {run_id})"
     if args.prefix is not None:
         table = meanings.with_interval(table)
     if args.catalogue is None:

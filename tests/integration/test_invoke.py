@@ -202,15 +202,18 @@ def test_from_an_upload_to_a_catalogue_by_the_outputs_of_a_stack(
     assert "1 file uploaded, 2 there already, all 3 checked" in capsys.readouterr().out
 
 
-def test_a_name_that_is_taken_is_told_and_what_was_uploaded_is_removed(
+def test_a_name_that_is_taken_is_told_before_anything_is_written_or_removed(
     by_stack: list[str], system: System, tmp_path: Path, capsys
 ):
     data = write_galaxies(tmp_path / "data", 1, 4)
     given = ["invoke", "--data", str(data), "--name", "twice", *by_stack, "--out", str(tmp_path / "out")]
     assert main([*given, "--world-size", "2"]) == 0
     capsys.readouterr()
+    system.s3.put_object(Bucket=BUCKET, Key="data/twice/1.safetensors", Body=b"what the first run may be reading")
     assert main([*given, "--world-size", "1", "--overwrite"]) == 1
-    assert system.keys("data") == set()
+    assert system.keys("data") == {"twice/1.safetensors"}
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["world_size"] == 2
+    system.s3.delete_object(Bucket=BUCKET, Key="data/twice/1.safetensors")
     told = capsys.readouterr().err
     assert (
         "there is a run twice already: give another --name, or follow it by cosmicai watch twice --stack mine" in told

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from lambda_image.errors import UsageError
 from lambda_image.partition_names import printable
 from scripts import execution
-from scripts.execution import begin, input_for, new_name, partition_files, started_run
+from scripts.execution import begin, check_name_is_free, input_for, new_name, partition_files, started_run
 from scripts.runs.following import StartedRun
 from scripts.runs.place import Place
 from scripts.stack.account import AccountError
@@ -111,6 +111,33 @@ def test_a_run_that_cannot_be_started_is_told_with_the_next_step(code: str, told
     place = Place("the stack s", lambda service: Starting(code), "us-east-1", "arn:m", "b")
     with pytest.raises(AccountError, match=re.escape(told)):
         begin(place, "mine", {})
+
+
+@dataclass
+class Knowing:
+    """Step Functions with one run, or one that answers with an error."""
+
+    code: str = ""
+
+    def describe_execution(self, executionArn: str) -> dict[str, str]:  # noqa: N803
+        code = self.code or ("" if executionArn.endswith(":mine") else "ExecutionDoesNotExist")
+        if code:
+            raise ClientError({"Error": {"Code": code}}, "DescribeExecution")
+        return {"executionArn": executionArn}
+
+
+def test_a_name_that_is_taken_is_told_before_anything_is_uploaded_under_it():
+    machine = "arn:aws:states:us-east-1:123456789012:stateMachine:m"
+
+    def place(code: str = "") -> Place:
+        return Place("the stack s", lambda service: Knowing(code), "us-east-1", machine, "b")
+
+    with pytest.raises(AccountError, match="there is a run mine already: give another --name"):
+        check_name_is_free(place(), "mine")
+    check_name_is_free(place(), "other")
+    check_name_is_free(place("AccessDeniedException"), "mine")
+    with pytest.raises(ClientError):
+        check_name_is_free(place("InternalFailure"), "mine")
 
 
 def test_results_lie_where_the_input_says_or_under_the_runs_own_name():

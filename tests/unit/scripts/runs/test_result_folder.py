@@ -75,6 +75,37 @@ def test_an_earlier_runs_results_are_replaced_only_where_that_is_allowed(tmp_pat
         folder.clear(lambda line: pytest.fail(line))
 
 
+def test_an_earlier_runs_results_are_kept_under_its_id(tmp_path: Path):
+    out, said = tmp_path / "out", list[str]()
+    for number in range(3):  # all of one ID, as two places may have given it
+        with result_folder(out, keep=True) as folder:
+            folder.clear(said.append)
+            folder.fill(writing(OBJECTS | {f"{number}.json": b"{}"}))
+    assert said == [f"the results of r are in {tmp_path / name}/ now" for name in ("r", "r-2")]
+    assert names(tmp_path / "r") == set(OBJECTS)
+    assert names(tmp_path / "r-2") == {*OBJECTS, "1.json"}
+    assert names(out) == {*OBJECTS, "2.json"}
+
+
+@pytest.mark.parametrize("run", ["../r", "/r", "a run"])
+def test_an_id_that_step_functions_does_not_give_names_no_folder(tmp_path: Path, run: str):
+    put(tmp_path / "out", OBJECTS | {"manifest.json": json.dumps([{"run_id": run, "rank": 0}]).encode()})
+    with result_folder(tmp_path / "out", keep=True) as folder:
+        folder.clear(lambda line: None)
+    assert [path.name for path in tmp_path.iterdir()] == ["out-earlier"]
+
+
+def test_results_that_a_link_led_to_are_kept_beside_them(tmp_path: Path):
+    put(tmp_path / "there" / "out")
+    (tmp_path / "link").symlink_to("there/out")
+    said = list[str]()
+    with result_folder(tmp_path / "link", keep=True) as folder:
+        folder.clear(said.append)
+        folder.fill(writing(OBJECTS))
+    assert names(tmp_path / "there" / "r") == names(tmp_path / "link") == set(OBJECTS)
+    assert said == [f"the results of r are in {tmp_path / 'there' / 'r'}/ now"]
+
+
 def test_where_there_are_no_results_there_is_no_folder(tmp_path: Path):
     put(tmp_path / "out", {})
     assert not list(tmp_path.iterdir())
