@@ -69,7 +69,10 @@ def save(
     config: ModelConfig | None = None,
     dtype: StorageType = "float32",
 ) -> None:
-    """Writes a model, or its float32 tensors with their config; the file appears whole or not at all."""
+    """Writes a model, or its float32 tensors with their config; the file appears whole or not at all.
+
+    The same weights give the same bytes, so that a hash of the file names them.
+    """
     if isinstance(model, RedshiftModel):
         config = model.config
         state = model.state_dict()
@@ -82,11 +85,13 @@ def save(
     metadata = {"format": FORMAT, "config": json.dumps(asdict(config)), "digest": unknown}
     with atomic_file(path) as partial:
         safetensors.numpy.save_file(stored, partial, metadata)
-        found = digest(partial, metadata["config"])
+        metadata["digest"] = digest(partial, metadata["config"])
         with partial.open("r+b") as file:
-            header = file.read(int.from_bytes(file.read(8), "little"))
-            file.seek(8 + header.index(unknown.encode()))
-            file.write(found.encode())
+            length = int.from_bytes(file.read(8), "little")
+            # safetensors writes metadata in an order that differs each time.
+            header = json.dumps({**parse_json(file.read(length)), "__metadata__": metadata}, separators=(",", ":"))
+            file.seek(8)
+            file.write(header.encode().ljust(length))
 
 
 def digest(path: str | os.PathLike[str], config: str) -> str:

@@ -293,6 +293,14 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def test_the_same_weights_give_the_same_bytes(tmp_path):
+    model = small_model()
+    files = [tmp_path / f"{number}.safetensors" for number in range(8)]
+    for file in files:
+        checkpoint.save(file, model)
+    assert len({file.read_bytes() for file in files}) == 1
+
+
 def test_a_model_comes_back_as_it_was(tmp_path):
     model = small_model()
     checkpoint.save(tmp_path / "model.safetensors", model)
