@@ -37,7 +37,7 @@ from scripts.local_results import results_json
 from scripts.machine import describe_machine
 from scripts.output_files import check_picture
 from scripts.shard import Shard, Stretch, parse_shard, stretches
-from scripts.user_files import add_overwrite, check_new, check_there
+from scripts.user_files import add_overwrite, check_ending, check_new, check_there
 from scripts.user_model import load_usable
 from scripts.words import counted
 
@@ -93,6 +93,7 @@ def run(args: argparse.Namespace, load: Callable[..., engines.Engine] = engines.
     check_engine(args.engine, args.device)
     out = args.out or Path(default_name(shard))
     check_picture("--plot", args.plot)
+    check_ending("--out", args.out, ".parquet")
     files, warnings = execution.partition_files(args.data, "")
     check_there("--model", args.model, "a checkpoint or an ONNX file")
     written = {"--out": out, "--json": args.json, "--plot": args.plot}

@@ -12,6 +12,7 @@ from pathlib import Path
 from lambda_image.errors import UsageError
 from lambda_image.partition_names import printable
 
+ENDINGS = {"--json": ".json", "--csv": ".csv", "--dropped": ".csv"}  # of files that a flag names in every command
 PARTITION = re.compile(r"\d+\.(safetensors|pt)")  # as `cosmicai split` and `cosmicai import` name them
 
 
@@ -50,7 +51,8 @@ def check_new(written: Mapping[str, Path | None], *, overwrite: bool, read: Sequ
         read: files that the command reads, which it never replaces.
 
     Raises:
-        UsageError: a file cannot be written, is there, is read, or is named by two flags.
+        UsageError: a file cannot be written, has the ending of another format, is there, is read, or is named by two
+            flags.
     """
     sources = [path.resolve() for path in read if path is not None]
     places: dict[Path, str] = {}
@@ -60,6 +62,7 @@ def check_new(written: Mapping[str, Path | None], *, overwrite: bool, read: Sequ
         shown, place = _shown(flag, path), path.resolve()
         if path.is_dir():
             raise UsageError(f"{shown} is a folder: name a file")
+        check_ending(flag, path)
         _check_parent(shown, path.absolute())
         if place in sources:
             raise UsageError(f"{shown} is read by this command: name another file")
@@ -68,6 +71,22 @@ def check_new(written: Mapping[str, Path | None], *, overwrite: bool, read: Sequ
         if place in places and (path.is_file() or not path.exists()):
             raise UsageError(f"{shown} is named by {places[place]}, too: name another file")
         places[place] = flag
+
+
+def check_ending(flag: str, path: Path | None, ending: str | None = None) -> None:
+    """Checks that a file does not have the ending of another format than is written. It may have none.
+
+    Args:
+        flag: the flag that names it.
+        path: where it will be, or None where the flag was not given.
+        ending: what it may end in; without it, what `ENDINGS` has for the flag.
+
+    Raises:
+        UsageError: it has another ending.
+    """
+    ending = ending or ENDINGS.get(flag)
+    if path is not None and ending is not None and path.suffix.lower() not in ("", ending):
+        raise UsageError(f"{_shown(flag, path)} must end in {ending}, because that is what is written")
 
 
 def check_new_folder(

@@ -59,7 +59,7 @@ READ = {
 }
 # Every command that writes a file or a folder, with one that is there already.
 WRITTEN = {
-    **{f"bench {name} --json": f"bench {name} --json {{there}}" for name in BENCHMARKS},
+    **{f"bench {name} --json": f"bench {name} --json there.json" for name in BENCHMARKS},
     **{f"bench {name} --picture": f"bench {name} --picture there.svg" for name in BENCHMARKS if name != "input"},
     "calibrate --out": "calibrate --data galaxies.safetensors --out there.json",
     "calibrate --json": "calibrate --data galaxies.safetensors --out out.json --json there.json",
@@ -98,6 +98,8 @@ WRITTEN = {
     "upload --json": "upload galaxies.safetensors --endpoint-url http://127.0.0.1:9 --json there.json",
     "watch --json": "watch some-run --endpoint-url http://127.0.0.1:9 --json there.json",
 }
+# Those that are files of one format. A calibration may have any name, as it is put beside its model.
+FILES = {place for place, line in WRITTEN.items() if "there" in line.split()[-1]} - {"calibrate --out"}
 GIVEN = {"bench commit": "HEAD"}  # what a command needs besides
 # What a command takes as the name of something else, too, so that it is no path to the parser.
 NAMES = {"import --images", "results results", "report results", "cost run_named", "plan run_named"}
@@ -165,6 +167,19 @@ def test_what_is_there_is_not_replaced_unasked(place: str, folder: Path, capsys:
     assert (told.out, content(folder)) == ("", before)
 
 
+@pytest.mark.parametrize("place", sorted(FILES))
+def test_a_file_with_the_ending_of_another_format_is_refused_before_any_work(
+    place: str, folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    before = content(folder)
+    *line, _ = WRITTEN[place].format(there="there.pt", model="there.pt").split()
+    more = next((word for command, word in GIVEN.items() if place.startswith(command)), None)
+    assert main([*line, "new.jpg", *([more] if more else [])]) == 2
+    told = capsys.readouterr()
+    assert re.fullmatch(r"cosmicai: .*new\.jpg.* must end in \.\w.*\n", told.err)
+    assert (told.out, content(folder)) == ("", before)
+
+
 def test_every_command_that_writes_has_the_flag():
     writing = {place.rpartition(" ")[0] for place in WRITTEN}
     assert {command for command, parser in parsers() if "--overwrite" in parser._option_string_actions} == writing
@@ -174,6 +189,7 @@ def test_new_files_pass_and_what_is_asked_for_is_replaced(folder: Path):
     check_new({"--out": folder / "new", "--json": None}, overwrite=False)
     check_new({"--out": folder / "there.json"}, overwrite=True)
     check_new({"--out": Path("/dev/null"), "--json": Path("/dev/null")}, overwrite=False)
+    check_new({"--csv": folder / "table.CSV", "--json": folder / "figures"}, overwrite=False)
     check_there("--data", None, "a dataset")
     check_there("--data", folder, "a dataset", folders=True)
 
