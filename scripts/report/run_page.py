@@ -12,7 +12,7 @@ from scripts.words import counted
 
 SECTIONS = {  # names of figures, by the heading under which they stand
     "Speed": ("timeline", "phases", "throughput", "starts", "memory", "s3_times", "transports"),
-    "Accuracy": ("predicted", "residuals", "residual_histogram", "measures"),
+    "Accuracy": ("predicted", "residuals", "residual_histogram", "pit", "measures"),
     "Galaxies with a flag": ("flags", "flagged_galaxies"),
     "Cost": ("cost",),
     "Ranks": ("ranks",),

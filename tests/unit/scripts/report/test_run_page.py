@@ -2,8 +2,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from scripts.report.run_figures import run_figures
 from scripts.report.run_page import run_page
 from tests.unit.scripts.report.facts import run_facts
+from tests.unit.scripts.report.test_distribution_figures import MEASURES
 
 
 def test_the_page_names_ranks_that_failed_and_what_is_missing():
@@ -14,9 +16,14 @@ def test_the_page_names_ranks_that_failed_and_what_is_missing():
 
 
 def test_every_figure_has_a_place():
-    page = run_page(run_facts(flagged=True))
+    facts = run_facts(flagged=True)
+    facts = replace(facts, summary={**facts.summary, "distributions": {**MEASURES, "pit": [3, 5] * 10}})
+    page = run_page(facts)
     names = [figure.name for section in page.sections for figure in section.figures]
-    assert len(names) == len(set(names)) == 15
+    assert len(names) == len(set(names)) == 16
+    drawn = {figure.name for figure in run_figures(facts)}
+    assert "pit" in drawn
+    assert drawn < set(names)
     assert dict(page.facts)["R²"]
 
 
