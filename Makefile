@@ -16,7 +16,7 @@
 #   make sbom       list what the images hold
 #   make reference  write docs/reference.md anew from the docstrings
 #   make lock       resolve the exact versions that the images install
-#   make clean      remove .venv and everything else that was made here
+#   make clean      remove .venv and all else that was built here; results in out/ stay
 
 PYTHON ?= python3
 # PyTorch's own index of CPU builds, asked on Linux only. `make TORCH_INDEX=` leaves it out: then pip's own index (or
@@ -120,8 +120,9 @@ sbom: images
 	$(PYTHON) -m scripts.maintenance.sbom cosmicai-rendezvous > out/sbom/rendezvous.json
 	$(PYTHON) -m scripts.maintenance.sbom cosmicai-local > out/sbom/local.json
 
+# The results in out/ are the user's, as are models/ and wheels/.
 clean:
-	rm -rf .venv out build *.egg-info
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage $(WEIGHTS).compiled
 
 # The stamp files remember what was installed; a change of pyproject.toml installs anew.
 .venv/torch: pyproject.toml
