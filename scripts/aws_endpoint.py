@@ -17,6 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError
 
 from lambda_image.errors import RunError
+from scripts.words import counted
 from statemachine.definition import definition
 
 REGION = "us-east-1"
@@ -114,7 +115,8 @@ class AwsEndpoint:
         """Waits until every worker, and at least `ranks` for ranks, waits for work.
 
         Raises:
-            EndpointError: that took longer than `timeout_s` seconds, or a worker cannot start.
+            EndpointError: that took longer than `timeout_s` seconds, a worker cannot start, or the endpoint starts
+                workers itself, and fewer than `ranks`.
         """
 
         def ready(health: dict[str, Any]) -> bool:
@@ -124,11 +126,14 @@ class AwsEndpoint:
                 for error in function["start_errors"]:
                     message = f"the {name} function cannot start: {error['errorType']}: {error['errorMessage']}"
                     raise EndpointError(message)
+            own = health["functions"]["rank"].get("workers", 0)  # which it starts anew when they end, and no others
+            if 0 < own < ranks and _up(health) < ranks:
+                told = f"{self.endpoint_url} has {counted(own, 'worker')} for {ranks} ranks"
+                raise EndpointError(f"{told}: start it with more (--workers), or give a smaller --world-size")
             return False
 
         def lacking(health: dict[str, Any]) -> str:
-            rank = health["functions"]["rank"]
-            if (up := rank["idle"] + rank["running"]) < ranks:
+            if (up := _up(health)) < ranks:
                 return (
                     f"{up} of {ranks} ranks are up: start the others (docker compose up --detach rank, or --workers "
                     "of the endpoint), or give a smaller --world-size"
@@ -180,3 +185,9 @@ class AwsEndpoint:
                 return described
             look()
             time.sleep(POLL_INTERVAL_S)
+
+
+def _up(health: Mapping[str, Any]) -> int:
+    """How many workers there are for ranks."""
+    rank = health["functions"]["rank"]
+    return int(rank["idle"] + rank["running"])

@@ -108,6 +108,15 @@ def test_a_worker_that_cannot_start_ends_the_wait_by_name() -> None:
         endpoint.wait_until_ready(timeout_s=60)
 
 
+def test_more_ranks_than_an_endpoint_has_workers_of_its_own_are_not_waited_for() -> None:
+    for idle, own in ((2, 2), (0, 3)):  # the others will not come, whether these are up or not
+        health = {"ready": idle > 0, "functions": functions(idle)}
+        health["functions"]["rank"]["workers"] = own
+        told = f"^http://.* has {own} workers for 4 ranks: start it with more"
+        with answering(health) as endpoint, pytest.raises(EndpointError, match=told):
+            endpoint.wait_until_ready(4, timeout_s=60)
+
+
 def test_no_answer_is_said() -> None:
     with pytest.raises(EndpointError, match="it was not ready within 0 s: there was no answer"):
         AwsEndpoint("http://127.0.0.1:1").wait_until_listening(timeout_s=0)
