@@ -14,7 +14,7 @@ from lambda_image.model.calibration import RedshiftCalibration
 from lambda_image.model.engine_files import file_hash
 from rendezvous_server import protocol
 from tests.unit.lambda_image.model.calibrations import calibration
-from tests.unit.test_layout import ROOT, SOURCES, imports
+from tests.unit.test_layout import ROOT, SOURCES, imports, modules_of
 
 OURS, LOCAL = "lambda_image/Dockerfile", "statemachine/local/Dockerfile"
 
@@ -84,6 +84,24 @@ def test_all_that_converting_and_compiling_import_is_copied():
     starts = ("scripts/__main__.py", "scripts/cli.py", "scripts/convert.py", "scripts/compile.py")
     missing = needed(*starts) - copied("sources")
     assert not missing, f"add to the COPY lines of the stage `sources` in lambda_image/Dockerfile: {sorted(missing)}"
+
+
+def test_all_that_a_copied_file_or_a_line_of_a_build_imports_is_copied():
+    """Whatever the commands are that a stage runs: a module that is copied can be imported, late imports included."""
+    for names, source in ((("weights", "engine", "network"), "sources"), (("code",), "code")):
+        lines = {line for name in names for line in re.findall(r"(?:from [\w.]+ )?import [\w., ]+", stage(name))}
+        starts = {file for line in lines for module in imports(line.strip(" ,")) for file in modules_of({module})}
+        assert starts, "a stage imports something of the project"
+        there = copied(source) | files_below("lambda_image" if source == "code" else "lambda_image/model")
+        missing = needed(*starts, *(file for file in copied(source) if file.endswith(".py"))) - there
+        assert not missing, (
+            f"add to the COPY lines of the stage `{source}` in lambda_image/Dockerfile: {sorted(missing)}"
+        )
+
+
+def files_below(folder: str) -> set[str]:
+    """Those of a folder that a stage copies as a whole."""
+    return {file for file in SOURCES if file.startswith(f"{folder}/")}
 
 
 def test_nothing_else_is_whose_change_would_compile_the_engine_anew():
