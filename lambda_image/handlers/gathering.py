@@ -21,6 +21,7 @@ from lambda_image.handlers.combining import COMBINED, CombinedTable
 from lambda_image.handlers.taking import Taking
 from lambda_image.manifest import Assignment
 from lambda_image.ownership import JSON_TYPE, RunObjects
+from lambda_image.rank_table import travelling_bytes
 from lambda_image.results import SELF, STORAGE, Record, combined_data, combined_line, pack, unpack
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 # one joined; whoever waits for it for long may even keep the worker busy that it needs.
 ROOT_LATE_S = 10.0
 UPWARD_S = 5.0  # for an inner rank whose time is over to tell the root who is missing
-TABLES_SHARE = 4  # of the memory of a rank that gathers, which the engine and the encoder use as well
 
 
 class GatherOutcome(NamedTuple):
@@ -75,7 +75,7 @@ class Gathering:
         """
         self._objects, self._assignment = objects, assignment
         self._log, self._poll_s, self._clock, self._latest = log, poll_s, clock, latest
-        self._limit = min(assignment.gather_limit, (memory_mb << 20) // TABLES_SHARE) // assignment.world_size
+        self._limit = travelling_bytes(assignment, memory_mb)
         self._place = place_of(assignment)
         self._above: Communicator | None = None
         self._below: Communicator | None = None

@@ -58,6 +58,15 @@ def test_a_rank_takes_no_more_memory_for_more_galaxies_than_it_holds(tmp_path: P
     assert large["peak_mb"] - small["peak_mb"] < 120  # 1,500,000 galaxies took 720 MB when all stayed
 
 
+def test_a_partition_of_500_000_galaxies_fits_a_small_function(tmp_path: Path):
+    file = tmp_path / "scale.json"
+    one = ["--only", "rank", "--loads", "500000", "--rows", "500000", "--quick", "--json", str(file)]
+    assert main(["bench", "scale", *one]) == 0
+    report = json.loads(file.read_text())
+    assert report["failures"] == []
+    assert report["rank"][0]["rounds"][0]["peak_mb"] < 250  # beside weights and images
+
+
 def test_a_whole_run_by_star_and_by_tree(tmp_path: Path):
     file = tmp_path / "scale.json"
     few = ["--only", "run", "--ranks", "6,260", "--galaxies", "200", "--answer-ms", "1", "--json", str(file)]
