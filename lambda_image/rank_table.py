@@ -1,7 +1,7 @@
 """The table of one rank, put together from its partitions one after another.
 
-A table of up to TRAVELS_BYTES is in memory as well as on S3, since it may go to rank 0 by sockets. Those are about a
-million galaxies of the published columns. A larger one stays on S3, where Summarize finds it.
+A table that is small enough for the gather is in memory as well as on S3, since it goes to rank 0 by sockets. A larger
+one stays on S3, where Summarize finds it.
 """
 
 import math
@@ -14,12 +14,25 @@ from lambda_image.data.predictions import Predictions, file_metadata
 from lambda_image.data.table_file import GROUP_ROWS, write_batches
 from lambda_image.data.table_shape import TableShape
 from lambda_image.errors import InvalidEvent, PartitionMissing
+from lambda_image.manifest import Assignment
 from lambda_image.results import DIGEST_BYTES, table_facts
 from lambda_image.statistics import Statistics
 from lambda_image.storage import BlockReader, ObjectStore, ObjectUpload
 
-TRAVELS_BYTES = 32 << 20
+TRAVELS_BYTES = 32 << 20  # of one table, whatever the run allows for all: about 700,000 galaxies
+TABLES_SHARE = 4  # of the memory of a rank that gathers, which the engine and the encoder use as well
 READ_BYTES = 1 << 20
+
+
+def travelling_bytes(assignment: Assignment, memory_mb: int) -> int:
+    """Computes up to how many bytes a rank's table goes to rank 0 by sockets. It is the same for all ranks of a run.
+
+    Args:
+        assignment: the rank's item of the manifest, with its share.
+        memory_mb: of the function, of which the tables of all ranks take a part at most.
+    """
+    of_all = min(assignment.gather_limit, (memory_mb << 20) // TABLES_SHARE)
+    return min(TRAVELS_BYTES, of_all // assignment.world_size)
 
 
 @dataclass(frozen=True)

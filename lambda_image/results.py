@@ -11,7 +11,7 @@ Under a run's result path lie
                                 calibration. They are never gathered
     <rank>.json                 the record of a rank, by the rank, after its predictions; until then, which attempt is
                                 at work (register.py)
-    predictions.parquet         all predictions, by rank 0 after a complete gather, otherwise by Summarize
+    predictions.parquet         all predictions, by rank 0 after a complete gather of tables, otherwise by Summarize
     combined_data.json          the records of the ranks that had galaxies, likewise; Summarize adds the times that a
                                 rank knows after the gather only
     summary.json                the run as a whole (summary.py), by Summarize, last of all
@@ -303,31 +303,31 @@ def table_facts(key: str, size: int, blake2b: str, shape: TableShape) -> dict[st
     return {"key": key, "bytes": size, "blake2b": blake2b, **shape.to_json()}
 
 
-def pack(record: Record, predictions: bytes | None) -> bytes:
+def pack(record: Record, predictions: bytes) -> bytes:
     """Makes the part that travels to rank 0: the record's length (4 bytes, big endian), the record, the table.
 
     Args:
         record: the rank's, whose sketches stay at home.
-        predictions: its table, or None where that is left on S3.
+        predictions: its table as a Parquet file.
     """
     shown = {**record, "statistics": without_sketches(record["statistics"])} if record.get("statistics") else record
     text = json.dumps(shown).encode()
-    return len(text).to_bytes(4, "big") + text + (predictions or b"")
+    return len(text).to_bytes(4, "big") + text + predictions
 
 
-def unpack(part: bytes | bytearray | memoryview) -> tuple[Record, bytes | None]:
+def unpack(part: bytes | bytearray | memoryview) -> tuple[Record, bytes]:
     """Takes a part apart.
 
     Returns:
-        The record, and the predictions as a Parquet file, or None where these are on S3.
+        The record, and the predictions as a Parquet file.
 
     Raises:
         ValueError: `pack` did not give this part, or it changed on the way.
     """
     view = memoryview(part)
     size = 4 + int.from_bytes(view[:4], "big")
-    record, predictions = parse_json(bytes(view[4:size])), bytes(view[size:]) or None
+    record, predictions = parse_json(bytes(view[4:size])), bytes(view[size:])
     named = record.get("predictions", {}).get("blake2b") if isinstance(record, dict) else None
-    if named is None or (predictions is not None and named != digest(predictions)):
+    if named is None or named != digest(predictions):
         raise ValueError("a part whose predictions are not those that its record describes")
     return record, predictions

@@ -2,6 +2,10 @@
 
 A rank gives its part to the rank above it, which is the root or, in a tree, an inner rank (gather_tree.py). A rank that
 gathers takes the parts of others while it works (taking.py). An inner rank then sends all that it has in one part.
+
+A part is a rank's record and table. A table that is too large to travel stays on S3, and then the part is empty: it
+says that the rank is done. The record lies beside the table, where Summarize reads both, so that no root spends billed
+seconds on 10,000 records that another function reads again.
 """
 
 import time
@@ -17,6 +21,7 @@ from lambda_image.handlers.combining import COMBINED, CombinedTable
 from lambda_image.handlers.taking import Taking
 from lambda_image.manifest import Assignment
 from lambda_image.ownership import JSON_TYPE, RunObjects
+from lambda_image.rank_table import travelling_bytes
 from lambda_image.results import SELF, STORAGE, Record, combined_data, combined_line, pack, unpack
 
 if TYPE_CHECKING:
@@ -26,7 +31,6 @@ if TYPE_CHECKING:
 # one joined; whoever waits for it for long may even keep the worker busy that it needs.
 ROOT_LATE_S = 10.0
 UPWARD_S = 5.0  # for an inner rank whose time is over to tell the root who is missing
-TABLES_SHARE = 4  # of the memory of a rank that gathers, which the engine and the encoder use as well
 
 
 class GatherOutcome(NamedTuple):
@@ -71,7 +75,7 @@ class Gathering:
         """
         self._objects, self._assignment = objects, assignment
         self._log, self._poll_s, self._clock, self._latest = log, poll_s, clock, latest
-        self._limit = min(assignment.gather_limit, (memory_mb << 20) // TABLES_SHARE) // assignment.world_size
+        self._limit = travelling_bytes(assignment, memory_mb)
         self._place = place_of(assignment)
         self._above: Communicator | None = None
         self._below: Communicator | None = None
@@ -111,14 +115,14 @@ class Gathering:
 
         Args:
             record: the rank's record.
-            table: the table that it names, as a Parquet file.
+            table: the table that it names, as a Parquet file; empty where that is too large to be in memory.
             deadline: by when it ends, in seconds of the clock. Who is above others in a tree has UPWARD_S more.
 
         Raises:
             RunError: the combined result could not be written.
         """
         began, rank = self._clock(), self._assignment.rank
-        parts = Parts({rank: Delivered(SELF, pack(record, table if self._travels(record, table) else None))})
+        parts = Parts({rank: Delivered(SELF, pack(record, table) if self._travels(record, table) else b"")})
         try:
             outcome = self._collect(parts, deadline) if self._above is None else self._give(parts, deadline)
         except RunError as error:
@@ -132,7 +136,7 @@ class Gathering:
     def _travels(self, record: Record, table: bytes) -> bool:
         """Whether a table is worth its way: the tables of all ranks fit, and one of so many galaxies would be made."""
         galaxies = record["predictions"].get("rows", 0) * self._assignment.world_size
-        return len(table) <= self._limit and galaxies <= self._assignment.combine_limit
+        return 0 < len(table) <= self._limit and galaxies <= self._assignment.combine_limit
 
     def withdraw(self, error: Exception, deadline: float) -> None:
         """Tells the rank above that no part will come.
@@ -235,19 +239,19 @@ class Gathering:
     def _combine(self, parts: Parts) -> None:
         """Writes the combined result; the list of records last, since it vouches for the table.
 
-        Tables that were too large to travel are left to Summarize, and so is a table that would be too large.
+        All of it is left to Summarize where a table has not travelled, and so is a table that would be too large.
         """
-        path, combined, travelled = self._assignment.result_path, CombinedTable(), True
         came = sorted(parts.came.items())
+        if not all(len(part.content) for _, part in came):
+            return
+        path, combined, described = self._assignment.result_path, CombinedTable(), True
         for _, part in came:
-            record, table = unpack(part.content)
             try:
-                combined.add(record)
-                travelled = travelled and table is not None
+                combined.add(unpack(part.content)[0])
             except ValueError:  # a rank of an earlier version, which does not describe its table
-                travelled = False
-        if travelled and combined.shape.rows <= self._assignment.combine_limit:
-            tables = (unpack(part.content)[1] or b"" for _, part in came)
+                described = False
+        if described and combined.shape.rows <= self._assignment.combine_limit:
+            tables = (unpack(part.content)[1] for _, part in came)
             combined.write(self._objects, f"{path}/{COMBINED}", tables)
         with self._objects.begin(f"{path}/combined_data.json", kind=JSON_TYPE) as upload:
             for piece in combined_data(_lines(part for _, part in came)):

@@ -32,7 +32,7 @@ from lambda_image.manifest import STAR, Assignment, predictions_key, quantiles_k
 from lambda_image.model.engine import Engine
 from lambda_image.ownership import RunObjects
 from lambda_image.partition_tables import HELD_BYTES, PartitionTables
-from lambda_image.rank_table import RankTable, named_table
+from lambda_image.rank_table import RankTable, named_table, travelling_bytes
 from lambda_image.register import Claim, RankRegister
 from lambda_image.results import STORAGE, Phases, Record, Usage, rank_record
 from lambda_image.settings import HandlerSettings
@@ -104,6 +104,7 @@ class RankInvocation:
         self.assignment = assignment = complete(assignment, results)
         data = outside.open_store(assignment.data_bucket, self.requests)
         self.objects = RunObjects(results, assignment.execution, assignment.result_path)
+        self.travelling_bytes = travelling_bytes(assignment, self.settings.memory_mb)
         self.register = RankRegister(self.objects, assignment)
         self.begun: Future[Claim] = Future()
         self.finished = PartitionTables(self.objects, environment.held_bytes)
@@ -282,7 +283,7 @@ class RankInvocation:
         # The engine says which columns there are, also of no galaxies.
         shape = TableShape.joined([no_predictions(self.engine).shape(), *self.finished.shapes()])
         with self.objects.begin(key) as upload:
-            table = RankTable.written(self.finished.tables(), shape, upload, metadata)
+            table = RankTable.written(self.finished.tables(), shape, upload, metadata, self.travelling_bytes)
             etag = self.objects.put(key, upload, within_run=within_run)
             if etag is None:
                 upload.drop()
@@ -291,7 +292,7 @@ class RankInvocation:
     def _adopt(self, record: Record) -> tuple[Record, bytes]:
         """The result of another attempt, which was complete before this one."""
         facts = record["predictions"]
-        if (table := named_table(self.objects.store, facts)) is None:
+        if (table := named_table(self.objects.store, facts, self.travelling_bytes)) is None:
             url = self.objects.store.url(facts["key"])
             raise StorageUnavailable(f"{url} is not the table of attempt {record['attempt']}, whose record names it")
         self._phase("adopt", attempt=record["attempt"])

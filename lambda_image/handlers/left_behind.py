@@ -17,6 +17,7 @@ from lambda_image.partition_tables import HELD_BYTES, PartitionTables
 from lambda_image.rank_table import READ_BYTES, NamedTable, RankTable, named_table, open_table
 from lambda_image.request_times import RequestTimes
 from lambda_image.results import (
+    SELF,
     STORAGE,
     Phases,
     Record,
@@ -62,17 +63,19 @@ class Collector:
         objects: RunObjects,
         gathered: Mapping[int, bytes] | None,
         damaged: Mapping[int, str],
+        all_came: bool = False,
         held_bytes: int = HELD_BYTES,
     ) -> None:
         """Makes it without asking S3.
 
         Args:
             objects: the run's objects.
-            gathered: the records that rank 0 has gathered, as JSON; None where the gather came to nothing.
+            gathered: the records that rank 0 has gathered, as JSON; None where it has gathered none.
             damaged: ranks whose tables are not what their records say, and what is wrong.
+            all_came: whether every part has reached rank 0, be it empty, so that each rank knows its own transport.
             held_bytes: how much of the ranks' tables is in memory as a whole.
         """
-        self._objects, self._gathered, self._damaged = objects, gathered, damaged
+        self._objects, self._gathered, self._damaged, self._all_came = objects, gathered, damaged, all_came
         self._held_bytes = held_bytes // TABLES_AT_ONCE
         self._few = threading.Semaphore(TABLES_AT_ONCE)
 
@@ -105,7 +108,8 @@ class Collector:
             return gathered
         if gathered is not None and gathered["predictions"] == own["predictions"]:
             return {**gathered, **{name: own[name] for name in own if name in LATER or name.startswith("s3")}}
-        if self._gathered is not None and own["samples"] == 0:  # rank 0 leaves out who had nothing
+        left_out = self._gathered is not None and own["samples"] == 0  # rank 0 leaves out who had nothing
+        if left_out or (gathered is None and self._all_came):
             return own
         return {**own, "transport": STORAGE}
 
@@ -206,18 +210,34 @@ def _looked_through(source: TableSource) -> tuple[Statistics, TableShape, tuple[
     return statistics, TableShape.joined(shapes), tuple(sources)
 
 
-def own_record(results: ObjectStore, item: Assignment) -> Record | str:
+def own_record(results: ObjectStore, item: Assignment, rank: int | None = None) -> Record | str:
     """Reads what a rank itself wrote in this run.
+
+    Args:
+        results: the bucket of the results.
+        item: the item of the manifest of any rank of the run.
+        rank: the rank; None for that of the item.
 
     Returns:
         Its record, be it a claim only, or why there is none.
     """
-    found = results.find(result_key(item.result_path, item.rank))
+    found = results.find(result_key(item.result_path, item.rank if rank is None else rank))
     try:
         record = parse_json(found) if found is not None else None
     except ValueError:
         return "is not JSON"
-    return record if isinstance(record, dict) and belongs(record, item) else "was not written"
+    return record if isinstance(record, dict) and belongs(record, item, rank) else "was not written"
+
+
+def all_parts_came(results: ObjectStore, item: Assignment) -> bool:
+    """Tells whether every part has reached the rank that gathers, which its own record says.
+
+    Args:
+        results: the bucket of the results.
+        item: the item of the manifest of any rank of the run, with its share.
+    """
+    root = own_record(results, item, item.gather_root)
+    return is_complete(root) and isinstance(root, dict) and root["transport"] == SELF
 
 
 def described_statistics(record: Record) -> Statistics | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from lambda_image.errors import InvalidEvent, StorageUnavailable, TooManyFailures, with_short_errors
 from lambda_image.handlers import log
-from lambda_image.handlers.left_behind import Collector, LeftBehind, gathered_records
+from lambda_image.handlers.left_behind import Collector, LeftBehind, all_parts_came, gathered_records
 from lambda_image.handlers.preparing import prepare
 from lambda_image.handlers.run_tables import DamagedTablesError, RunTables
 from lambda_image.in_order import in_order
@@ -20,7 +20,7 @@ from lambda_image.ownership import JSON_TYPE, RunObjects
 from lambda_image.results import combined_data, combined_line
 from lambda_image.run_time import wall_time_s
 from lambda_image.settings import HandlerSettings
-from lambda_image.shares import complete_in_order
+from lambda_image.shares import complete, complete_in_order
 from lambda_image.storage import ObjectStore
 from lambda_image.summary import Failure, Judgement, Summary, message_of
 
@@ -86,12 +86,13 @@ def summarize(
     manifest = _manifest(results, run)
     objects = RunObjects(results, run.execution, run.result_path)
     found, gathered = gathered_records(results, f"{run.result_path}/combined_data.json")
+    all_came = all_parts_came(results, complete(manifest[0], results))
     damaged: dict[int, str] = {}
     while True:
         judgement, tables = Judgement(), RunTables(objects)
         failures: list[Failure] = []
         limits: set[int] = set()  # the same in all shares
-        collector = Collector(objects, gathered, damaged)
+        collector = Collector(objects, gathered, damaged, all_came)
         with objects.begin(f"{run.result_path}/combined_data.json", kind=JSON_TYPE) as upload:
             left = in_order(collector.collect, complete_in_order(manifest, results), READERS)
             for piece in combined_data(_lines(left, judgement, tables, failures, limits)):

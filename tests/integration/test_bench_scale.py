@@ -41,7 +41,10 @@ def test_summarize_reads_every_record_and_its_memory_hardly_grows_with_the_galax
     report = json.loads(file.read_text())
     assert report["failures"] == []
     small, large = (one["rounds"][0] for one in report["summarize"])
-    assert (small["gets"], large["gets"]) == (8 * 2 + 3, 64 * 2 + 3)  # records, tables, manifest, shares, the gathered
+    assert (small["gets"], large["gets"]) == (
+        8 * 2 + 4,
+        64 * 2 + 4,
+    )  # and manifest, shares, rank 0's share and record
     assert large["peak_mb"] - small["peak_mb"] < 40
 
 
@@ -53,6 +56,15 @@ def test_a_rank_takes_no_more_memory_for_more_galaxies_than_it_holds(tmp_path: P
     small, large = (one["rounds"][0] for one in report["rank"])
     assert large["read_mb"] > small["read_mb"] > 0  # of both a part left memory
     assert large["peak_mb"] - small["peak_mb"] < 120  # 1,500,000 galaxies took 720 MB when all stayed
+
+
+def test_a_partition_of_500_000_galaxies_fits_a_small_function(tmp_path: Path):
+    file = tmp_path / "scale.json"
+    one = ["--only", "rank", "--loads", "500000", "--rows", "500000", "--quick", "--json", str(file)]
+    assert main(["bench", "scale", *one]) == 0
+    report = json.loads(file.read_text())
+    assert report["failures"] == []
+    assert report["rank"][0]["rounds"][0]["peak_mb"] < 250  # beside weights and images
 
 
 def test_a_whole_run_by_star_and_by_tree(tmp_path: Path):

@@ -48,6 +48,10 @@ def plan_of(args: argparse.Namespace) -> ScalePlan:
         plan = replace(plan, ranks=tuple(parse_numbers("--ranks", args.ranks, FEWEST_RANKS, MAX_WORLD_SIZE)))
     if args.loads is not None:
         plan = replace(plan, loads=tuple(parse_numbers("--loads", args.loads, 1, MOST_LOAD)))
+    if args.rows is not None:
+        if not 1 <= args.rows <= MOST_LOAD:
+            raise UsageError(f"--rows is {args.rows}; allowed: a whole number from 1 to {MOST_LOAD:,}")
+        plan = replace(plan, rows=args.rows)
     if args.galaxies is not None:
         if not 1 <= args.galaxies <= MOST_GALAXIES:
             raise UsageError(f"--galaxies is {args.galaxies}; allowed: a whole number from 1 to {MOST_GALAXIES:,}")

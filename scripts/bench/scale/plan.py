@@ -12,7 +12,8 @@ class ScalePlan:
     objects: tuple[int, ...] = (10, 1_000, 100_000, 1_000_000)
     ranks: tuple[int, ...] = (64, 512, 2_048, 10_000)  # of the runs; Init deals to the most of them
     loads: tuple[int, ...] = (10_000, 1_000_000, 4_000_000)  # galaxies of the single rank that is measured
-    galaxies: int = 10_000  # of each rank
+    rows: int = 10_000  # galaxies of each of its partitions
+    galaxies: int = 10_000  # of each rank of the runs
     answer_s: float = 0.1  # that a listing's answer is held back: S3 is not on loopback
     rounds: int = 3
     run_rounds: int = 1  # of whole runs, of which the largest takes minutes

@@ -2,11 +2,10 @@
 
 It reads the item of the manifest, and answers how long the function took, and how much of memory and processor.
 
-    python -m scripts.bench.scale.rank_process '{"folder": "/tmp/x"}'
+    python -m scripts.bench.scale.rank_process '{"folder": "/tmp/x", "rows": 10000, "partitions": 20}'
 """
 
 import contextlib
-import io
 import json
 import os
 import sys
@@ -32,7 +31,6 @@ from lambda_image.settings import HandlerSettings
 from lambda_image.storage import ObjectStore, Requests
 
 DATA = "data"  # the bucket of the partitions
-ROWS = 10_000  # of a partition
 SIZES = Sizes(bands=1, side=1)  # as images leave memory after their batch, their size does not matter
 TEMPLATES = 8  # different partitions, which take turns
 LONGEST_MS = 900_000
@@ -55,25 +53,25 @@ class FirstMagnitude:
 class MadePartitions(ObjectStore):
     """A bucket whose partitions are copies of a few templates. Their names end in a number."""
 
-    def __init__(self, templates: list[bytes], requests: Requests) -> None:
+    def __init__(self, templates: list[Path], requests: Requests) -> None:
         super().__init__(DATA, requests=requests)
         self._templates = templates
 
     def open(self, key: str, etag: str | None = None) -> Any:
         """Open the partition of a name, as a store does."""
-        return io.BytesIO(self._templates[int(Path(key).stem.rpartition("-")[2]) % len(self._templates)])
+        return self._templates[int(Path(key).stem.rpartition("-")[2]) % len(self._templates)].open("rb")
 
 
-def template(seed: int, folder: Path) -> bytes:
+def template(seed: int, folder: Path, rows: int) -> Path:
     """Make a partition of galaxies whose redshifts are as good as a survey's."""
     random = np.random.default_rng(seed)
-    magnitudes = random.normal(20, 1.5, (ROWS, SIZES.magnitudes)).astype(np.float32)
+    magnitudes = random.normal(20, 1.5, (rows, SIZES.magnitudes)).astype(np.float32)
     z = FirstMagnitude().predict((), magnitudes)
-    true = np.abs(z + 0.02 * random.standard_t(3, ROWS) * (1 + z))
+    true = np.abs(z + 0.02 * random.standard_t(3, rows) * (1 + z))
     file = folder / f"template-{seed}"
-    ids = {"objid": random.integers(1 << 60, 1 << 62, ROWS)}
-    write_partition(file, np.ones((ROWS, *SIZES.image)), magnitudes, true, columns=ids)
-    return file.read_bytes()
+    ids = {"objid": random.integers(1 << 60, 1 << 62, rows)}
+    write_partition(file, np.ones((rows, *SIZES.image)), magnitudes, true, columns=ids)
+    return file
 
 
 def calibration() -> RedshiftCalibration:
@@ -85,7 +83,8 @@ def calibration() -> RedshiftCalibration:
 
 
 def main(spec: dict[str, Any]) -> None:
-    templates = [template(seed, Path(spec["folder"])) for seed in range(TEMPLATES)]
+    folder, count = Path(spec["folder"]), min(TEMPLATES, spec["partitions"])
+    templates = [template(seed, folder, spec["rows"]) for seed in range(count)]
 
     def open_store(bucket: str, requests: Requests) -> ObjectStore:
         return MadePartitions(templates, requests) if bucket == DATA else ObjectStore(bucket, requests=requests)

@@ -9,7 +9,7 @@ from lambda_image.data.tally import RowTally
 from lambda_image.manifest import Assignment, predictions_key
 from lambda_image.rank_table import RankTable
 from lambda_image.request_times import RequestTimes
-from lambda_image.results import Phases, Usage, Work, rank_record
+from lambda_image.results import SELF, Phases, Usage, Work, rank_record
 
 PARTITIONS = 10  # of a rank
 TEMPLATES = 8  # different tables
@@ -36,7 +36,8 @@ class RankTemplates:
         facts = table.facts(predictions_key(assignment.result_path, rank))
         phases = Phases(inference_s=rows / 500, total_s=rows / 500 + 1)
         told = self._told[rank % TEMPLATES]
-        return rank_record(assignment, 0, work, phases, usage, facts, "direct", statistics=told)
+        transport = SELF if rank == assignment.gather_root else "direct"
+        return rank_record(assignment, 0, work, phases, usage, facts, transport, statistics=told)
 
 
 def _table(seed: int, galaxies: int) -> RankTable:

@@ -2,7 +2,7 @@
 
 Objects of ranks are made of a template when they are asked for, and differ from one another by the rank only.
 
-    python -m scripts.bench.scale.run_server '{"ranks": 64, "galaxies": 10000, "gathered": true, "folder": "/tmp/x"}'
+    python -m scripts.bench.scale.run_server '{"ranks": 64, "galaxies": 10000, "folder": "/tmp/x"}'
 """
 
 import json
@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from lambda_image.events import parse
 from lambda_image.manifest import Assignment, Run, Slice, assignments
-from lambda_image.results import combined_data, combined_line, digest
+from lambda_image.results import digest
 from lambda_image.shares import withhold
 from scripts.bench.scale.rank_templates import PARTITIONS, RankTemplates
 from scripts.bench.scale.stand_in import StandInHandler, StandInObjects, serve
@@ -77,9 +77,6 @@ class RunObjectsOnDemand(RankObjects):
         with self.file(f"{PATH}/{SHARES}").open("wb") as out:
             items = withhold(self.items, SHARES, out)
         self._put(f"{PATH}/manifest.json", json.dumps(items).encode())
-        if spec["gathered"]:
-            lines = (combined_line(self.record(rank)) for rank in range(ranks))
-            self._put(f"{PATH}/combined_data.json", b"".join(combined_data(lines)))
         self.run = Run(ARN, BUCKET, f"{PATH}/manifest.json", PATH, ranks, 0, 100.0, ())
 
     def _put(self, key: str, content: bytes) -> None:

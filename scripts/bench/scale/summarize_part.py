@@ -1,4 +1,4 @@
-"""Summarize over so many ranks that have written their tables, and whose records rank 0 has gathered.
+"""Summarize over so many ranks that have written their tables and records, and taken part in a gather without tables.
 
 Records and tables are made by the code that ranks make them with. They lie in the memory of a server of this
 benchmark's own in the place of S3, which makes each rank's objects of a few templates when they are asked for, so that
@@ -36,7 +36,7 @@ def summarize_round(plan: ScalePlan, ranks: int, limit_s: float) -> Round:
     """
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cosmicai-"))
-        spec = {"ranks": ranks, "galaxies": plan.galaxies, "gathered": True, "folder": folder}
+        spec = {"ranks": ranks, "galaxies": plan.galaxies, "folder": folder}
         server = start_server(stack, "run_server", spec, limit_s)
         told = server.answer()
         summarize = start_function(stack, "summarize", told["port"], limit_s)

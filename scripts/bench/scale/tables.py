@@ -43,7 +43,7 @@ HOW_RANK = (
     "those beyond 32 MB of tables are read back."
 )
 HOW_SUMMARIZE = (
-    f"{MEDIANS} MB are 2^20 bytes. The ranks have gathered their records. Up to 20 million galaxies Summarize puts all "
+    f"{MEDIANS} MB are 2^20 bytes. No table has travelled to rank 0. Up to 20 million galaxies Summarize puts all "
     "tables together."
 )
 

@@ -52,6 +52,7 @@ class Scene:
         self.joined: dict[int, Gathering] = {}
         self.memory_mb = 1024
         self.limits: dict[str, int] = {}
+        self.spilled: set[int] = set()  # ranks whose tables are too large to be in memory
 
     def close(self) -> None:
         for gathering in self.joined.values():
@@ -73,8 +74,10 @@ class Scene:
     def start(self, rank: int, timeout_s: float = TIMEOUT_S) -> threading.Thread:
         gathering = self.join(rank)
 
+        table = b"" if rank in self.spilled else TABLE.content
+
         def run() -> None:
-            self.outcomes[rank] = gathering.gather(self.record(rank), TABLE.content, time.monotonic() + timeout_s)
+            self.outcomes[rank] = gathering.gather(self.record(rank), table, time.monotonic() + timeout_s)
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
@@ -193,11 +196,30 @@ def test_all_tables_are_put_together_in_the_order_of_the_ranks(scene):
         ({}, 0),
     ],
 )
-def test_beyond_a_limit_records_are_gathered_and_no_table_is_made(scene, limits: dict[str, int], memory_mb: int):
+def test_beyond_a_limit_neither_tables_nor_records_travel(scene, limits: dict[str, int], memory_mb: int):
     here = scene()
     here.limits, here.memory_mb = limits, memory_mb
-    assert gathered(here) == {"r/combined_data.json"}
-    assert max(taken(here)) < len(TABLE.content)  # no table has come for nothing
+    assert gathered(here) == set()  # all is left to Summarize
+    assert [here.outcomes[rank].transport for rank in range(WORLD)] == ["self", "direct", "direct"]
+    assert max(taken(here)) < len(json.dumps(here.record(1)))
+
+
+@pytest.mark.parametrize("spilled", [0, 1])
+def test_all_is_left_to_summarize_where_one_rank_has_no_table_in_memory(scene, spilled: int):
+    here = scene()
+    here.spilled = {spilled}
+    assert gathered(here) == set()
+
+
+def test_through_a_tree_no_record_travels_beyond_the_limits(scene):
+    here = scene(**TREE)
+    here.limits = {"gather_limit": 0}
+    threads = [here.start(rank) for rank in range(7)]
+    for thread in threads:
+        thread.join(TIMEOUT_S)
+    assert [here.outcomes[rank][:2] for rank in range(7)] == [("self", None)] + [("direct", None)] * 6
+    assert here.s3.objects == {}
+    assert max(taken(here)) < len(json.dumps(here.record(1)))
 
 
 def test_up_to_the_limits_the_table_is_made(scene):

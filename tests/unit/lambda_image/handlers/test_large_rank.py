@@ -10,7 +10,7 @@ from lambda_image.data.table_file import read_metadata
 from lambda_image.errors import RunSuperseded, StorageUnavailable
 from lambda_image.handlers.left_behind import Collector
 from lambda_image.model.calibrated import CalibratedEngine
-from lambda_image.results import digest, unpack
+from lambda_image.results import digest
 from lambda_image.stretch_file import METADATA, decode
 from tests.unit.lambda_image.handlers.rank_stage import RECORD, ROWS, TABLE, Stage
 from tests.unit.lambda_image.handlers.test_invocation import dies
@@ -82,9 +82,9 @@ def test_a_table_that_is_too_large_stays_on_s3(monkeypatch: pytest.MonkeyPatch):
     stage = large(Stage(partitions=PARTITIONS))
     monkeypatch.setattr(rank_table, "TRAVELS_BYTES", 100)
     stage.invoke()
-    record, table = unpack(stage.communicator.gathered[0]["part"])
-    content = stage.s3.objects[TABLE]
-    assert table is None
+    assert stage.communicator.gathered[0]["part"] == b""
+    record, content = stage.json(RECORD), stage.s3.objects[TABLE]
+    assert record["transport"] == "direct"
     assert (record["predictions"]["bytes"], record["predictions"]["blake2b"]) == (len(content), digest(content))
 
 
@@ -96,8 +96,8 @@ def test_a_large_table_of_a_lost_attempt_is_adopted_without_being_in_memory(monk
     monkeypatch.setattr(rank_table, "TRAVELS_BYTES", 100)
     stage.communicator.answer = lambda part: None
     stage.invoke(attempt=1)
-    record, table = unpack(stage.communicator.gathered[-1]["part"])
-    assert (record["attempt"], table) == (0, None)
+    assert stage.communicator.gathered[-1]["part"] == b""
+    assert (stage.json(RECORD)["attempt"], stage.json(RECORD)["adopted_by"]) == (0, 1)
     stage.s3.objects[TABLE] = stage.s3.objects[TABLE][:-1] + b"?"
     with pytest.raises(StorageUnavailable, match="is not the table of attempt 0"):
         stage.invoke(attempt=2)

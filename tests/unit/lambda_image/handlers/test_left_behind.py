@@ -1,11 +1,18 @@
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lambda_image.errors import InvalidEvent
-from lambda_image.handlers.left_behind import Collector, described_statistics, gathered_records, own_record
+from lambda_image.handlers.left_behind import (
+    Collector,
+    all_parts_came,
+    described_statistics,
+    gathered_records,
+    own_record,
+)
 from lambda_image.manifest import predictions_key, result_key, stretch_key
 from lambda_image.ownership import RunObjects
 from lambda_image.results import combined_data, combined_line
@@ -17,9 +24,9 @@ from tests.unit.lambda_image.test_results import manifest
 ITEM = manifest(3)[1]
 
 
-def collect(s3: FakeS3, gathered: dict[int, bytes] | None = None, damaged: dict[int, str] | None = None, **limits: int):
+def collect(s3: FakeS3, gathered: dict[int, bytes] | None = None, damaged: dict[int, str] | None = None, **given: Any):
     objects = RunObjects(ObjectStore("b", client=s3), RUN.execution, PATH)  # type: ignore[arg-type]
-    return Collector(objects, gathered, damaged or {}, **limits).collect(ITEM)
+    return Collector(objects, gathered, damaged or {}, **given).collect(ITEM)
 
 
 def gathered(**changes: object) -> dict[int, bytes]:
@@ -91,6 +98,35 @@ def test_the_gathered_record_tells_the_transport_and_the_own_one_what_came_later
     left = collect(s3, gathered())
     assert left.record is not None
     assert (left.record["transport"], left.record["phases"]["gather_s"], left.record["nat"]) == ("punched", 9.0, None)
+
+
+@pytest.mark.parametrize("others", [None, {}], ids=["nothing gathered", "of an earlier run"])
+def test_a_rank_tells_its_own_transport_where_all_parts_came_and_no_record_travelled(others: dict[int, bytes] | None):
+    left = collect(written(1), others, all_came=True)
+    assert left.record == record(ITEM)
+    assert left.record["transport"] == "direct"
+
+
+def test_another_attempts_record_than_the_gathered_one_came_by_storage_though_all_parts_came():
+    other = {**record(ITEM)["predictions"], "blake2b": "0" * 32}
+    left = collect(written(1), gathered(predictions=other), all_came=True)
+    assert left.record is not None
+    assert left.record["transport"] == "storage"
+
+
+@pytest.mark.parametrize(
+    ("changes", "all_came"),
+    [({}, True), ({"transport": "storage"}, False), ({"error": "it failed"}, False), ({"execution": "run-0"}, False)],
+)
+def test_the_root_says_whether_every_part_came(changes: dict[str, object], all_came: bool):
+    s3, item = written(0, 1, 2), replace(ITEM, gather_root=2)
+    store = ObjectStore("b", client=s3, missing=InvalidEvent)  # type: ignore[arg-type]
+    assert not all_parts_came(store, item)
+    s3.objects[result_key(PATH, 2)] = json.dumps({**record(manifest(3)[2], "self"), **changes}).encode()
+    assert all_parts_came(store, item) == all_came
+    assert not all_parts_came(store, ITEM)  # rank 0 says nothing of it
+    del s3.objects[result_key(PATH, 2)]
+    assert not all_parts_came(store, item)
 
 
 def test_a_gathered_record_counts_alone_where_the_rank_died_while_it_wrote_its_own():

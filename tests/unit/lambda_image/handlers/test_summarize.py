@@ -108,6 +108,17 @@ def test_a_complete_gather_is_taken_as_it_is():
     assert s3.objects == before
 
 
+def test_a_complete_gather_in_which_no_record_travelled_is_known_by_the_root_and_put_together():
+    s3, whole = written(0, 1, 2), written(0, 1, 2)
+    s3.objects[result_key(PATH, 0)] = json.dumps(record(manifest(3)[0], "self")).encode()
+    summary = judge(s3)
+    assert (summary.gathered, summary.transports) == (True, {"self": 1, "direct": 2})
+    assert [one["transport"] for one in gathered_records(s3)] == ["self", "direct", "direct"]
+    gathered(whole)
+    assert s3.objects[f"{PATH}/predictions.parquet"] == whole.objects[f"{PATH}/predictions.parquet"]
+    assert judge(s3) == summary  # also where Summarize is tried again
+
+
 def test_what_a_rank_knows_only_after_the_gather_is_in_the_combined_data():
     s3 = written(0, 1, 2)
     gathered(s3)

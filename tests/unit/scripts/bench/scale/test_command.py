@@ -17,8 +17,10 @@ def parsed(*words: str) -> argparse.Namespace:
 def test_the_flags_make_the_plan():
     assert plan_of(parsed()) == ScalePlan()
     assert plan_of(parsed("--quick")) == QUICK
-    plan = plan_of(parsed("--objects", "10,1000", "--ranks", "7,70", "--answer-ms", "5", "--loads", "20"))
-    assert (plan.objects, plan.ranks, plan.answer_s, plan.loads) == ((10, 1000), (7, 70), 0.005, (20,))
+    plan = plan_of(
+        parsed("--objects", "10,1000", "--ranks", "7,70", "--answer-ms", "5", "--loads", "20", "--rows", "9")
+    )
+    assert (plan.objects, plan.ranks, plan.answer_s, plan.loads, plan.rows) == ((10, 1000), (7, 70), 0.005, (20,), 9)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,7 @@ def test_the_flags_make_the_plan():
         ("--ranks", "10001"),
         ("--ranks", "1"),
         ("--loads", "0"),
+        ("--rows", "0"),
         ("--answer-ms", "-1"),
     ],
 )

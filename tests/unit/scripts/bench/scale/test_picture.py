@@ -18,9 +18,18 @@ def test_without_figures_nothing_is_drawn(tmp_path: Path):
     assert not draw({"machine": {}}, tmp_path / "scale.svg")
 
 
-def test_a_run_has_a_line_for_each_process(tmp_path: Path):
+def test_a_run_has_a_line_for_each_process_that_was_measured_and_the_bars(tmp_path: Path):
     file = tmp_path / "scale.svg"
-    figures = {"root_lap_s": SPREAD, "root_peak_mb": SPREAD, "inner_peak_mb": SPREAD}
-    assert draw({"machine": REPORT["machine"], "run": [{"ranks": 300, "figures": figures}]}, file)
-    assert "an inner rank" in file.read_text()
-    assert "Summarize" not in file.read_text()
+    figures = {"root_lap_s": SPREAD, "root_peak_mb": SPREAD, "inner_peak_mb": SPREAD, "leaf_beyond_percent": SPREAD}
+    assert draw({"machine": REPORT["machine"], "run": [{"ranks": 2048, "figures": figures}]}, file)
+    drawn = file.read_text()
+    for words in ("an inner rank", "a leaf", "Wall time by phase", "at most 400 MB", "at most 3 %", "2,048"):
+        assert words in drawn, words
+    assert "Summarize" not in drawn
+
+
+def test_all_parts_are_drawn_into_one_picture(tmp_path: Path):
+    file = tmp_path / "scale.png"
+    run = {"ranks": 300, "figures": {"root_lap_s": SPREAD}}
+    assert draw({**REPORT, "run": [run]}, file)
+    assert file.stat().st_size > 0

@@ -8,7 +8,7 @@ from scripts.bench.scale.run_server import PATH, RunObjectsOnDemand
 
 
 def test_every_rank_has_a_record_that_is_sound_and_the_table_that_it_names(tmp_path: Path):
-    objects = RunObjectsOnDemand({"ranks": 11, "galaxies": 30, "gathered": True, "folder": str(tmp_path)})
+    objects = RunObjectsOnDemand({"ranks": 11, "galaxies": 30, "folder": str(tmp_path)})
     for rank in (0, 10):
         record = json.loads(objects.find(f"{PATH}/{rank}.json") or b"")
         assert belongs(record, objects.items[rank])
@@ -20,4 +20,4 @@ def test_every_rank_has_a_record_that_is_sound_and_the_table_that_it_names(tmp_p
         assert len(Predictions.from_parquet(table)) == 30
     assert objects.find(f"{PATH}/11.json") is None
     assert len(list(objects.listed(f"{PATH}/predictions/"))) == 11
-    assert len(json.loads(objects.find(f"{PATH}/combined_data.json") or b"")) == 11
+    assert [objects.record(rank)["transport"] for rank in (0, 1, 10)] == ["self", "direct", "direct"]
