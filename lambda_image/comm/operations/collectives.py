@@ -31,6 +31,9 @@ from rendezvous_server.protocol import (
 
 _NOTHING = Reduction(lambda left, right: b"")
 _PIECES = int(Flag.PIECES)
+# Bytes. The root of a gather takes parts in turn, which wakes it least. Of larger ones a turn lasts longer than what a
+# sender's buffers hold, so that the other ranks would wait for it.
+LARGEST_IN_TURN = 2 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,7 @@ def gather(
 
         exchange.await_retries, exchange.on_received, exchange.closing = await_retries, arrived, closing
         out_buffers = _out_buffers(group, out)
+        exchange.expect_from_all(size_of(part), LARGEST_IN_TURN)
         for rank in others(group):
             exchange.receive(rank, out_buffers[rank])
         if closing is None:

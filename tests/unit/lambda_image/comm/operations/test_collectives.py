@@ -5,9 +5,10 @@ import functools
 import numpy as np
 import pytest
 
+from lambda_image.comm.channel.channel import Channel
 from lambda_image.comm.channel.memory import SMALLEST
 from lambda_image.comm.operations import collectives, reduce_collectives
-from lambda_image.comm.operations.collectives import Gathered
+from lambda_image.comm.operations.collectives import LARGEST_IN_TURN, Gathered
 from lambda_image.comm.operations.reduction import REDUCTIONS, Reduction
 from lambda_image.errors import PeerClosed, PeerTimeout
 from tests.unit.lambda_image.comm.local_group import LocalGroup, MakeGroup, RankInThread, Soon, came
@@ -73,6 +74,18 @@ def test_gather_of_unequal_parts_to_every_root(group: LocalGroup, soon: Soon) ->
         assert results[root] == Gathered(parts)
         assert results[root].transports == {rank: "direct" for rank in range(len(parts)) if rank != root}
         assert all(result is None for rank, result in enumerate(results) if rank != root)
+
+
+@pytest.mark.parametrize("size", [0, LARGEST_IN_TURN, LARGEST_IN_TURN + 1])
+def test_large_parts_of_a_gather_are_taken_from_all_at_once(
+    make_group: MakeGroup, soon: Soon, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group, part, in_turn, await_in = make_group(3), bytes(size), list[Channel](), Channel.await_in
+    root = [group.channel(0, peer) for peer in (1, 2)]
+    monkeypatch.setattr(Channel, "await_in", lambda self: in_turn.append(self) or await_in(self))
+    gathered, *_ = group.run(lambda rank: collectives.gather(rank, part, 0, soon(), allow_missing=False))
+    assert gathered.parts == [part] * 3
+    assert bool(set(root) & set(in_turn)) == (size <= LARGEST_IN_TURN and group.ranks[0].fast)
 
 
 def test_allgather_and_scatter(group: LocalGroup, soon: Soon) -> None:
