@@ -2,7 +2,7 @@
 
 Every connection is in one of six phases, and each phase ends:
 
-    silent    has asked for nothing yet             handshake_timeout_s
+    silent    has asked for nothing yet             handshake_timeout_s; METHOD_HELD_S after a method of HTTP
     waiting   for the partner of a pairing name     pairing_timeout_s
     relaying  waits for the other end of a relay    relay_timeout_s
     spliced   joined to the other end of a relay    relay_idle_timeout_s without a byte; relay_max_bytes
@@ -37,10 +37,14 @@ from rendezvous_server.protocol import (
     encode_replaced,
     pairing_address,
 )
+from rendezvous_server.protocol.pairing import HTTP_METHODS
 from rendezvous_server.relays import Relays
 from rendezvous_server.waiting import Waiters
 
 CLOSING_REASON = "the rendezvous server shuts down"
+# How long the name of a method of HTTP is no pairing name. A request that is cut behind it goes on before that, and a
+# client of that name has a moment to spare.
+METHOD_HELD_S = 1.0
 IPV4_BYTES = 4  # a pairing record begins with the address
 GONE = Outcome.GONE  # the two of every pairing ask for it, and looking a member up takes five times as long
 
@@ -57,6 +61,8 @@ class Registry(Generic[ConnT]):
         )
         self._request_rate = RateLimiter(limits.join_burst, limits.join_rate)
         self._silent: Deadlines[ConnT] = Deadlines(limits.handshake_timeout_s)
+        self._held: Deadlines[ConnT] = Deadlines(METHOD_HELD_S)  # silent, but for a method of HTTP
+        self._methods: dict[ConnT, tuple[bytes, Endpoint]] = {}  # that these sent, and from where
         self._probes: Probes[ConnT] = Probes()  # of silent connections
         self._pairing: Waiters[bytes, ConnT, bytes] = Waiters(limits.pairing_timeout_s)  # by name, with address records
         self._groups: Groups[ConnT] = Groups(limits, self.counts)
@@ -85,7 +91,15 @@ class Registry(Generic[ConnT]):
         return self.ended(connection, Outcome.LIMITED, now, abort=True)
 
     def named(self, connection: ConnT, name: bytes, observed: Endpoint, now: float) -> list[Effect[ConnT]]:
-        """A client of the pairing dialect gave its name, or a longer part of it than before."""
+        """A client of the pairing dialect gave its name, or a longer part of it than before.
+
+        The first that comes may be a method of HTTP, whose request was cut there. It is a name if nothing follows soon,
+        or if it comes again, with a zero behind it.
+        """
+        if name in HTTP_METHODS and self._silent.discard(connection):
+            self._methods[connection] = name, observed
+            self._wake(self._held.add(connection, now))
+            return []
         first = self._end_phase(connection, now) is GONE
         record = _record(observed)
         if not record:
@@ -208,9 +222,9 @@ class Registry(Generic[ConnT]):
     def advance(self, now: float) -> list[Effect[ConnT]]:
         """Returns everything that is due, and sets `wake_at`."""
         effects = list(self._effects_due(now))
-        queues = (self._silent, self._pairing, self._groups, self._relays, self._closing)
+        queues = (self._silent, self._held, self._pairing, self._groups, self._relays, self._closing)
         self.wake_at = min(queue.next() for queue in queues)
-        if self._drain_at is not None and (self._silent or self._relays.spliced):
+        if self._drain_at is not None and (self._silent or self._held or self._relays.spliced):
             self._wake(self._drain_at)
         return effects
 
@@ -241,7 +255,7 @@ class Registry(Generic[ConnT]):
     def phases(self) -> dict[str, int]:
         """Returns how many connections are in each phase."""
         return {
-            "silent": len(self._silent),
+            "silent": len(self._silent) + len(self._held),
             "waiting": len(self._pairing),
             "relaying": len(self._relays.waiters),
             "spliced": 2 * self._relays.spliced + len(self._orphaned),
@@ -265,6 +279,8 @@ class Registry(Generic[ConnT]):
         for connection in self._silent.take_due(now):
             self._probes.take(connection)
             yield self._reject(connection, RejectCode.TIMEOUT, late, now, Outcome.TIMEOUT)
+        for connection in self._held.due(now):
+            yield from self.named(connection, *self._methods[connection], now)
         if expired := [waiter.connection for waiter in self._pairing.take_due(now)]:
             yield self._close(expired, Outcome.EXPIRED, now)
         yield from self._relays_due(now)
@@ -296,18 +312,19 @@ class Registry(Generic[ConnT]):
 
     def _drain_due(self, over: bool, now: float) -> Iterator[Effect[ConnT]]:
         """Closes names as soon as no silent client is left that could be a partner, and the rest when time is over."""
-        if (over or not self._silent) and (waiting := self._pairing.take_due(inf)):
+        if (over or not (self._silent or self._held)) and (waiting := self._pairing.take_due(inf)):
             yield self._close([waiter.connection for waiter in waiting], Outcome.SHUTDOWN, now)
-        if over and (silent := list(self._silent.take_due(inf))):
+        if over and (silent := [*self._silent.due(inf), *self._held.due(inf)]):
             for connection in silent:
-                self._probes.take(connection)
+                self._end_phase(connection, now)
             yield self._close(silent, Outcome.SHUTDOWN, now)
         if over and (spliced := self._relays.take_idle(inf)):
             yield self._close(spliced, Outcome.SHUTDOWN, now, abort=True)
 
     def _end_phase(self, connection: ConnT, now: float) -> Outcome | None:
         """Takes a connection out of its phase. Returns how it ends if it ends here; None if that was decided before."""
-        if self._silent.discard(connection):
+        if self._silent.discard(connection) or self._held.discard(connection):
+            self._methods.pop(connection, None)
             self._probes.take(connection)
             if self._drain_at is not None:
                 self._wake(now)  # perhaps the last that could be the partner of a name

@@ -204,31 +204,45 @@ class Gathering:
 
         Its connection to the rendezvous server may have broken for a moment only, so this takes two looks.
         """
-        lost = [peer.lost for peer in self._above.peers() if peer.rank == 0] if self._above is not None else []
-        if not any(lost):
+        if (lost := self._loss_above()) is None:
             self._absences = 0
             return None
         self._absences, root = self._absences + 1, self._assignment.gather_root
         with suppress(RunError):  # S3 may answer the next time
             if (reason := given_up(self._objects, self._assignment, root)) is not None:
                 return reason
-        return f"rank {root} {lost[0]}" if self._absences > 1 else None
+        return f"rank {root} {lost}" if self._absences > 1 else None
+
+    def _loss_above(self) -> str | None:
+        """What has become of the rank above, if it is lost at present."""
+        above = self._above.peers() if self._above is not None else ()
+        return next((peer.lost for peer in above if peer.rank == 0), None)
 
     def _root_missing(self, deadline: float) -> str | None:
-        """Why the rank above will not take this rank's part, if that is known."""
+        """Why the rank above will not take this rank's part, if that is known.
+
+        One that is lost at two looks has ended, since no later attempt of it gathers. A rank that is tried again when
+        the gather is over meets such a one.
+        """
         assert self._above is not None
         assert self._place.up is not None
-        waited, root = 0.0, self._place.up.members[0]
+        waited, root, absences = 0.0, self._place.up.members[0], 0
         limit = min(ROOT_LATE_S, max(0.0, deadline - self._clock()))
         while True:
             if (reason := given_up(self._objects, self._assignment, root)) is not None:
                 return reason
             step = min(self._poll_s, limit - waited)
+            lost = None
             if self._above.wait_for_peer(0, timeout_s=step) or self._above.failure is not None:
-                return None
+                if (lost := self._loss_above()) is None:
+                    return None
+                absences += 1
+                if absences == 1:
+                    time.sleep(step)
             waited += step
-            if waited >= limit or self._clock() >= deadline:
-                return f"rank {root} had not joined {limit:.2g} s after this rank's work was done"
+            if absences > 1 or waited >= limit or self._clock() >= deadline:
+                late = f"had not joined {limit:.2g} s after this rank's work was done"
+                return f"rank {root} {lost or late}"
 
     def _leaves(self, inner: int) -> Sequence[int]:
         """The ranks whose parts come by way of an inner rank."""

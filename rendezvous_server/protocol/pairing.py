@@ -13,7 +13,10 @@ WITHDRAWAL = b"remove_pair_"  # what Cylon's copy of TCPunch puts before a name 
 MAX_REQUEST_LINE = 2_048  # bytes of an HTTP request's first line; a health check's has tens
 # TCPunch's later server has another protocol on the same port: a name of 100 bytes, a token of 37, flags of 4.
 PROTOCOL_2_BYTES = 141
-_HTTP = re.compile(rb"(GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH|PRI) ")
+HTTP_METHODS = frozenset(
+    (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH", b"PRI")
+)
+_HTTP = re.compile(b"(" + b"|".join(sorted(HTTP_METHODS)) + b") ")
 _FOREIGN = {0x0D: "a PROXY protocol header, which this server is not set to expect", 0x16: "TLS"}
 _HTTP_FIRST = frozenset(b"GHPDCOT")  # a look at one byte spares most names the other look
 _PROTOCOL_2 = (

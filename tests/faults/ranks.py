@@ -281,7 +281,7 @@ FAULTS = (
         "another magic number of the channel",
         40,
         another_version("channel"),
-        named="speaks version '[49]' of this protocol",
+        named="speaks version '[59]' of this protocol",
     ),
     Fault(
         "a rank speaks another version to the server",

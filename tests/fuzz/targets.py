@@ -11,7 +11,14 @@ from collections.abc import Callable
 from lambda_image.bundle import unbundle
 from lambda_image.comm.channel.cipher import CIPHER_KEY_BYTES, Cipher
 from lambda_image.comm.channel.frame_reader import FrameReader
-from lambda_image.comm.channel.frames import HEADER_BYTES, RECORD_BYTES, WHOLE_BYTES, FrameRefused, Header
+from lambda_image.comm.channel.frames import (
+    HEADER_BYTES,
+    RECORD_BYTES,
+    SEALED_RECORD_BYTES,
+    WHOLE_BYTES,
+    FrameRefused,
+    Header,
+)
 from lambda_image.comm.channel.handshake import Handshake, HandshakeRefused, Member
 from lambda_image.comm.channel.memory import Memory
 from lambda_image.comm.channel.sealing import Sealing
@@ -153,8 +160,8 @@ def values_for_all(data: bytes) -> None:
         except FrameRefused:
             wire += payload
             continue
-        for start in range(0, len(payload), RECORD_BYTES):
-            wire += opening.cipher.seal(payload[start : start + RECORD_BYTES], opening.associated)
+        for start in range(0, len(payload), SEALED_RECORD_BYTES):
+            wire += opening.cipher.seal(payload[start : start + SEALED_RECORD_BYTES], opening.associated)
     in_pieces_to_reader(CIPHER_KEY, wire)
 
 

@@ -94,6 +94,7 @@ class Channel:
             sealing=None if sealing is None else (sealing, session.peer),
         )
         self._reader.places = False
+        self.max_payload = settings.max_payload
         self.frames = self._reader.frames  # that have come and were not taken, the oldest first
         self._out_buffers: Sequence[OutBuffer | None] = ()  # for the operation's next frames
         self._out_buffers_for: tuple[int, int] | None = None  # which operation that is, and its kind

@@ -14,6 +14,7 @@ from lambda_image.comm.channel.frames import (
     HEADER_BYTES,
     MAX_META,
     RECORD_BYTES,
+    SEALED_RECORD_BYTES,
     TAG_BYTES,
     WHOLE_BYTES,
     Frame,
@@ -198,7 +199,8 @@ class FrameReader:
             self._expect_record()
 
     def _expect_record(self) -> None:
-        length = min(RECORD_BYTES, len(self._payload) - self._filled) + TAG_BYTES
+        most = RECORD_BYTES if self._opening is None else SEALED_RECORD_BYTES
+        length = min(most, len(self._payload) - self._filled) + TAG_BYTES
         if self._memory is not None:
             self._record = self._memory[:length]
         else:

@@ -41,7 +41,7 @@ PROOF_BYTES = 32
 # What no path compresses. More than the amount after which sockets between Lambdas have been seen to stall.
 PROBE = hashlib.shake_128(b"a path that carries this will carry more").digest(64 * 1024)
 
-_PROTOCOL, _VERSION = b"CAI", b"4"  # another version of the protocol begins with another magic
+_PROTOCOL, _VERSION = b"CAI", b"5"  # another version of the protocol begins with another magic
 # What either side asks for, both do.
 _FLAG_ENCRYPTED = 1
 _FLAG_PROBE = 2

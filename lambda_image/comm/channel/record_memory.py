@@ -1,12 +1,15 @@
 """Memory for one encrypted record, lent while a frame of several is sent or received, and used again after it.
 
 Fresh memory costs more than what is done with it. A channel between two such frames holds none, since a rank may have a
-thousand channels.
+thousand channels. It lies where the kernel copies it fastest (memory.py).
 """
 
-from lambda_image.comm.channel.frames import RECORD_BYTES, TAG_BYTES
+import numpy as np
 
-KEPT = 8  # records, of all channels of this process: 2 MiB
+from lambda_image.comm.channel.frames import RECORD_BYTES, TAG_BYTES
+from lambda_image.comm.channel.memory import MIDDLE, PAGE, placed
+
+KEPT = 8  # records, of all channels of this process: 8 MiB
 
 _free: list[memoryview] = []
 
@@ -16,7 +19,8 @@ def borrow(length: int) -> memoryview:
     try:
         return _free.pop()
     except IndexError:
-        return memoryview(bytearray(min(length, RECORD_BYTES) + TAG_BYTES))
+        size = min(length, RECORD_BYTES) + TAG_BYTES
+        return placed(np.empty(size + PAGE, np.uint8), MIDDLE, size).data
 
 
 def give_back(memory: memoryview) -> None:

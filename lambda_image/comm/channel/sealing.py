@@ -23,18 +23,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lambda_image.comm.channel.cipher import RECORDS_PER_KEY, Cipher, derive_key
-from lambda_image.comm.channel.frames import HEADER, MAX_META, RECORD_BYTES, TAG_BYTES, FrameRefused, Header
+from lambda_image.comm.channel.frames import HEADER, MAX_META, SEALED_RECORD_BYTES, TAG_BYTES, FrameRefused, Header
 from lambda_image.comm.channel.handshake import NONCE_BYTES, Member
 from lambda_image.comm.channel.memory import Memory
 from lambda_image.comm.channel.signals import Flag, Kind
 from lambda_image.comm.channel.values import Value, encode
 
 SEALED = int(Flag.SEALED)
-SMALLEST = RECORD_BYTES  # of a value; pieces of 125 kB that all ranks give each other cost more sealed than not
+SMALLEST = 256 << 10  # bytes of a value; pieces of 125 kB that all ranks give each other cost more sealed than not
 LARGEST = 64 << 20  # bytes; all that is sealed is kept until the last rank has it, and a Lambda may have 128 MB
 KEYS_KEPT = 1024  # of other ranks
 _BYTE = np.dtype(np.uint8)
-_PURPOSE = b"cosmicai value for all ranks, version 4: "
+_PURPOSE = b"cosmicai value for all ranks, version 5: "
 _MEMBER = struct.Struct("!II")  # rank and attempt
 _SEAL = struct.Struct(f"!II{NONCE_BYTES}sI")  # rank and attempt that have sealed it, nonce, number of the first record
 # Kinds of operations in which a rank sends the same value to several others.
@@ -79,7 +79,7 @@ class _ValueToSeal(SealedValue):
     def records_from(self, start: int) -> memoryview:
         assert self._records is not None
         if start == self._sealed and self._rest:
-            piece, self._rest = self._rest[:RECORD_BYTES], self._rest[RECORD_BYTES:]
+            piece, self._rest = self._rest[:SEALED_RECORD_BYTES], self._rest[SEALED_RECORD_BYTES:]
             end = start + len(piece) + TAG_BYTES
             self._cipher.seal_into(piece, self.header + self.meta, self._records[start:end])
             self._sealed = end
@@ -99,7 +99,7 @@ class Opening(NamedTuple):
     def records_after(self, length: int) -> memoryview:
         """Where the records go of what follows so many bytes of the value."""
         assert self.records is not None
-        return self.records[length + length // RECORD_BYTES * TAG_BYTES :]
+        return self.records[length + length // SEALED_RECORD_BYTES * TAG_BYTES :]
 
     def opened(self, value: Any, header: bytes) -> SealedValue:
         return SealedValue(value, self.sealer, header, self.sealed_meta, self.records)
@@ -180,4 +180,4 @@ class Sealing:
 
 
 def _records(length: int) -> int:
-    return -(-length // RECORD_BYTES)
+    return -(-length // SEALED_RECORD_BYTES)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from lambda_image.comm.channel.frames import FrameRefused
 from lambda_image.comm.channel.sealing import Content
 from lambda_image.comm.channel.signals import Flag, Kind, abort_payload
 from lambda_image.comm.channel.values import Value, allocate, encode, size_of
@@ -24,13 +25,17 @@ from lambda_image.comm.operations.group_context import GroupContext, delivered, 
 from lambda_image.comm.operations.reduce_collectives import through
 from lambda_image.comm.operations.reduction import Reduction
 from lambda_image.comm.operations.trees import star_node, tree_node
-from lambda_image.errors import CommunicationError
+from lambda_image.errors import CommunicationError, PeerClosed
+from lambda_image.json_text import parse_json
 from rendezvous_server.protocol import (
     ROOT,  # where operations without a root meet: connected to all others by any topology
 )
 
 _NOTHING = Reduction(lambda left, right: b"")
 _PIECES = int(Flag.PIECES)
+# Bytes. The root of a gather takes parts in turn, which wakes it least. Of larger ones a turn lasts longer than what a
+# sender's buffers hold, so that the other ranks would wait for it.
+LARGEST_IN_TURN = 2 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,7 @@ def gather(
 
         exchange.await_retries, exchange.on_received, exchange.closing = await_retries, arrived, closing
         out_buffers = _out_buffers(group, out)
+        exchange.expect_from_all(size_of(part), LARGEST_IN_TURN)
         for rank in others(group):
             exchange.receive(rank, out_buffers[rank])
         if closing is None:
@@ -246,13 +252,19 @@ class _BcastReceiver:
         for child in self._children:
             self._exchange.send(child, content, flags)
         if flags & _PIECES:
-            self._announced(value)
+            self._announced(rank, value)
         else:
             self.value = value
 
-    def _announced(self, announcement: Value) -> None:
-        meta, size = json.loads(b"".join(encode(announcement)[1]))
-        value, view = allocate(meta.encode(), size, self._group.memory.empty)
+    def _announced(self, rank: int, announcement: Value) -> None:
+        most = self._exchange.channel(rank).max_payload
+        try:
+            meta, size = parse_json(b"".join(encode(announcement)[1]))
+            if type(size) is not int or not 0 <= size <= most:
+                raise FrameRefused(f"a value of {size} bytes; at most {most}")
+            value, view = allocate(meta.encode(), size, self._group.memory.empty)
+        except (FrameRefused, ValueError, TypeError, AttributeError) as error:
+            raise self._exchange.error(PeerClosed, rank, f"announces what cannot be taken: {error}") from error
         if self._out is not None:
             form, target = encode(self._out)
             if (form.decode(), sum(map(len, target))) == (meta, size):

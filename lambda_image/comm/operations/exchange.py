@@ -82,13 +82,13 @@ class Exchange(Operation):
                 if not channel.gone(ticket):
                     self._leave_fast_path().add(rank, self._bound[rank]).ticket = ticket
 
-    def expect_from_all(self, size: int) -> None:
-        """Ranks send each other values of this size at once.
+    def expect_from_all(self, size: int, most: int = WHOLE_BYTES) -> None:
+        """Several ranks send values of about this size at once.
 
-        Large ones are taken from all at once, since others would wait for room in this rank's buffers while it waited
-        for one of them.
+        Those of more than `most` bytes are taken from all at once, since others would wait for room in this rank's
+        buffers while it waited for one of them.
         """
-        self._fast = self._fast and size <= WHOLE_BYTES
+        self._fast = self._fast and size <= most
 
     def answer(self, rank: int, flags: int) -> None:
         """An empty frame that may wait while small frames come: so as to wake nobody in the way of their senders."""

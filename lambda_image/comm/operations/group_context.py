@@ -189,4 +189,4 @@ def check_fit(value: Value, out: Value) -> None:
 
 
 def _form(meta: bytes, views: list[memoryview]) -> str:
-    return meta.decode() if meta else f"{sum(map(len, views))} bytes"
+    return meta.decode().rstrip() if meta else f"{sum(map(len, views))} bytes"

@@ -20,6 +20,8 @@ from lambda_image.comm.operations.watch import Watch
 from lambda_image.comm.roster import Lost, PeerState, Ready, Roster, outlook
 from lambda_image.errors import CommunicationError, PeerClosed, PeerTimeout
 
+STALE_AT_ONCE = 50  # frames of operations that have ended, which are dropped before other peers have their turn
+
 
 class TransferLoop:
     """Makes all of one operation's transfers, in the caller's thread."""
@@ -32,6 +34,7 @@ class TransferLoop:
         self._active: set[int] = set()  # ranks whose transfers are not done
         self._due_now: set[int] = set()  # ranks whose transfers may be able to move
         self._again: set[int] = set()  # ranks whose newer attempt may send what has come: nobody waits for it
+        self._flooding: set[int] = set()  # ranks of whose frames that come too late more may be here
         self._ending = False
         self._watch = Watch(wakeup)
         self._turns: dict[int, float] = {}  # when the outlook of a rank changes by itself, where it does
@@ -74,7 +77,7 @@ class TransferLoop:
             left = (
                 min(operation.deadline, *turns) - operation.clock() if turns else operation.deadline - operation.clock()
             )
-            ready = self._watch.wait(left) if left > 0 else None
+            ready = self._watch.wait(0.0 if self._flooding else left) if left > 0 else None
             if ready is None and operation.await_retries:
                 self._take_again()
             if ready is None and operation.patient:
@@ -85,6 +88,8 @@ class TransferLoop:
                     transfer.plain = False
             else:
                 self._due_now.update(ready)
+            self._due_now |= self._flooding
+            self._flooding.clear()
 
     def end(self) -> None:
         """Expect and begin nothing more. What is on its way to a peer is still finished by `run`."""
@@ -113,8 +118,12 @@ class TransferLoop:
         channel = cast(Channel, transfer.channel)
         # What has just begun waits for the poll: a look at one empty socket costs as much as that at all of them.
         transfer.move(channel, *self._stamp, look=transfer.watched or not transfer.plain)
+        stale = 0
         while transfer.due and channel.frames:
-            self._match(transfer, channel, channel.frames[0])
+            stale += self._match(transfer, channel, channel.frames[0])
+            if stale == STALE_AT_ONCE:
+                self._flooding.add(transfer.rank)
+                break
             if transfer.due:
                 transfer.move(channel, *self._stamp, look=True)
         if transfer.over(channel):
@@ -202,8 +211,11 @@ class TransferLoop:
     def _may_return(self, transfer: Transfer, view: Lost) -> bool:
         return view.kind is PeerClosed and self._awaits_another(transfer)
 
-    def _match(self, transfer: Transfer, channel: Channel, frame: Frame) -> None:
-        """Take the frame that is due, drop one that comes too late, and fail (leaving it) if the peer is ahead."""
+    def _match(self, transfer: Transfer, channel: Channel, frame: Frame) -> bool:
+        """Take the frame that is due, drop one that comes too late, and fail (leaving it) if the peer is ahead.
+
+        Returns whether one was dropped.
+        """
         header, operation = frame.header, self._operation
         there = header[:2]  # operation and kind
         if there == self._stamp and not header.flags & ABORT:
@@ -217,12 +229,14 @@ class TransferLoop:
                 operation.on_received(transfer.rank, value, header.flags)
         elif there < self._stamp and (there[0] < self._stamp[0] or self._stamp[1] == Kind.SEND):
             channel.frames.popleft()  # of an operation that has ended here without it
+            return True
         elif there != self._stamp:
             reason = f"is at operation {name_of(*there)} while this rank is at {name_of(*self._stamp)}"
             self._refuse(transfer, operation.error(PeerClosed, transfer.rank, reason))
         else:
             channel.frames.popleft()
             self._refuse(transfer, self._told(transfer.rank, frame))
+        return False
 
     def _refuse(self, transfer: Transfer, error: CommunicationError) -> None:
         """Expect nothing more of this peer; a frame that is on its way to it is still finished."""

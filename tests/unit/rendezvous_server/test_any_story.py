@@ -72,7 +72,7 @@ class AnyStory(RuleBasedStateMachine):
         self.server.connect(host)
 
     @precondition(lambda self: self.silent)
-    @rule(data=st.data(), name=st.sampled_from([b"x", b"y", b"xy"]))
+    @rule(data=st.data(), name=st.sampled_from([b"x", b"y", b"xy", b"GET"]))
     def name(self, data: st.DataObject, name: bytes) -> None:
         self.server.name(self.pick(data, self.silent), name)
 
@@ -82,7 +82,7 @@ class AnyStory(RuleBasedStateMachine):
         self.server.name(self.pick(data, self.waiting), name)
 
     @precondition(lambda self: self.silent | self.waiting)
-    @rule(data=st.data(), name=st.sampled_from([b"x", b"y", b"xy"]))
+    @rule(data=st.data(), name=st.sampled_from([b"x", b"y", b"xy", b"GET"]))
     def withdraw(self, data: st.DataObject, name: bytes) -> None:
         server, connection = self.server, self.pick(data, self.silent | self.waiting)
         server.perform(server.registry.withdrawn(connection, name, endpoint(connection), server.now))

@@ -6,7 +6,8 @@ from rendezvous_server import protocol as p
 from rendezvous_server.effects import Outcome
 from rendezvous_server.limits import Limit, Limits
 from rendezvous_server.protocol import Endpoint, Join, RejectCode
-from tests.unit.rendezvous_server.registry_story import Server, endpoint, record
+from rendezvous_server.registry import METHOD_HELD_S
+from tests.unit.rendezvous_server.registry_story import LIMITS, Server, endpoint, record
 
 
 @pytest.fixture
@@ -116,6 +117,66 @@ def test_who_asks_over_http_waits_for_nobody(server: Server) -> None:
     assert server.outcomes == {silent: Outcome.ANSWERED, waiter: Outcome.ANSWERED}
     assert server.records[silent] == b"HTTP"
     assert server.pair(b"GET") not in server.outcomes
+
+
+def test_http_that_is_cut_behind_its_method_pairs_nobody(server: Server) -> None:
+    waiter = server.pair(b"GET")
+    server.pass_time(METHOD_HELD_S)
+    request = server.pair(b"GET")
+    assert server.registry.phases()["silent"] == 1
+    server.perform(server.registry.answered(request, b"HTTP", server.now))
+    server.pass_time(METHOD_HELD_S)
+    assert server.records[request] == b"HTTP"
+    assert server.records[waiter] == record(waiter)
+
+
+@pytest.mark.parametrize("name", [b"GET", b"PATCH"])
+def test_a_name_may_be_a_method_of_http(server: Server, name: bytes) -> None:
+    first, second, other = server.pair(name), server.pair(name), server.pair(b"GETTING")
+    assert server.records.keys() == {other}
+    server.pass_time(METHOD_HELD_S)
+    assert server.records[first] == record(first) + record(second)
+    assert server.records[second] == record(second) + record(first)
+
+
+def test_a_method_with_a_zero_or_more_behind_it_is_a_name_at_once(server: Server) -> None:
+    first, longer = server.pair(b"GET"), server.pair(b"GET")
+    server.name(first, b"GET")
+    server.name(longer, b"GETTING")
+    assert (server.records[first], server.records[longer]) == (record(first), record(longer))
+    assert server.registry.phases()["waiting"] == 2
+
+
+def test_who_has_sent_only_a_method_may_go(server: Server) -> None:
+    gone, withdrawal = server.pair(b"GET"), server.pair(b"HEAD")
+    assert server.disconnect(gone) is Outcome.GONE
+    server.perform(server.registry.withdrawn(withdrawal, b"GET", endpoint(withdrawal), server.now))
+    assert server.outcomes == {withdrawal: Outcome.WITHDRAWAL}
+    server.end_all()
+
+
+def test_a_server_that_shuts_down_pairs_a_method_that_is_a_name(server: Server) -> None:
+    waiter = server.pair(b"GET")
+    server.pass_time(METHOD_HELD_S)
+    partner = server.pair(b"GET")
+    server.perform(server.registry.drain(server.now))
+    assert server.outcomes == {}
+    server.pass_time(METHOD_HELD_S)
+    assert server.outcomes == {waiter: Outcome.PAIRED, partner: Outcome.PAIRED}
+    server.end_all()
+
+
+def test_a_server_that_shuts_down_ends_what_is_held(server: Server) -> None:
+    earlier = server.connect()
+    server.perform(server.registry.drain(server.now))
+    server.disconnect(earlier)
+    server.pass_time(METHOD_HELD_S)
+    late = server.connect()
+    server.pass_time(LIMITS.shutdown_grace_s - METHOD_HELD_S * 1.5)
+    server.name(late, b"GET")
+    server.pass_time(METHOD_HELD_S / 2)
+    assert server.outcomes[late] is Outcome.SHUTDOWN
+    server.end_all()
 
 
 def test_an_ipv6_client_cannot_pair(server: Server) -> None:

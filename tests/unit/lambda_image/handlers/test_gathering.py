@@ -14,6 +14,7 @@ import pytest
 
 from lambda_image.comm.channel.handshake import Member
 from lambda_image.comm.communicator import Communicator
+from lambda_image.comm.peer_facts import PeerFacts
 from lambda_image.data.predictions import Predictions
 from lambda_image.gather_tree import GroupPlace, gather_place
 from lambda_image.handlers.gathering import ROOT_LATE_S, Gathering, GatherOutcome
@@ -278,6 +279,34 @@ def test_nobody_waits_for_a_root_beyond_the_deadline(scene):
     here.start(1, timeout_s=2 * POLL_S).join(TIMEOUT_S)
     assert time.monotonic() - began < ROOT_LATE_S / 2
     assert here.outcomes[1][:2] == ("storage", "rank 0 had not joined 0.1 s after this rank's work was done")
+
+
+def test_a_rank_that_is_tried_again_does_not_wait_for_a_root_that_has_gone(scene):
+    here = scene()
+    here.group.channel(0, 1).close()
+    here.group.ranks[1].roster.left(Member(0, 0), "left the group", time.monotonic())
+    began = time.monotonic()
+    here.start(1).join(TIMEOUT_S)
+    assert time.monotonic() - began < WITHIN_S
+    assert here.outcomes[1][:2] == ("storage", "rank 0 left the group")
+
+
+def test_a_root_that_is_lost_for_a_moment_gets_the_part(scene):
+    here, looks = scene(), list[float]()
+    roster = here.group.ranks[1].roster
+    roster.left(Member(0, 0), "left the group", time.monotonic())
+    gathering = here.join(1)
+
+    def seen_again() -> list[PeerFacts]:
+        looks.append(time.monotonic())
+        if len(looks) > 1:
+            roster.joined(Member(0, 0), time.monotonic())
+        return [PeerFacts.of(peer) for peer in roster.all()]
+
+    gathering.communicator.peers = seen_again
+    here.join(0)
+    here.start(1).join(TIMEOUT_S)
+    assert here.outcomes[1].reason is None
 
 
 # --- nobody waits for a rank that works

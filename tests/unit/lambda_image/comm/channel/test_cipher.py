@@ -88,14 +88,14 @@ def pinned_sessions() -> tuple[Session, Session]:
 
 def test_the_keys_of_a_connection_follow_from_both_greetings() -> None:
     """By HKDF as RFC 5869 writes it, from the greetings as they stand on the wire."""
-    higher = bytes.fromhex("4341493401000000000200000001000000000000000068") + b"igher.." + b"h" * NONCE_BYTES
-    lower = bytes.fromhex("434149340100000000000000000000000002000000016c") + b"ower..." + b"l" * NONCE_BYTES
+    higher = bytes.fromhex("4341493501000000000200000001000000000000000068") + b"igher.." + b"h" * NONCE_BYTES
+    lower = bytes.fromhex("434149350100000000000000000000000002000000016c") + b"ower..." + b"l" * NONCE_BYTES
     extracted = hmac.digest(b"l" * NONCE_BYTES + b"h" * NONCE_BYTES, bytes(range(KEY_BYTES)), "sha256")
     keys = [
-        hmac.digest(extracted, b"cosmicai channel, version 4: to the " + to + lower + higher + b"\1", "sha256")[:16]
+        hmac.digest(extracted, b"cosmicai channel, version 5: to the " + to + lower + higher + b"\1", "sha256")[:16]
         for to in (b"lower rank", b"higher rank")
     ]
-    assert [key.hex() for key in keys] == ["c14a905d088e0d3fe9af899cf004e49f", "0a21b69a66e185884eb9c0a0fd46b6d5"]
+    assert [key.hex() for key in keys] == ["e6c11109128b8e5ab64843a7878780b2", "67c77cb431144ffc4a9f1671df2887b5"]
     one, other = pinned_sessions()
     assert [one.send_key, one.receive_key] == [other.receive_key, other.send_key] == keys
 
@@ -108,16 +108,16 @@ def test_the_frames_of_a_connection_are_these_bytes() -> None:
     header = HEADER.pack(0, 7, 1, 0, 6)
     small = write(writer, b"a part")
     assert small == header + gcm.encrypt(bytes(12), b"a part", header)
-    assert small.hex() == "00000000070100000000000000000006" + "b5417ce9b318e979c9827c2316c70dd98da93a27de0f"
-    header = HEADER.pack(0, 7, 1, 0, 300_000)
-    large = write(writer, bytes(300_000))
+    assert small.hex() == "00000000070100000000000000000006" + "9de45629a21dc9de421578978579624a68c7243b120f"
+    header = HEADER.pack(0, 7, 1, 0, 1_100_000)
+    large = write(writer, bytes(1_100_000))
     records = b"".join(
         gcm.encrypt(bytes(11) + bytes((number,)), bytes(size), header)
-        for number, size in ((1, 0), (2, RECORD_BYTES), (3, 300_000 - RECORD_BYTES))
+        for number, size in ((1, 0), (2, RECORD_BYTES), (3, 1_100_000 - RECORD_BYTES))
     )
     assert large == header + records
-    assert hashlib.sha256(large).hexdigest() == "2b67f57e0f6f6ea92a8f0bee4685f806ebbd751475cb627ebc45d5e0403c4f8b"
-    assert write(writer, b"").hex() == "00000000070100000000000000000000" + "e754ba5f4ebf69ac68feff71bc98a00f"
+    assert hashlib.sha256(large).hexdigest() == "a1895c424b5049e9e5de4cbe78e1c8dc5230847ff23f6585aedc62a0efa0987d"
+    assert write(writer, b"").hex() == "00000000070100000000000000000000" + "06406e93236a9d4b4c86df37d7276483"
 
 
 def test_a_broken_record_leaves_nothing_behind() -> None:

@@ -233,7 +233,7 @@ def test_any_changed_byte_of_greetings_and_first_proof_is_noticed(index: int, di
 @pytest.mark.parametrize("asked", ["encrypted", "probe"])
 def test_what_one_side_asks_for_cannot_be_taken_back_on_the_way(asked: str) -> None:
     def without_flags(_: Handshake, message: bytes) -> bytes:
-        return message[:4] + b"\0" + message[5:] if message[:4] == b"CAI4" else message
+        return message[:4] + b"\0" + message[5:] if message[:4] == b"CAI5" else message
 
     wishes = {"encrypted": False, "probe": False, asked: True}
     higher, lower = end(HIGHER, LOWER, **wishes), end(LOWER, **{**wishes, asked: False})  # type: ignore[arg-type]
@@ -266,7 +266,7 @@ def test_another_version_of_the_protocol_is_told_which_one_is_spoken_here() -> N
         end(LOWER).feed(later)
     with pytest.raises(
         HandshakeRefused,
-        match=r"^rank 0 \(attempt 0\) speaks version '4' of this protocol, and rank 2 \(attempt 1\) version '9'$",
+        match=r"^rank 0 \(attempt 0\) speaks version '5' of this protocol, and rank 2 \(attempt 1\) version '9'$",
     ):
         end_of_another_version(HIGHER, LOWER).feed(refused.value.greeting)
 

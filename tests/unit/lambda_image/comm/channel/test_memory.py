@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambda_image.comm.channel.memory import SMALLEST, Memory
+from lambda_image.comm.channel.memory import MIDDLE, PAGE, SMALLEST, Memory
 
 BYTE, FLOAT = np.dtype("u1"), np.dtype("f4")
 
@@ -21,6 +21,15 @@ def test_memory_that_nobody_holds_is_used_again() -> None:
     assert where(memory.like(first)) != place
     del first
     assert where(memory.empty((2, SMALLEST // 2), np.dtype(">i4"))) == place
+
+
+@pytest.mark.parametrize("extra", [0, 1, 4, 100, PAGE])
+def test_blocks_begin_in_the_middle_of_a_page(extra: int) -> None:
+    memory = Memory()
+    array = memory.empty((SMALLEST + extra,), BYTE)
+    assert array.nbytes == SMALLEST + extra
+    assert where(array) % PAGE == MIDDLE
+    assert MIDDLE % 64 == 0
 
 
 @pytest.mark.parametrize(

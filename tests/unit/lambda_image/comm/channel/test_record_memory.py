@@ -1,9 +1,11 @@
+import numpy as np
 import pytest
 
 from lambda_image.comm.channel import record_memory
 from lambda_image.comm.channel.frame_reader import FrameReader
 from lambda_image.comm.channel.frame_writer import FrameWriter
 from lambda_image.comm.channel.frames import RECORD_BYTES, TAG_BYTES
+from lambda_image.comm.channel.memory import MIDDLE, PAGE
 from tests.unit.lambda_image.comm.wire import KEY, read, write
 
 
@@ -18,6 +20,12 @@ def test_memory_is_lent_to_one_at_a_time() -> None:
     assert len(one) == RECORD_BYTES + TAG_BYTES
     record_memory.give_back(one)
     assert record_memory.borrow(1) is one
+
+
+def test_records_begin_in_the_middle_of_a_page() -> None:
+    for length in (5000, 5 * RECORD_BYTES):
+        memory = record_memory.borrow(length)
+        assert np.frombuffer(memory, np.uint8).ctypes.data % PAGE == MIDDLE
 
 
 def test_a_thousand_small_frames_take_no_whole_record_each() -> None:

@@ -13,7 +13,7 @@ from lambda_image.comm.channel.frame_writer import FrameWriter
 from lambda_image.comm.channel.frames import (
     HEADER,
     HEADER_BYTES,
-    RECORD_BYTES,
+    SEALED_RECORD_BYTES,
     TAG_BYTES,
     Frame,
     FrameRefused,
@@ -30,8 +30,8 @@ from tests.unit.lambda_image.comm.wire import KEY
 RUN_KEY = bytes(range(KEY_BYTES))
 ROOT, INNER, LEAF = Member(2, 1), Member(3, 0), Member(4, 0)
 BCAST, ALLGATHER, GATHER = int(Kind.BCAST), int(Kind.ALLGATHER), int(Kind.GATHER)
-VALUE = np.random.default_rng(0).integers(0, 255, 2 * RECORD_BYTES + 1000, np.uint8)  # three records
-RECORD = RECORD_BYTES + TAG_BYTES
+VALUE = np.random.default_rng(0).integers(0, 255, 2 * SEALED_RECORD_BYTES + 1000, np.uint8)  # three records
+RECORD = SEALED_RECORD_BYTES + TAG_BYTES
 SEAL_BYTES = 4 + 4 + NONCE_BYTES + 4
 
 
@@ -91,23 +91,23 @@ def test_a_value_is_opened_as_it_was_with_who_has_sealed_it() -> None:
 
 def test_the_frame_is_these_bytes() -> None:
     """Another implementation would have to make the same: HKDF as RFC 5869 writes it, then AES-GCM."""
-    nonce, content = b"n" * NONCE_BYTES, bytes(300_000)
+    nonce, content = b"n" * NONCE_BYTES, bytes(600_000)
     own = Sealing(RUN_KEY, ROOT, Memory(), draw=lambda size: nonce[:size])
     frames = [wire(sealed(content, own, operation)) for operation in (7, 8)]
     extracted = hmac.digest(nonce, RUN_KEY, "sha256")
     who = ROOT.rank.to_bytes(4, "big") + ROOT.attempt.to_bytes(4, "big")
-    purpose = b"cosmicai value for all ranks, version 4: " + who
+    purpose = b"cosmicai value for all ranks, version 5: " + who
     gcm = AESGCM(hmac.digest(extracted, purpose + b"\1", "sha256")[:16])
     for operation, frame, first in ((7, frames[0], 0), (8, frames[1], 2)):
         header = HEADER.pack(operation, BCAST, int(Flag.SEALED), SEAL_BYTES, len(content))
         meta = who + nonce + first.to_bytes(4, "big")
         records = b"".join(
             gcm.encrypt(number.to_bytes(12, "big"), bytes(size), header + meta)
-            for number, size in ((first, RECORD_BYTES), (first + 1, len(content) - RECORD_BYTES))
+            for number, size in ((first, SEALED_RECORD_BYTES), (first + 1, len(content) - SEALED_RECORD_BYTES))
         )
         assert frame == header + AESGCM(KEY).encrypt(bytes(12), meta, header) + records
     digest = hashlib.sha256(b"".join(frames)).hexdigest()
-    assert digest == "0fbf917f113c605cd594d60f647ccaa3d65721d02fe26a0a5497ea7cc6dcefa6"
+    assert digest == "8c0a552f83bd351c8d564f3cb2eaeb983be7735429d632fd3e842461c0ad4ae3"
 
 
 def test_every_receiver_is_sent_the_same_records_which_are_made_once() -> None:
@@ -208,8 +208,8 @@ def test_records_that_are_changed_or_change_places_leave_nothing_behind() -> Non
     broken = frame[: head + RECORD + 5] + bytes((frame[head + RECORD + 5] ^ 1,)) + frame[head + RECORD + 6 :]
     for changed, verified in (
         (frame[:head] + second + first + frame[head + 2 * RECORD :], 0),
-        (frame[:head] + first + first + frame[head + 2 * RECORD :], RECORD_BYTES),
-        (broken, RECORD_BYTES),
+        (frame[:head] + first + first + frame[head + 2 * RECORD :], SEALED_RECORD_BYTES),
+        (broken, SEALED_RECORD_BYTES),
     ):
         room = bytearray(VALUE.nbytes)
         receiver = reader(sealing(LEAF), allocated=lambda header, meta, room=room: (room, memoryview(room)))

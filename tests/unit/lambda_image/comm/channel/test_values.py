@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from lambda_image.comm.channel.frames import FrameRefused
+from lambda_image.comm.channel.frames import HEADER_BYTES, FrameRefused
 from lambda_image.comm.channel.values import Value, allocate, encode
 
 ARRAYS = [
@@ -23,6 +23,11 @@ def travel(value: Value) -> Value:
     result, room = allocate(meta, sum(view.nbytes for view in payload))
     room[:] = b"".join(payload)
     return result
+
+
+@pytest.mark.parametrize("array", [np.zeros((1,) * 20), *ARRAYS], ids=lambda array: f"{array.dtype}{array.shape}")
+def test_what_precedes_the_items_of_an_array_has_a_multiple_of_64_bytes(array: np.ndarray) -> None:
+    assert (HEADER_BYTES + len(encode(array)[0])) % 64 == 0
 
 
 @pytest.mark.parametrize("array", ARRAYS, ids=lambda array: f"{array.dtype}{array.shape}")

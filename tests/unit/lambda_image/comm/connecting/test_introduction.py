@@ -262,4 +262,4 @@ def test_who_speaks_another_version_learns_which_one_is_spoken_here() -> None:
         close(lower, higher)
         return answer
 
-    assert asyncio.run(scenario()).startswith(b"CAI4")
+    assert asyncio.run(scenario()).startswith(b"CAI5")

@@ -1,16 +1,20 @@
 """Every operation on groups of several sizes: all ranks in one process, each in its thread."""
 
 import functools
+import json
 
 import numpy as np
 import pytest
 
+from lambda_image.comm.channel.channel import Channel
+from lambda_image.comm.channel.frame_reader import DEFAULT_MAX_PAYLOAD
 from lambda_image.comm.channel.memory import SMALLEST
+from lambda_image.comm.channel.signals import Flag, Kind
 from lambda_image.comm.operations import collectives, reduce_collectives
-from lambda_image.comm.operations.collectives import Gathered
+from lambda_image.comm.operations.collectives import LARGEST_IN_TURN, Gathered
 from lambda_image.comm.operations.reduction import REDUCTIONS, Reduction
 from lambda_image.errors import PeerClosed, PeerTimeout
-from tests.unit.lambda_image.comm.local_group import LocalGroup, MakeGroup, RankInThread, Soon, came
+from tests.unit.lambda_image.comm.local_group import LocalGroup, MakeGroup, RankInThread, Soon, came, put
 
 WORLDS = [1, 2, 4, 7]
 JOIN = Reduction(lambda left, right: bytes(left) + bytes(right))
@@ -64,6 +68,27 @@ def test_results_in_use_are_left_alone_by_later_operations_and_the_memory_of_oth
     assert places(again) == freed
 
 
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (["", DEFAULT_MAX_PAYLOAD + 1], "a value of 1073741825 bytes; at most 1073741824"),
+        (["", -1], "a value of -1 bytes"),
+        (["", True], "a value of True bytes"),
+        (['["<f8", [3]]', 25], "25 bytes for an array of float64"),
+        ([3, 3], "no attribute"),
+        ([], "unpack"),
+        (3, "unpack"),
+    ],
+)
+def test_no_memory_is_taken_for_a_value_that_a_root_cannot_send(
+    make_group: MakeGroup, soon: Soon, said: object, why: str
+) -> None:
+    group = make_group(3)
+    put(group.channel(0, 1), json.dumps(said).encode(), kind=Kind.BCAST, flags=Flag.PIECES)
+    with pytest.raises(PeerClosed, match=f"rank 0 announces what cannot be taken: .*{why}"):
+        collectives.bcast(group.ranks[1], None, 0, soon())
+
+
 def test_gather_of_unequal_parts_to_every_root(group: LocalGroup, soon: Soon) -> None:
     parts = [bytes([rank]) * rank * 1000 for rank in range(len(group.ranks))]
     for root in range(len(group.ranks)):
@@ -73,6 +98,18 @@ def test_gather_of_unequal_parts_to_every_root(group: LocalGroup, soon: Soon) ->
         assert results[root] == Gathered(parts)
         assert results[root].transports == {rank: "direct" for rank in range(len(parts)) if rank != root}
         assert all(result is None for rank, result in enumerate(results) if rank != root)
+
+
+@pytest.mark.parametrize("size", [0, LARGEST_IN_TURN, LARGEST_IN_TURN + 1])
+def test_large_parts_of_a_gather_are_taken_from_all_at_once(
+    make_group: MakeGroup, soon: Soon, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group, part, in_turn, await_in = make_group(3), bytes(size), list[Channel](), Channel.await_in
+    root = [group.channel(0, peer) for peer in (1, 2)]
+    monkeypatch.setattr(Channel, "await_in", lambda self: in_turn.append(self) or await_in(self))
+    gathered, *_ = group.run(lambda rank: collectives.gather(rank, part, 0, soon(), allow_missing=False))
+    assert gathered.parts == [part] * 3
+    assert bool(set(root) & set(in_turn)) == (size <= LARGEST_IN_TURN and group.ranks[0].fast)
 
 
 def test_allgather_and_scatter(group: LocalGroup, soon: Soon) -> None:

@@ -1,5 +1,6 @@
 """One operation at one rank, with peers that come, go and are replaced; their ends are played by the test."""
 
+import itertools
 import select
 import threading
 import time
@@ -8,6 +9,7 @@ import pytest
 
 from lambda_image.comm.channel.handshake import Member
 from lambda_image.comm.channel.signals import Kind
+from lambda_image.comm.operations.transfer_loop import STALE_AT_ONCE
 from lambda_image.errors import PeerClosed, PeerTimeout, PeerUnreachable, RendezvousUnreachable
 from tests.unit.lambda_image.comm.local_group import HANGING_S, LARGE, MakeGroup, MakePair, Soon, gathering, put
 
@@ -58,6 +60,21 @@ def test_peers_without_a_channel_fail_by_what_is_known_of_them(make_group: MakeG
     assert "had joined but not connected" in str(exchange.failed[1])
     assert "10.0.0.2: refused" in str(exchange.failed[2])
     assert "had not joined" in str(exchange.failed[3])
+
+
+@pytest.mark.parametrize("deadline", [7.0, 1e6])
+def test_frames_that_come_too_late_hold_nobody_beyond_the_deadline(make_group: MakeGroup, deadline: float) -> None:
+    group, now = make_group(3), itertools.count()
+    for _ in range(4 * STALE_AT_ONCE):
+        put(group.channel(1, 0), b"stale", operation=1)
+    put(group.channel(1, 0), b"due", operation=2)
+    put(group.channel(2, 0), b"due", operation=2)
+    rank = group.ranks[0]
+    rank.operation, rank.clock = 1, lambda: float(next(now))  # looked at a few times in each turn
+    exchange = gathering(group, deadline, 1, 2)
+    exchange.run(tolerant=True)
+    assert exchange.received[2] == [b"due"]
+    assert (list(exchange.received), list(exchange.failed)) == (([2], [1]) if deadline == 7 else ([2, 1], []))
 
 
 def test_a_failed_rendezvous_fails_those_that_it_never_announced(make_group: MakeGroup, soon: Soon) -> None:
