@@ -402,8 +402,10 @@ def test_the_leaves_of_a_tree_are_done_before_anybody_above_them(scene):
     assert here.outcomes[0].reason is None
 
 
-def test_rank_0_names_the_leaf_that_an_inner_rank_misses(scene):
+@pytest.mark.parametrize("limits", [{}, {"gather_limit": 0}], ids=["tables", "empty parts"])
+def test_rank_0_names_the_leaf_that_an_inner_rank_misses(scene, limits: dict[str, int]):
     here = scene(**TREE)
+    here.limits = limits
     threads = [here.start(rank) for rank in (0, 1, 2, 4, 5, 6)]
     here.groups["/1"].kill(2)  # rank 3
     here.give_up(3)
@@ -415,8 +417,10 @@ def test_rank_0_names_the_leaf_that_an_inner_rank_misses(scene):
     assert here.outcomes[1].reason is None
 
 
-def test_the_loss_of_an_inner_rank_costs_its_group_only(scene):
+@pytest.mark.parametrize("limits", [{}, {"gather_limit": 0}], ids=["tables", "empty parts"])
+def test_the_loss_of_an_inner_rank_costs_its_group_only(scene, limits: dict[str, int]):
     here = scene(**TREE)
+    here.limits = limits
     threads = [here.start(rank) for rank in (0, 2, 4, 5, 6)]
     here.groups["/1"].kill(0)
     here.group.kill(1)
