@@ -162,6 +162,27 @@ def initialise(model: RedshiftModel) -> None:
 
 
 @torch.no_grad()
+def answer_to_magnitudes(model: RedshiftModel, magnitudes: Array) -> Array | None:
+    """What a network for plain inputs answers to magnitudes only, by the unit of the head that `embed` made.
+
+    Args:
+        model: the network.
+        magnitudes: [N, 5].
+
+    Returns:
+        Redshifts [N], or None if that unit sees other features, too, as in networks that were trained in another way.
+    """
+    head, last = cast(nn.Linear, model.concat_block[0]), cast(nn.Linear, model.concat_block[2])
+    others = 2 * model.config.image_features  # of the transformer and the Inception branch
+    if head.weight[0, :others].any():
+        return None
+    features = model.inception_model.magnitude_block(torch.tensor(magnitudes, dtype=torch.float32))
+    hidden = nn.functional.relu(features @ head.weight[0, others:] + head.bias[0])
+    answer: Array = (last.weight[0, 0] * (hidden - ABOVE_ZERO)).double().numpy()
+    return answer
+
+
+@torch.no_grad()
 def calibrate_batch_norms(network: Standardised, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
     """Measures the running statistics anew: those gathered in training belong to older weights."""
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
