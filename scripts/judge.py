@@ -14,7 +14,7 @@ import numpy as np
 from lambda_image import accuracy, load_engine
 from lambda_image.data.partition import write_partition
 from lambda_image.model import SHIPPED_MODEL
-from lambda_image.model.checkpoint import load
+from lambda_image.model.checkpoint import is_converted, load
 from scripts.evaluate.bootstrap import MeasuredInterval, intervals
 from scripts.galaxies import COLOURS, Array, render
 from scripts.training.catalogues import read_split, without_shared
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", type=Path, help="folder for the galaxies kept aside, a dataset for each catalogue")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(arguments)
-    engine, model = load_engine(args.model), load(args.model)
+    engine, model = load_engine(args.model), load(args.model) if is_converted(args.model) else None  # or an ONNX file
     splits = without_shared([read_split(path) for path in args.catalogues])
     for path, split in zip(args.catalogues, splits, strict=True):
         rng = np.random.default_rng(args.seed)
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         others = fit_ensemble(kept.magnitudes @ COLOURS.T, kept.redshifts, seed=args.seed)
         rivals = {
             "five small networks on magnitudes": others.predict(aside.magnitudes @ COLOURS.T),
-            "their answer to magnitudes only": answer_to_magnitudes(model, magnitudes),
+            "their answer to magnitudes only": answer_to_magnitudes(model, magnitudes) if model else None,
         }
         for name, rival in rivals.items():
             if rival is not None:
