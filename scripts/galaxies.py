@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lambda_image.data.quality import SKY_NOISE
+from lambda_image.data.quality import SKY_NOISE, judge_inputs
 from lambda_image.errors import InvalidEvent
 
 Array = NDArray[Any]
@@ -134,7 +134,18 @@ def _shipped(name: str) -> dict[str, Array]:
 
 
 def made_galaxies(count: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-    """Makes galaxies: images float32 [N, 5, 32, 32], magnitudes float32 [N, 5] and redshifts float32 [N]."""
+    """Makes galaxies: images float32 [N, 5, 32, 32], magnitudes float32 [N, 5] and redshifts float32 [N].
+
+    A run would flag one in a thousand draws, whose image does not show the light that its magnitudes promise. These
+    are drawn anew, and the others stay as they are.
+    """
+    images, magnitudes, redshifts = _drawn(count, rng)
+    while len(flagged := np.flatnonzero(judge_inputs(images, magnitudes))):
+        images[flagged], magnitudes[flagged], redshifts[flagged] = _drawn(len(flagged), rng)
+    return images, magnitudes, redshifts
+
+
+def _drawn(count: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
     magnitudes, redshifts = Mixture.shipped().draw(count, rng)
     petrosian = PetrosianMixture.shipped().draw(magnitudes, redshifts, rng)
     return render(magnitudes, rng, petrosian), magnitudes, redshifts

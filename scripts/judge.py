@@ -1,7 +1,8 @@
 """Measures weights on real galaxies that were kept aside: python -m scripts.judge --help
 
 Each catalogue's are judged beside five small networks that were trained on the magnitudes of its other galaxies. The
-same galaxies are drawn for both when intervals are made.
+same galaxies are drawn for both when intervals are made. Weights that scripts.train made answer to magnitudes only,
+too, and are judged beside that answer, which tells what images add.
 """
 
 import argparse
@@ -13,10 +14,12 @@ import numpy as np
 from lambda_image import accuracy, load_engine
 from lambda_image.data.partition import write_partition
 from lambda_image.model import SHIPPED_MODEL
+from lambda_image.model.checkpoint import is_converted, load
 from scripts.evaluate.bootstrap import MeasuredInterval, intervals
 from scripts.galaxies import COLOURS, Array, render
 from scripts.training.catalogues import read_split, without_shared
 from scripts.training.ensemble import fit_ensemble
+from scripts.training.network import answer_to_magnitudes
 
 RESAMPLES = 2000
 
@@ -42,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", type=Path, help="folder for the galaxies kept aside, a dataset for each catalogue")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(arguments)
-    engine = load_engine(args.model)
+    engine, model = load_engine(args.model), load(args.model) if is_converted(args.model) else None  # or an ONNX file
     splits = without_shared([read_split(path) for path in args.catalogues])
     for path, split in zip(args.catalogues, splits, strict=True):
         rng = np.random.default_rng(args.seed)
@@ -53,18 +56,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
             args.write.mkdir(parents=True, exist_ok=True)
             file = args.write / f"{path.stem}.safetensors"
             write_partition(file, images, magnitudes, aside.redshifts.astype(np.float32))
-        rival = fit_ensemble(kept.magnitudes @ COLOURS.T, kept.redshifts, seed=args.seed)
-        others = rival.predict(aside.magnitudes @ COLOURS.T)
-        found = compared(engine.predict(images, magnitudes), others, aside.redshifts, rng)
+        predicted = engine.predict(images, magnitudes)
         print(f"{path.name}: {len(aside):,} galaxies kept aside, {len(kept):,} to train on")
-        for name, digits in (("r2", 4), ("nmad", 5)):
-            change = found[f"{name} change"]
-            print(
-                f"  {name:4}  weights {found[name].value:.{digits}f}, five small networks on magnitudes "
-                f"{found[f'rival {name}'].value:.{digits}f}, change {change.value:+.{digits}f} "
-                f"({change.low:+.{digits}f} to {change.high:+.{digits}f})"
-            )
+        others = fit_ensemble(kept.magnitudes @ COLOURS.T, kept.redshifts, seed=args.seed)
+        rivals = {
+            "five small networks on magnitudes": others.predict(aside.magnitudes @ COLOURS.T),
+            "their answer to magnitudes only": answer_to_magnitudes(model, magnitudes) if model else None,
+        }
+        for name, rival in rivals.items():
+            if rival is not None:
+                show(name, compared(predicted, rival, aside.redshifts, rng))
     return 0
+
+
+def show(rival: str, found: dict[str, MeasuredInterval]) -> None:
+    """Prints what `compared` found."""
+    for name, digits in (("r2", 4), ("nmad", 5)):
+        change = found[f"{name} change"]
+        print(
+            f"  {name:4}  weights {found[name].value:.{digits}f}, {rival} {found[f'rival {name}'].value:.{digits}f}, "
+            f"change {change.value:+.{digits}f} ({change.low:+.{digits}f} to {change.high:+.{digits}f})"
+        )
 
 
 if __name__ == "__main__":

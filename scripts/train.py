@@ -1,7 +1,8 @@
 """Trains the weights that ship with the project: python -m scripts.train --help
 
-First small networks learn what larger ensembles and mixtures make of magnitudes, and the magnitude branch is made of
-them. Then the Inception branch and the head learn what images that hold the light of Petrosian magnitudes add.
+First small networks learn what larger ensembles, boosted trees and mixtures make of magnitudes, and the magnitude
+branch is made of them. Then the Inception branch and the head learn what images that hold the light of Petrosian
+magnitudes add.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from scripts.training.network import REDSHIFT_SCALE, Standardised, calibrate_bat
 from scripts.training.steps import Pace, train
 from scripts.training.teacher import Teacher
 
-IMAGE_BATCH = 64
+IMAGE_BATCH = 128
 MEMBERS, WIDTH = 7, 128  # networks that the magnitude branch is made of, and the units of their hidden layers
 PHOTOMETRY_SCALE = (0.3, 0.1, 0.1, 0.1, 0.1)  # magnitudes: of r and the colours that the images' features tell
 ASIDE = 0.2  # weight of each of the two losses beside that of redshifts
@@ -73,7 +74,7 @@ def image_part(network: Standardised, lessons: Lessons, pace: Pace, seed: int, c
         {"params": learning.parameters(), "lr": 1e-3},
         {"params": head.parameters(), "lr": 3e-4, "weight_decay": 0.0},  # decay would reach what is held
     ]
-    train(network, loss, groups, pace, report, checkpoint)
+    train(network, loss, groups, pace, report, generator, checkpoint)
     batches = (lessons.batch(256, generator) for _ in range(16))
     calibrate_batch_norms(network, ((images, features[rows].float()) for rows, images in batches))
 
@@ -130,9 +131,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--petrosian", type=Path, help=".npz that has petro_mags [N, 5], too, and ra and dec [N]")
     parser.add_argument("--out", type=Path, required=True, help="the weights, as float16 safetensors")
     parser.add_argument("--start", type=Path, help="weights to go on from; without it they are drawn")
-    parser.add_argument("--minutes", type=float, default=60, help="how long the images may take, the rate ending at 0")
     parser.add_argument("--magnitude-steps", type=int, default=6000, help="steps of the first part")
-    parser.add_argument("--image-steps", type=int, default=10000, help="steps of the second part, at most")
+    parser.add_argument("--steps", type=int, default=6000, help="steps of the second part, on images")
     parser.add_argument("--checkpoint", type=Path, help="a file to go on from after an interruption")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(arguments)
@@ -146,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{len(lessons):,} images to learn from", flush=True)
     network = starting_network(args.start, lessons)
     magnitude_part(network, teacher, splits, args.magnitude_steps, args.seed)
-    image_part(network, lessons, Pace(args.image_steps, args.minutes), args.seed, args.checkpoint)
+    image_part(network, lessons, Pace(args.steps), args.seed, args.checkpoint)
     save(args.out, network.fold(), dtype="float16")
     model = load(args.out)
     for split in splits:

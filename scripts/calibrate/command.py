@@ -4,7 +4,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from lambda_image import process
+from lambda_image.data.distributions import LEVELS, Quantiles
 from lambda_image.data.predictions import Predictions
 from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.model import SHIPPED_MODEL
@@ -38,7 +39,7 @@ from scripts.words import counted
 HELP = "learn error bars for a model from labelled galaxies that it was not trained on"
 EXAMPLE = "cosmicai calibrate --data labelled.safetensors --model mine.safetensors"
 
-HELD_OUT = 0.34  # of the galaxies, to measure the error bars on
+FOLDS = 5  # each takes as long as the calibration itself
 LEAST = 200  # galaxies to fit to: 95 % intervals of fewer are told by a handful
 BINS = 5
 TABLE_WIDTH = 100
@@ -57,14 +58,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, help="a checkpoint or ONNX file; without it, the shipped weights")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the calibration (default: beside the model)")
     parser.add_argument(
-        "--held-out", type=float, default=HELD_OUT, metavar="SHARE", help="of each dataset, kept to measure error bars"
+        "--folds", type=int, default=FOLDS, help="parts of each dataset; the others tell the error bars of each in turn"
     )
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same calibration")
     parser.add_argument("--batch-size", type=int, default=256, help="galaxies that are inferred at a time")
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="cuda infers by PyTorch on a GPU")
     parser.add_argument("--engine", choices=ENGINES, default="auto", help="as INFERENCE_ENGINE of a rank")
     parser.add_argument("--threads", type=int, default=cpus, help="threads that compute")
-    add_json(parser, "the measures on the galaxies held out")
+    add_json(parser, "the measures of error bars")
     add_overwrite(parser, "the calibration that is there, and the file that --json names")
 
 
@@ -90,19 +91,20 @@ def run(
             share = stretches(some, Shard())
             rows = sum(stretch.stop - stretch.start for stretch in share)
             sets.append(judged(predict(share, engine, args.batch_size, "flag", progress, rows).predictions))
-    parts = [_split(galaxies, args.held_out, rng) for galaxies in sets]
-    fitted, held = (Predictions.concatenate([part[index] for part in parts]) for index in (0, 1))
-    if len(fitted) < LEAST or not len(held):
+    folds = [_folds(len(galaxies), args.folds, rng) for galaxies in sets]
+    everything, fold = Predictions.concatenate(sets), np.concatenate(folds)
+    least = min(int((fold != number).sum()) for number in range(args.folds))
+    if least < LEAST:
         raise InvalidEvent(
-            f"--data holds {counted(len(fitted) + len(held), 'galaxy', 'galaxies')} with a true redshift and a "
-            f"prediction: {LEAST} to fit to and some to measure on are needed"
+            f"--data holds {counted(len(everything), 'galaxy', 'galaxies')} with a true redshift and a prediction, "
+            f"and {args.folds} folds leave {least:,} to fit to: {LEAST} are needed"
         )
-    print(f"fitting to {counted(len(fitted), 'galaxy', 'galaxies')}", flush=True)
-    calibration = (fit or fit_to)(fitted, weights_sha256(model), args.seed)
-    report = _report(args, calibration, len(fitted), held, [part[1] for part in parts])
-    replace(calibration, made={name: report[name] for name in ("fitted", "held_out", "share", "seed", "all")}).write(
-        out
-    )
+    fit, weights = fit or fit_to, weights_sha256(model)
+    print(f"fitting to {counted(len(everything), 'galaxy', 'galaxies')}, and to those of all folds but one", flush=True)
+    judged_by_others = _by_others(everything, fold, lambda galaxies: fit(galaxies, weights, args.seed))
+    report = _report(args, judged_by_others, [len(galaxies) for galaxies in sets])
+    made = {name: report[name] for name in ("galaxies", "folds", "seed", "all")}
+    replace(fit(everything, weights, args.seed), made=made).write(out)
     _show(report)
     print(f"calibration in {printable(out)}. Runs with these weights have error bars now")
     write_json(report, args.json, print)
@@ -121,53 +123,72 @@ def _check(args: argparse.Namespace) -> None:
     execution.check_batch_size(args.batch_size)
     check_at_least_one("--threads", args.threads)
     check_engine(args.engine, args.device)
-    if not 0 < args.held_out < 1:
-        raise UsageError(f"--held-out is {args.held_out}; allowed: a share between 0 and 1")
+    if args.folds < 2:
+        raise UsageError(f"--folds is {args.folds}; allowed: a whole number from 2")
     if args.seed < 0:
         raise UsageError(f"--seed is {args.seed}; allowed: a whole number from 0")
 
 
-def _split(galaxies: Predictions, share: float, rng: np.random.Generator) -> tuple[Predictions, Predictions]:
-    """Those to fit to and those held out, by chance and always the same for a seed."""
-    held: NDArray[np.bool_] = np.zeros(len(galaxies), np.bool_)
-    held[rng.permutation(len(galaxies))[: round(share * len(galaxies))]] = True
-    return galaxies.where(~held), galaxies.where(held)
+@dataclass(frozen=True)
+class JudgedGalaxies:
+    """Galaxies with the error bars and quantiles that a calibration gave which was not fitted to them."""
+
+    predictions: Predictions
+    quantiles: Quantiles
+
+    def rows(self, chosen: slice) -> "JudgedGalaxies":
+        """Chooses galaxies."""
+        within = np.zeros(len(self.predictions), np.bool_)
+        within[chosen] = True
+        return JudgedGalaxies(self.predictions.where(within), self.quantiles[chosen])
 
 
-def _report(
-    args: argparse.Namespace,
-    calibration: RedshiftCalibration,
-    fitted: int,
-    held: Predictions,
-    sets: Sequence[Predictions],
-) -> dict[str, Any]:
+def _folds(count: int, folds: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """The fold of each galaxy, by chance and always the same for a seed."""
+    fold: NDArray[np.int64] = rng.permutation(np.arange(count) % folds)
+    return fold
+
+
+def _by_others(
+    galaxies: Predictions, fold: NDArray[np.int64], fit: Callable[[Predictions], RedshiftCalibration]
+) -> JudgedGalaxies:
+    """Cross-validation (Stone 1974): the galaxies of each fold by a calibration that was fitted to all others."""
+    errors = np.empty(len(galaxies), np.float32)
+    quantiles = np.empty((len(galaxies), len(LEVELS)), np.float32)
+    for number in np.unique(fold):
+        seen = fold == number
+        part = galaxies.where(seen)
+        described = fit(galaxies.where(~seen)).describe(part.redshift, part.magnitudes)
+        errors[seen], quantiles[seen] = described.redshift_err, described.quantiles
+    return JudgedGalaxies(replace(galaxies, redshift_err=errors), quantiles)
+
+
+def _report(args: argparse.Namespace, galaxies: JudgedGalaxies, counts: Sequence[int]) -> dict[str, Any]:
+    ends = np.cumsum(counts)
+    parts = {str(data): slice(end - count, end) for data, count, end in zip(args.data, counts, ends, strict=True)}
     return {
-        "fitted": fitted,
-        "held_out": len(held),
-        "share": args.held_out,
+        "galaxies": len(galaxies.predictions),
+        "folds": args.folds,
         "seed": args.seed,
-        "all": measures(calibration, held),
-        "data": {str(data): measures(calibration, part) for data, part in zip(args.data, sets, strict=True)},
+        "all": measures(galaxies),
+        "data": {data: measures(galaxies.rows(part)) for data, part in parts.items()},
     }
 
 
-def measures(calibration: RedshiftCalibration, held: Predictions) -> dict[str, Any]:
+def measures(galaxies: JudgedGalaxies) -> dict[str, Any]:
     """Measure error bars on galaxies that the fit did not see.
 
     Args:
-        calibration: What was fitted.
-        held: The galaxies.
+        galaxies: What is said of them.
 
     Returns:
         The measures of all of them, and by group the coverage of the bin in which it is furthest off.
     """
-    if not len(held):
+    if not len(galaxies.predictions):
         return {}
-    described = calibration.describe(held.redshift, held.magnitudes)
-    galaxies = replace(held, redshift_err=described.redshift_err)
-    bins = list(measure_bins(galaxies, BINS, 0, np.random.default_rng(0), described.quantiles))
+    bins = list(measure_bins(galaxies.predictions, BINS, 0, np.random.default_rng(0), galaxies.quantiles))
     found: dict[str, Any] = {name: bins[0].measures[name].value for name in MEASURED}
-    found["galaxies"], found["worst"] = len(held), {}
+    found["galaxies"], found["worst"] = len(galaxies.predictions), {}
     for one in bins[1:]:
         worst = found["worst"].setdefault(one.bin.group, {})
         for name, wanted in (("coverage_68", 0.68), ("coverage_95", 0.95)):
@@ -180,7 +201,7 @@ def measures(calibration: RedshiftCalibration, held: Predictions) -> dict[str, A
 
 def _show(report: Mapping[str, Any]) -> None:
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("held out")
+    table.add_column("by the other folds")
     for head in ("galaxies", "in 68%", "in 95%", "in redshift_err", "PIT off by", "CDE loss"):
         table.add_column(head, justify="right")
     rows = {"all": report["all"], **(report["data"] if len(report["data"]) > 1 else {})}

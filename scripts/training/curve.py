@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     figure = Figure(figsize=(6, 3), layout="constrained")
     axes = figure.subplots()
     axes.plot(*zip(*curve, strict=True))
-    axes.set(xlabel="steps of 64 galaxies", ylabel="loss, mean of 50 steps", yscale="log")
+    axes.set(xlabel="steps", ylabel="loss, mean of 50 steps", yscale="log")
     axes.grid(alpha=0.3)
     figure.savefig(args.picture, dpi=110)
     return 0

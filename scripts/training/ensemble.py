@@ -1,5 +1,7 @@
 """Small networks on numbers, several trained side by side: teachers, and those that the magnitude branch is made of."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -43,6 +45,22 @@ def fit_ensemble(
     inputs: Array, redshifts: Array, *, members: int = 5, hidden: int = HIDDEN, steps: int = 3000, seed: int = 0
 ) -> Ensemble:
     """Trains networks on galaxies with `inputs` [N, F], each from other initial weights and in another order."""
+    with one_thread():
+        return _fit(inputs, redshifts, members, hidden, steps, seed)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """In such small steps threads wait for one another longer than they compute."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _fit(inputs: Array, redshifts: Array, members: int, hidden: int, steps: int, seed: int) -> Ensemble:
     generator = torch.Generator().manual_seed(seed)
     x = torch.tensor(inputs, dtype=torch.float32)
     y = torch.tensor(redshifts / SCALE, dtype=torch.float32)

@@ -1,4 +1,4 @@
-"""The steps of a training: one cosine over time, averaged weights, and checkpoints to go on from."""
+"""The steps of a training: one cosine over them, averaged weights, and checkpoints to go on from."""
 
 import math
 import time
@@ -10,15 +10,14 @@ import torch
 from torch import Tensor, nn
 
 AVERAGING = 0.998  # of the exponential moving average of the weights, per step
-WARM_UP = 0.03  # of the time
+WARM_UP = 0.03  # of the steps
 
 
 @dataclass
 class Pace:
-    """How much of a training is done: the larger of its shares of steps and of minutes."""
+    """How much of a training is done. It ends by steps, so that a seed gives the same weights on a faster machine."""
 
     steps: int
-    minutes: float
     step: int = 0
     before: float = 0.0  # seconds of the runs that this one goes on from
     started: float = field(default_factory=time.monotonic)
@@ -29,7 +28,7 @@ class Pace:
 
     @property
     def done(self) -> float:
-        return min(1.0, max(self.step / self.steps, self.seconds / 60 / self.minutes))
+        return min(1.0, self.step / self.steps)
 
     def rate(self) -> float:
         """The share of the full learning rate: a linear warm-up, then a cosine."""
@@ -42,6 +41,7 @@ def train(
     groups: list[dict[str, object]],
     pace: Pace,
     report: Callable[[int, float, float], None],
+    generator: torch.Generator,
     checkpoint: Path | None = None,
     checkpoint_every_s: float = 180.0,
 ) -> None:
@@ -53,6 +53,7 @@ def train(
         groups: the optimiser's, each with its own full learning rate.
         pace: says when it ends.
         report: told every 50 steps the step, the seconds and the mean loss.
+        generator: what `loss` draws from. Checkpoints hold its state, so that an interruption changes no weight.
         checkpoint: a file that is written now and then, and gone on from if it is there.
         checkpoint_every_s: seconds between two of them.
     """
@@ -65,6 +66,7 @@ def train(
         network.load_state_dict(state["network"])
         optimiser.load_state_dict(state["optimiser"])
         average = state["average"]
+        generator.set_state(state["generator"])
         pace.step, pace.before = state["step"], state["seconds"]
     running, saved = 0.0, time.monotonic()
     while pace.done < 1:
@@ -83,6 +85,7 @@ def train(
             report(pace.step, pace.seconds, running)
         if checkpoint and time.monotonic() - saved > checkpoint_every_s:
             state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "average": average}
+            state |= {"generator": generator.get_state()}
             write(state | {"step": pace.step, "seconds": pace.seconds}, checkpoint)
             saved = time.monotonic()
     with torch.no_grad():

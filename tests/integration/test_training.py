@@ -7,6 +7,7 @@ import torch
 
 from scripts.training.ensemble import fit_ensemble
 from scripts.training.steps import Pace, train
+from scripts.training.trees import fit_trees
 
 
 def test_training_learns_and_leaves_the_average() -> None:
@@ -19,25 +20,25 @@ def test_training_learns_and_leaves_the_average() -> None:
 
     before = loss(0).item()
     groups: list[dict[str, object]] = [{"params": layer.parameters(), "lr": 0.1}]
-    train(layer, loss, groups, Pace(200, 1e6), lambda step, *_: said.append(step))
+    train(layer, loss, groups, Pace(200), lambda step, *_: said.append(step), torch.Generator())
     assert loss(0).item() < before / 100
     assert said == [50, 100, 150, 200]
 
 
-def test_a_training_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+def test_an_interruption_changes_no_weight(tmp_path: Path) -> None:
     checkpoint = tmp_path / "training.pt"
 
     def run(layer: torch.nn.Linear, stop_after: int | None) -> Pace:
-        pace = Pace(40, 1e6)
+        pace, generator = Pace(40), torch.Generator().manual_seed(3)
 
         def loss(_: float) -> torch.Tensor:
             if pace.step == stop_after:
                 raise KeyboardInterrupt
-            return layer(torch.ones(4, 2)).square().mean()
+            return layer(torch.randn(4, 2, generator=generator)).square().mean()
 
         groups: list[dict[str, object]] = [{"params": layer.parameters(), "lr": 0.05}]
         try:
-            train(layer, loss, groups, pace, lambda *_: None, checkpoint, checkpoint_every_s=0)
+            train(layer, loss, groups, pace, lambda *_: None, generator, checkpoint, checkpoint_every_s=0)
         except KeyboardInterrupt:
             assert pace.step == stop_after
         return pace
@@ -51,7 +52,7 @@ def test_a_training_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     resumed = torch.nn.Linear(2, 1)
     pace = run(resumed, None)
     assert pace.step == 40
-    torch.testing.assert_close(resumed.weight, layers[0].weight)
+    assert torch.equal(resumed.weight, layers[0].weight)
 
 
 def test_an_ensemble_learns_a_curve() -> None:
@@ -61,3 +62,13 @@ def test_an_ensemble_learns_a_curve() -> None:
     ensemble = fit_ensemble(inputs, truth, members=2, steps=800)
     error = ensemble.predict(inputs) - truth
     assert (error**2).mean() < 0.02 * truth.var()
+
+
+def test_trees_learn_a_curve_and_the_same_one_for_a_seed() -> None:
+    rng = np.random.default_rng(0)
+    inputs = rng.uniform(-1, 1, size=(2000, 2))
+    truth = 0.1 + 0.05 * inputs[:, 0] * inputs[:, 1]
+    trees = fit_trees(inputs, truth, trees=100)
+    error = trees.predict(inputs) - truth
+    assert (error**2).mean() < 0.02 * truth.var()
+    assert (fit_trees(inputs, truth, trees=100).predict(inputs) == trees.predict(inputs)).all()

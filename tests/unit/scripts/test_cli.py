@@ -93,7 +93,7 @@ WRONG = [
     ("convert file.pt out.pt", "out.pt must end in .safetensors"),
     ("convert same.safetensors same.safetensors", "same.safetensors is the checkpoint itself"),
     ("calibrate --data nowhere.pt", "--data nowhere.pt does not exist"),
-    ("calibrate --data file.pt --held-out 1", "--held-out is 1.0; allowed"),
+    ("calibrate --data file.pt --folds 1", "--folds is 1; allowed"),
     ("evaluate nowhere.pt", "nowhere.pt does not exist"),
     ("evaluate file.pt --bins 0", "--bins is 0; allowed"),
     ("infer nowhere.pt", "nowhere.pt does not exist"),

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from lambda_image.data.quality import judge_inputs
 from lambda_image.errors import InvalidEvent
 from scripts.galaxies import (
     COLOURS,
@@ -54,6 +55,19 @@ def test_the_shipped_mixture_looks_like_the_survey(shared):
 def test_the_same_seed_gives_the_same_galaxies():
     once, again = (made_galaxies(9, rng) for rng in map(np.random.default_rng, (4, 4)))
     assert all(np.array_equal(a, b) for a, b in zip(once, again, strict=True))
+
+
+def test_no_made_galaxy_is_flagged_and_only_those_are_drawn_anew():
+    rng = np.random.default_rng(5)  # of whose first 64 draws one is flagged
+    magnitudes, redshifts = Mixture.shipped().draw(64, rng)
+    images = render(magnitudes, rng, PetrosianMixture.shipped().draw(magnitudes, redshifts, rng))
+    flagged = judge_inputs(images, magnitudes) != 0
+    assert flagged.sum() == 1
+    made = made_galaxies(64, np.random.default_rng(5))
+    assert not judge_inputs(made[0], made[1]).any()
+    assert (made[1][~flagged] == magnitudes[~flagged]).all()
+    assert (made[2][~flagged] == redshifts[~flagged]).all()
+    assert (made[1][flagged] != magnitudes[flagged]).all()
 
 
 def test_an_image_holds_the_light_of_its_magnitudes():

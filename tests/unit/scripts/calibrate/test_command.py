@@ -29,29 +29,43 @@ def dataset(file: Path, count: int, seed: int = 0) -> Path:
     return file
 
 
-def test_a_calibration_is_fitted_to_some_galaxies_and_measured_on_the_others(
+def test_each_galaxy_is_measured_with_a_calibration_that_did_not_see_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     fitted = []
 
     def fit(galaxies, weights: str, seed: int) -> RedshiftCalibration:
-        fitted.append((galaxies, weights, seed))
+        fitted.append((galaxies, seed))
         return calibration(weights=weights)
 
     model = tmp_path / "mine.onnx"
     model.write_bytes(b"weights")
-    first, second = dataset(tmp_path / "a.safetensors", 300), dataset(tmp_path / "b.safetensors", 200, 1)
+    first, second = dataset(tmp_path / "a.safetensors", 300), dataset(tmp_path / "b.safetensors", 201, 1)
     flags = ("--data", first, second, "--out", tmp_path / "x.calibration.json", "--json", tmp_path / "x.json")
-    assert command.run(arguments(*flags, "--held-out", 0.4, "--seed", 3), lambda *_, **__: Blind(), fit) == 0
-    (galaxies, _, seed) = fitted[0]
-    assert (len(galaxies), seed) == (180 + 120, 3)
+    assert command.run(arguments(*flags, "--folds", 4, "--seed", 3), lambda *_, **__: Blind(), fit) == 0
+    assert [(len(galaxies), seed) for galaxies, seed in fitted] == [(375, 3), (376, 3), (376, 3), (376, 3), (501, 3)]
+    whole = fitted[-1][0].redshift_true
+    left_out = [np.setdiff1d(whole, galaxies.redshift_true) for galaxies, _ in fitted[:-1]]
+    np.testing.assert_array_equal(np.sort(np.concatenate(left_out)), np.sort(whole))
     report = json.loads((tmp_path / "x.json").read_text())
-    assert (report["fitted"], report["held_out"], report["data"][str(second)]["galaxies"]) == (300, 200, 80)
+    assert (report["galaxies"], report["folds"], report["data"][str(second)]["galaxies"]) == (501, 4, 201)
     assert report["all"]["coverage_68"] == pytest.approx(0.68, abs=0.1)
     assert set(report["all"]["worst"]) == {"magnitude r", "colour g - r", "predicted redshift", "true redshift"}
     made = RedshiftCalibration.read(tmp_path / "x.calibration.json").made
-    assert (made["fitted"], made["seed"], made["all"]["galaxies"]) == (300, 3, 200)
+    assert (made["galaxies"], made["folds"], made["seed"], made["all"]["galaxies"]) == (501, 4, 3, 501)
     assert "furthest off in 5 bins of colour g - r" in capsys.readouterr().out
+
+
+def test_error_bars_are_those_of_the_fold_that_left_a_galaxy_out(tmp_path: Path):
+    """One fold's bars hold none of its galaxies, and the other's all."""
+    data, widths = dataset(tmp_path / "a.safetensors", 600), iter([-20.0, 20.0, 0.0])
+
+    def fit(galaxies, weights: str, seed: int) -> RedshiftCalibration:
+        return calibration((0, next(widths), 0, 0), weights=weights)
+
+    flags = ("--data", data, "--out", tmp_path / "x.json", "--json", tmp_path / "y.json", "--folds", 2)
+    assert command.run(arguments(*flags), lambda *_, **__: Blind(), fit) == 0
+    assert json.loads((tmp_path / "y.json").read_text())["all"]["coverage_95"] == pytest.approx(0.5, abs=0.02)
 
 
 def test_a_damaged_calibration_is_replaced(tmp_path: Path):
@@ -63,21 +77,20 @@ def test_a_damaged_calibration_is_replaced(tmp_path: Path):
         return calibration(weights=weights)
 
     assert command.run(arguments("--data", data, "--model", model, "--overwrite"), fit=fit) == 0
-    assert RedshiftCalibration.read(tmp_path / "mine.calibration.json").made["fitted"] == 205
+    assert RedshiftCalibration.read(tmp_path / "mine.calibration.json").made["galaxies"] == 310
 
 
 def test_too_few_galaxies_are_refused(tmp_path: Path):
-    data = dataset(tmp_path / "a.safetensors", 250)
+    data = dataset(tmp_path / "a.safetensors", 240)
     flags = ("--data", data, "--out", tmp_path / "x.json")
-    with pytest.raises(InvalidEvent, match=r"--data holds 250 galaxies .* 200 to fit to"):
+    with pytest.raises(InvalidEvent, match=r"--data holds 240 galaxies .* 5 folds leave 192 to fit to: 200 are needed"):
         command.run(arguments(*flags), lambda *_, **__: Blind())
 
 
 @pytest.mark.parametrize(
     ("flags", "problem"),
     [
-        (["--held-out", 1], "--held-out is 1.0; allowed: a share between 0 and 1"),
-        (["--held-out", 0], "--held-out is 0.0"),
+        (["--folds", 1], "--folds is 1; allowed: a whole number from 2"),
         (["--seed", -1], "--seed is -1"),
         (["--batch-size", 0], "--batch-size is 0"),
         (["--model", "nowhere.pt"], "--model nowhere.pt does not exist"),

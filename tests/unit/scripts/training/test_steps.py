@@ -4,7 +4,7 @@ from scripts.training.steps import WARM_UP, Pace
 
 
 def test_the_rate_rises_and_falls_to_nothing_as_steps_are_done() -> None:
-    pace = Pace(steps=1000, minutes=1e6)
+    pace = Pace(steps=1000)
     rates = []
     for pace.step in range(1001):
         rates.append(pace.rate())
@@ -14,6 +14,7 @@ def test_the_rate_rises_and_falls_to_nothing_as_steps_are_done() -> None:
     assert pace.done == 1
 
 
-def test_a_training_that_goes_on_counts_the_minutes_before() -> None:
-    assert Pace(steps=1000, minutes=10, before=300).done == pytest.approx(0.5, abs=0.01)
-    assert Pace(steps=1000, minutes=10, before=900).done == 1
+def test_a_training_ends_by_steps_however_long_they_take() -> None:
+    assert Pace(steps=1000, step=500, before=1e9).done == 0.5
+    assert Pace(steps=1000, step=1000).done == 1
+    assert Pace(steps=1000, before=300).seconds >= 300
