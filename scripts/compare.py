@@ -11,6 +11,7 @@ from rich.table import Table
 from lambda_image.atomic_file import atomic_file
 from lambda_image.errors import InvalidEvent
 from lambda_image.metrics import LARGE
+from scripts.catalogue.run_source import folder_of_run
 from scripts.console import output_console, plain_table, print_tables
 from scripts.json_file import add_json
 from scripts.output_files import write_figures
@@ -56,8 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "files",
         nargs="+",
         type=Path,
-        metavar="FILE",
-        help="combined_data.json, files of single ranks, Results.json, or folders that hold such files",
+        metavar="RUN",
+        help="the folder of a run's results, its ID where that is in out/, combined_data.json, files of single ranks, "
+        "Results.json, or a folder that holds such files",
     )
     parser.add_argument(
         "--outliers", default="1.5iqr", metavar="RULE", help="ranks left out of the mean time; `none` keeps all of them"
@@ -71,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     rule = parse_rule(args.outliers)
     check_new({"--csv": args.csv, "--json": args.json}, overwrite=args.overwrite, read=args.files)
-    runs, notes = read_runs(args.files)
+    runs, notes = read_runs([file if file.exists() else folder_of_run(file.name) or file for file in args.files])
     if not runs:
         raise InvalidEvent("no record is left: no rank of these runs had galaxies")
     of_runs = [row_of(one, rule) for one in runs]

@@ -9,6 +9,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 ANY_WIDTH = 10_000  # columns, which no table has
+CLOSE = (0, 1, 0, 0)  # between columns of a table, in which many have room
 
 
 def output_console(width: int) -> Console:
@@ -27,7 +28,7 @@ def plain_table(title: str, left: Sequence[str], right: Sequence[str], *, narrow
     """
     table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     if narrow:
-        table.padding = (0, 1, 0, 0)
+        table.padding = CLOSE
     for name in left:
         table.add_column(name, no_wrap=True)
     for name in right:
@@ -38,7 +39,7 @@ def plain_table(title: str, left: Sequence[str], right: Sequence[str], *, narrow
 def print_tables(console: Console, tables: RenderableType) -> None:
     """Print tables, wider than the console where a number would be cut or broken. A terminal breaks such lines itself.
 
-    Headings and text are broken between words before that.
+    Before that, headings and text are broken between words, and columns are put closer together.
 
     Args:
         console: Where they go.
@@ -50,9 +51,22 @@ def print_tables(console: Console, tables: RenderableType) -> None:
         return
     width = console.width
     if isinstance(tables, Table):
-        console.width = max(width, _least_width(console, tables))
+        console.width = max(width, _fit(console, tables))
     console.print(tables, markup=False, crop=False)
     console.width = width
+
+
+def _fit(console: Console, table: Table) -> int:
+    """Make a table as narrow as the console, as far as no number is cut. Return its least width."""
+    least = _least_width(console, table)
+    if least > console.width:
+        table.padding = CLOSE
+        least = _least_width(console, table)
+    if least > console.width:
+        for column in table.columns:
+            column.no_wrap = False
+        least = _least_width(console, table)
+    return least
 
 
 def _least_width(console: Console, table: Table) -> int:
@@ -62,10 +76,7 @@ def _least_width(console: Console, table: Table) -> int:
         cells = [Measurement.get(console, options, cell) for cell in column.cells]
         whole = column.justify == "right" or column.no_wrap  # a number stays with its unit
         least = max((max(cell) if whole else cell.minimum for cell in cells), default=0)
-        most = max((max(cell) for cell in cells), default=0)
         if table.show_header:
-            heading = Measurement.get(console, options, column.header)
-            least, most = max(least, heading.minimum), max(most, heading.maximum)
+            least = max(least, Measurement.get(console, options, column.header).minimum)
         column.min_width = least
-        column.no_wrap = least == most  # Rich makes the others narrower then
     return Measurement.get(console, options, table).minimum

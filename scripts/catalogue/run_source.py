@@ -89,7 +89,7 @@ def find_run(given: str, results: Path = RESULTS, fetch: Callable[[str], Path] |
         raise UsageError(f"{printable(given)} is on S3: name the run, or copy the results into a folder, and name that")
     folder, name = Path(given), given.rpartition(":")[2] if given.startswith("arn:") else given
     if not folder.exists():
-        folder = next((path.parent for path in results.glob("*/summary.json") if _run_id(path) == name), folder)
+        folder = folder_of_run(name, results) or folder
     if not folder.exists():
         if fetch is None or not RUN_NAME.fullmatch(name):
             raise UsageError(
@@ -106,6 +106,19 @@ def find_run(given: str, results: Path = RESULTS, fetch: Callable[[str], Path] |
     if not (folder / "manifest.json").is_file():
         raise UsageError(f"{printable(given)} holds no results of a run: no manifest.json")
     return ResultFolderSource(folder)
+
+
+def folder_of_run(name: str, results: Path = RESULTS) -> Path | None:
+    """Looks for the results of a run by its ID.
+
+    Args:
+        name: the ID.
+        results: the folder that holds the folders of runs.
+
+    Returns:
+        The folder of the run, or None where it is not there.
+    """
+    return next((path.parent for path in sorted(results.glob("*/summary.json")) if _run_id(path) == name), None)
 
 
 def _run_id(summary: Path) -> object:

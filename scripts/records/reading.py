@@ -95,7 +95,7 @@ def _groups(paths: Iterable[Path]) -> list[list[Path]]:
     """The files of each run: a combined one alone, single ranks' ones of one folder together."""
     groups: dict[Path, list[Path]] = {}
     for path in paths:
-        check_there("", path, "files of records, or folders of them", folders=True)
+        check_there("", path, "files of records, folders of them, or runs in out/", folders=True)
         files = _below(path) if path.is_dir() else [path]
         if not files:
             raise UsageError(f"{printable(path)} holds no records: no {COMBINED}, and no file such as 0.json")

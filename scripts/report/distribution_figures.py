@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from scripts.report.figure import GREY, Figure, axis, tooltip
+from scripts.report.figure import ORANGE, Figure, axis, tooltip
 from scripts.report.run_facts import RunFacts
 from scripts.words import counted
 
@@ -38,7 +38,7 @@ def distribution_figures(facts: RunFacts) -> Iterator[Figure]:
             },
             {
                 "data": {"values": [{"galaxies": even}]},
-                "mark": {"type": "rule", "color": GREY, "strokeDash": [4, 3]},
+                "mark": {"type": "rule", "color": ORANGE, "strokeWidth": 2, "strokeDash": [6, 3]},
                 "encoding": {"y": axis("galaxies")},
             },
         ],

@@ -169,15 +169,20 @@ def _value(together: Sequence[Row]) -> Iterator[Figure]:
 
 
 def best(together: Sequence[Row]) -> list[tuple[str, str]]:
-    """Names the configurations that are best for time, for cost, and for both (the least product of the two)."""
-    measured = [row for row in together if row["wall_s"] and row["cost_usd"]]
+    """Names the configurations that are best for time, for cost, and for both (the least product of the two).
+
+    Where they have different numbers of galaxies, time and cost are those of a galaxy.
+    """
+    measured = [row for row in together if row["wall_s"] and row["cost_usd"] and row["rows"]]
     if not measured:
         return []
     ways: dict[str, Callable[[Row], float]] = {
-        "fastest": lambda row: float(row["wall_s"]),
-        "cheapest": lambda row: float(row["cost_usd"]),
-        "best for both": lambda row: float(row["wall_s"] * row["cost_usd"]),
+        "fastest": lambda row: float(row["wall_s"] / row["rows"]),
+        "cheapest": lambda row: float(row["cost_usd"] / row["rows"]),
+        "best for both": lambda row: float(row["wall_s"] * row["cost_usd"] / row["rows"] ** 2),
     }
+    if len({row["rows"] for row in measured}) > 1:
+        ways = {f"{name}, by galaxy": way for name, way in ways.items()}
     found = []
     for name, way in ways.items():
         row = min(measured, key=way)

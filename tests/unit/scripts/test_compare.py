@@ -53,6 +53,18 @@ def test_ours_beside_theirs_by_batch(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "run-1" in capsys.readouterr().out
 
 
+def test_a_run_goes_by_its_id_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.chdir(tmp_path)
+    for name in ("demo", "other"):
+        write(tmp_path / "out" / name / "combined_data.json", [record(0)])
+        write(tmp_path / "out" / name / "summary.json", {"run_id": f"{name}-1"})
+    assert run("demo-1", "out/other", "--json", "r.json") == 0
+    places = [one["place"] for one in json.loads(Path("r.json").read_bytes())["runs"]]
+    assert places == ["out/demo/combined_data.json", "out/other/combined_data.json"]
+    with pytest.raises(UsageError, match=r"demo-2 does not exist: name .*, or runs in out/"):
+        run("demo-2")
+
+
 def test_nothing_is_left(tmp_path: Path):
     with pytest.raises(InvalidEvent, match="no record is left"):
         run(write(tmp_path / "combined_data.json", []))

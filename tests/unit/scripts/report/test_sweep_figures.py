@@ -53,6 +53,13 @@ def test_the_best_for_time_cost_and_both():
     assert best([]) == []
 
 
+def test_runs_over_more_galaxies_are_not_slower_for_that():
+    few, many = medians(run_rows([measured(1, wall_s=8.0), measured(4, wall_s=9.0, cost_usd=0.001)]))
+    found = dict(best([few, {**many, "rows": 10 * few["rows"]}]))
+    assert found.keys() == {"fastest, by galaxy", "cheapest, by galaxy", "best for both, by galaxy"}
+    assert all(words.startswith("ranks 4, galaxies 400: 9.00 s") for words in found.values())
+
+
 def test_one_run_has_no_lines():
     assert [figure.name for figure in sweep_figures(run_rows([measured(1)]), medians(run_rows([measured(1)])))] == [
         "averages",
