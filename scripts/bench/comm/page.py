@@ -17,7 +17,7 @@ from typing import Any
 
 from lambda_image.atomic_file import atomic_file
 from lambda_image.errors import UsageError
-from scripts.bench.comm.contenders import BARE, GLOO, INTO, PLAIN, RAW
+from scripts.bench.comm.contenders import BARE, GLOO, INTO, PLAIN, RAW, WITH_RECEIPTS
 from scripts.bench.comm.measure import OTHERS_CPU, ROOT_CPU, SHARE, TIME, TIMES
 from scripts.bench.comm.operations import BARRIER, GATHER
 from scripts.bench.comm.plan import OperationCase, format_size
@@ -112,18 +112,18 @@ def _read(file: Path) -> Mapping[str, Any]:
 def _compared(entries: Sequence[Entry], worlds: Sequence[int]) -> Iterator[str]:
     """Sentences about the medians of each round's ratio."""
     for name, what in ((PLAIN.name, "ours"), (BARE.name, "ours, bare")):
-        ratios = {
+        rows = {
             f"{case} at {world} ranks": value
             for case in _cases(entries)
             for world in worlds
             for value in _figures(_of(entries, case, world, contender=name), TIMES)
         }
-        if ratios:
-            lowest = min(ratios, key=lambda row: ratios[row])
-            mean = 2.0 ** fmean(log2(value) for value in ratios.values())
+        if rows:
+            lowest = min(rows, key=lambda row: rows[row])
+            mean = 2.0 ** fmean(log2(value) for value in rows.values())
             yield (
-                f"In the geometric mean of {len(ratios)} rows *{what}* is {mean:.2f} times as fast as Gloo, and "
-                f"{ratios[lowest]:.2f} times in the lowest, {lowest}."
+                f"In the geometric mean of {len(rows)} rows *{what}* is {mean:.2f} times as fast as Gloo, and "
+                f"{rows[lowest]:.2f} times in the lowest, {lowest}."
             )
     shares = []
     for case in _cases(entries):
@@ -132,6 +132,14 @@ def _compared(entries: Sequence[Entry], worlds: Sequence[int]) -> Iterator[str]:
             shares.append(f"{case} {' / '.join(f'{share[0]:.2f}' for share in found)}")
     if shares:
         yield f"Of raw sockets' speed *ours, bare* has {', '.join(shares)}."
+    shares = []
+    for case in _cases(entries):
+        pairs = [[_of(entries, case, world, contender=one.name) for one in (WITH_RECEIPTS, PLAIN)] for world in worlds]
+        if case.operation == GATHER and all(rival and own for rival, own in pairs):
+            ratios = [_figures(rival, TIME)[0] / _figures(own, TIME)[0] for rival, own in pairs]
+            shares.append(f"{case} {' / '.join(f'{ratio:.2f}' for ratio in ratios)}")
+    if shares:
+        yield f"Of the speed of *ours, bare* with receipts *ours* has {', '.join(shares)}."
 
 
 def _machine(report: Mapping[str, Any]) -> str:
