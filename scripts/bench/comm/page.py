@@ -35,7 +35,12 @@ CONTENDERS: Mapping[str, Mapping[str, str]] = {
     "ours, `out=`": {"contender": INTO.name},
     "ours": {"contender": PLAIN.name},
 }
-COUNTED = ("raw sockets", "ours, bare", "ours")  # those whose processor time is told
+COUNTED: Mapping[str, Mapping[str, str]] = {  # those whose processor time is told
+    "raw sockets": {"kind": RAW},
+    "ours, bare": {"contender": BARE.name},
+    "with receipts": {"contender": WITH_RECEIPTS.name},
+    "ours": {"contender": PLAIN.name},
+}
 Entry = Mapping[str, Any]
 
 
@@ -74,7 +79,10 @@ def times(report: Mapping[str, Any]) -> str:
     ranks = " / ".join(map(str, worlds))
     lines = [_row(["", "per rank", *CONTENDERS]), _row(["---"] * (2 + len(CONTENDERS)))]
     for case in _cases(entries):
-        cells = [" / ".join(_number(_found(entries, case, world, one), TIME) for world in worlds) for one in CONTENDERS]
+        cells = [
+            " / ".join(_number(_found(entries, case, world, one), TIME) for world in worlds)
+            for one in CONTENDERS.values()
+        ]
         lines.append(_row([case.operation, format_size(case.size) if case.size else "", *cells]))
     first = f"These are milliseconds for {ranks} ranks, {_machine(report)}."
     return "\n".join([fill(first, WIDTH), "", *lines, "", fill(" ".join(_compared(entries, worlds)), WIDTH)])
@@ -90,7 +98,7 @@ def processor_time(report: Mapping[str, Any]) -> str:
         if case.operation not in (BARRIER, GATHER):
             continue
         for world in sorted({2, LARGE} & worlds if case.operation == BARRIER else {LARGE} & worlds):
-            found = [_found(entries, case, world, one) for one in COUNTED]
+            found = [_found(entries, case, world, one) for one in COUNTED.values()]
             cells = [_number(one, name, 1e3) for one in found for name in (ROOT_CPU, OTHERS_CPU)]
             lines.append(_row([str(case), str(world), *cells]))
     return "\n".join(lines)
@@ -158,8 +166,8 @@ def _of(entries: Iterable[Entry], case: OperationCase, world_size: int, **labels
     return [entry for entry in entries if all(entry[name] == value for name, value in wanted.items())]
 
 
-def _found(entries: Iterable[Entry], case: OperationCase, world_size: int, name: str) -> Entry | None:
-    found = _of(entries, case, world_size, **CONTENDERS[name])
+def _found(entries: Iterable[Entry], case: OperationCase, world_size: int, which: Mapping[str, str]) -> Entry | None:
+    found = _of(entries, case, world_size, **which)
     return min(found, key=lambda entry: float(entry["figures"][TIME]["median"]), default=None)
 
 

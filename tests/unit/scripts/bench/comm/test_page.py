@@ -50,7 +50,7 @@ def test_a_row_for_each_operation_with_all_numbers_of_ranks(report: dict[str, An
 
 def test_the_processor_time_of_a_root_and_of_each_other_rank(report: dict[str, Any]) -> None:
     rows = processor_time(report).splitlines()[2:]
-    assert rows[0] == "| barrier | 2 | 2,500 | 1,250 | 1,500 | 750 | 500 | 250 |"
+    assert rows[0] == "| barrier | 2 | 2,500 | 1,250 | 1,500 | 750 | 2,000 | 1,000 | 500 | 250 |"
     assert [row.split(" | ")[:2] for row in rows] == [["| barrier", "2"], ["| barrier", "8"], ["| gather of 1 MB", "8"]]
 
 
