@@ -225,7 +225,6 @@ def test_what_others_use_beside_benchmarks_lies_outside_of_them():
 OWN_JSON = ("scripts/bench/", "scripts/maintenance/audit.py", "scripts/confined.py", "scripts/maintenance/sbom.py")
 OWN_JSON_IN = {
     "lambda_image/cost.py": 1,
-    "lambda_image/comm/operations/collectives.py": 1,
     "scripts/galaxies.py": 1,
     "scripts/local_cloud.py": 1,
 }

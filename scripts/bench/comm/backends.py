@@ -43,7 +43,7 @@ class CommunicatorBackend:
     """Our communicator.
 
     Its style is some of these words: "into" with buffers that are used again, "bare" unencrypted and without receipts,
-    as raw sockets and Gloo are, "star" with channels to rank 0 only.
+    as raw sockets and Gloo are, "receipts" with these all the same, "star" with channels to rank 0 only.
     """
 
     def __init__(self, spec: dict[str, Any]) -> None:
@@ -54,7 +54,7 @@ class CommunicatorBackend:
 
         styles = spec["style"].split()
         self._rank, self._world_size = spec["rank"], spec["world_size"]
-        self._into, self._confirm = "into" in styles, "bare" not in styles
+        self._into, self._confirm = "into" in styles, "bare" not in styles or "receipts" in styles
         self._buffers: dict[int, list[np.ndarray]] = {}
         self._communicator = Communicator.join(
             spec["endpoint"],
