@@ -142,7 +142,7 @@ class Usage:
     architecture: str = "x86_64"  # of the processor, by which Lambda's time has its price
 
 
-def digest(data: bytes) -> str:
+def digest(data: bytes | memoryview) -> str:
     """Computes the BLAKE2b digest by which a record names its predictions, as 32 hexadecimal digits."""
     return hashlib.blake2b(data, digest_size=DIGEST_BYTES).hexdigest()
 
@@ -315,18 +315,18 @@ def pack(record: Record, predictions: bytes) -> bytes:
     return len(text).to_bytes(4, "big") + text + predictions
 
 
-def unpack(part: bytes | bytearray | memoryview) -> tuple[Record, bytes]:
-    """Takes a part apart.
+def unpack(part: bytes | bytearray | memoryview) -> tuple[Record, memoryview]:
+    """Takes a part apart, whose table is read once to see whether it is whole.
 
     Returns:
-        The record, and the predictions as a Parquet file.
+        The record, and the predictions as a Parquet file, which is where the part is.
 
     Raises:
         ValueError: `pack` did not give this part, or it changed on the way.
     """
     view = memoryview(part)
     size = 4 + int.from_bytes(view[:4], "big")
-    record, predictions = parse_json(bytes(view[4:size])), bytes(view[size:])
+    record, predictions = parse_json(bytes(view[4:size])), view[size:]
     named = record.get("predictions", {}).get("blake2b") if isinstance(record, dict) else None
     if named is None or named != digest(predictions):
         raise ValueError("a part whose predictions are not those that its record describes")

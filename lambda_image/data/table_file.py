@@ -65,7 +65,7 @@ def write_batches(
 
 def column_types(schema: "Schema") -> "list[tuple[str, DataType]]":
     """Lists the columns of a schema with their types."""
-    return [(field.name, field.type) for field in (schema.field(place) for place in range(len(schema.names)))]
+    return list(zip(schema.names, schema.types, strict=True))
 
 
 def read_batches(file: BinaryIO | bytes) -> "Iterator[RecordBatch]":

@@ -9,7 +9,7 @@ seconds on 10,000 records that another function reads again.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -259,21 +259,19 @@ class Gathering:
         if not all(len(part.content) for _, part in came):
             return
         path, combined, described = self._assignment.result_path, CombinedTable(), True
+        lines: list[bytes | None] = []
+        tables: list[memoryview] = []
         for _, part in came:
+            record, table = unpack(part.content)
+            tables.append(table)
+            lines.append(combined_line({**record, "transport": part.transport}))
             try:
-                combined.add(unpack(part.content)[0])
+                combined.add(record)
             except ValueError:  # a rank of an earlier version, which does not describe its table
                 described = False
         if described and combined.shape.rows <= self._assignment.combine_limit:
-            tables = (unpack(part.content)[1] for _, part in came)
-            combined.write(self._objects, f"{path}/{COMBINED}", tables)
+            combined.write(self._objects, f"{path}/{COMBINED}", map(bytes, tables))
         with self._objects.begin(f"{path}/combined_data.json", kind=JSON_TYPE) as upload:
-            for piece in combined_data(_lines(part for _, part in came)):
+            for piece in combined_data(lines):
                 upload.write(piece)
             self._objects.put(upload.key, upload, within_run="replace")
-
-
-def _lines(parts: Iterable[Delivered]) -> Iterator[bytes | None]:
-    """The records of all ranks with their transports, one after another."""
-    for part in parts:
-        yield combined_line({**unpack(part.content)[0], "transport": part.transport})

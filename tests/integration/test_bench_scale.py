@@ -83,3 +83,16 @@ def test_a_whole_run_by_star_and_by_tree(tmp_path: Path):
         assert figures["root_requests"] >= 5  # its share, the claim, its table, its record, what it gathered
     assert tree["leaf_requests"] == star["leaf_requests"]
     assert tree["root_descriptors"] < 260
+
+
+def test_rank_0_is_billed_for_little_more_than_others_where_no_table_travels(tmp_path: Path):
+    rounds = []
+    for limit in ("0", "1000000000"):
+        file = tmp_path / f"{limit}.json"
+        few = ["--only", "run", "--ranks", "40", "--galaxies", "10000", "--answer-ms", "1", "--gather-limit", limit]
+        assert main(["bench", "scale", *few, "--json", str(file)]) == 0
+        rounds.append(json.loads(file.read_text())["run"][0]["rounds"][0])
+    without, together = rounds
+    assert without["root_mb"] < 1 < 10 < together["root_mb"]  # which is all tables
+    assert without["root_requests"] < together["root_requests"]
+    assert without["root_peak_mb"] < together["root_peak_mb"]

@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--loads", metavar="COUNTS", help="galaxies of the rank that is measured alone")
     parser.add_argument("--rows", type=int, help="galaxies of each partition of that rank")
     parser.add_argument("--galaxies", type=int, help="of each rank of the runs")
+    parser.add_argument("--gather-limit", type=int, metavar="BYTES", help="up to which tables travel in the runs")
     parser.add_argument("--answer-ms", type=float, help="how long each answer to a listing is held back, as S3 takes")
     add_common_arguments(parser, "fewer objects and ranks, once each")
 

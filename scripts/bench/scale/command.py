@@ -4,7 +4,7 @@ import argparse
 from dataclasses import asdict, replace
 
 from lambda_image.errors import UsageError
-from lambda_image.events import MAX_WORLD_SIZE
+from lambda_image.events import MAX_LIMIT, MAX_WORLD_SIZE
 from scripts.bench.command import Benchmark, run_benchmark
 from scripts.bench.scale.measure import measure
 from scripts.bench.scale.picture import draw
@@ -56,6 +56,10 @@ def plan_of(args: argparse.Namespace) -> ScalePlan:
         if not 1 <= args.galaxies <= MOST_GALAXIES:
             raise UsageError(f"--galaxies is {args.galaxies}; allowed: a whole number from 1 to {MOST_GALAXIES:,}")
         plan = replace(plan, galaxies=args.galaxies)
+    if args.gather_limit is not None:
+        if not 0 <= args.gather_limit <= MAX_LIMIT:
+            raise UsageError(f"--gather-limit is {args.gather_limit}; allowed: a whole number from 0 to {MAX_LIMIT:,}")
+        plan = replace(plan, gather_limit=args.gather_limit)
     if args.answer_ms is not None:
         if not 0 <= args.answer_ms <= LONGEST_MS:
             raise UsageError(f"--answer-ms is {args.answer_ms:g}; allowed: milliseconds from 0 to {LONGEST_MS:,}")

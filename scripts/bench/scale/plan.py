@@ -14,6 +14,7 @@ class ScalePlan:
     loads: tuple[int, ...] = (10_000, 1_000_000, 4_000_000)  # galaxies of the single rank that is measured
     rows: int = 10_000  # galaxies of each of its partitions
     galaxies: int = 10_000  # of each rank of the runs
+    gather_limit: int | None = None  # of the runs, in bytes, up to which tables travel; None for that of any run
     answer_s: float = 0.1  # that a listing's answer is held back: S3 is not on loopback
     rounds: int = 3
     run_rounds: int = 1  # of whole runs, of which the largest takes minutes

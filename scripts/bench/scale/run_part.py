@@ -120,7 +120,10 @@ class WholeRun:
         init = start_function(self._stack, INIT, self._port, self._limit_s)
         init.answer()
         endpoint = f"{self._rendezvous.host}:{self._rendezvous.port}"
-        given = {"bucket": BUCKET, "data_bucket": DATA_BUCKET, "data_prefix": PREFIX, "rendezvous_endpoint": endpoint}
+        given: dict[str, Any] = {"bucket": BUCKET, "data_bucket": DATA_BUCKET, "data_prefix": PREFIX}
+        given["rendezvous_endpoint"] = endpoint
+        if self._plan.gather_limit is not None:
+            given["gather_limit"] = self._plan.gather_limit
         self._begin_lap()
         started_at = datetime.now(UTC).isoformat()
         init.tell(input={**given, "result_path": PATH}, execution=ARN, started_at=started_at)

@@ -21,6 +21,7 @@ def test_the_flags_make_the_plan():
         parsed("--objects", "10,1000", "--ranks", "7,70", "--answer-ms", "5", "--loads", "20", "--rows", "9")
     )
     assert (plan.objects, plan.ranks, plan.answer_s, plan.loads, plan.rows) == ((10, 1000), (7, 70), 0.005, (20,), 9)
+    assert plan_of(parsed("--gather-limit", "0")).gather_limit == 0
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,7 @@ def test_the_flags_make_the_plan():
         ("--ranks", "1"),
         ("--loads", "0"),
         ("--rows", "0"),
+        ("--gather-limit", "-1"),
         ("--answer-ms", "-1"),
     ],
 )
