@@ -37,12 +37,11 @@ def draw(measured: Calibration, every: Sequence[Forecast], front: Sequence[Forec
             axes.annotate(
                 label,
                 (one.total_s, one.usd),
-                (-5 if last else 5, 7),
+                (-5, 13) if last else (5, 7),
                 textcoords="offset points",
                 ha="right" if last else "left",
                 fontsize=8,
                 color=INK,
-                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},  # over the grey points
             )
     for scale, axis in ((axes.set_xscale, axes.xaxis), (axes.set_yscale, axes.yaxis)):
         scale("log")
