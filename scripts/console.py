@@ -13,8 +13,12 @@ CLOSE = (0, 1, 0, 0)  # between columns of a table, in which many have room
 
 
 def output_console(width: int) -> Console:
-    """Return a console on the standard output, `width` columns wide where that is no terminal."""
-    return Console(width=None if sys.stdout.isatty() else width, highlight=False)
+    """Return a console on the standard output, on which lines stay whole and tables have a width.
+
+    Args:
+        width: That of tables, in columns, where the output is no terminal, which knows its own.
+    """
+    return Console(width=None if sys.stdout.isatty() else width, highlight=False, soft_wrap=True)
 
 
 def plain_table(title: str, left: Sequence[str], right: Sequence[str], *, narrow: bool = False) -> Table:
@@ -52,7 +56,7 @@ def print_tables(console: Console, tables: RenderableType) -> None:
     width = console.width
     if isinstance(tables, Table):
         console.width = max(width, _fit(console, tables))
-    console.print(tables, markup=False, crop=False)
+    console.print(tables, markup=False, crop=False, soft_wrap=False)
     console.width = width
 
 

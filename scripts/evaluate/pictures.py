@@ -45,7 +45,9 @@ def draw_bins(report: Report, file: Path) -> None:
             if row == len(names) - 1:
                 axes.set_xlabel(group)
     figure.suptitle(
-        f"{report['galaxies']:,} galaxies. Bars hold 95 % of draws, the grey line is of all galaxies", fontsize="medium"
+        f"{report['galaxies']:,} galaxies. Bars hold 95 % of draws. "
+        "The grey line is of all galaxies, and the dotted one what is wanted",
+        fontsize="medium",
     )
     with rc_context({"svg.fonttype": "none"}):  # text stays text, for those who search or read aloud
         figure.savefig(file, dpi=150)

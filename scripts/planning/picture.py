@@ -37,7 +37,7 @@ def draw(measured: Calibration, every: Sequence[Forecast], front: Sequence[Forec
             axes.annotate(
                 label,
                 (one.total_s, one.usd),
-                (-5 if last else 5, 7),
+                (-5, 13) if last else (5, 7),
                 textcoords="offset points",
                 ha="right" if last else "left",
                 fontsize=8,

@@ -29,6 +29,16 @@ def test_tables_have_their_own_width_where_no_terminal_has_one(capsys: pytest.Ca
     assert capsys.readouterr().out == "[brackets stay][brackets stay]\n"
 
 
+def test_a_line_is_never_broken_so_that_a_path_in_it_can_be_copied(capsys: pytest.CaptureFixture[str]):
+    console = output_console(31)
+    line = "predictions in /a/folder with a name/of many words/predictions.parquet"
+    console.print(line, markup=False)
+    print_tables(console, filled())
+    told, *table = capsys.readouterr().out.splitlines()
+    assert told == line
+    assert table == lines(31, filled())
+
+
 def test_the_first_columns_hold_words_and_the_others_numbers():
     words, *numbers = filled().columns
     assert words.justify == "left"
