@@ -3,6 +3,7 @@
 import os
 import resource
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
 
@@ -18,10 +19,15 @@ def limit_descriptors(most: int = LAMBDAS) -> None:
 
 
 class DescriptorCount:
-    """Counts open descriptors again and again, in a thread; a context manager. `most` is the highest count."""
+    """Counts open descriptors again and again, in a thread; a context manager.
+
+    Attributes:
+        most: The highest count.
+        cpu_s: Processor seconds that the thread has taken, which are not those of what is measured.
+    """
 
     def __init__(self, look_s: float = LOOK_S) -> None:
-        self.most = 0
+        self.most, self.cpu_s = 0, 0.0
         self._look_s, self._ended = look_s, threading.Event()
         self._thread = threading.Thread(target=self._work, name="descriptors", daemon=True)
 
@@ -44,3 +50,4 @@ class DescriptorCount:
     def _work(self) -> None:
         while not self._ended.wait(self._look_s):
             self.look()
+            self.cpu_s = time.thread_time()

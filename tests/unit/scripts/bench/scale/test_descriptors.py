@@ -14,6 +14,14 @@ def test_the_most_that_were_open_are_counted():
         for one in opened:
             os.close(one)
     assert count.most >= before + 7
+    assert count.cpu_s == 0.0  # of the thread, which has not looked yet
+
+
+def test_what_counting_takes_is_known():
+    with DescriptorCount(look_s=0.0) as count:
+        while not count.cpu_s:
+            os.sched_yield()
+    assert 0 < count.cpu_s < 60
 
 
 def test_a_process_gets_no_more_than_a_lambda():

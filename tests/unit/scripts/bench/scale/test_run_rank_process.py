@@ -16,6 +16,13 @@ def test_the_last_batch_is_held_and_no_other():
     assert engine.held_cpu_s >= 0
 
 
+def test_the_time_of_a_held_batch_is_that_of_the_clock():
+    times = iter((2.0, 5.5))
+    engine = HeldEngine(4, lambda: None, lambda: next(times))
+    engine.predict(np.zeros(0), MAGNITUDES)
+    assert engine.held_cpu_s == 3.5
+
+
 def test_a_rank_that_is_not_held_is_answered_at_once():
     assert len(HeldEngine(4, None).predict(np.zeros(0), MAGNITUDES)) == 4
 
