@@ -40,7 +40,7 @@ def read_predictions(source: ResultSource, choose: Choice | None = None) -> tupl
     parts = [_table(source, name, keys, choose) for name in tables.names]
     found = [part for part in parts if part is not None]
     if tables.names == [WHOLE] and found:
-        return _with_modes(found[0], modes), []
+        return _with_modes(found[0], modes), _failed(source)
     if not found:
         raise InvalidEvent(f"{source.place} holds no predictions: no rank of the run has finished")
     notes = []
@@ -49,6 +49,15 @@ def read_predictions(source: ResultSource, choose: Choice | None = None) -> tupl
         have = "has" if missing == 1 else "have"
         notes.append(f"{counted(missing, 'rank')} of {ranks:,} {have} left no predictions, which are missing here")
     return _with_modes(_joined(found), modes), notes
+
+
+def _failed(source: ResultSource) -> Notes:
+    """Says that ranks have failed. A run puts together what the others have predicted."""
+    summary = read_json(source, "summary.json")
+    failed = summary.get("failed_ranks") if isinstance(summary, dict) else None
+    if not failed:
+        return []
+    return [f"{counted(len(failed), 'rank')} of {summary['world_size']:,} failed, and predictions are missing here"]
 
 
 def _table(source: ResultSource, name: str, keys: tuple[str, ...], choose: Choice | None) -> pa.Table | None:

@@ -15,9 +15,12 @@ from typing import Any, TextIO
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from scripts.words import counted
+
 PLAIN_INTERVAL_S = 1.0  # between two plain lines about the same phase of a rank
 MOST_BARS = 64  # rows that a terminal may have
 TOLD_OF_A_KIND = 3  # failures of the same kind, of ranks of a large run
+NAMED = 5  # ranks whose parts are missing
 ALL = -1  # the bar of all ranks of a large run
 # For two ^C of a terminal. Behind a full line they would take a new one, which is not cleared.
 ECHO_COLUMNS = 4
@@ -169,8 +172,7 @@ class RunProgress:
             elif kind in ("failed", "gather_failed", "gather_incomplete", "warning"):
                 if self._ranks > MOST_BARS and not self._is_told(str(kind), str(event.get("error", ""))):
                     return
-                facts = {key: value for key, value in event.items() if key not in ("event", "function", "worker")}
-                self.print(f"{kind}: " + ", ".join(f"{key} {value}" for key, value in facts.items()))
+                self.print(_sentence(event))
             elif kind == "worker_exited" and event.get("function") == "rank" and event["returncode"] and self._running:
                 code = event["returncode"]
                 how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
@@ -222,3 +224,18 @@ class RunProgress:
         if now - self._counted >= PLAIN_INTERVAL_S or done == self._ranks:
             self._counted = now
             self.count({"total": self._ranks, "pending": self._ranks - said, "running": said - done, "succeeded": done})
+
+
+def _sentence(event: Mapping[str, Any]) -> str:
+    """What has gone wrong, for people."""
+    rank, why = f"rank {event.get('rank')}", event.get("message")
+    if event["event"] == "warning":
+        return f"warning: {why}"
+    if event["event"] == "failed":
+        return ": ".join(filter(None, [f"{rank} failed", event.get("error"), why]))
+    if event["event"] == "gather_incomplete":
+        missing = event["missing"]
+        named = ", ".join(list(missing)[:NAMED]) + (" and others" if len(missing) > NAMED else "")
+        without = f"{rank} gathers without the parts of {counted(len(missing), 'rank')} ({named})"
+        return f"{without}: {next(iter(missing.values()))}"
+    return f"{rank} is not in the gather, so that its part goes by way of storage: {why}"

@@ -25,6 +25,7 @@ from yarl import URL
 from lambda_image.json_text import parse_json
 from statemachine.definition import STATE_MACHINE, definition
 from statemachine.local.child_executions import ChildExecutions, keep_children
+from statemachine.local.early_stops import let_programs_begin
 from statemachine.local.executions_api import ExecutionsApi
 from statemachine.local.moto_failures import Application, with_failures_answered
 from statemachine.local.settings import ACCOUNT, DEFAULT_REGION, FUNCTIONS, function_arn
@@ -58,6 +59,7 @@ def start_moto(public_port: int) -> URL:
         boto_client_for(region=DEFAULT_REGION, service=service)
     children = ChildExecutions()
     keep_children(children)
+    let_programs_begin()
     app = with_whole_conditions(with_system_errors_answered(DomainDispatcherApplication(create_backend_app)))
     app = ExecutionsApi(with_failures_answered(app), children)
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler)

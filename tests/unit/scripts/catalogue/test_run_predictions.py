@@ -25,6 +25,13 @@ def test_without_a_whole_table_those_of_the_ranks_follow_one_another(tmp_path: P
     assert notes == ["1 rank of 3 has left no predictions, which are missing here"]
 
 
+def test_a_whole_table_is_not_taken_for_that_of_all_galaxies_where_ranks_failed(tmp_path: Path):
+    source = ResultFolderSource(run_folder(tmp_path / "out", predictions(2), predictions(3), ranks=3))
+    for failed, said in (([], []), ([{"rank": 2}], ["1 rank of 3 failed, and predictions are missing here"])):
+        (tmp_path / "out" / "summary.json").write_text(json.dumps({"world_size": 3, "failed_ranks": failed}))
+        assert read_predictions(source)[1] == said
+
+
 def test_a_rank_without_a_record_of_this_run_has_not_finished(tmp_path: Path):
     out = run_folder(tmp_path / "out", predictions(2), predictions(3), together=False)
     (out / "0.json").write_text(json.dumps({"execution": "another"}))

@@ -92,7 +92,7 @@ def test_what_an_earlier_run_has_left_is_no_news(place: Place):
 def test_a_rank_that_failed_is_told_with_its_reason(place: Place):
     watched = Watched(place, MapRuns(), ranks=1)
     watched.put("0.json", {**record(0), "error": "PartitionMissing", "predictions": None})
-    assert watched.lines(0.0) == ["failed: rank 0, error PartitionMissing"]
+    assert watched.lines(0.0) == ["rank 0 failed: PartitionMissing"]
 
 
 def test_of_a_large_run_the_ranks_are_counted(place: Place):

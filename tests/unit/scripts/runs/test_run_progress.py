@@ -89,14 +89,21 @@ def test_failures_of_a_large_run_are_counted_by_kind():
         progress.show({"event": "failed", "rank": 5, "error": "StorageUnavailable", "message": "m"})
     said = out.getvalue().splitlines()
     assert len(said) == 5
-    assert said[0] == "failed: rank 0, error PartitionMissing, message m"
-    assert said[3] == "failed: rank 5, error StorageUnavailable, message m"
+    assert said[0] == "rank 0 failed: PartitionMissing: m"
+    assert said[3] == "rank 5 failed: StorageUnavailable: m"
     assert said[4] == "failed PartitionMissing: 1,000 times in all, of which the first 3 are shown"
 
 
 def test_what_goes_wrong_is_said():
     (said,) = lines({"event": "failed", "rank": 3, "error": "PartitionMissing", "message": "[no] such object"})
-    assert said == "failed: rank 3, error PartitionMissing, message [no] such object"
+    assert said == "rank 3 failed: PartitionMissing: [no] such object"
+    assert lines({"event": "warning", "message": "the server is lost"}) == ["warning: the server is lost"]
+    (said,) = lines({"event": "gather_failed", "rank": 2, "error": "NoGather", "message": "rank 0 was lost"})
+    assert said == "rank 2 is not in the gather, so that its part goes by way of storage: rank 0 was lost"
+    (said,) = lines({"event": "gather_incomplete", "rank": 0, "missing": {"4": "rank 4 is gone", "7": "it, too"}})
+    assert said == "rank 0 gathers without the parts of 2 ranks (4, 7): rank 4 is gone"
+    (said,) = lines({"event": "gather_incomplete", "rank": 0, "missing": {str(rank): "gone" for rank in range(9)}})
+    assert said == "rank 0 gathers without the parts of 9 ranks (0, 1, 2, 3, 4 and others): gone"
     (said,) = lines({"event": "log", "stream": "stderr", "function": "rank", "line": "Traceback"})
     assert said == "rank: Traceback"
 
