@@ -16,7 +16,8 @@ MARKED = "".join(f"# {name}\n<!-- figures {name} -->\nformer\n{END}\nkept\n" for
 def entry(operation: str, size: int, world: int, name: str, kind: str, ms: float, **more: float) -> dict[str, Any]:
     figures = {"ms": ms, "cpu_ms_of_root": ms / 2, "cpu_ms_of_each_other": ms / 4, "other_work_cores": 0.25, **more}
     labels = {"operation": operation, "size": size, "world_size": world, "contender": name, "kind": kind}
-    return {**labels, "figures": {one: {"median": value} for one, value in figures.items()}}
+    spreads = {one: {"median": value} for one, value in figures.items()}
+    return {**labels, "figures": spreads, "rounds": [{"ms": factor * ms} for factor in (1, 3, 2)]}
 
 
 @pytest.fixture
