@@ -10,7 +10,7 @@ from scripts.bench.scale.tables import PROCESSES
 
 BY = {"init": "objects", "rank": "galaxies", "summarize": "ranks", "run": "ranks"}
 SHOWN = {SECONDS: "seconds", PEAK: "peak memory, MB"}
-ROW_INCHES = (13, 4.2)
+ROW_INCHES = (13, 4.5)
 
 
 class RunPanel(NamedTuple):
@@ -77,4 +77,5 @@ def _draw_processes(axes: Any, entries: Sequence[Entry], panel: RunPanel) -> Non
     ranks = sorted({entry["ranks"] for entry in entries})
     axes.set_xticks(ranks, [f"{one:,}" for one in ranks])
     axes.minorticks_off()
-    axes.legend(fontsize="small")
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "ncols": 3}  # where no line is
+    axes.legend(fontsize="x-small", **below)
