@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from lambda_image import process
 from lambda_image.data.distributions import LEVELS, Quantiles
@@ -24,7 +22,7 @@ from lambda_image.model.engine_files import DEVICES, weights_sha256
 from lambda_image.partition_names import printable
 from lambda_image.settings import MAX_VCPUS
 from scripts import execution
-from scripts.console import output_console
+from scripts.console import output_console, plain_table, print_tables
 from scripts.evaluate.groups import ALL
 from scripts.evaluate.measuring import judged, measure_bins
 from scripts.flag_values import check_at_least_one
@@ -32,7 +30,7 @@ from scripts.galaxy_progress import GalaxyProgress
 from scripts.infer import ENGINES, check_engine, predict
 from scripts.json_file import add_json, write_json
 from scripts.shard import Shard, stretches
-from scripts.user_files import add_overwrite, check_new, check_there
+from scripts.user_files import add_overwrite, check_ending, check_new, check_there
 from scripts.user_model import usable_model
 from scripts.words import counted
 
@@ -80,6 +78,7 @@ def run(
     _check(args)
     check_there("--model", args.model, "a checkpoint or an ONNX file")
     files = [execution.partition_files(data, "--data")[0] for data in args.data]
+    check_ending("--out", args.out, ".json")
     written = {"--out": out, "--json": args.json}
     check_new(written, overwrite=args.overwrite, read=[*(file for some in files for file in some), args.model])
     rng = np.random.default_rng(args.seed)
@@ -106,7 +105,11 @@ def run(
     made = {name: report[name] for name in ("galaxies", "folds", "seed", "all")}
     replace(fit(everything, weights, args.seed), made=made).write(out)
     _show(report)
-    print(f"calibration in {printable(out)}. Runs with these weights have error bars now")
+    there, used = printable(out), calibration_path(model)
+    if out.resolve() == used.resolve():
+        print(f"calibration in {there}. Runs with these weights have error bars now")
+    else:
+        print(f"calibration in {there}. Runs with these weights have error bars once it lies at {printable(used)}")
     write_json(report, args.json, print)
     return 0
 
@@ -200,17 +203,15 @@ def measures(galaxies: JudgedGalaxies) -> dict[str, Any]:
 
 
 def _show(report: Mapping[str, Any]) -> None:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("by the other folds")
-    for head in ("galaxies", "in 68%", "in 95%", "in redshift_err", "PIT off by", "CDE loss"):
-        table.add_column(head, justify="right")
+    heads = ("galaxies", "in 68%", "in 95%", "in redshift_err", "PIT off by", "CDE loss")
+    table = plain_table("", ("by the other folds",), heads, narrow=True)
     rows = {"all": report["all"], **(report["data"] if len(report["data"]) > 1 else {})}
     for name, found in rows.items():
         if found:
             shares = [f"{found[key]:.1%}" for key in MEASURED[:3]]
             table.add_row(name, f"{found['galaxies']:,}", *shares, f"{found['pit_ks']:.3f}", f"{found['cde_loss']:.2f}")
     console = output_console(TABLE_WIDTH)
-    console.print(table)
+    print_tables(console, table)
     for group, worst in report["all"]["worst"].items():
         if group != "true redshift":  # of which nobody knows the bin beforehand
             words = f"{worst['coverage_68']:.1%} in 68%, {worst['coverage_95']:.1%} in 95%"

@@ -98,8 +98,7 @@ WRITTEN = {
     "upload --json": "upload galaxies.safetensors --endpoint-url http://127.0.0.1:9 --json there.json",
     "watch --json": "watch some-run --endpoint-url http://127.0.0.1:9 --json there.json",
 }
-# Those that are files of one format. A calibration may have any name, as it is put beside its model.
-FILES = {place for place, line in WRITTEN.items() if "there" in line.split()[-1]} - {"calibrate --out"}
+FILES = {place for place, line in WRITTEN.items() if "there" in line.split()[-1]}  # those that are files of one format
 GIVEN = {"bench commit": "HEAD"}  # what a command needs besides
 # What a command takes as the name of something else, too, so that it is no path to the parser.
 NAMES = {"import --images", "results results", "report results", "cost run_named", "plan run_named"}

@@ -53,7 +53,9 @@ def test_each_galaxy_is_measured_with_a_calibration_that_did_not_see_it(
     assert set(report["all"]["worst"]) == {"magnitude r", "colour g - r", "predicted redshift", "true redshift"}
     made = RedshiftCalibration.read(tmp_path / "x.calibration.json").made
     assert (made["galaxies"], made["folds"], made["seed"], made["all"]["galaxies"]) == (501, 4, 3, 501)
-    assert "furthest off in 5 bins of colour g - r" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "furthest off in 5 bins of colour g - r" in told
+    assert "x.calibration.json. Runs with these weights have error bars once it lies at " in told
 
 
 def test_error_bars_are_those_of_the_fold_that_left_a_galaxy_out(tmp_path: Path):
@@ -68,7 +70,7 @@ def test_error_bars_are_those_of_the_fold_that_left_a_galaxy_out(tmp_path: Path)
     assert json.loads((tmp_path / "y.json").read_text())["all"]["coverage_95"] == pytest.approx(0.5, abs=0.02)
 
 
-def test_a_damaged_calibration_is_replaced(tmp_path: Path):
+def test_a_damaged_calibration_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     model, data = tmp_path / "mine.pt", dataset(tmp_path / "a.safetensors", 310)
     torch.save(small_model().state_dict(), model)
     (tmp_path / "mine.calibration.json").write_text("{")
@@ -78,6 +80,7 @@ def test_a_damaged_calibration_is_replaced(tmp_path: Path):
 
     assert command.run(arguments("--data", data, "--model", model, "--overwrite"), fit=fit) == 0
     assert RedshiftCalibration.read(tmp_path / "mine.calibration.json").made["galaxies"] == 310
+    assert "mine.calibration.json. Runs with these weights have error bars now" in capsys.readouterr().out
 
 
 def test_too_few_galaxies_are_refused(tmp_path: Path):
