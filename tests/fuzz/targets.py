@@ -13,11 +13,11 @@ from lambda_image.comm.channel.cipher import CIPHER_KEY_BYTES, Cipher
 from lambda_image.comm.channel.frame_reader import FrameReader
 from lambda_image.comm.channel.frames import (
     HEADER_BYTES,
-    RECORD_BYTES,
     SEALED_RECORD_BYTES,
     WHOLE_BYTES,
     FrameRefused,
     Header,
+    record_bytes,
 )
 from lambda_image.comm.channel.handshake import Handshake, HandshakeRefused, Member
 from lambda_image.comm.channel.memory import Memory
@@ -139,8 +139,9 @@ def sealed_frames(data: bytes) -> None:
         if not whole:
             payload = data[at : at + length]
             at += len(payload)
-            for start in range(0, len(payload), RECORD_BYTES):
-                wire += cipher.seal(payload[start : start + RECORD_BYTES], header)
+            size = record_bytes(length)
+            for start in range(0, len(payload), size):
+                wire += cipher.seal(payload[start : start + size], header)
     in_pieces_to_reader(CIPHER_KEY, wire)
 
 

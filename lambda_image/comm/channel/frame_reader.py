@@ -13,13 +13,13 @@ from lambda_image.comm.channel.frames import (
     HEADER,
     HEADER_BYTES,
     MAX_META,
-    RECORD_BYTES,
     SEALED_RECORD_BYTES,
     TAG_BYTES,
     WHOLE_BYTES,
     Frame,
     FrameRefused,
     Header,
+    record_bytes,
 )
 from lambda_image.comm.channel.handshake import Member
 from lambda_image.comm.channel.sealing import SEALED, Opening, Sealing
@@ -68,6 +68,7 @@ class FrameReader:
         self._filled = 0  # bytes of it that are there
         self._opening: Opening | None = None  # if it is sealed for all ranks
         self._memory: memoryview | None = None  # for its records
+        self._record_bytes = 0  # of its payload, in each record but the last
         self._record = _NOTHING  # the part of that which the next record takes
         self._came = 0  # bytes of this record that have come
         self.frames: deque[Frame] = deque()
@@ -196,10 +197,11 @@ class FrameReader:
         if self._cipher is not None:
             if self._opening is None or self._opening.records is None:
                 self._memory = record_memory.borrow(header.length)
+                self._record_bytes = record_bytes(header.length)
             self._expect_record()
 
     def _expect_record(self) -> None:
-        most = RECORD_BYTES if self._opening is None else SEALED_RECORD_BYTES
+        most = self._record_bytes if self._opening is None else SEALED_RECORD_BYTES
         length = min(most, len(self._payload) - self._filled) + TAG_BYTES
         if self._memory is not None:
             self._record = self._memory[:length]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from lambda_image.comm.channel import record_memory
 from lambda_image.comm.channel.cipher import Cipher
-from lambda_image.comm.channel.frames import HEADER, MAX_META, RECORD_BYTES, TAG_BYTES, WHOLE_BYTES
+from lambda_image.comm.channel.frames import HEADER, MAX_META, TAG_BYTES, WHOLE_BYTES, record_bytes
 from lambda_image.comm.channel.sealing import SealedValue
 
 _NOTHING = memoryview(b"")
@@ -24,6 +24,7 @@ class FrameWriter:
         self._sealed: SealedValue | None = None  # of which this follows instead, from `_at` on
         self._at = 0
         self._memory: memoryview | None = None  # for its records
+        self._record_bytes = 0  # of its payload, in each record but the last
         self._out: list[bytes | memoryview] = []  # bytes to send, of the begun frame
         self._begun = False
         self.pushed = 0  # frames; a frame is on its way when `completed` reaches what `pushed` was after it
@@ -143,6 +144,7 @@ class FrameWriter:
             self._header = header
             self._rest = payload[0] if len(payload) == 1 else memoryview(b"".join(payload))
             self._memory = record_memory.borrow(length)
+            self._record_bytes = record_bytes(length)
             self._continue()
 
     def _begin_sealed(self, value: SealedValue) -> None:
@@ -162,7 +164,7 @@ class FrameWriter:
             return
         assert self._cipher is not None
         assert self._memory is not None
-        piece, self._rest = self._rest[:RECORD_BYTES], self._rest[RECORD_BYTES:]
+        piece, self._rest = self._rest[: self._record_bytes], self._rest[self._record_bytes :]
         record = self._memory[: len(piece) + TAG_BYTES]
         self._cipher.seal_into(piece, self._header, record)
         self._out.append(record)

@@ -6,7 +6,7 @@ thousand channels. It lies where the kernel copies it fastest (memory.py).
 
 import numpy as np
 
-from lambda_image.comm.channel.frames import RECORD_BYTES, TAG_BYTES
+from lambda_image.comm.channel.frames import RECORD_BYTES, SHORTEST_RECORD_BYTES, TAG_BYTES
 from lambda_image.comm.channel.memory import MIDDLE, PAGE, placed
 
 KEPT = 8  # records, of all channels of this process: 8 MiB
@@ -15,11 +15,12 @@ _free: list[memoryview] = []
 
 
 def borrow(length: int) -> memoryview:
-    """For the records of a payload of this length; no more than they need, unless there is some."""
+    """For the records of a payload of this length, and longer where they can be used again."""
     try:
         return _free.pop()
     except IndexError:
-        size = min(length, RECORD_BYTES) + TAG_BYTES
+        # Only what is written to becomes memory.
+        size = (RECORD_BYTES if length >= SHORTEST_RECORD_BYTES else length) + TAG_BYTES
         return placed(np.empty(size + PAGE, np.uint8), MIDDLE, size).data
 
 

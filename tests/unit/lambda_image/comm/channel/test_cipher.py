@@ -111,13 +111,13 @@ def test_the_frames_of_a_connection_are_these_bytes() -> None:
     assert small.hex() == "00000000070100000000000000000006" + "9de45629a21dc9de421578978579624a68c7243b120f"
     header = HEADER.pack(0, 7, 1, 0, 1_100_000)
     large = write(writer, bytes(1_100_000))
+    sizes = (0, 327_680, 327_680, 327_680, 116_960)  # the meta's, and then a quarter of the payload in steps of 64 KiB
     records = b"".join(
-        gcm.encrypt(bytes(11) + bytes((number,)), bytes(size), header)
-        for number, size in ((1, 0), (2, RECORD_BYTES), (3, 1_100_000 - RECORD_BYTES))
+        gcm.encrypt(bytes(11) + bytes((number,)), bytes(size), header) for number, size in enumerate(sizes, 1)
     )
     assert large == header + records
-    assert hashlib.sha256(large).hexdigest() == "a1895c424b5049e9e5de4cbe78e1c8dc5230847ff23f6585aedc62a0efa0987d"
-    assert write(writer, b"").hex() == "00000000070100000000000000000000" + "06406e93236a9d4b4c86df37d7276483"
+    assert hashlib.sha256(large).hexdigest() == "dfbe2bd4b017a0d8400dd77f70f7436afdae270d305bf64d3e9da37f181e95b5"
+    assert write(writer, b"").hex() == "00000000070100000000000000000000" + "2e16217db52418b702b2c0f86a143bfc"
 
 
 def test_a_broken_record_leaves_nothing_behind() -> None:

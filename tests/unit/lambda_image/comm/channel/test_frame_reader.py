@@ -12,6 +12,7 @@ from lambda_image.comm.channel.frames import (
     HEADER_BYTES,
     MAX_META,
     RECORD_BYTES,
+    SHORTEST_RECORD_BYTES,
     TAG_BYTES,
     WHOLE_BYTES,
     Frame,
@@ -135,9 +136,9 @@ def test_another_sessions_frame_is_refused() -> None:
         read(FrameReader(b"j" * 16), write(FrameWriter(KEY), b"foreign"))
 
 
-LARGE = bytes(range(256)) * (2 * RECORD_BYTES // 256 + 1)  # three records, the last of 256 bytes
+LARGE = bytes(range(256)) * (2 * SHORTEST_RECORD_BYTES // 256 + 1)  # three records, the last of 256 bytes
 HEAD = HEADER_BYTES + TAG_BYTES  # of such a frame
-RECORD = RECORD_BYTES + TAG_BYTES
+RECORD = SHORTEST_RECORD_BYTES + TAG_BYTES
 
 
 @pytest.mark.parametrize("at", [0, 15, 20, HEAD, HEAD + RECORD - 1, HEAD + RECORD, HEAD + 2 * RECORD, -1])
@@ -147,7 +148,7 @@ def test_no_byte_of_a_record_that_was_changed_is_left_in_the_callers_memory(at: 
     wire = write(FrameWriter(KEY), LARGE)
     with pytest.raises(FrameRefused):
         read(reader, flip(wire, at % len(wire)))
-    verified = max(0, (at % len(wire) - HEAD) // RECORD) * RECORD_BYTES
+    verified = max(0, (at % len(wire) - HEAD) // RECORD) * SHORTEST_RECORD_BYTES
     assert room == LARGE[:verified] + bytes(len(LARGE) - verified)
     assert not reader.frames
 

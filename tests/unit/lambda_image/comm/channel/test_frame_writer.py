@@ -59,7 +59,7 @@ def test_meta_is_limited() -> None:
 
 
 def test_a_large_payload_goes_out_as_a_view_of_the_callers_buffer_or_record_by_record() -> None:
-    payload = bytearray(3 * RECORD_BYTES)
+    payload = bytearray(5 * RECORD_BYTES)
     bare, encrypted = FrameWriter(None), FrameWriter(KEY)
     for writer in (bare, encrypted):
         writer.push(0, 0, 0, b"", [memoryview(payload)])

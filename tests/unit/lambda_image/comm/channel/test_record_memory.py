@@ -4,7 +4,7 @@ import pytest
 from lambda_image.comm.channel import record_memory
 from lambda_image.comm.channel.frame_reader import FrameReader
 from lambda_image.comm.channel.frame_writer import FrameWriter
-from lambda_image.comm.channel.frames import RECORD_BYTES, TAG_BYTES
+from lambda_image.comm.channel.frames import RECORD_BYTES, SHORTEST_RECORD_BYTES, TAG_BYTES
 from lambda_image.comm.channel.memory import MIDDLE, PAGE
 from tests.unit.lambda_image.comm.wire import KEY, read, write
 
@@ -31,6 +31,14 @@ def test_records_begin_in_the_middle_of_a_page() -> None:
 def test_a_thousand_small_frames_take_no_whole_record_each() -> None:
     memory = record_memory.borrow(10_000)
     assert len(memory) == 10_000 + TAG_BYTES
+    record_memory.give_back(memory)
+    assert len(record_memory.borrow(SHORTEST_RECORD_BYTES - 1)) < SHORTEST_RECORD_BYTES + TAG_BYTES
+
+
+def test_what_a_payload_of_a_few_records_took_is_used_again() -> None:
+    memory = record_memory.borrow(SHORTEST_RECORD_BYTES)
+    record_memory.give_back(memory)
+    assert record_memory.borrow(RECORD_BYTES) is memory
     record_memory.give_back(memory)
     assert len(record_memory.borrow(RECORD_BYTES)) == RECORD_BYTES + TAG_BYTES
 
