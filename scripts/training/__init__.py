@@ -1,1 +1,1 @@
-"""The parts of scripts/train.py: which galaxies, what to learn of them, their images and the steps of the training."""
+"""How the weights, the mixtures and the sample galaxies that ship are made and judged. train.py is the recipe."""

@@ -1,4 +1,4 @@
-"""Draws the learning curve of what scripts.train said: python -m scripts.training.curve train.log curve.png"""
+"""Draws the learning curve of what scripts.training.train said: python -m scripts.training.curve train.log curve.png"""
 
 import argparse
 import re
@@ -16,12 +16,14 @@ def points(said: str) -> list[tuple[int, float]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.training.curve", allow_abbrev=False, description=__doc__)
-    parser.add_argument("log", type=Path, help="what scripts.train printed")
+    parser.add_argument("log", type=Path, help="what scripts.training.train printed")
     parser.add_argument("picture", type=Path, help="the file to write, whose ending decides the format")
     args = parser.parse_args(arguments)
     curve = points(args.log.read_text())
     if not curve:
-        parser.error(f"{args.log} has no line such as '25 s  step    50  loss 0.31332', which scripts.train prints")
+        parser.error(
+            f"{args.log} has no line such as '25 s  step    50  loss 0.31332', which scripts.training.train prints"
+        )
     from matplotlib.figure import Figure  # here: its import takes half a second
 
     figure = Figure(figsize=(6, 3), layout="constrained")

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scripts.fit_mixture import fit
 from scripts.galaxies import COLOURS, Array, Mixture
 from scripts.training.catalogues import RealGalaxies
 from scripts.training.ensemble import Ensemble, fit_ensemble
+from scripts.training.fit_mixture import fit
 from scripts.training.trees import Trees, fit_trees
 
 TREES_SHARE = 1 / 3  # of what small networks and trees expect; the best of 1/3, 1/2 and 1 on galaxies of the training

@@ -7,7 +7,7 @@ import pytest
 
 from lambda_image import read_dataset
 from scripts.galaxies import Mixture
-from scripts.judge import main
+from scripts.training.judge import main
 
 
 def test_weights_are_judged_beside_small_networks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.fit_mixture import FLUX_LIMIT, fit, main
 from scripts.galaxies import Mixture, R
-from scripts.realism import main as realism
-from scripts.realism import separability
+from scripts.training.fit_mixture import FLUX_LIMIT, fit, main
+from scripts.training.realism import main as realism
+from scripts.training.realism import separability
 
 
 def galaxies(count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 import numpy as np
 
 from lambda_image.metrics import accuracy
-from scripts.train import scores
+from scripts.training.train import scores
 
 
 def test_the_scores_are_those_of_every_other_command():

@@ -1,4 +1,4 @@
-"""Measures how real the galaxies of `cosmicai sample` are: python -m scripts.realism --help
+"""Measures how real the galaxies of `cosmicai sample` are: python -m scripts.training.realism --help
 
 Real galaxies are those that the mixtures did not see. A classifier that cannot tell made galaxies from them has an AUC
 of 0.5.
@@ -112,7 +112,7 @@ def probability_transform(mixture: Mixture, magnitudes: Array, redshifts: Array)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m scripts.realism", allow_abbrev=False, description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m scripts.training.realism", allow_abbrev=False, description=__doc__)
     parser.add_argument("catalogue", type=Path, help=".npz with mags [N, 5] (u, g, r, i, z) and redshift [N]")
     parser.add_argument("--petrosian", type=Path, help=".npz that has petro_mags [N, 5], too, and ra and dec [N]")
     parser.add_argument("--seed", type=int, default=0)

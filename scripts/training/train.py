@@ -1,4 +1,4 @@
-"""Trains the weights that ship with the project: python -m scripts.train --help
+"""Trains the weights that ship with the project: python -m scripts.training.train --help
 
 First small networks learn what larger ensembles, boosted trees and mixtures make of magnitudes, and the magnitude
 branch is made of them. Then the Inception branch and the head learn what images that hold the light of Petrosian
@@ -126,7 +126,7 @@ def starting_network(start: Path | None, lessons: Lessons) -> Standardised:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m scripts.train", allow_abbrev=False, description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m scripts.training.train", allow_abbrev=False, description=__doc__)
     parser.add_argument("--catalogue", type=Path, required=True, help=".npz with mags [N, 5] and redshift [N]")
     parser.add_argument("--petrosian", type=Path, help=".npz that has petro_mags [N, 5], too, and ra and dec [N]")
     parser.add_argument("--out", type=Path, required=True, help="the weights, as float16 safetensors")

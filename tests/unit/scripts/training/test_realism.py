@@ -5,8 +5,8 @@ import pytest
 
 from lambda_image.data.distributions import uniform_distance
 from scripts.galaxies import PIXEL_SCALE, Mixture, R, load_catalogue, made_galaxies
-from scripts.realism import probability_transform, sizes
 from scripts.training.catalogues import hold_out
+from scripts.training.realism import probability_transform, sizes
 
 
 def disc(radius: float, centre: tuple[float, float]) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""Measures weights on real galaxies that were kept aside: python -m scripts.judge --help
+"""Measures weights on real galaxies that were kept aside: python -m scripts.training.judge --help
 
 Each catalogue's are judged beside five small networks that were trained on the magnitudes of its other galaxies. The
-same galaxies are drawn for both when intervals are made. Weights that scripts.train made answer to magnitudes only,
-too, and are judged beside that answer, which tells what images add.
+same galaxies are drawn for both when intervals are made. Weights that scripts.training.train made answer to magnitudes
+only, too, and are judged beside that answer, which tells what images add.
 """
 
 import argparse
@@ -39,8 +39,10 @@ def compared(model: Array, rival: Array, truth: Array, rng: np.random.Generator)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m scripts.judge", allow_abbrev=False, description=__doc__)
-    parser.add_argument("catalogues", type=Path, nargs="+", help=".npz as scripts.train takes them, in its order")
+    parser = argparse.ArgumentParser(prog="python -m scripts.training.judge", allow_abbrev=False, description=__doc__)
+    parser.add_argument(
+        "catalogues", type=Path, nargs="+", help=".npz as scripts.training.train takes them, in its order"
+    )
     parser.add_argument("--model", type=Path, default=SHIPPED_MODEL, help="the weights; without it the shipped ones")
     parser.add_argument("--write", type=Path, help="folder for the galaxies kept aside, a dataset for each catalogue")
     parser.add_argument("--seed", type=int, default=0)

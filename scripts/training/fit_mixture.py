@@ -1,4 +1,4 @@
-"""Fits the mixture models behind `cosmicai sample` to real galaxies: python -m scripts.fit_mixture --help"""
+"""Fits the mixture models behind `cosmicai sample` to real galaxies: python -m scripts.training.fit_mixture --help"""
 
 import argparse
 import json
@@ -46,13 +46,15 @@ def gaussians(rows: Array, components: int, seed: int) -> tuple[Array, Array, Ar
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m scripts.fit_mixture", allow_abbrev=False, description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.training.fit_mixture", allow_abbrev=False, description=__doc__
+    )
     parser.add_argument("catalogue", type=Path, help=".npz with mags [N, 5] (u, g, r, i, z) and redshift [N]")
     parser.add_argument("--petrosian", type=Path, help=".npz that has petro_mags [N, 5], too, and ra and dec [N]")
     parser.add_argument("--components", type=int, default=30)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
-        "--out", type=Path, default=Path(__file__).parent, help="folder for galaxies.json and petrosian.json"
+        "--out", type=Path, default=Path(__file__).parents[1], help="folder for galaxies.json and petrosian.json"
     )
     args = parser.parse_args(arguments)
     splits = without_shared([read_split(path) for path in (args.catalogue, args.petrosian) if path])

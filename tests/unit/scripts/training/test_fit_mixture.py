@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.fit_mixture import write
 from scripts.galaxies import Mixture, PetrosianMixture
+from scripts.training.fit_mixture import write
 
 
 def test_a_written_mixture_is_read_back_as_it_was(tmp_path: Path) -> None:

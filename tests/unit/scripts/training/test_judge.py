@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lambda_image import accuracy
-from scripts.judge import compared
+from scripts.training.judge import compared
 
 
 def test_predictions_are_compared_on_the_same_draws() -> None:
