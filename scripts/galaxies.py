@@ -2,7 +2,8 @@
 
 The mixture (galaxies.json) was fitted by training/fit_mixture.py to 3,984 galaxies of the SDSS Main Galaxy Sample. Its
 six dimensions are the magnitudes u, g, r, i, z and the redshift. A second one (petrosian.json), fitted to 6,810
-galaxies with both magnitudes, tells their Petrosian magnitudes. Images are in nanomaggies per pixel, as SDSS stamps are.
+galaxies with both magnitudes, tells their Petrosian magnitudes. Images are in nanomaggies per pixel, as SDSS stamps
+are.
 """
 
 import json
