@@ -1,10 +1,12 @@
 """One process of this machine that infers what a sweep infers, in batches of each size, as the documents held them."""
 
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lambda_image.atomic_file import atomic_file
 from lambda_image.errors import RunError
 from scripts.sweep import data
 from scripts.sweep.configuration import DATA_SIZES, Configuration
@@ -34,16 +36,14 @@ def infer_beside(sweep: Path, batch_sizes: Sequence[int], say: Callable[[str], N
     left = [size for size in sorted(set(batch_sizes)) if not (folder / f"{size}.json").is_file()]
     if not left:
         return
-    folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="cosmicai-") as scratch:
         (file,) = data.make(Configuration(1, 1, DATA_SIZES["large"]), Path(scratch) / "data")
         for size in left:
-            partial = folder / f"{size}.partial"
-            partial.unlink(missing_ok=True)
-            out = str(Path(scratch) / f"{size}.parquet")
-            words = ["scripts", "infer", str(file), "--batch-size", str(size), "--json", str(partial), "--out", out]
+            found, out = Path(scratch) / f"{size}.json", Path(scratch) / f"{size}.parquet"
+            words = ["scripts", "infer", str(file), "--batch-size", str(size), "--json", str(found), "--out", str(out)]
             ended = subprocess.run(command(*words), capture_output=True, text=True)
             if ended.returncode:
                 raise RunError(f"cosmicai infer --batch-size {size} failed: {ended.stderr.strip()}")
-            partial.replace(folder / f"{size}.json")
+            with atomic_file(folder / found.name) as partial:
+                shutil.copyfile(found, partial)
             say(f"this machine alone, batches of {size:,}: done")

@@ -45,7 +45,9 @@ Entry = Mapping[str, Any]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m scripts.bench.comm.page", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.bench.comm.page", allow_abbrev=False, description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("figures", type=Path, help="what cosmicai bench comm --json has written")
     parser.add_argument("document", type=Path, help="the document with the marks")
     args = parser.parse_args(arguments)
