@@ -116,7 +116,7 @@ def _fit_network(galaxies: Labelled, weights_sha256: str, seed: int, steps: int)
 
 
 def _train(x: Tensor, y: Tensor, seed: int, steps: int) -> Sequence[tuple[Values, Values]]:
-    with torch.random.fork_rng(devices=[]), _one_thread():
+    with torch.random.fork_rng(devices=[]), one_thread():
         torch.manual_seed(seed)
         sizes = [x.shape[1], *([WIDTH, WIDTH] if len(y) >= FEW else []), SHAPE]
         linear = [nn.Linear(*pair) for pair in pairwise(sizes)]
@@ -138,7 +138,7 @@ def _train(x: Tensor, y: Tensor, seed: int, steps: int) -> Sequence[tuple[Values
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """In such small steps threads wait for one another longer than they compute."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,13 +1,12 @@
 """Small networks on numbers, several trained side by side: teachers, and those that the magnitude branch is made of."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
+from scripts.calibrate.fitting import one_thread
 from scripts.galaxies import Array
 
 HIDDEN = 64  # units of each of a network's two hidden layers, unless told
@@ -47,17 +46,6 @@ def fit_ensemble(
     """Trains networks on galaxies with `inputs` [N, F], each from other initial weights and in another order."""
     with one_thread():
         return _fit(inputs, redshifts, members, hidden, steps, seed)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """In such small steps threads wait for one another longer than they compute."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _fit(inputs: Array, redshifts: Array, members: int, hidden: int, steps: int, seed: int) -> Ensemble:
