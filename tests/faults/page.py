@@ -13,18 +13,18 @@ LONGEST = 100  # letters of what named a fault
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
 INTRODUCTION = f"""# Faults
 
-Each row is a fault that is put into a real run of {RANKS} ranks with {EACH} galaxies each. Every process is a real
-one, and so are the sockets, the state machine on the local endpoint and S3's API. A run must end within the deadline,
-which counts from the fault, or from the start of the run where the fault was there before. Its result must hold the
-predictions of every rank that could be saved, with the right values and each once. The last column shows by which words
-the summary or the error names what was wrong. A dash means that nothing was lost and nobody needs to know.
+Each row is a fault in a real run of {RANKS} ranks with {EACH} galaxies each. Processes, sockets and the state
+machine are real, and S3 is that of the local endpoint. A run must end within the deadline, which counts from the fault,
+or from the start of the run where the fault was there before. Its result must hold the predictions of every rank that
+could be saved, with the right values and each once. The last column shows by which words the summary or the error
+names what was wrong. A dash means that nothing was lost and nobody needs to know.
 
 `make faults` plays all of them as tests, and `make test` the quick ones. `python -m tests.faults` plays them as well
 and keeps what came of them in `out/faults.jsonl`, from which `python -m tests.faults --page` writes this page. The
 times are those of a machine with two cores (AMD EPYC) that worked on other things as well.
 
-Faults of the network take place between hosts that are network namespaces, which takes root and Linux. Where something
-like that is missing, a fault is skipped with the reason.
+Faults of the network need network namespaces, and so root and Linux. A fault whose needs are missing is skipped, and
+says why.
 """
 SINGLE = """| fault | how | deadline | ended after | predictions kept | named |
 | --- | --- | --- | --- | --- | --- |"""
