@@ -3,12 +3,16 @@
 import asyncio
 import json
 import os
+import re
 import threading
 from collections.abc import Callable, Mapping
 
 DELAY_S = 0.1  # lines wait that long for others: thousands of connections a second cost tens of writes
 MAX_LINES = 20_000  # about 4 MB: the largest group leaving twice, while the reader of the log pauses
 CLOSING_S = 2.0  # for a reader that has stalled to take the last lines
+# What ends the name of a run's group, and opens the group to whoever has the deployment's key (SECURITY.md). More people
+# read logs than should have that.
+_SECRET = re.compile(r":[0-9a-f]{32}(?![0-9a-zA-Z])")
 
 
 class Log:
@@ -45,11 +49,11 @@ class Log:
             dialect: What it spoke, a word, or None.
             host: Its client's address.
             seconds: How long it lasted.
-            details: Further fields, if there are any.
+            details: Further fields, if there are any. The secret ends of groups' names are left out of them.
         """
         # There are many of these lines, and an encoder costs more than all else that the server does with a log.
         spoke = "null" if dialect is None else f'"{dialect}"'
-        more = f", {json.dumps(details)[1:-1]}" if details else ""
+        more = f", {_SECRET.sub('', json.dumps(details)[1:-1])}" if details else ""
         self._add(
             f'{{"event": "connection", "outcome": "{outcome}", "dialect": {spoke}, "host": "{host}", '
             f'"seconds": {seconds:.3f}{more}}}'

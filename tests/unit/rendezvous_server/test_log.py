@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Callable
 
+from lambda_image.comm.connecting.group_name import group_name
 from rendezvous_server.effects import Outcome
 from rendezvous_server.log import MAX_LINES, Log, to_descriptor
 
@@ -50,6 +51,22 @@ def test_a_connections_line_is_what_an_encoder_would_write() -> None:
         {"event": "connection", "outcome": "rejected", "dialect": None, "host": "2001:db8::1", "seconds": 0.0}
         | {"reason": 'a "b"\n', "rank": 2, "run_id": None},
     ]
+
+
+def test_the_secret_end_of_a_groups_name_is_left_out() -> None:
+    written = bytearray()
+    name = group_name("run-7", bytes(32))
+
+    def story(log: Log) -> None:
+        log.connection(Outcome.LEFT, "group", "192.0.2.7", 1.0, {"run_id": name, "rank": 2})
+        log.connection(Outcome.REJECTED, "group", "192.0.2.7", 1.0, {"reason": f"rank 2 is in group {name!r} already"})
+        log.connection(Outcome.LEFT, "group", "192.0.2.7", 1.0, {"run_id": f"{name}f:1"})  # some other client's own
+
+    logging(story, written.extend)
+    joined, rejected, other = map(json.loads, written.splitlines())
+    assert joined["run_id"] == "run-7"
+    assert rejected["reason"] == "rank 2 is in group 'run-7' already"
+    assert other["run_id"] == f"{name}f:1"
 
 
 def test_lines_wait_for_others_but_not_for_ever() -> None:
