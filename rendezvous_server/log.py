@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 DELAY_S = 0.1  # lines wait that long for others: thousands of connections a second cost tens of writes
 MAX_LINES = 20_000  # about 4 MB: the largest group leaving twice, while the reader of the log pauses
 CLOSING_S = 2.0  # for a reader that has stalled to take the last lines
-# What ends the name of a run's group, and opens the group to whoever has the deployment's key (SECURITY.md). More people
-# read logs than should have that.
+# What ends the name of a run's group, and opens the group to whoever has the deployment's key (SECURITY.md). More
+# people read logs than should have that.
 _SECRET = re.compile(r":[0-9a-f]{32}(?![0-9a-zA-Z])")
 
 
