@@ -58,7 +58,14 @@ def config(*, dark: bool = False) -> dict[str, Any]:
         "font": FONT,
         "mark": {"color": SKY if dark else BLUE},
         "range": {"heatmap": heat, "ramp": heat},
-        "axis": {**words, "gridColor": faint, "domainColor": ink, "tickColor": ink, "titleFontWeight": "normal"},
+        "axis": {
+            **words,
+            "gridColor": faint,
+            "domainColor": ink,
+            "tickColor": ink,
+            "titleFontWeight": "normal",
+            "labelSeparation": 4,  # pixels between two labels
+        },
         "legend": words,
         "title": {"color": ink, "anchor": "start"},
         "view": {"stroke": None},

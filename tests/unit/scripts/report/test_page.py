@@ -21,6 +21,7 @@ def test_colours_of_both_themes_are_readable():
     assert light["background"] == light["background"].lower() == "#ffffff"
     assert dark["axis"]["labelColor"] == light["background"].replace("ffffff", "e6e6e6")
     assert dark["range"] != light["range"]
+    assert light["axis"]["labelSeparation"] > 0  # pixels: 150 and 160 at the end of an axis would read as one number
 
 
 def test_the_script_that_draws_is_made_once(tmp_path: Path):
