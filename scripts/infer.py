@@ -15,6 +15,7 @@ from rich.table import Table
 
 from lambda_image import process
 from lambda_image.atomic_file import atomic_file
+from lambda_image.data.distributions import IN_CATALOGUES, NAMES
 from lambda_image.data.partition import PartitionStream, open_partition
 from lambda_image.data.predictions import Predictions
 from lambda_image.data.quality import OnBadRow
@@ -154,15 +155,17 @@ def predict(
 
     partitions = [(str(stretch.file), partial(_opened, stretch, engine.sizes)) for stretch in share]
     parts = list(infer(partitions, engine, batch_size, work, show, on_bad_row))
-    return Inferred(_with_modes(Predictions.concatenate(parts), engine), work, engine.name)
+    return Inferred(_with_distributions(Predictions.concatenate(parts), engine), work, engine.name)
 
 
-def _with_modes(predictions: Predictions, engine: engines.Engine) -> Predictions:
-    """Adds the mode of p(z), as a run's catalogues have it, where the engine has a calibration."""
+def _with_distributions(predictions: Predictions, engine: engines.Engine) -> Predictions:
+    """Adds mode and quantiles of p(z), as a run's catalogues have them, where the engine has a calibration."""
     if not isinstance(engine, CalibratedEngine):
         return predictions
-    modes = engine.describe(predictions.redshift, predictions.magnitudes).z_mode
-    return replace(predictions, columns={**predictions.columns, "z_mode": np.ma.masked_invalid(modes)})
+    described = engine.describe(predictions.redshift, predictions.magnitudes)
+    found = {"z_mode": described.z_mode, **dict(zip(NAMES, described.quantiles.T, strict=True))}
+    added = {name: np.ma.masked_invalid(found[name]) for name in ("z_mode", *IN_CATALOGUES)}
+    return replace(predictions, columns={**predictions.columns, **added})
 
 
 @contextmanager

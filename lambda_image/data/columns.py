@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lambda_image.data.distributions import IN_CATALOGUES
 from lambda_image.data.file_content import Column, FormatError
 from lambda_image.data.sizes import BANDS, magnitude_columns
 
@@ -30,9 +31,9 @@ TABLE_COLUMNS = (
     "quality",
 )
 NUMBERED_MAGNITUDE = re.compile(r"mag_\d{1,4}")  # where the magnitudes are not the published bands', see sizes
-# `row` is not among them, because a partition may say which rows of the original dataset it has. `z_mode`, the mode of
-# p(z), is what `cosmicai infer` and `cosmicai results` add to the table.
-RESERVED = frozenset({*TABLE_COLUMNS, "z_mode", "images", "magnitudes", "redshifts"} - {"row"})
+# `row` is not among them, because a partition may say which rows of the original dataset it has. The mode of p(z) and
+# its quantiles are what `cosmicai infer` and `cosmicai results` add to the table.
+RESERVED = frozenset({*TABLE_COLUMNS, "z_mode", *IN_CATALOGUES, "images", "magnitudes", "redshifts"} - {"row"})
 ROW_DTYPES = {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"}  # all fit int64
 DTYPES = ROW_DTYPES | {"uint64", "float16", "bfloat16", "float32", "float64", "bool"}
 MIXED = np.dtype("S32")  # text of any number, where no type of numbers holds what several partitions have

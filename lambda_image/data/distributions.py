@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 # The outermost ones keep the ends of PIT right: with five quantiles 3 % of it would be misplaced there.
 LEVELS = (0.001, 0.01, 0.025, 0.16, 0.25, 0.5, 0.75, 0.84, 0.975, 0.99, 0.999)
 NAMES = tuple(f"q{level:g}" for level in LEVELS)  # columns of the table of quantiles
+IN_CATALOGUES = ("q0.025", "q0.16", "q0.5", "q0.84", "q0.975")  # the median and the bounds of 68 and 95 %
 MEDIAN = LEVELS.index(0.5)
 INTERVALS = {"coverage_68": (0.16, 0.84), "coverage_95": (0.025, 0.975)}  # by the names of their measures
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 from pyarrow import compute
 
 from lambda_image.data.columns import TABLE_COLUMNS
+from lambda_image.data.distributions import IN_CATALOGUES
 from lambda_image.data.quality import UNPREDICTABLE, Quality
 from lambda_image.errors import UsageError
 from scripts.catalogue.ids import is_id_type
@@ -29,13 +30,7 @@ POSITIONS = {  # by a name in lower case; only these are known to be in degrees
 NUMBERED = re.compile(r"mag_\d{1,4}")  # a magnitude in a band of which a run knows no more
 QUANTILE = re.compile(r"q(0\.\d+)")  # a column that holds this quantile of p(z)
 # What Rubin calls the quantiles that it has names for.
-QUANTILES = {
-    "q0.025": "err95_low",
-    "q0.16": "err68_low",
-    "q0.5": "median",
-    "q0.84": "err68_high",
-    "q0.975": "err95_high",
-}
+QUANTILES = dict(zip(IN_CATALOGUES, ("err95_low", "err68_low", "median", "err68_high", "err95_high"), strict=True))
 INTERVAL = ("redshift_err68_low", "redshift_err68_high")  # from a standard deviation, where there are no quantiles
 
 FLAGS = ", ".join(f"{flag.value} {flag.name.lower()}" for flag in Quality if flag.name)

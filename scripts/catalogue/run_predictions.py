@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet, types
 
+from lambda_image.data.distributions import IN_CATALOGUES
 from lambda_image.errors import InvalidEvent
 from scripts.catalogue.run_source import ResultSource, read_json
 from scripts.catalogue.run_tables import WHOLE, run_tables
@@ -13,7 +14,7 @@ from scripts.catalogue.table import Notes
 from scripts.words import counted
 
 GALAXY = ("source", "row")  # what finds a galaxy again in the distributions of its rank
-MODE = "z_mode"
+DESCRIBED = ("z_mode", *IN_CATALOGUES)  # what a catalogue has of a distribution, all of which `--qp` writes
 
 Choice = Callable[[pa.Schema], list[str]]  # the columns to read of a table that has these
 
@@ -22,7 +23,8 @@ def read_predictions(source: ResultSource, choose: Choice | None = None) -> tupl
     """Reads the predictions of a run.
 
     They are one table where the run has put them together. Otherwise they are those of the ranks that finished, in the
-    order of the manifest. Where the run has redshift distributions, their mode `z_mode` comes besides.
+    order of the manifest. Where the run has redshift distributions, their mode and the quantiles that bound 68 and 95 %
+    come besides.
 
     Args:
         source: where they are.
@@ -35,12 +37,12 @@ def read_predictions(source: ResultSource, choose: Choice | None = None) -> tupl
     Raises:
         InvalidEvent: there are none, or they cannot be read.
     """
-    tables, modes = run_tables(source), _modes(source)
-    keys = GALAXY if modes else ()
+    tables, distributions = run_tables(source), _distributions(source)
+    keys = GALAXY if distributions else ()
     parts = [_table(source, name, keys, choose) for name in tables.names]
     found = [part for part in parts if part is not None]
     if tables.names == [WHOLE] and found:
-        return _with_modes(found[0], modes), _failed(source)
+        return _with_distributions(found[0], distributions), _failed(source)
     if not found:
         raise InvalidEvent(f"{source.place} holds no predictions: no rank of the run has finished")
     notes = []
@@ -48,7 +50,7 @@ def read_predictions(source: ResultSource, choose: Choice | None = None) -> tupl
         ranks = len(read_json(source, "manifest.json"))
         have = "has" if missing == 1 else "have"
         notes.append(f"{counted(missing, 'rank')} of {ranks:,} {have} left no predictions, which are missing here")
-    return _with_modes(_joined(found), modes), notes
+    return _with_distributions(_joined(found), distributions), notes
 
 
 def _failed(source: ResultSource) -> Notes:
@@ -74,27 +76,30 @@ def _table(source: ResultSource, name: str, keys: tuple[str, ...], choose: Choic
     raise InvalidEvent(f"{name} of {source.place} holds no predictions: there is no column redshift")
 
 
-def _with_modes(predictions: pa.Table, modes: list[pa.Table]) -> pa.Table:
-    """Adds the mode of p(z), null for a galaxy that has none. A run without distributions has no such column."""
-    if not modes or MODE in predictions.column_names:
+def _with_distributions(predictions: pa.Table, distributions: list[pa.Table]) -> pa.Table:
+    """Adds DESCRIBED, null for a galaxy that has no distribution. A run without distributions has no such columns."""
+    if not distributions or DESCRIBED[0] in predictions.column_names:
         return predictions
-    names, places = predictions.column_names, pa.array(np.arange(len(predictions)))
-    # Of a partition that a run reads twice, a galaxy has the same mode in both.
-    known = pa.concat_tables(modes).group_by(GALAXY, use_threads=False).aggregate([(MODE, "first")])
+    places = pa.array(np.arange(len(predictions)))
+    # Of a partition that a run reads twice, a galaxy has the same distribution in both.
+    first = [(name, "first") for name in DESCRIBED]
+    known = pa.concat_tables(distributions).group_by(GALAXY, use_threads=False).aggregate(first)
     found = predictions.select(GALAXY).append_column("place", places).join(known, list(GALAXY)).sort_by("place")
-    behind = "redshift_err" if "redshift_err" in names else "redshift"
-    return predictions.add_column(names.index(behind) + 1, MODE, found[f"{MODE}_first"])
+    behind = "redshift_err" if "redshift_err" in predictions.column_names else "redshift"
+    for place, name in enumerate(DESCRIBED, predictions.column_names.index(behind) + 1):
+        predictions = predictions.add_column(place, name, found[f"{name}_first"])
+    return predictions
 
 
-def _modes(source: ResultSource) -> list[pa.Table]:
-    """Of each rank that has written distributions, with the galaxies that they are of."""
+def _distributions(source: ResultSource) -> list[pa.Table]:
+    """Of each rank that has written distributions, DESCRIBED with the galaxies that they are of."""
     tables = []
     for item in read_json(source, "manifest.json") or []:
         if (file := source.open(name := f"quantiles/{item['rank']}.parquet")) is None:
             continue
         with file:
             try:
-                tables.append(parquet.read_table(file, columns=[*GALAXY, MODE]))
+                tables.append(parquet.read_table(file, columns=[*GALAXY, *DESCRIBED]))
             except (pa.ArrowException, OSError) as error:
                 raise InvalidEvent(f"{name} of {source.place} is not a Parquet file: {error}") from error
     return tables

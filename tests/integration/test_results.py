@@ -119,15 +119,14 @@ def test_astropy_opens_it_with_units_and_ucds(answers: dict[int, float], name: s
     assert (str(table["RA"].unit), str(table["DEC"].unit)) == ("deg", "deg")
     if "fits" not in name:
         ucds = [table[column].meta["ucd"] for column in table.colnames]
-        redshift = ("src.redshift.phot", "stat.error;src.redshift.phot")
-        interval = ("src.redshift.phot;stat.min", "src.redshift.phot;stat.max")
+        redshift = ("src.redshift.phot", "stat.error;src.redshift.phot", "src.redshift.phot")  # with error and mode
+        low, high = "src.redshift.phot;stat.min", "src.redshift.phot;stat.max"
         assert ucds == [
             "meta.id;meta.main",
             "pos.eq.ra",
             "pos.eq.dec",
             *redshift,
-            *interval,
-            "src.redshift.phot",
+            *(low, low, "src.redshift.phot;stat.median", high, high),
             "meta.code.qual",
         ]
 
@@ -143,7 +142,8 @@ def test_a_catalogue_with_predictions_takes_those_of_another_run():
     for given, out, prefix in (("my_catalogue.fits", "once.fits", "one"), ("once.fits", "twice.fits", "two")):
         assert main(["results", "out/demo", "--catalogue", given, "--out", out, "--prefix", prefix]) == 0
     table = Table.read("twice.fits")
-    names = ("z_best", "z_err", "z_err68_low", "z_err68_high", "z_mode", "quality")
+    bounds = ("z_err95_low", "z_err68_low", "z_median", "z_err68_high", "z_err95_high")
+    names = ("z_best", "z_err", "z_mode", *bounds, "quality")
     assert table.colnames[3:] == [f"{prefix}_{name}" for prefix in ("one", "two") for name in names]
     np.testing.assert_array_equal(table["one_z_best"], table["two_z_best"])
     assert table["one_quality"].mask.tolist() == table["two_quality"].mask.tolist()

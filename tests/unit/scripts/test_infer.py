@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lambda_image.data.distributions import NAMES
 from lambda_image.data.partition import write_partition
 from lambda_image.data.predictions import Predictions
 from lambda_image.data.sizes import PUBLISHED
@@ -132,7 +133,7 @@ def test_nothing_that_is_there_is_replaced_unless_that_is_asked_for(file: Path, 
     assert file.read_bytes() == before
 
 
-def test_an_engine_with_a_calibration_gives_modes_beside_error_bars(file: Path):
+def test_an_engine_with_a_calibration_gives_distributions_beside_error_bars(file: Path):
     assert "z_mode" not in inferred([Stretch(file, 0, 5)], Silent()).predictions.columns
     engine = CalibratedEngine(Echo(), calibration())
     found = predict([Stretch(file, 0, 5)], engine, 4, "flag", Silent(), 5).predictions
@@ -140,3 +141,7 @@ def test_an_engine_with_a_calibration_gives_modes_beside_error_bars(file: Path):
     read = Predictions.from_parquet(found.to_parquet())
     assert read.redshift_err is not None
     np.testing.assert_allclose(read.columns["z_mode"], found.redshift, atol=1e-4)
+    described = engine.describe(found.redshift, found.magnitudes)
+    for name in ("q0.025", "q0.16", "q0.5", "q0.84", "q0.975"):
+        np.testing.assert_array_equal(read.columns[name], described.quantiles[:, NAMES.index(name)])
+    assert "q0.01" not in read.columns

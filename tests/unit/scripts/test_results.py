@@ -101,7 +101,7 @@ def test_error_columns_appear_where_a_run_has_errors(out: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize("kind", ["csv", "ecsv", "fits", "vot", "parquet"])
-def test_modes_are_in_every_format_where_a_run_has_distributions(out: Path, tmp_path: Path, kind: str):
+def test_modes_and_bounds_are_in_every_format_where_a_run_has_distributions(out: Path, tmp_path: Path, kind: str):
     part = predictions(6)
     write_distributions(out, 0, part)
     assert run(out, "--out", tmp_path / f"p.{kind}") == 0
@@ -112,7 +112,9 @@ def test_modes_are_in_every_format_where_a_run_has_distributions(out: Path, tmp_
     given = catalogue(tmp_path / "mine.csv")
     assert run(out, "--catalogue", given, "--prefix", "x", "--out", tmp_path / f"joined.{kind}") == 0
     joined = Table.read(tmp_path / f"joined.{kind}", format=format_)
-    assert joined.colnames == ["OBJID", "redshift", "x_z_best", "x_z_mode", "x_quality"]
+    bounds = ("err95_low", "err68_low", "median", "err68_high", "err95_high")
+    added = [f"x_{name}" for name in ("z_best", "z_mode", *(f"z_{bound}" for bound in bounds), "quality")]
+    assert joined.colnames == ["OBJID", "redshift", *added]
 
 
 def test_what_was_written_is_told_as_json(out: Path, tmp_path: Path):

@@ -6,10 +6,11 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from lambda_image.data.distributions import IN_CATALOGUES, NAMES
 from lambda_image.errors import InvalidEvent
 from scripts.catalogue.run_predictions import read_predictions
 from scripts.catalogue.run_source import PredictionsFileSource, ResultFolderSource
-from tests.unit.scripts.catalogue.runs import FIRST_ID, predictions, run_folder, write_distributions
+from tests.unit.scripts.catalogue.runs import FIRST_ID, predictions, quantiles, run_folder, write_distributions
 
 
 def test_predictions_are_read_as_the_run_wrote_them(tmp_path: Path):
@@ -83,17 +84,21 @@ def test_a_table_that_is_none_is_named(tmp_path: Path):
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_each_galaxy_has_the_mode_of_its_own_distribution(tmp_path: Path, together: bool):
+def test_each_galaxy_has_the_mode_and_the_bounds_of_its_own_distribution(tmp_path: Path, together: bool):
     parts = [predictions(count, source=f"data/{count}.pt") for count in (4, 5, 3)]
     source = ResultFolderSource(run_folder(tmp_path / "out", *parts, together=together))
     assert "z_mode" not in read_predictions(source)[0].column_names
     for rank in (2, 0):  # rank 1 has no calibration, and so each galaxy of it no mode
         write_distributions(source.folder, rank, parts[rank])
     table, _ = read_predictions(source)
-    assert table.column_names.index("z_mode") == table.column_names.index("redshift") + 1
+    at = table.column_names.index("redshift") + 1
+    assert table.column_names[at : at + 6] == ["z_mode", "q0.025", "q0.16", "q0.5", "q0.84", "q0.975"]
     known = [np.full(5, np.nan) if part is parts[1] else part.redshift + np.float32(0.05) for part in parts]
     assert table["z_mode"].to_numpy() == pytest.approx(np.concatenate(known), nan_ok=True)
     assert table["z_mode"].null_count == 5 + 1 + 1
+    for name in IN_CATALOGUES:
+        bounds = [np.full(5, np.nan) if part is parts[1] else quantiles(part)[:, NAMES.index(name)] for part in parts]
+        np.testing.assert_array_equal(table[name].to_numpy(), np.concatenate(bounds))
     chosen, _ = read_predictions(source, lambda schema: ["redshift"])
     assert chosen["z_mode"].equals(table["z_mode"])
 
