@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as NoAnswer
+from contextlib import suppress
 from http.server import ThreadingHTTPServer
 from typing import Any
 
@@ -29,13 +30,16 @@ class HealthServer(ThreadingHTTPServer):
 
     daemon_threads = True  # a client that dawdles does not keep the process
 
-    def __init__(self, listening: socket.socket, snapshot: Callable[[], Snapshot]) -> None:
+    def __init__(
+        self, listening: socket.socket, snapshot: Callable[[], Snapshot], request_limit_s: float = REQUEST_LIMIT_S
+    ) -> None:
         """Must be called inside the event loop."""
         super().__init__(("", 0), _Request, bind_and_activate=False)
         self.socket.close()
         self.socket = listening
         self._loop = asyncio.get_running_loop()
         self._snapshot = snapshot
+        self._request_limit_s = request_limit_s
         self._request_slots = threading.Semaphore(MAX_REQUESTS)
         self._thread = threading.Thread(target=self.serve_forever, args=(POLL_S,), name="http", daemon=True)
         self._thread.start()
@@ -66,9 +70,13 @@ class HealthServer(ThreadingHTTPServer):
             self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
+        late = threading.Timer(self._request_limit_s, _cut_off, (request,))
+        late.daemon = True
         try:
+            late.start()
             super().process_request_thread(request, client_address)
         finally:
+            late.cancel()
             self._request_slots.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -76,9 +84,14 @@ class HealthServer(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
+def _cut_off(request: socket.socket) -> None:
+    """Ends a connection whose thread reads from it or writes to it."""
+    with suppress(OSError):  # it has ended
+        request.shutdown(socket.SHUT_RDWR)
+
+
 class _Request(MetricsHandler):
     server: HealthServer
-    timeout = REQUEST_LIMIT_S
 
     def do_GET(self) -> None:  # noqa: N802 - the base class's name
         path = self.path.partition("?")[0]

@@ -55,7 +55,7 @@ class Communicator:
     * RendezvousUnreachable, RendezvousTimeout or RendezvousRejected for peers that the server never announced. The last
       one also ends every operation of a rank whose newer attempt has taken its place.
     * ValueError for a rank outside the world, for both or infinite time limits, and after `close`.
-    * TypeError for values that cannot be sent.
+    * TypeError for values that cannot be sent, such as arrays of objects and masked arrays.
 
     Attributes:
         rank: This rank.

@@ -74,10 +74,10 @@ class AbsentRanks:
         for found in each if len(absent) < pages else store.list_folder(f"{path}/"):
             if found is None or found.key not in absent or self._etags.get(found.key) == found.etag:
                 continue
-            self._etags[found.key] = found.etag
             number, rank = absent[found.key]
             if (reason := given_up(self._objects, self._assignment, rank)) is not None:
                 self._communicator.excuse(number, f"takes no part in the gather: {reason}")
+            self._etags[found.key] = found.etag
 
     def _work(self) -> None:
         while not self._ended.wait(self._poll_s):

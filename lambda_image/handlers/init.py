@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lambda_image import process
-from lambda_image.errors import InvalidEvent, RunError, with_short_errors
+from lambda_image.errors import InvalidEvent, RunError, StorageUnavailable, with_short_errors
 from lambda_image.events import RunRequest, parse
 from lambda_image.gather_tree import most_connections, most_held, plan_root, plan_width
 from lambda_image.handlers import log
@@ -18,7 +18,7 @@ from lambda_image.handlers.finding import find_data, find_model
 from lambda_image.handlers.preparing import prepare
 from lambda_image.json_text import parse_json
 from lambda_image.manifest import STAR, Assignment, Run, assignments, manifest_key
-from lambda_image.ownership import JSON_TYPE, RunObjects, first_item
+from lambda_image.ownership import JSON_TYPE, TRIES, RunObjects, first_item
 from lambda_image.results import RESULT_NAME
 from lambda_image.run_time import Waves, ended_by, plan_waves
 from lambda_image.settings import HandlerSettings
@@ -107,7 +107,7 @@ def init(
         PartitionMissing: there is no partition under the prefix, or no dataset under the key.
         PartitionMalformed: the dataset is none.
 
-    After an error nothing has been written.
+    After an error nothing has been written, unless S3 did not answer. A retry takes over what is there then.
     """
     from tempfile import SpooledTemporaryFile  # late, as it imports more than all of this
 
@@ -151,7 +151,7 @@ def init(
         results.put(withheld, lines, metadata=RunObjects(results, request.execution, request.result_path).metadata)
     try:
         earlier, left = _claim(results, request, key, manifest, started_at, withheld)
-    except Exception:
+    except InvalidEvent:  # after any other error the manifest may be there, and name them
         with suppress(RunError):
             results.delete([withheld])
         raise
@@ -227,27 +227,34 @@ def _claim(
     """
     content = json.dumps(manifest, ensure_ascii=False).encode()
     owner = RunObjects(results, request.execution, request.result_path).metadata
-    if results.put(key, content, content_type=JSON_TYPE, if_absent=True, metadata=owner):
-        return None, []
-    there = results.look(key)
-    if there is None:
-        raise InvalidEvent(f"{results.url(key)} was removed while this run began: start it again")
-    earlier = first_item(there.data, results.url(key))
-    if earlier.execution == request.execution:
-        return earlier, []
-    free_at = ended_by(earlier)
-    if started_at < free_at and not has_summary(results, earlier):
-        raise InvalidEvent(
-            f"result_path {request.result_path} is in use by the run {earlier.run_id}, which has no summary yet: give "
-            "another result_path (or none, so that each run has its own), or wait for it. If it was stopped, remove "
-            f"what lies there; without that the path is free at {datetime.fromtimestamp(free_at, UTC):%H:%M} UTC"
-        )
-    taken = {**owner, EARLIER: there.etag.strip('"')}
-    if not results.put(key, content, content_type=JSON_TYPE, if_match=there.etag, metadata=taken):
-        raise InvalidEvent(
-            f"result_path {request.result_path} was taken by another run in this moment: give another result_path"
-        )
-    return None, _clear(results, request.result_path, (key, withheld))
+    for _ in range(TRIES):
+        if results.put(key, content, content_type=JSON_TYPE, if_absent=True, metadata=owner):
+            return None, []
+        there = results.look(key)
+        if there is None:  # removed meanwhile
+            continue
+        if there.data == content:  # by a write whose answer was lost
+            return None, _clear(results, request.result_path, (key, withheld))
+        earlier = first_item(there.data, results.url(key))
+        if earlier.execution == request.execution:
+            return earlier, []
+        free_at = ended_by(earlier)
+        if started_at < free_at and not has_summary(results, earlier):
+            raise InvalidEvent(
+                f"result_path {request.result_path} is in use by the run {earlier.run_id}, which has no summary yet: "
+                "give another result_path (or none, so that each run has its own), or wait for it. If it was stopped, "
+                f"remove what lies there; without that the path is free at {datetime.fromtimestamp(free_at, UTC):%H:%M}"
+                " UTC"
+            )
+        if started_at < earlier.started_at:  # this invocation is one that Lambda delivers once more
+            raise InvalidEvent(
+                f"result_path {request.result_path} has the results of the run {earlier.run_id}, which began later "
+                "than this one: give another result_path"
+            )
+        taken = {**owner, EARLIER: there.etag.strip('"')}
+        if results.put(key, content, content_type=JSON_TYPE, if_match=there.etag, metadata=taken):
+            return None, _clear(results, request.result_path, (key, withheld))
+    raise StorageUnavailable(f"{results.url(key)} was written by others each of {TRIES} times: try again")
 
 
 def _clear(results: ObjectStore, result_path: str, kept: Collection[str]) -> list[str]:

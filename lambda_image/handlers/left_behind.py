@@ -55,6 +55,10 @@ class LeftBehind:
     finished: Collection[str] = ()
 
 
+class _OvertakenError(Exception):
+    """Says that an attempt was complete before what had been finished until then was put together."""
+
+
 class Collector:
     """Finds out what ranks have left. Several threads may ask at the same time."""
 
@@ -94,7 +98,10 @@ class Collector:
         if reason is None:
             name = results.url(result_key(item.result_path, item.rank))
             reason = f"{name} {own}" if isinstance(own, str) else own.get("error") or f"{name} was not written"
-        unfinished = self._unfinished(item, own if isinstance(own, dict) else {}, reason)
+        try:
+            unfinished = self._unfinished(item, own if isinstance(own, dict) else {}, reason)
+        except _OvertakenError:
+            return self.collect(item)
         return unfinished or LeftBehind(item, None, failure=Failure(item.rank, "PartMissing", reason))
 
     def _complete(self, item: Assignment, own: Record | str) -> Record | None:
@@ -172,7 +179,10 @@ class Collector:
             work.merge(part.work)
         with self._objects.begin(key) as upload:
             table = RankTable.written(kept.tables(), TableShape.joined(kept.shapes()), upload, most=0)
-            self._objects.put(key, upload, within_run="replace")
+            if self._objects.put(key, upload, within_run="keep") is None:
+                if not is_complete(record) and is_complete(own_record(self._objects.store, item)):
+                    raise _OvertakenError
+                self._objects.put(key, upload, within_run="replace")
         total = len(item.partitions)
         missing = f"{len(kept)} of {total} partitions are finished: {reason}"
         error = missing if len(kept) < total else None

@@ -20,7 +20,8 @@ DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Err
 NO_BUCKET = b"<Error><Code>NoSuchBucket</Code><Message>The specified bucket does not exist</Message></Error>"
 BUSY = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 MISSING = b"<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>"
-ANSWERS = {403: DENIED, 404: MISSING, 503: BUSY}
+CONFLICT = b"<Error><Code>ConditionalRequestConflict</Code><Message>Please try again.</Message></Error>"
+ANSWERS = {403: DENIED, 404: MISSING, 409: CONFLICT, 503: BUSY}
 PIECES_PER_S = 10  # in which a slow body comes
 CHUNK = 1 << 16
 HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive"}
@@ -33,11 +34,12 @@ class SickS3:
     Attributes:
         method: A regular expression of the method.
         path: A regular expression, searched in the path with its query.
-        status: What is answered instead of passing the request on, 403, 404 or 503.
+        status: What is answered instead of passing the request on, 403, 404, 409 or 503.
         answer: The body of that, where it is not the usual one.
         delay: Seconds before the answer.
         rate: Bytes per second at which the body comes.
         cut: Bytes after which the connection ends by RST.
+        lost: Whether the request is passed on and the connection ends without an answer.
         times: How often it happens.
         every: It happens to every so many-th of these requests.
         met: How often it has happened.
@@ -51,6 +53,7 @@ class SickS3:
     delay: float = 0.0
     rate: float | None = None
     cut: int | None = None
+    lost: bool = False
     times: float = float("inf")
     every: int = 1
     met: int = field(default=0, init=False)
@@ -59,7 +62,7 @@ class SickS3:
     @property
     def harms(self) -> bool:
         """Whether it does more than to delay the answer."""
-        return (self.status, self.rate, self.cut) != (None, None, None)
+        return self.lost or (self.status, self.rate, self.cut) != (None, None, None)
 
     def takes(self, method: str, path: str) -> bool:
         """Whether it happens to this request, which is counted."""
@@ -146,7 +149,10 @@ class FaultyS3:
         answer = connection.getresponse()
         content = answer.read()
         given = {name: value for name, value in answer.getheaders() if name.lower() not in HOP_BY_HOP}
-        self._send(handler, answer.status, given, content, fault)
+        if fault is not None and fault.lost:
+            handler.close_connection = True
+        else:
+            self._send(handler, answer.status, given, content, fault)
         connection.close()
 
     def _send(

@@ -28,12 +28,14 @@ _PLAIN_KINDS = "?biufcmMSUV"  # dtypes whose items are their bytes; never Python
 def encode(value: Value) -> tuple[bytes, list[memoryview]]:
     """Meta and flat byte views of a value. A view keeps its buffer alive; an array that is not C-contiguous is copied.
 
-    Raises TypeError for anything but bytes-like values and arrays of plain items (no objects, no named fields).
+    Raises TypeError for anything but bytes-like values and arrays of plain items: no objects, named fields or masks.
     """
     if not isinstance(value, np.ndarray):
         if not isinstance(value, np.generic):
             return b"", [memoryview(value).cast("B")] if value else []
         value = np.asarray(value)  # a numpy scalar travels as an array without dimensions
+    elif type(value) is not np.ndarray and isinstance(value, np.ma.MaskedArray):
+        raise TypeError("a masked array cannot be sent, because its mask would be lost: send data and mask")
     meta = _form(value.dtype, value.shape)
     if not value.size:
         return meta, []

@@ -200,6 +200,8 @@ def plain(value: Value) -> Value:
 
 def _choice(group: GroupContext, kind: Kind, value: Value, reduction: Reduction) -> Algorithm:
     divisible = reduction.by_items and isinstance(value, np.ndarray) and value.dtype.kind in _DIVISIBLE_KINDS
+    if type(value) is not np.ndarray and divisible:  # so that numpy.ma is not imported for nothing
+        divisible = not isinstance(value, np.ma.MaskedArray)  # whose mask no piece would have: `encode` refuses it
     return group.choose(kind, size_of(value), associative=reduction.associative, divisible=divisible)
 
 

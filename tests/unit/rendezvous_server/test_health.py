@@ -1,6 +1,7 @@
 """What a monitoring system is told, over loopback. Slow and broken clients are in tests/integration."""
 
 import asyncio
+import contextlib
 import http.client
 import socket
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from rendezvous_server.counts import Counts
 from rendezvous_server.health import MAX_REQUESTS, HealthServer
 from rendezvous_server.metrics import Snapshot
 
+PAUSE_S, HANGING_S = 0.02, 10.0  # between two bytes; which only a test that hangs reaches
 ALIVE = Snapshot(False, True, Counts(), 3, {"member": 3}, {}, 1, 0)
 
 
@@ -66,3 +68,25 @@ def test_there_are_slots_for_several_monitors_and_no_more() -> None:
         return taken
 
     assert asyncio.run(main()) == [True] * MAX_REQUESTS + [False]
+
+
+def test_a_client_that_says_a_little_now_and_then_has_no_slot_for_ever() -> None:
+    def trickle(port: int) -> None:
+        with socket.create_connection(("127.0.0.1", port), timeout=PAUSE_S) as sock:
+            sock.sendall(b"GET /livez HTTP/1.1\r\nX: ")
+            for _ in range(round(HANGING_S / PAUSE_S)):
+                with contextlib.suppress(TimeoutError):
+                    sock.sendall(b"x")
+                    if not sock.recv(1):
+                        return
+            raise AssertionError("it still has its slot")
+
+    async def main() -> None:
+        listening = socket.create_server(("127.0.0.1", 0))
+        server = HealthServer(listening, lambda: ALIVE, request_limit_s=10 * PAUSE_S)
+        try:
+            await asyncio.to_thread(trickle, listening.getsockname()[1])
+        finally:
+            await asyncio.to_thread(server.close)
+
+    asyncio.run(main())

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lambda_image.comm.communicator import Communicator
+from lambda_image.errors import StorageUnavailable
 from lambda_image.gather_tree import GroupPlace
 from lambda_image.handlers.absent_ranks import LISTED, AbsentRanks
 from lambda_image.manifest import result_key
@@ -87,3 +88,18 @@ def test_few_ranks_of_a_large_run_are_asked_about_one_by_one(watched):
     here.watch.look()
     assert here.excused.keys() == {2}
     assert here.objects.store.requests.lists == 0
+
+
+def test_a_record_that_could_not_be_read_once_is_read_the_next_time(watched):
+    here = watched(1)
+    here.give_up(1)
+    answers, here.s3.get_object = here.s3.get_object, busy
+    with pytest.raises(StorageUnavailable):
+        here.watch.look()
+    here.s3.get_object = answers
+    here.watch.look()
+    assert here.excused.keys() == {1}
+
+
+def busy(**_: object) -> dict[str, Any]:
+    raise FakeS3._refusal("SlowDown", 503)

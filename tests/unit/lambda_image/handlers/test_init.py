@@ -1,12 +1,13 @@
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from lambda_image.data.safetensors_format import write_safetensors
-from lambda_image.errors import InvalidEvent, PartitionMalformed, PartitionMissing
+from lambda_image.errors import InvalidEvent, PartitionMalformed, PartitionMissing, StorageUnavailable
 from lambda_image.events import parse
 from lambda_image.handlers.init import WITHOUT_SERVER, init, planned_width, told_how_ranks_gather
 from lambda_image.manifest import WAVE_S, Assignment, Run
@@ -240,6 +241,77 @@ def test_a_retry_removes_what_a_try_that_was_lost_had_not_removed(s3: FakeS3):
     assert init(request, store, store, store, NOW + 10, again=True).world_size == 2
     assert {f"r/{item['share']['key']}" for item in manifest(s3)} == shares(s3)
     assert {key for key in s3.objects if key.startswith("r/")} - shares(s3) == {"r/manifest.json"}
+
+
+# --- answers that are lost, and invocations that come twice
+
+
+def lose_the_first_answer(s3: FakeS3) -> None:
+    """The client has not heard that the manifest is written, and writes it again."""
+    put = s3.put_object
+
+    def put_twice(**given: Any) -> dict[str, str]:
+        if given["Key"] == "r/manifest.json":
+            put(**given)
+            s3.put_object = put  # type: ignore[method-assign]
+        return put(**given)
+
+    s3.put_object = put_twice  # type: ignore[method-assign]
+
+
+def test_a_manifest_whose_answer_was_lost_keeps_its_shares(s3: FakeS3):
+    lose_the_first_answer(s3)
+    assert begin(s3).world_size == len(manifest(s3)) == 3
+
+
+def test_a_path_that_was_taken_over_with_an_answer_lost_is_taken_over(s3: FakeS3):
+    begin(s3)
+    s3.objects |= {"r/2.json": b"{}", "r/summary.json": json.dumps({"execution": "run-1"}).encode()}
+    lose_the_first_answer(s3)
+    assert begin(s3, "run-2", NOW + 10).world_size == len(manifest(s3)) == 3
+    assert {key for key in s3.objects if key.startswith("r/")} - shares(s3) == {"r/manifest.json"}
+
+
+def test_shares_stay_where_nobody_knows_whether_the_manifest_was_written(s3: FakeS3):
+    put = s3.put_object
+
+    def put_and_fail(**given: Any) -> dict[str, str]:
+        answer = put(**given)
+        if given["Key"] == "r/manifest.json":
+            raise s3._refusal("InternalError", 500)
+        return answer
+
+    s3.put_object = put_and_fail  # type: ignore[method-assign]
+    with pytest.raises(StorageUnavailable):
+        begin(s3)
+    s3.put_object = put  # type: ignore[method-assign]
+    request = parse({"bucket": "b", "data_prefix": "d", "result_path": "r"}, "run-1")
+    store = ObjectStore("b", client=s3, missing=InvalidEvent)  # type: ignore[arg-type]
+    assert init(request, store, store, store, NOW, again=True).world_size == len(manifest(s3)) == 3
+
+
+def test_a_manifest_that_meets_others_each_time_is_tried_again_later(s3: FakeS3):
+    """S3 says so of a write that meets another one which has not ended, as that of the same Init delivered twice."""
+    put = s3.put_object
+
+    def conflict(**given: Any) -> dict[str, str]:
+        if given["Key"] == "r/manifest.json":
+            raise s3._refusal("ConditionalRequestConflict", 409)
+        return put(**given)
+
+    s3.put_object = conflict  # type: ignore[method-assign]
+    with pytest.raises(StorageUnavailable):
+        begin(s3)
+
+
+def test_an_init_that_comes_once_more_takes_nothing_from_a_later_run(s3: FakeS3):
+    for run_id, now in (("run-1", NOW), ("run-2", NOW + 10)):
+        begin(s3, run_id, now)
+        s3.objects["r/summary.json"] = json.dumps({"execution": run_id}).encode()
+    before = dict(s3.objects)
+    with pytest.raises(InvalidEvent, match="the run run-2, which began later than this one"):
+        begin(s3, "run-1", NOW)
+    assert s3.objects == before
 
 
 def test_results_that_may_not_be_removed_are_a_warning(s3: FakeS3):

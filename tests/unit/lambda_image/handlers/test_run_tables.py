@@ -78,6 +78,20 @@ def test_above_the_limit_the_folder_is_the_table_and_all_files_in_it_are_alike()
     assert run.s3.objects == after
 
 
+def test_one_that_is_overtaken_by_another_after_it_has_listed_the_tables_loses_none() -> None:
+    """As where Lambda delivers an invocation of Summarize twice."""
+    run = Run(limit=11)
+    lists = run.s3.list_objects_v2
+
+    def be_overtaken(**wanted: Any) -> dict[str, Any]:
+        found, run.s3.list_objects_v2 = lists(**wanted), lists  # type: ignore[method-assign]
+        assert run.publish() == "predictions/"
+        return found
+
+    run.s3.list_objects_v2 = be_overtaken  # type: ignore[method-assign]
+    assert run.publish() == "predictions/"
+
+
 @pytest.mark.parametrize("limit", [12, 11])
 def test_large_tables_are_put_together_as_small_ones_are(limit: int, monkeypatch: pytest.MonkeyPatch):
     small, large = Run(limit), Run(limit)

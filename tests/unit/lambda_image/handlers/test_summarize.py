@@ -445,3 +445,23 @@ def test_above_the_limit_the_summary_names_the_folder_of_the_ranks_tables():
     s3.objects[predictions_key(PATH, 2)] = b"not it"
     failed = judge(s3)
     assert ([failure.rank for failure in failed.failed_ranks], failed.samples) == ([2], 6)
+
+
+def test_a_rank_that_ends_while_its_finished_partitions_are_put_together_is_complete():
+    """As one that still is at work when its run was stopped, whose results somebody asks for."""
+    s3 = written(0, 2)
+    item = with_two_partitions(s3)[1]
+    s3.objects[stretch_key(PATH, 1, 0, 0)] = unfinished(item, 0)
+    s3.objects[result_key(PATH, 1)] = json.dumps({"execution": "run-1", "rank": 1, "attempt": 0}).encode()
+    objects, lists = RunObjects(ObjectStore("b", client=s3), RUN.execution, PATH), s3.list_objects_v2  # type: ignore[arg-type]
+
+    def end_meanwhile(**wanted: Any) -> dict[str, Any]:
+        found, s3.list_objects_v2 = lists(**wanted), lists  # type: ignore[method-assign]
+        objects.put(predictions_key(PATH, 1), table(item, 6).to_parquet(), within_run="keep")
+        s3.objects[result_key(PATH, 1)] = json.dumps(record(item, rows=6)).encode()
+        return found
+
+    s3.list_objects_v2 = end_meanwhile  # type: ignore[method-assign]
+    summary = judge(s3)
+    assert (summary.status, summary.samples) == ("succeeded", 12)
+    assert s3.objects[predictions_key(PATH, 1)] == table(item, 6).to_parquet()

@@ -57,7 +57,14 @@ def test_a_contiguous_array_is_not_copied() -> None:
     assert np.shares_memory(np.asarray(view), array)
 
 
-@pytest.mark.parametrize("array", [np.array([object()]), np.zeros(2, [("x", "f4")])], ids=["objects", "fields"])
+MASKED = np.ma.masked_array(np.arange(8.0), [0, 1] * 4)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.array([object()]), np.zeros(2, [("x", "f4")]), MASKED, MASKED[1::2], MASKED.astype(">f8")],
+    ids=["objects", "fields", "masked", "masked and not contiguous", "masked and foreign"],
+)
 def test_what_is_not_plain_items_is_refused_by_name(array: np.ndarray) -> None:
     with pytest.raises(TypeError, match="cannot be sent"):
         encode(array)

@@ -189,3 +189,12 @@ def test_out_must_fit_and_everybody_hears_that_it_does_not(
     assert isinstance(root, ValueError)
     assert "out has room for" in str(root)
     assert all(isinstance(error, PeerClosed) for error in rest)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_no_mask_is_lost_on_the_way(make_group: MakeGroup, soon: Soon, algorithm: Algorithm) -> None:
+    value, group = np.ma.masked_array(np.arange(9.0), [0, 1, 0] * 3), make_group(3)
+    for rank in group.ranks:
+        rank.forced = algorithm
+    for outcome in group.run(lambda rank: reduce_collectives.allreduce(rank, value, SUM, soon())):
+        assert isinstance(outcome, TypeError | PeerClosed)
