@@ -7,7 +7,7 @@ from pyarrow import compute, csv
 
 from scripts.catalogue.table import Catalogue, Notes, distinct_names
 
-MISSING = ["", "null", "NULL", "nan", "NaN", "NA", "N/A", "n/a", "None", "--"]  # among numbers
+MISSING = ["", "null", "NULL", "nan", "NaN", "NAN", "NA", "N/A", "n/a", "None", "--"]  # among numbers
 BLOCK_BYTES = 1 << 24  # what is parsed at a time
 HEAD_BYTES = 1 << 20  # within which the header must end
 CHANGED = r"^[+-]?([0-9]{16,}|0[0-9]+)$"  # whole numbers that float64 may not give back

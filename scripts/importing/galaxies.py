@@ -12,6 +12,7 @@ from lambda_image.data.partition import Partition
 from lambda_image.data.quality import Quality, judge_inputs
 from lambda_image.errors import PartitionMalformed, UsageError
 from scripts.galaxies import PIXEL_SCALE
+from scripts.importing.alignment import check_lengths, check_order
 from scripts.importing.bands import PLACE
 from scripts.importing.choosing import Choice, choose_columns, choose_id, choose_images, choose_redshifts
 from scripts.importing.contents import TEXT, Array, Contents, as_numbers
@@ -89,9 +90,13 @@ class Galaxies:
         taken = [*names, *self._photometry.used]
         self._redshifts = choose_redshifts(contents, request.redshifts, taken)
         taken += self._redshifts.names if self._redshifts else ()
+        check_lengths(contents, taken, self._rows)
         self._check_redshifts()
         chosen_id = choose_id(contents, request.id, self._rows)
         self._columns, left = choose_columns(contents, request.columns, chosen_id, taken, self._rows)
+        if request.id is None:
+            together = [*taken, *self._columns.values()]
+            check_order(contents, together, self._rows, max(1, BATCH_BYTES // self._images.row_bytes))
         left += self._leave_long_texts(request.columns)
         scale = self._check_scale(request.pixel_scale)
         self.missing_integers: dict[str, int] = {}
