@@ -1,5 +1,6 @@
 """CSV files. Every column is read as text first, since 20-digit ids must not become floating-point numbers."""
 
+import codecs
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,7 +36,10 @@ def read_csv(path: Path) -> tuple[Catalogue, Notes]:
 
 def _header(head: bytes) -> tuple[int, str]:
     """How many lines come before the header, and the header."""
-    lines = head.decode("utf-8-sig", "replace").splitlines()
+    try:
+        lines = codecs.getincrementaldecoder("utf-8-sig")().decode(head).splitlines()  # the end may be within a letter
+    except UnicodeDecodeError as error:
+        raise ValueError("its text is not UTF-8: save it as CSV in UTF-8") from error
     for number, line in enumerate(lines):
         after = lines[number + 1] if number + 1 < len(lines) else ""
         # `# objid,ra` is a header, and `#Table1` is not: the line that follows has as many fields.

@@ -279,9 +279,10 @@ def _per_band(
 ) -> Choice:
     template = Template(label, {letter(band): name for band, name in names.items()})
     if not template.complete(wanted):
-        raise UsageError(
-            f"{flag}: {label} is not there for all bands {wanted.in_words}; found: {', '.join(template.names.values())}"
-        )
+        missing = {label.replace(PLACE, band).lower() for band in wanted.bands if band not in template.names}
+        others = [name for name in contents.arrays if name.lower() in missing]
+        found = ", ".join([*template.names.values(), *([contents.listed(others)] if others else [])])
+        raise UsageError(f"{flag}: {label} is not there for all bands {wanted.in_words} as numbers; found: {found}")
     chosen = tuple(template.names[band] for band in wanted.bands)
     for name in chosen:
         _check_dimensions(contents, name, dimensions, flag)

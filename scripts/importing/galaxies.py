@@ -99,6 +99,11 @@ class Galaxies:
             check_order(contents, together, self._rows, max(1, BATCH_BYTES // self._images.row_bytes))
         left += self._leave_long_texts(request.columns)
         scale = self._check_scale(request.pixel_scale)
+        if chosen_id is not None and contents.arrays[chosen_id].dtype.startswith("float"):
+            self.warnings.append(
+                f"{chosen_id} holds floating-point numbers, which round long ids, and no catalogue is joined by them: "
+                "save it as whole numbers or text, or name another column with --id"
+            )
         self.missing_integers: dict[str, int] = {}
         self.lines = [
             f"{contents.name}: {contents.kind}, {self._rows:,} galaxies",

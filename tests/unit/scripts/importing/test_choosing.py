@@ -107,8 +107,10 @@ def test_photometry_that_could_be_several_columns_is_refused_by_name():
     assert choose_photometry(both, "PetroMag_{band}", None)[0].names[0] == "petroMag_u"
     with pytest.raises(UsageError, match="both given"):
         choose_photometry(both, "mags", "mags")
-    with pytest.raises(UsageError, match=r"is not there for all bands.*found: FLUX_G, FLUX_R, FLUX_Z"):
+    with pytest.raises(UsageError, match=r"is not there for all bands.*found: FLUX_G, FLUX_R, FLUX_Z$"):
         choose_photometry(contents(**by_band("FLUX_{}", "GRZ")), None, None)
+    with pytest.raises(UsageError, match=r"as numbers; found: mag_u, mag_g, mag_i, mag_z, Mag_r text \[4\]$"):
+        choose_photometry(contents(**by_band("mag_{}", "ugiz"), Mag_r="text 4"), None, None)
     with pytest.raises(UsageError, match=r"no magnitudes or fluxes that can be told.*found: ra float32 \[4\]"):
         choose_photometry(contents(ra=COLUMN), None, None)
 

@@ -317,3 +317,10 @@ def test_photometry_of_a_band_with_more_rows_is_refused(tmp_path, sample, band):
     np.savez(tmp_path / "a.npz", images=sample.images, bands=list("ugriz"), **columns)
     with pytest.raises(PartitionMalformed, match=rf"another number of rows in {band} float\d\d \[13\]"):
         Galaxies(Request((tmp_path / "a.npz",), photometry=PhotometryFlags(extinction="extinction_{band}")))
+
+
+def test_floating_point_ids_are_told(tmp_path, sample):
+    columns = {**catalogue(sample), "objid": sample.ids.astype("f8")}
+    np.savez(tmp_path / "a.npz", images=sample.images, bands=list("ugriz"), **columns)
+    (warning,) = Galaxies(Request((tmp_path / "a.npz",))).warnings
+    assert "objid holds floating-point numbers, which round long ids" in warning
