@@ -1,5 +1,6 @@
 """Galaxies of a user's files: which arrays they are made of, in words, and their rows as partitions have them."""
 
+import shlex
 import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -188,8 +189,9 @@ class Galaxies:
                 self.missing_integers[label] = self.missing_integers.get(label, 0) + int(mask.sum())
             else:
                 row = start + int(np.argmax(mask))
+                others = shlex.quote(",".join(other for other in self._columns.values() if other != name) or "none")
                 raise PartitionMalformed(
-                    f"{self._contents.name}: {name} has no value in row {row}: leave it out with --columns",
+                    f"{self._contents.name}: {name} has no value in row {row}: leave it out with --columns {others}",
                     object=self._contents.name,
                 )
         return np.ascontiguousarray(data)
