@@ -221,6 +221,8 @@ def choose_columns(
         chosen = []
     else:
         chosen = usable
+        if strange := [name for name, column in contents.arrays.items() if _is_strange(column, rows)]:
+            told.append(f"what holds neither numbers nor text stays behind: {contents.listed(strange)}")
         if len(chosen) > MAX_COLUMNS - 1:
             telling = [name for name in usable if is_id_name(_last(name)) or _last(name) in POSITION_NAMES]
             chosen = telling[: MAX_COLUMNS - 1]
@@ -307,6 +309,10 @@ def _is_column(column: Column) -> bool:
 
 def _can_travel(column: Column, rows: int) -> bool:
     return column.shape == (rows,) and (_is_number(column) or column.dtype in (TEXT, "bool"))
+
+
+def _is_strange(column: Column, rows: int) -> bool:
+    return column.shape == (rows,) and not _can_travel(column, rows)
 
 
 def _is_named(name: str, names: Sequence[str]) -> bool:

@@ -152,6 +152,14 @@ def test_columns_travel_unless_they_are_used_or_have_a_name_of_the_table():
         choose_columns(found, "wide", None, (), N)
 
 
+def test_columns_that_cannot_travel_are_listed():
+    found = contents(objid="int64 4", observed="timestamp[us] 4", wide="int64 4 2", other="timestamp[us] 9")
+    kept, told = choose_columns(found, None, "objid", (), N)
+    assert kept == {"objid": "objid"}
+    assert told == ["what holds neither numbers nor text stays behind: observed timestamp[us] [4]"]
+    assert choose_columns(found, "objid", "objid", (), N)[1] == []
+
+
 def test_a_wide_catalogue_leaves_all_but_ids_and_positions():
     found = contents(**{f"column{n}": COLUMN for n in range(500)}, objid="int64 4", RA="float64 4", DEC="float64 4")
     kept, told = choose_columns(found, None, "objid", (), N)
