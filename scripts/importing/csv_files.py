@@ -6,7 +6,7 @@ digits or leading zeros stays text.
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ BLOCK_BYTES = 4 << 20
 DELIMITERS = ",\t;|"
 # Not a number to be rounded: an integer with more digits than float64 holds, or one that begins with a zero.
 LONG, ZEROS = r"^[+-]?\d{16,}$", r"^[+-]?0\d+$"
+DECIMAL_COMMA = r"^[+-]?\d+,\d+([eE][+-]?\d+)?$"
 MAX_TOP_LINES = 10_000  # of comments before the table
 
 
@@ -49,6 +50,7 @@ def open_csv(path: Path) -> Contents:
             rows += len(batch)
             for name in layout.names:
                 types[name].see(batch.column(name))
+        _check_decimals(types)
     except (pa.ArrowException, OSError, ValueError, EOFError) as error:
         problem = str(error).splitlines()[0]
         raise PartitionMalformed(f"{path} cannot be read as CSV: {problem}", object=str(path)) from error
@@ -81,6 +83,13 @@ def _layout(path: Path) -> _Layout:
     if len(set(names)) < len(names) or not all(names):
         raise ValueError(f"its first line names no columns, or one twice: {header[:200]}")
     return _Layout(names, skipped + 1, delimiter)
+
+
+def _check_decimals(types: Mapping[str, "_Narrowing"]) -> None:
+    """Refuses numbers with decimal commas, which would travel as texts."""
+    for name, narrowing in types.items():
+        if narrowing.result() == TEXT and narrowing.has_commas:
+            raise ValueError(f"{name} has decimal commas: save it with decimal points")
 
 
 def _is_number(text: str) -> bool:
@@ -144,6 +153,7 @@ class _Narrowing:
         self._possible = ["int64", "uint64", "float64", "bool"]
         self._as_text = False  # because a number would lose digits
         self._seen = False
+        self.has_commas = True  # where others have decimal points, as far as anything was seen
 
     def see(self, texts: Any) -> None:
         import pyarrow as pa
@@ -151,9 +161,10 @@ class _Narrowing:
 
         stripped = pc.utf8_trim_whitespace(texts)
         given = stripped.filter(pc.invert(pc.is_in(stripped, pa.array(MISSING))))
-        if not len(given) or not self._possible:
+        if not len(given) or not (self._possible or self.has_commas):
             return
         self._seen = True
+        self.has_commas &= bool(pc.all(pc.match_substring_regex(given, DECIMAL_COMMA)).as_py())
         for dtype in tuple(self._possible):
             try:
                 pc.cast(given, pa.bool_() if dtype == "bool" else dtype)

@@ -110,6 +110,14 @@ def test_columns_that_are_aligned_by_blanks_are_refused_in_words(tmp_path):
         open_csv(tmp_path / "a.txt")
 
 
+def test_decimal_commas_are_refused_in_words_and_other_texts_are_not(tmp_path):
+    (tmp_path / "a.csv").write_text("objid;u;word\n1;18,5;2,5\n2;1,85e1;a,b\n")
+    with pytest.raises(PartitionMalformed, match=r"a\.csv cannot be read as CSV: u has decimal commas: save it with"):
+        open_csv(tmp_path / "a.csv")
+    (tmp_path / "b.csv").write_text("objid;word\n1;2,5\n2;a,b\n")
+    assert open_csv(tmp_path / "b.csv").arrays["word"].read(0, 2).tolist() == [b"2,5", b"a,b"]
+
+
 @pytest.mark.parametrize("missing", MISSING)
 def test_numbers_may_be_missing(tmp_path, missing):
     (tmp_path / "a.csv").write_text(f"objid,u\n1,{missing}\n{missing},2.5\n")
