@@ -227,6 +227,9 @@ def choose_columns(
             telling = [name for name in usable if is_id_name(_last(name)) or _last(name) in POSITION_NAMES]
             chosen = telling[: MAX_COLUMNS - 1]
             told.append(f"{len(usable) - len(chosen):,} of {len(usable):,} columns stay behind; --columns names others")
+    named = [name for name, column in contents.arrays.items() if is_id_name(_last(name)) and column.shape != (rows,)]
+    if chosen_id is None and named:
+        told.append(f"no ids come from {contents.listed(named)}, as {rows:,} are needed")
     if chosen_id is not None:
         chosen = [chosen_id, *(name for name in chosen if name != chosen_id)]
     names = {name: label.strip() for name, label in short_names(chosen).items()}

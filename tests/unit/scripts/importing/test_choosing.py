@@ -158,6 +158,10 @@ def test_columns_that_cannot_travel_are_listed():
     assert kept == {"objid": "objid"}
     assert told == ["what holds neither numbers nor text stays behind: observed timestamp[us] [4]"]
     assert choose_columns(found, "objid", "objid", (), N)[1] == []
+    assert choose_columns(contents(objid="int64 9", ra=COLUMN), None, None, (), N) == (
+        {"ra": "ra"},
+        ["no ids come from objid int64 [9], as 4 are needed"],
+    )
 
 
 def test_a_wide_catalogue_leaves_all_but_ids_and_positions():
