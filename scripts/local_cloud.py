@@ -103,7 +103,8 @@ def local_cloud(workers: int, listener: Listener, environ: Mapping[str, str] | N
         if ENDPOINT in processes:
             with suppress(subprocess.TimeoutExpired):
                 status = processes[ENDPOINT].wait(ENDING_S)
-                raise EndpointError(f"the {ENDPOINT} {ending(status)}") from error
+                lost = f"the {ENDPOINT} {ending(status)}, and the results in it are lost: run the command again"
+                raise EndpointError(lost) from error
         raise EndpointError(f"the {ENDPOINT} does not answer: {error}") from error
     finally:
         for process in processes.values():

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--hosted-zone and --name go with up, and not with {args.action}")
     if not 0 <= args.max_idle_minutes < 1e6:
         raise UsageError(f"--max-idle-minutes is {args.max_idle_minutes:g}; allowed: 0 or more")
-    with explained():
+    with explained(args.endpoint_url or "AWS"):
         tasks = ServerTasks(open_place(args))
         if args.action == "up":
             up(tasks, args.max_idle_minutes * 60 or None, args.hosted_zone, args.name, say)

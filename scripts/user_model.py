@@ -1,5 +1,6 @@
 """The model that a user names on the command line, made ready for ranks before anything starts."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,5 +112,5 @@ def advice(model: Path | None, used: Path, reason: str) -> str:
         return reason.replace(copy, printable(calibration_path(model)))
     ending = "-converted.safetensors" if model.suffix == ".safetensors" else ".safetensors"
     ours = printable(model.stem) + ending
-    convert = f"`cosmicai convert {printable(model)} {ours}`"
-    return f"eager PyTorch predicts. {convert} and `cosmicai compile --model {ours}` make an engine that is faster"
+    convert, compiled = shlex.join(["convert", printable(model), ours]), shlex.join(["compile", "--model", ours])
+    return f"eager PyTorch predicts. `cosmicai {convert}` and `cosmicai {compiled}` make an engine that is faster"

@@ -4,6 +4,7 @@ Nothing here reads more than the beginning of a file. It is imported where a fil
 """
 
 import re
+import shlex
 import zlib
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -108,7 +109,7 @@ def import_command(name: str, foreign: Foreign) -> str:
     """
     if foreign.holds == "nothing":
         return foreign.advice
-    quoted = name if re.fullmatch(r"[\w.+=@%,:/-]+", name) else f"'{name}'"
+    quoted = shlex.quote(name)
     catalogue = {"images": f"CATALOGUE --images {quoted}", "catalogue": f"{quoted} {IMAGES}"}.get(foreign.holds, quoted)
     command = " ".join(filter(None, ("cosmicai import", catalogue, foreign.flags, OUT)))
     beside = f" (with {IMAGES} where the images lie in another file)" if foreign.holds == "either" else ""
@@ -130,7 +131,9 @@ def import_of_files(place: str, names: Iterable[str]) -> str:
     if not known:
         return ""
     flags = "" if any(SUFFIXES[ending].holds == "either" for ending in known) else f" {IMAGES}"
-    return f"; `cosmicai import {place}{flags} {OUT}` makes partitions of files in {', '.join(sorted(known))}"
+    return (
+        f"; `cosmicai import {shlex.quote(place)}{flags} {OUT}` makes partitions of files in {', '.join(sorted(known))}"
+    )
 
 
 def _unpacked(beginning: bytes) -> bytes:

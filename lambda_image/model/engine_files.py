@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -91,7 +92,7 @@ def find(
     folder = folder_of(checkpoint, device)
 
     def unfit(why: str) -> CheckpointError:
-        command = f"cosmicai compile --model {checkpoint}"
+        command = f"cosmicai compile --model {shlex.quote(os.fspath(checkpoint))}"
         command += "" if device == "cpu" else f" --device {device}"
         command += "" if precision == "float32" else f" --{precision}"
         return CheckpointError(

@@ -102,6 +102,7 @@ def run(
     print(f"fitting to {counted(len(everything), 'galaxy', 'galaxies')}, and to those of all folds but one", flush=True)
     judged_by_others = _by_others(everything, fold, lambda galaxies: fit(galaxies, weights, args.seed))
     report = _report(args, judged_by_others, [len(galaxies) for galaxies in sets])
+    _tell(args.folds + 1, args.folds + 1)
     made = {name: report[name] for name in ("galaxies", "folds", "seed", "all")}
     replace(fit(everything, weights, args.seed), made=made).write(out)
     _show(report)
@@ -158,12 +159,19 @@ def _by_others(
     """Cross-validation (Stone 1974): the galaxies of each fold by a calibration that was fitted to all others."""
     errors = np.empty(len(galaxies), np.float32)
     quantiles = np.empty((len(galaxies), len(LEVELS)), np.float32)
-    for number in np.unique(fold):
+    numbers = np.unique(fold)
+    for fits, number in enumerate(numbers, start=1):
+        _tell(fits, len(numbers) + 1)
         seen = fold == number
         part = galaxies.where(seen)
         described = fit(galaxies.where(~seen)).describe(part.redshift, part.magnitudes)
         errors[seen], quantiles[seen] = described.redshift_err, described.quantiles
     return JudgedGalaxies(replace(galaxies, redshift_err=errors), quantiles)
+
+
+def _tell(number: int, fits: int) -> None:
+    """Says which fit begins, since each may take a minute."""
+    print(f"fit {number} of {fits}", flush=True)
 
 
 def _report(args: argparse.Namespace, galaxies: JudgedGalaxies, counts: Sequence[int]) -> dict[str, Any]:

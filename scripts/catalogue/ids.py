@@ -104,8 +104,8 @@ def keys(column: pa.ChunkedArray, name: str) -> pa.Array:
         name: how messages call it, as `id of the catalogue`.
 
     Returns:
-        int64, uint64 where numbers need it, or large_string without blanks at its ends. Null stands for no id, as NaN
-        and empty texts do.
+        int64, uint64 where numbers need it, or large_string without blanks at its ends. Null stands for no id, as NaN,
+        empty texts and what `cosmicai import` writes for missing integers do.
 
     Raises:
         InvalidEvent: the values are not ids, or have lost digits.
@@ -115,6 +115,8 @@ def keys(column: pa.ChunkedArray, name: str) -> pa.Array:
         return pa.nulls(len(values), pa.int64())
     if types.is_floating(values.type):
         values = _whole(values, name)
+    if types.is_integer(values.type) and values.type.bit_width >= 32:
+        values = compute.if_else(compute.equal(values, _missing(values.type)), None, values)
     if types.is_integer(values.type) or (types.is_decimal(values.type) and values.type.scale == 0):
         highest = compute.max(values).as_py()
         return values.cast(pa.uint64() if highest is not None and highest > INT64_MAX else pa.int64()).combine_chunks()
@@ -125,6 +127,12 @@ def keys(column: pa.ChunkedArray, name: str) -> pa.Array:
     except pa.ArrowInvalid as error:
         raise InvalidEvent(f"the column {name} holds text that is not UTF-8") from error
     return compute.if_else(compute.equal(text, ""), None, text).combine_chunks()
+
+
+def _missing(kind: pa.DataType) -> pa.Scalar:
+    """What `cosmicai import` writes for an integer that is missing, since partitions have no gaps."""
+    least, greatest = -(1 << kind.bit_width - 1), (1 << kind.bit_width) - 1
+    return pa.scalar(least if types.is_signed_integer(kind) else greatest, kind)
 
 
 def _whole(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:

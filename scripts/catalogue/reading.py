@@ -60,9 +60,10 @@ def read_catalogue(path: Path) -> tuple[Catalogue, Notes]:
     if not catalogue.table.num_columns:
         raise InvalidEvent(f"--catalogue {shown} has no columns")
     given = catalogue.table.column_names
-    if (names := distinct_names(given)) != given:
+    named = [name if name.strip() else "index" for name in given]  # pandas gives its index no name
+    if (names := distinct_names(named)) != given:
         notes = notes + [
-            f"a further column {old} of the catalogue is called {new}"
+            f"a {f'further column {old}' if old.strip() else 'column without a name'} of the catalogue is called {new}"
             for old, new in zip(given, names, strict=True)
             if old != new
         ]

@@ -1,5 +1,6 @@
 """CSV files. Every column is read as text first, since 20-digit ids must not become floating-point numbers."""
 
+import codecs
 from pathlib import Path
 
 import pyarrow as pa
@@ -7,7 +8,7 @@ from pyarrow import compute, csv
 
 from scripts.catalogue.table import Catalogue, Notes, distinct_names
 
-MISSING = ["", "null", "NULL", "nan", "NaN", "NA", "N/A", "n/a", "None", "--"]  # among numbers
+MISSING = ["", "null", "NULL", "nan", "NaN", "NAN", "NA", "N/A", "n/a", "None", "--"]  # among numbers
 BLOCK_BYTES = 1 << 24  # what is parsed at a time
 HEAD_BYTES = 1 << 20  # within which the header must end
 CHANGED = r"^[+-]?([0-9]{16,}|0[0-9]+)$"  # whole numbers that float64 may not give back
@@ -35,7 +36,10 @@ def read_csv(path: Path) -> tuple[Catalogue, Notes]:
 
 def _header(head: bytes) -> tuple[int, str]:
     """How many lines come before the header, and the header."""
-    lines = head.decode("utf-8-sig", "replace").splitlines()
+    try:
+        lines = codecs.getincrementaldecoder("utf-8-sig")().decode(head).splitlines()  # the end may be within a letter
+    except UnicodeDecodeError as error:
+        raise ValueError("its text is not UTF-8: save it as CSV in UTF-8") from error
     for number, line in enumerate(lines):
         after = lines[number + 1] if number + 1 < len(lines) else ""
         # `# objid,ra` is a header, and `#Table1` is not: the line that follows has as many fields.

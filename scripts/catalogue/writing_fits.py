@@ -16,6 +16,7 @@ UNSIGNED = {"u2": ("I", 1 << 15), "u4": ("J", 1 << 31), "u8": ("K", 1 << 63)}  #
 WIDER = {"b1": "i2", "u1": "i2", "i1": "i2", "u2": "i4", "u4": "i8"}  # which has room for a null
 COMMENT_WIDTH = 72
 MAX_COLUMNS = 999
+NAME_LENGTH = 60  # that fits into a card, with quotes doubled and with what makes it differ from another
 
 
 def write_fits(catalogue: Catalogue, out: BinaryIO) -> Notes:
@@ -37,14 +38,14 @@ def write_fits(catalogue: Catalogue, out: BinaryIO) -> Notes:
         raise InvalidEvent(f"FITS holds {MAX_COLUMNS} columns, and there are {catalogue.table.num_columns:,}")
     columns, notes = [], Notes()
     given = catalogue.table.column_names
-    names = distinct_names([_ascii_text(name, "_") for name in given])
+    names = distinct_names([_ascii_text(name, "_")[:NAME_LENGTH] for name in given])
     for name, new in zip(given, names, strict=True):
         values, missing = to_numpy(catalogue.table[name].combine_chunks())
         if values.dtype.kind == "S" and (changed := _ascii(values)) is not values:
             notes.append(f"letters of the column {name} that are not ASCII became ?, as FITS has no others")
             values = changed
         if new != name:
-            notes.append(f"the column {name} is called {new}, as FITS has no other letters")
+            notes.append(f"the column {name} is called {new}, as FITS has no such name")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about names such as q0.16, which the standard allows but does not advise
             columns.append(fits.Column(new, unit=_unit(catalogue.meaning(name).unit), **_stored(values, missing)))

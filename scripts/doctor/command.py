@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         except ValueError as allowed:
             raise UsageError(f"--rendezvous is {server}; allowed: {allowed}") from allowed
     check_new({"--json": args.json}, overwrite=args.overwrite)
-    with explained():
+    with explained(args.endpoint_url or "AWS"):
         place = open_place(args)
     findings = Findings(say)
     with findings.looking_at("credentials"):

@@ -221,10 +221,15 @@ def choose_columns(
         chosen = []
     else:
         chosen = usable
+        if strange := [name for name, column in contents.arrays.items() if _is_strange(column, rows)]:
+            told.append(f"what holds neither numbers nor text stays behind: {contents.listed(strange)}")
         if len(chosen) > MAX_COLUMNS - 1:
             telling = [name for name in usable if is_id_name(_last(name)) or _last(name) in POSITION_NAMES]
             chosen = telling[: MAX_COLUMNS - 1]
             told.append(f"{len(usable) - len(chosen):,} of {len(usable):,} columns stay behind; --columns names others")
+    named = [name for name, column in contents.arrays.items() if is_id_name(_last(name)) and column.shape != (rows,)]
+    if chosen_id is None and named:
+        told.append(f"no ids come from {contents.listed(named)}, as {rows:,} are needed")
     if chosen_id is not None:
         chosen = [chosen_id, *(name for name in chosen if name != chosen_id)]
     names = {name: label.strip() for name, label in short_names(chosen).items()}
@@ -279,9 +284,10 @@ def _per_band(
 ) -> Choice:
     template = Template(label, {letter(band): name for band, name in names.items()})
     if not template.complete(wanted):
-        raise UsageError(
-            f"{flag}: {label} is not there for all bands {wanted.in_words}; found: {', '.join(template.names.values())}"
-        )
+        missing = {label.replace(PLACE, band).lower() for band in wanted.bands if band not in template.names}
+        others = [name for name in contents.arrays if name.lower() in missing]
+        found = ", ".join([*template.names.values(), *([contents.listed(others)] if others else [])])
+        raise UsageError(f"{flag}: {label} is not there for all bands {wanted.in_words} as numbers; found: {found}")
     chosen = tuple(template.names[band] for band in wanted.bands)
     for name in chosen:
         _check_dimensions(contents, name, dimensions, flag)
@@ -306,6 +312,10 @@ def _is_column(column: Column) -> bool:
 
 def _can_travel(column: Column, rows: int) -> bool:
     return column.shape == (rows,) and (_is_number(column) or column.dtype in (TEXT, "bool"))
+
+
+def _is_strange(column: Column, rows: int) -> bool:
+    return column.shape == (rows,) and not _can_travel(column, rows)
 
 
 def _is_named(name: str, names: Sequence[str]) -> bool:

@@ -51,9 +51,15 @@ def described(name: str, column: Column) -> str:
     return f"{name} {column.dtype} {list(column.shape)}"
 
 
+def split_name(name: str) -> tuple[str, str]:
+    """The table or group in which an array lies, or nothing, and its name in there."""
+    table, _, last = name.replace("/", ".").rpartition(".")
+    return table, last
+
+
 def short_names(names: Sequence[str]) -> dict[str, str]:
     """Each name without the table or group that it lies in, where that is enough to tell it from the others."""
-    last = {name: name.replace("/", ".").rpartition(".")[2] for name in names}
+    last = {name: split_name(name)[1] for name in names}
     return {name: short if list(last.values()).count(short) == 1 else name for name, short in last.items()}
 
 

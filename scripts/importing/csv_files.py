@@ -4,8 +4,9 @@ A type holds for the whole file, so that an id is never rounded: an integer stay
 digits or leading zeros stays text.
 """
 
+import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,14 +14,15 @@ import numpy as np
 
 from lambda_image.data.file_content import Column
 from lambda_image.errors import PartitionMalformed
+from scripts.catalogue.reading_csv import MISSING
 from scripts.importing.contents import TEXT, Array, Contents, concatenated
 from scripts.importing.parquet_files import Cursor
 
 BLOCK_BYTES = 4 << 20
-MISSING = ("", "nan", "NaN", "NAN", "null", "NULL", "None", "NA", "N/A", "--")
 DELIMITERS = ",\t;|"
 # Not a number to be rounded: an integer with more digits than float64 holds, or one that begins with a zero.
 LONG, ZEROS = r"^[+-]?\d{16,}$", r"^[+-]?0\d+$"
+DECIMAL_COMMA = r"^[+-]?\d+,\d+([eE][+-]?\d+)?$"
 MAX_TOP_LINES = 10_000  # of comments before the table
 
 
@@ -48,6 +50,7 @@ def open_csv(path: Path) -> Contents:
             rows += len(batch)
             for name in layout.names:
                 types[name].see(batch.column(name))
+        _check_decimals(types)
     except (pa.ArrowException, OSError, ValueError, EOFError) as error:
         problem = str(error).splitlines()[0]
         raise PartitionMalformed(f"{path} cannot be read as CSV: {problem}", object=str(path)) from error
@@ -68,14 +71,25 @@ def _layout(path: Path) -> _Layout:
     delimiter = max(DELIMITERS, key=header.count)
     if not header.count(delimiter):
         delimiter = " "
-    names = [name.strip().strip('"') for name in header.split(delimiter)]
+    names = [name.strip() for name in next(csv.reader([header.strip(" ")], delimiter=delimiter))]
+    if delimiter != " ":
+        names[0] = names[0] or "index"  # as pandas leaves it without a name
     if comments and all(_is_number(name) for name in names):  # the names stand in a comment above
         above = re.split(r"[\s,;|]+", comments[-1].lstrip("# ").strip())
         if len(above) == len(names):
             return _Layout(above, skipped, delimiter)
+    if delimiter == " " and not all(names):
+        raise ValueError("its columns are aligned by several blanks: save it with commas between them")
     if len(set(names)) < len(names) or not all(names):
         raise ValueError(f"its first line names no columns, or one twice: {header[:200]}")
     return _Layout(names, skipped + 1, delimiter)
+
+
+def _check_decimals(types: Mapping[str, "_Narrowing"]) -> None:
+    """Refuses numbers with decimal commas, which would travel as texts."""
+    for name, narrowing in types.items():
+        if narrowing.result() == TEXT and narrowing.has_commas:
+            raise ValueError(f"{name} has decimal commas: save it with decimal points")
 
 
 def _is_number(text: str) -> bool:
@@ -88,15 +102,16 @@ def _is_number(text: str) -> bool:
 
 def _batches(path: Path, layout: _Layout, wanted: list[str]) -> Iterator[Any]:
     """Rows as text, whatever they are."""
-    from pyarrow import csv, string
+    from pyarrow import csv as arrow_csv
+    from pyarrow import string
 
-    with csv.open_csv(
+    with arrow_csv.open_csv(
         str(path),
-        read_options=csv.ReadOptions(
+        read_options=arrow_csv.ReadOptions(
             use_threads=False, block_size=BLOCK_BYTES, skip_rows=layout.skipped, column_names=layout.names
         ),
-        parse_options=csv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=True),
-        convert_options=csv.ConvertOptions(
+        parse_options=arrow_csv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=True),
+        convert_options=arrow_csv.ConvertOptions(
             column_types=dict.fromkeys(layout.names, string()), include_columns=wanted, strings_can_be_null=False
         ),
     ) as reader:
@@ -137,6 +152,8 @@ class _Narrowing:
     def __init__(self) -> None:
         self._possible = ["int64", "uint64", "float64", "bool"]
         self._as_text = False  # because a number would lose digits
+        self._seen = False
+        self.has_commas = True  # where others have decimal points, as far as anything was seen
 
     def see(self, texts: Any) -> None:
         import pyarrow as pa
@@ -144,8 +161,10 @@ class _Narrowing:
 
         stripped = pc.utf8_trim_whitespace(texts)
         given = stripped.filter(pc.invert(pc.is_in(stripped, pa.array(MISSING))))
-        if not len(given) or not self._possible:
+        if not len(given) or not (self._possible or self.has_commas):
             return
+        self._seen = True
+        self.has_commas &= bool(pc.all(pc.match_substring_regex(given, DECIMAL_COMMA)).as_py())
         for dtype in tuple(self._possible):
             try:
                 pc.cast(given, pa.bool_() if dtype == "bool" else dtype)
@@ -156,7 +175,7 @@ class _Narrowing:
         self._as_text |= bool(pc.any(pc.match_substring_regex(given, LONG)).as_py())
 
     def result(self) -> str:
-        if len(self._possible) == 4:  # nothing was seen
+        if not self._seen:
             return "float64"
         first = self._possible[0] if self._possible else TEXT
         return TEXT if first == "float64" and self._as_text else first

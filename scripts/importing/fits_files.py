@@ -19,6 +19,7 @@ from lambda_image.errors import PartitionMalformed
 from scripts.importing.contents import TEXT, Array, Contents, dtype_name
 
 GZIP_MAGIC = b"\x1f\x8b"
+BLOCK_BYTES = 2880  # of which a FITS file consists
 MAX_BANDS = 100  # of keywords BAND0, BAND1, ...
 ARCSEC = 3600.0
 SCALE_KEYWORDS = ("PIXSCALE", "PIXSCAL", "PIXELSCL", "PIXSCAL1", "SECPIX", "SECPIX1")  # arcsec per pixel
@@ -39,6 +40,7 @@ def open_fits(path: Path) -> Contents:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of headers that are not quite standard; what cannot be read is an error
             hdus = fits.open(path if kept is None else kept.name, memmap=False)
+            _check_whole(path if kept is None else Path(kept.name), path, hdus)
             parts = [(index, hdu) for index, hdu in enumerate(hdus) if hdu.header.get("NAXIS", 0) or hdu.is_image]
             found = Contents(str(path), "FITS", {})
             labels = _labels(parts)
@@ -80,6 +82,16 @@ def _keeping(column: Column, kept: object) -> Column:
         return column.read(start, stop)
 
     return Column(column.dtype, column.shape, read)
+
+
+def _check_whole(file: Path, path: Path, hdus: Any) -> None:
+    """Refuses a file that was cut off, which astropy only warns of. Padding at the end may be missing."""
+    info = hdus[-1].fileinfo()
+    end, size = info["datLoc"] + info["datSpan"], file.stat().st_size
+    if size <= end - BLOCK_BYTES:
+        raise PartitionMalformed(
+            f"{path} is cut off, as it needs {end:,} bytes and has {size:,}: fetch it again", object=str(path)
+        )
 
 
 def _labels(parts: list[tuple[int, Any]]) -> list[str]:

@@ -1,5 +1,6 @@
 """Galaxies of a user's files: which arrays they are made of, in words, and their rows as partitions have them."""
 
+import shlex
 import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from lambda_image.data.partition import Partition
 from lambda_image.data.quality import Quality, judge_inputs
 from lambda_image.errors import PartitionMalformed, UsageError
 from scripts.galaxies import PIXEL_SCALE
+from scripts.importing.alignment import check_lengths, check_order
 from scripts.importing.bands import PLACE
 from scripts.importing.choosing import Choice, choose_columns, choose_id, choose_images, choose_redshifts
 from scripts.importing.contents import TEXT, Array, Contents, as_numbers
@@ -89,11 +91,20 @@ class Galaxies:
         taken = [*names, *self._photometry.used]
         self._redshifts = choose_redshifts(contents, request.redshifts, taken)
         taken += self._redshifts.names if self._redshifts else ()
+        check_lengths(contents, taken, self._rows)
         self._check_redshifts()
         chosen_id = choose_id(contents, request.id, self._rows)
         self._columns, left = choose_columns(contents, request.columns, chosen_id, taken, self._rows)
+        if request.id is None:
+            together = [*taken, *self._columns.values()]
+            check_order(contents, together, self._rows, max(1, BATCH_BYTES // self._images.row_bytes))
         left += self._leave_long_texts(request.columns)
         scale = self._check_scale(request.pixel_scale)
+        if chosen_id is not None and contents.arrays[chosen_id].dtype.startswith("float"):
+            self.warnings.append(
+                f"{chosen_id} holds floating-point numbers, which round long ids, and no catalogue is joined by them: "
+                "save it as whole numbers or text, or name another column with --id"
+            )
         self.missing_integers: dict[str, int] = {}
         self.lines = [
             f"{contents.name}: {contents.kind}, {self._rows:,} galaxies",
@@ -178,8 +189,9 @@ class Galaxies:
                 self.missing_integers[label] = self.missing_integers.get(label, 0) + int(mask.sum())
             else:
                 row = start + int(np.argmax(mask))
+                others = shlex.quote(",".join(other for other in self._columns.values() if other != name) or "none")
                 raise PartitionMalformed(
-                    f"{self._contents.name}: {name} has no value in row {row}: leave it out with --columns",
+                    f"{self._contents.name}: {name} has no value in row {row}: leave it out with --columns {others}",
                     object=self._contents.name,
                 )
         return np.ascontiguousarray(data)

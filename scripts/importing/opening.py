@@ -24,6 +24,8 @@ DAMAGE = (
     *(SyntaxError, RecursionError, tokenize.TokenError),  # of headers that NumPy reads as Python does
     *(ArchiveError, FormatError, TruncatedError),
 )
+FORMATS = "FITS, HDF5, Parquet, CSV, NumPy, PyTorch and safetensors"
+_LETTERS = b"\t\r\n" + bytes(range(0x20, 0x7F)) + bytes(range(0xA0, 0x100))  # of Latin-1
 HATS_PROPERTIES = ("hats.properties", "properties")  # the second is its name in the first versions
 COLLECTION = "collection.properties"
 
@@ -101,7 +103,18 @@ def _open(path: Path, beginning: bytes) -> Contents:
         return _open_foreign(path, foreign)
     from scripts.importing.torch_files import open_safetensors, open_torch
 
-    return open_torch(path) if beginning.startswith(ZIP_MAGIC) else open_safetensors(path)
+    if beginning.startswith(ZIP_MAGIC):
+        return open_torch(path)
+    if not beginning[8:].startswith(b"{"):  # as safetensors begins
+        raise FormatError(_unknown(beginning))
+    return open_safetensors(path)
+
+
+def _unknown(beginning: bytes) -> str:
+    """What is wrong with a file of no known format. Text is told by its letters, or by the mark of UTF-16."""
+    if beginning.startswith((b"\xff\xfe", b"\xfe\xff")) or not beginning.translate(None, _LETTERS):
+        return "it is text in another encoding than UTF-8, or no table: save a table as CSV in UTF-8"
+    return f"it is none of the formats that are read, which are {FORMATS}"
 
 
 def _open_foreign(path: Path, foreign: Foreign) -> Contents:

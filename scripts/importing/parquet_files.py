@@ -5,6 +5,7 @@ dot, as `image.flux` is where the Multimodal Universe keeps `image` as a structu
 """
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from scripts.importing.contents import TEXT, Array, Contents, concatenated
 
 BATCH_BYTES = 8 << 20  # of a column, decoded at a time
 MAX_BATCH_ROWS = 1 << 16
+MAX_EMPTY_ROWS = 1000  # at the beginning, behind which nobody looks for the shape of lists
 VALUE_BYTES = 8  # of most types, at most
 BUFFER_BYTES = 1 << 20
 
@@ -131,10 +133,10 @@ def _leaf_column(
 ) -> Column:
     shape: tuple[int, ...] = ()
     if "[]" in path and rows:
-        try:
-            shape = _values(Cursor(file, lambda: batches(1)).rows(0, 1)[0], path).shape[1:]
-        except ValueError:
+        found = _shape(batches(1), path)
+        if found is None:
             return Column("lists of several lengths", (rows,), _never)
+        shape = found
     cursor = Cursor(file, lambda: batches(_batch_rows(shape)))
 
     def read(start: int, stop: int) -> Array:
@@ -142,6 +144,15 @@ def _leaf_column(
         return concatenated(pieces) if pieces else np.empty((0, *shape))
 
     return Column(_dtype_of(kind), (rows, *shape), read)
+
+
+def _shape(rows: Iterator[Any], path: tuple[str, ...]) -> tuple[int, ...] | None:
+    """The shape in the first row that has one, since a galaxy may have no images; None where there is no such row."""
+    try:
+        found = (_values(row, path) for row in itertools.islice(rows, MAX_EMPTY_ROWS))
+        return next((values.shape[1:] for values in found if len(values)), None)
+    except ValueError:
+        return None
 
 
 def _is_list(kind: Any) -> bool:

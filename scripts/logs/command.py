@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         found, times, about = _of_files(args), _times(args.history), {}
         architecture = args.architecture or "x86_64"
     else:
-        with explained():
+        with explained(args.endpoint_url or "AWS"):
             place = open_place(args)
             logs = logs_of_run(place, args.id)
             architecture = _architecture(place)

@@ -42,6 +42,7 @@ def draw(measured: Calibration, every: Sequence[Forecast], front: Sequence[Forec
                 ha="right" if last else "left",
                 fontsize=8,
                 color=INK,
+                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},  # over the points of others
             )
     for scale, axis in ((axes.set_xscale, axes.xaxis), (axes.set_yscale, axes.yaxis)):
         scale("log")

@@ -60,11 +60,11 @@ def config(*, dark: bool = False) -> dict[str, Any]:
         "range": {"heatmap": heat, "ramp": heat},
         "axis": {
             **words,
+            "labelSeparation": 4,  # pixels between two labels
             "gridColor": faint,
             "domainColor": ink,
             "tickColor": ink,
             "titleFontWeight": "normal",
-            "labelSeparation": 4,  # pixels between two labels
         },
         "legend": words,
         "title": {"color": ink, "anchor": "start"},

@@ -20,6 +20,7 @@ COST_PARTS = {  # by their keys in `cost` of summary.json
 }
 S3_KEYS = {"s3_min_time": "shortest request", "s3_avg_time": "mean", "s3_max_time": "longest request"}
 DIGITS = 9  # of US dollars
+FEW = 10  # counts, of which an axis names each
 
 
 def run_figures(facts: RunFacts) -> list[Figure]:
@@ -67,11 +68,12 @@ def transports(facts: RunFacts) -> Iterator[Figure]:
     if not rows:
         return
     columns = ("transport", "parts")
+    most = max(count for _, count in rows)
     spec = {
         "height": bars(len(rows)),
         "mark": {"type": "bar"},
         "encoding": {
-            "x": axis("parts", axis={"tickMinStep": 1, "format": ",d"}),
+            "x": axis("parts", axis={"format": ",d", **({"values": list(range(most + 1))} if most < FEW else {})}),
             "y": kind("transport", "", sort="-x"),
             "tooltip": tooltip(*columns),
         },

@@ -72,8 +72,9 @@ class Follower:
                 self.sleep(min(max(self.place.pause_s, PATIENCE * (self.clock() - started)), LONGEST_PAUSE_S))
             except KeyboardInterrupt:
                 self._interrupted(client)
-            except (ClientError, BotoCoreError):
-                self._leave()
+            except (ClientError, BotoCoreError) as error:
+                # A local endpoint that does not answer may have ended, and the run with it.
+                self._leave(sure=self.place.local is None or isinstance(error, ClientError))
                 raise
 
     def _describe(self, client: Any) -> dict[str, Any] | None:
@@ -110,17 +111,23 @@ class Follower:
         else:
             self.progress.print("the run goes on")
 
-    def _leave(self) -> None:
+    def _leave(self, *, sure: bool = True) -> None:
         if self.place.local is not None and not self.place.local.stays:  # the run ends with it
             return
-        for line in ways_on(self.place, self.run.name):
+        for line in ways_on(self.place, self.run.name, sure=sure):
             self.progress.print(line)
 
 
-def ways_on(place: Place, name: str) -> list[str]:
-    """Says how to go on with a run that nobody follows any more."""
+def ways_on(place: Place, name: str, *, sure: bool = True) -> list[str]:
+    """Says how to go on with a run that nobody follows any more.
+
+    Args:
+        place: where it runs.
+        name: its ID.
+        sure: whether that place still answers.
+    """
     return [
-        f"the run {name} goes on:",
+        f"the run {name} goes on:" if sure else f"the run {name} goes on if {place.name} still runs:",
         f"  {place.command('watch', name)}",
         f"  {place.command('results', name)}",
     ]

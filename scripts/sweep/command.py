@@ -1,6 +1,7 @@
 """cosmicai sweep: many runs over world sizes, batch sizes and data, and tables of them."""
 
 import argparse
+import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -89,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     write_json(together, args.json, print)
     took = f"{len(left):,} of them took {time.monotonic() - started:.0f} s"
     print(f"{counted(len(runs), 'run')} in {printable(out)}/; {took}")
-    print(f"cosmicai report {printable(out)} draws them")
+    print(f"cosmicai report {shlex.quote(printable(out))} draws them")
     return 1 if any(one.status == FAILED for one in runs) else 0
 
 

@@ -115,5 +115,5 @@ def test_an_endpoint_that_is_killed_is_told_in_one_line(tmp_path: Path):
         assert process.stdout is not None
         said = process.stdout.read()
         assert process.wait(PATIENCE_S) == 1
-    assert "cosmicai: the local endpoint was killed by SIGKILL" in said
+    assert "cosmicai: the local endpoint was killed by SIGKILL, and the results in it are lost: run the command" in said
     assert "Traceback" not in said

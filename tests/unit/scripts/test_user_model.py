@@ -95,6 +95,11 @@ def test_advice_names_the_users_file(given: str, name: str):
     assert f"`cosmicai compile --model {name}.safetensors`" in said
 
 
+def test_advice_can_be_typed_as_it_stands():
+    said = advice(Path("my own.pt"), Path("/tmp/scratch/model.safetensors"), "why")
+    assert "`cosmicai convert 'my own.pt' 'my own.safetensors'`" in said
+
+
 def test_advice_about_error_bars_names_the_users_file():
     reason = "no error bars: /tmp/scratch/model.calibration.json was made for other weights"
     said = advice(Path("a/mine.pt"), Path("/tmp/scratch/model.safetensors"), reason)

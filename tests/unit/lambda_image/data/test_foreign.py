@@ -148,9 +148,14 @@ def test_objects_on_s3_are_named_without_their_folder():
         read_partition(io.BytesIO(FILES["a.fits"]), "s3://b/x/7.pt")
 
 
+APOSTROPHE = "last night's.fits"
+
+
 def test_a_name_with_blanks_is_quoted():
     with pytest.raises(PartitionMalformed, match=re.escape("`cosmicai import 'my file.fits' --out")):
         read_partition(io.BytesIO(FILES["a.fits"]), "my file.fits")
+    with pytest.raises(PartitionMalformed, match=re.escape(f"`cosmicai import {shlex.quote(APOSTROPHE)} --out")):
+        read_partition(io.BytesIO(FILES["a.fits"]), APOSTROPHE)
 
 
 @pytest.mark.parametrize("magic", MAGIC.keys() - {b"\x80"})

@@ -54,6 +54,7 @@ def test_each_galaxy_is_measured_with_a_calibration_that_did_not_see_it(
     made = RedshiftCalibration.read(tmp_path / "x.calibration.json").made
     assert (made["galaxies"], made["folds"], made["seed"], made["all"]["galaxies"]) == (501, 4, 3, 501)
     told = capsys.readouterr().out
+    assert [line for line in told.splitlines() if line.startswith("fit ")] == [f"fit {n} of 5" for n in range(1, 6)]
     assert "furthest off in 5 bins of colour g - r" in told
     assert "x.calibration.json. Runs with these weights have error bars once it lies at " in told
 

@@ -62,7 +62,7 @@ def test_the_id_of_predictions_alone():
 
 def test_keys_keep_every_digit():
     assert listed(FIRST_ID, None, -1) == [FIRST_ID, None, -1]
-    assert listed(2**64 - 1, kind=pa.uint64()) == [2**64 - 1]
+    assert listed(2**64 - 2, kind=pa.uint64()) == [2**64 - 2]
     assert listed(7, kind=pa.uint64()) == [7]
     assert listed(decimal.Decimal(FIRST_ID), kind=pa.decimal128(20, 0)) == [FIRST_ID]
     assert listed(" a ", "", None, "  ") == ["a", None, None, None]
@@ -70,6 +70,15 @@ def test_keys_keep_every_digit():
     dictionary = pa.array(["a", "b", "a"]).dictionary_encode()
     assert keys(pa.chunked_array([dictionary]), "id").to_pylist() == ["a", "b", "a"]
     assert listed(None, None) == [None, None]
+
+
+def test_what_an_import_writes_for_missing_integers_is_no_id():
+    for kind in (np.int32, np.int64):
+        least = int(np.iinfo(kind).min)
+        assert listed(least, least + 1, kind=pa.from_numpy_dtype(kind)) == [None, least + 1]
+    for kind in (np.uint32, np.uint64):
+        greatest = int(np.iinfo(kind).max)
+        assert listed(greatest, greatest - 1, kind=pa.from_numpy_dtype(kind)) == [None, greatest - 1]
 
 
 def test_floating_point_ids_are_taken_where_they_are_exact():

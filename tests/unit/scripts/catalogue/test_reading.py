@@ -101,3 +101,12 @@ def test_a_table_without_columns_is_refused(tmp_path: Path):
     parquet.write_table(pa.table({}), tmp_path / "c.parquet")
     with pytest.raises(InvalidEvent, match="has no columns"):
         read_catalogue(tmp_path / "c.parquet")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_column_without_a_name_gets_one(tmp_path: Path, kind: str):
+    (tmp_path / "pandas.csv").write_text(f",objid\n0,{FIRST_ID}\n1,{FIRST_ID + 1}\n")
+    catalogue, notes = read_catalogue(tmp_path / "pandas.csv")
+    assert notes == ["a column without a name of the catalogue is called index"]
+    write_catalogue(catalogue, tmp_path / f"c.{kind}")
+    assert read_catalogue(tmp_path / f"c.{kind}")[0].table.column_names == ["index", "objid"]

@@ -67,3 +67,10 @@ def test_no_header_is_refused(tmp_path: Path, text: str):
 def test_a_row_of_other_fields_is_refused(tmp_path: Path):
     with pytest.raises(pa.ArrowInvalid, match="Expected 2 columns, got 3"):
         read(tmp_path, "a,b\n1,2\n1,2,3\n")
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_text_in_another_encoding_is_refused_with_what_to_do(tmp_path: Path, encoding: str):
+    (tmp_path / "a.csv").write_text("objid,name\n1,Ångström\n", encoding=encoding)
+    with pytest.raises(ValueError, match="its text is not UTF-8: save it as CSV in UTF-8"):
+        read_csv(tmp_path / "a.csv")

@@ -72,9 +72,19 @@ def test_names_and_units_that_are_not_ascii():
     table, header, notes = written(Catalogue(given, meanings, "δ"))
     assert table.colnames == ["_", "__2", "flux", "odd", "q0.16"]
     assert (header["TUNIT3"], header["TCOMM3"], header["TUNIT4"], str(header["COMMENT"])) == ("uJy", "?", "??", "?")
-    assert notes[1] == "the column δ is called __2, as FITS has no other letters"
+    assert notes[1] == "the column δ is called __2, as FITS has no such name"
 
 
 def test_more_columns_than_fits_has():
     with pytest.raises(InvalidEvent, match="FITS holds 999 columns, and there are 1,000"):
         written(Catalogue(pa.table({f"c{number}": [1] for number in range(1000)})))
+
+
+def test_names_that_are_too_long_for_a_header_are_cut_and_stay_distinct():
+    long = ["a" * 90 + end for end in "xy"]
+    table, _, notes = written(Catalogue(pa.table({name: [1] for name in long})))
+    assert table.colnames == ["a" * 60, "a" * 60 + "_2"]
+    assert notes == [
+        f"the column {old} is called {new}, as FITS has no such name"
+        for old, new in zip(long, table.colnames, strict=True)
+    ]

@@ -107,8 +107,10 @@ def test_photometry_that_could_be_several_columns_is_refused_by_name():
     assert choose_photometry(both, "PetroMag_{band}", None)[0].names[0] == "petroMag_u"
     with pytest.raises(UsageError, match="both given"):
         choose_photometry(both, "mags", "mags")
-    with pytest.raises(UsageError, match=r"is not there for all bands.*found: FLUX_G, FLUX_R, FLUX_Z"):
+    with pytest.raises(UsageError, match=r"is not there for all bands.*found: FLUX_G, FLUX_R, FLUX_Z$"):
         choose_photometry(contents(**by_band("FLUX_{}", "GRZ")), None, None)
+    with pytest.raises(UsageError, match=r"as numbers; found: mag_u, mag_g, mag_i, mag_z, Mag_r text \[4\]$"):
+        choose_photometry(contents(**by_band("mag_{}", "ugiz"), Mag_r="text 4"), None, None)
     with pytest.raises(UsageError, match=r"no magnitudes or fluxes that can be told.*found: ra float32 \[4\]"):
         choose_photometry(contents(ra=COLUMN), None, None)
 
@@ -148,6 +150,18 @@ def test_columns_travel_unless_they_are_used_or_have_a_name_of_the_table():
         choose_columns(found, "ra,dex", None, (), N)
     with pytest.raises(UsageError, match=r"--columns wide is no column of 4 values: wide int64 \[4, 2\]"):
         choose_columns(found, "wide", None, (), N)
+
+
+def test_columns_that_cannot_travel_are_listed():
+    found = contents(objid="int64 4", observed="timestamp[us] 4", wide="int64 4 2", other="timestamp[us] 9")
+    kept, told = choose_columns(found, None, "objid", (), N)
+    assert kept == {"objid": "objid"}
+    assert told == ["what holds neither numbers nor text stays behind: observed timestamp[us] [4]"]
+    assert choose_columns(found, "objid", "objid", (), N)[1] == []
+    assert choose_columns(contents(objid="int64 9", ra=COLUMN), None, None, (), N) == (
+        {"ra": "ra"},
+        ["no ids come from objid int64 [9], as 4 are needed"],
+    )
 
 
 def test_a_wide_catalogue_leaves_all_but_ids_and_positions():

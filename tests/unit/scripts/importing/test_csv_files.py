@@ -7,6 +7,7 @@ from astropy.table import Table
 from pyarrow import csv
 
 from lambda_image.errors import PartitionMalformed
+from scripts.catalogue.reading_csv import MISSING
 from scripts.importing import csv_files
 from scripts.importing.contents import as_numbers
 from scripts.importing.csv_files import open_csv
@@ -32,6 +33,7 @@ def test_a_table_of_pyarrow(tmp_path):
         (["12345678901234567", "1.5"], "text"),  # as a float64 the first would be another id
         (["000123", "000124"], "text"),
         (["0", "-1"], "int64"),
+        (["0", "1"], "int64"),
         (["1", "", "3"], "int64"),
         (["1.5", "nan", "-9999"], "float64"),
         (["1e-3", "inf"], "float64"),
@@ -90,6 +92,40 @@ def test_a_table_of_astropy_and_one_that_is_packed(tmp_path):
         arrays = open_csv(tmp_path / name).arrays
         assert arrays["objid"].read(0, 2).tolist() == [10**17, 10**17 + 1]
         assert arrays["word"].read(0, 2).tolist() == [b"a b", b"c"]
+
+
+def test_names_may_hold_the_delimiter_and_the_first_may_be_empty(tmp_path):
+    (tmp_path / "a.csv").write_text(',"name, IAU",u\n0,"J1, x",2.5\n1,"J2, y",4.5\n')
+    arrays = open_csv(tmp_path / "a.csv").arrays
+    assert {name: column.read(0, 2).tolist() for name, column in arrays.items()} == {
+        "index": [0, 1],
+        "name, IAU": [b"J1, x", b"J2, y"],
+        "u": [2.5, 4.5],
+    }
+
+
+def test_columns_that_are_aligned_by_blanks_are_refused_in_words(tmp_path):
+    (tmp_path / "a.txt").write_text("objid   u\n1       2.5\n3       4.5\n")
+    with pytest.raises(PartitionMalformed, match=r"a\.txt cannot be read as CSV: its columns are aligned by several"):
+        open_csv(tmp_path / "a.txt")
+
+
+def test_decimal_commas_are_refused_in_words_and_other_texts_are_not(tmp_path):
+    (tmp_path / "a.csv").write_text("objid;u;word\n1;18,5;2,5\n2;1,85e1;a,b\n")
+    with pytest.raises(PartitionMalformed, match=r"a\.csv cannot be read as CSV: u has decimal commas: save it with"):
+        open_csv(tmp_path / "a.csv")
+    (tmp_path / "b.csv").write_text("objid;word\n1;2,5\n2;a,b\n")
+    assert open_csv(tmp_path / "b.csv").arrays["word"].read(0, 2).tolist() == [b"2,5", b"a,b"]
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_numbers_may_be_missing(tmp_path, missing):
+    (tmp_path / "a.csv").write_text(f"objid,u\n1,{missing}\n{missing},2.5\n")
+    arrays = open_csv(tmp_path / "a.csv").arrays
+    assert [(column.dtype, *np.ma.getmaskarray(column.read(0, 2))) for column in arrays.values()] == [
+        ("int64", False, True),
+        ("float64", True, False),
+    ]
 
 
 @pytest.mark.parametrize("text", ["a,a\n1,2\n", "# only\n# comments\n", "a,b\n1,2\n1,2,3\n"])

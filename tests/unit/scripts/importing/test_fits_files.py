@@ -212,3 +212,14 @@ def test_the_pixel_scale_is_that_of_astropys_wcs(cards, scale):
         from astropy.wcs.utils import proj_plane_pixel_scales
 
         assert proj_plane_pixel_scales(WCS(fits.Header(cards)))[0] * 3600 == pytest.approx(scale)
+
+
+def test_a_file_that_was_cut_off_is_told_before_anything_is_missed_in_it(tmp_path):
+    image, table = fits.PrimaryHDU(np.zeros((5, 40, 40))), fits.BinTableHDU(Table({"objid": np.arange(5)}))
+    fits.HDUList([image, table]).writeto(tmp_path / "whole.fits")
+    whole = (tmp_path / "whole.fits").read_bytes()
+    (tmp_path / "cut.fits").write_bytes(whole[:20_000])
+    with pytest.raises(PartitionMalformed, match=r"cut\.fits is cut off, as it needs 69,120 bytes and has 20,000"):
+        open_fits(tmp_path / "cut.fits")
+    (tmp_path / "bare.fits").write_bytes(whole[:-2800])  # without padding
+    assert open_fits(tmp_path / "bare.fits").arrays["objid"].read(0, 5).tolist() == [0, 1, 2, 3, 4]

@@ -240,7 +240,7 @@ def test_a_column_of_truth_values_with_gaps_is_refused_by_name(tmp_path, sample)
     pq.write_table(pa.table(columns), tmp_path / "cat.parquet")
     np.save(tmp_path / "cube.npy", sample.images)
     request = Request((tmp_path / "cat.parquet",), str(tmp_path / "cube.npy"), PixelFlags(bands=tuple("ugriz")))
-    with pytest.raises(PartitionMalformed, match=r"flag has no value in row 5: leave it out with --columns"):
+    with pytest.raises(PartitionMalformed, match=r"flag has no value in row 5: leave it out with --columns objid,ra$"):
         Galaxies(request).read(0, N)
 
 
@@ -280,3 +280,47 @@ def test_photometry_of_a_flag_is_used_whatever_a_guess_would_be(tmp_path, sample
         Galaxies(Request((tmp_path / "a.npz",)))
     request = Request((tmp_path / "a.npz",), photometry=PhotometryFlags(magnitudes="petromag_{band}"))
     np.testing.assert_allclose(Galaxies(request).read(0, N).magnitudes, sample.magnitudes - 1, rtol=1e-6)
+
+
+def several_tables(path: Path, sample, order: np.ndarray, more: int = 0) -> Path:
+    """Magnitudes in one table and redshifts in another, whose rows are in another order or are more."""
+    columns = catalogue(sample)
+    redshifts = np.concatenate([columns.pop("z_spec")[order], np.zeros(more)])
+    ids = np.concatenate([sample.ids[order], np.arange(more)])
+    image = fits.PrimaryHDU(sample.images)
+    image.header["BANDS"] = "ugriz"
+    spectra = fits.BinTableHDU(Table({"objid": ids, "z_spec": redshifts}), name="SPEC")
+    fits.HDUList([image, fits.BinTableHDU(Table(columns), name="PHOT"), spectra]).writeto(path)
+    return path
+
+
+def test_redshifts_of_a_table_with_more_rows_are_refused(tmp_path, sample):
+    path = several_tables(tmp_path / "a.fits", sample, np.arange(N), more=4)
+    with pytest.raises(PartitionMalformed, match=r"has 12 galaxies, and another .* SPEC\.z_spec float64 \[16\]: join"):
+        Galaxies(Request((path,)))
+    assert Galaxies(Request((path,), redshifts="none")).read(0, N).redshifts is None
+
+
+def test_tables_in_another_order_are_refused_unless_a_flag_names_the_ids(tmp_path, sample):
+    same = several_tables(tmp_path / "same.fits", sample, np.arange(N))
+    np.testing.assert_array_equal(Galaxies(Request((same,))).read(0, N).redshifts, sample.redshifts)
+    other = several_tables(tmp_path / "other.fits", sample, np.arange(N)[::-1])
+    with pytest.raises(PartitionMalformed, match=r"another galaxy in row 0 of PHOT\.objid than of SPEC\.objid: join"):
+        Galaxies(Request((other,)))
+    assert Galaxies(Request((other,), id="PHOT.objid")).read(0, N).redshifts[0] == sample.redshifts[-1]
+
+
+@pytest.mark.parametrize("band", ["extinction_g", "dered_i"])
+def test_photometry_of_a_band_with_more_rows_is_refused(tmp_path, sample, band):
+    columns = catalogue(sample) | {f"extinction_{b}": np.full(N, 0.1) for b in "ugriz"}
+    columns[band] = np.append(columns[band], 0.1)
+    np.savez(tmp_path / "a.npz", images=sample.images, bands=list("ugriz"), **columns)
+    with pytest.raises(PartitionMalformed, match=rf"another number of rows in {band} float\d\d \[13\]"):
+        Galaxies(Request((tmp_path / "a.npz",), photometry=PhotometryFlags(extinction="extinction_{band}")))
+
+
+def test_floating_point_ids_are_told(tmp_path, sample):
+    columns = {**catalogue(sample), "objid": sample.ids.astype("f8")}
+    np.savez(tmp_path / "a.npz", images=sample.images, bands=list("ugriz"), **columns)
+    (warning,) = Galaxies(Request((tmp_path / "a.npz",))).warnings
+    assert "objid holds floating-point numbers, which round long ids" in warning

@@ -102,7 +102,10 @@ def test_what_cannot_be_opened_is_named(tmp_path):
         ("empty.fits", b"", "it is empty"),
         ("a.jpg", b"\xff\xd8\xff\xe0", r"it is a picture \(JPEG\): use the FITS images"),
         ("a.bz2", b"BZh91AY", "it is compressed by bzip2: unpack it with bunzip2"),
-        ("a.bin", bytes(range(1, 100)), "it is neither a PyTorch archive"),
+        ("a.bin", bytes(range(1, 100)), "it is none of the formats that are read, which are FITS"),
+        ("a.csv", "name,u\nÅngström,1\n".encode("latin-1"), "it is text in another encoding than UTF-8"),
+        ("b.csv", "name,u\nÅngström,1\n".encode("utf-16"), "it is text in another encoding than UTF-8"),
+        ("a.html", b"<html>404</html>", "or no table: save a table as CSV"),
         ("a.pkl", b"\x80\x04\x95", "a.pkl"),
     ):
         (tmp_path / name).write_bytes(content)

@@ -162,3 +162,19 @@ def test_few_rows_are_decoded_at_a_time_however_small_the_file_is(tmp_path):
         assert column.read(start, start + 100).shape == (100, 5, 32, 32)
         most = max(most, pool.bytes_allocated() - before)
     assert most < 14 << 20  # of 20 MB
+
+
+@pytest.mark.parametrize("first", [None, []])
+def test_the_first_galaxy_may_have_no_images(tmp_path, first):
+    rows = [first if first is None else [], [[1.0, 2.0], [3.0, 4.0]], None]
+    pq.write_table(
+        pa.table({"image": pa.array(rows), "tags": pa.array([[], [], None], pa.list_(pa.int32()))}),
+        tmp_path / "a.parquet",
+    )
+    arrays = open_parquet(tmp_path / "a.parquet").arrays
+    assert arrays["image"].shape == (3, 2, 2)
+    assert arrays["tags"].dtype == "lists of several lengths"
+    if first is None:
+        read = arrays["image"].read(0, 3)
+        assert np.ma.getmaskarray(read).all(axis=(1, 2)).tolist() == [True, False, True]
+        assert read[1].tolist() == rows[1]

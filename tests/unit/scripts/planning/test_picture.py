@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 from lambda_image.cost import BillingTerms
@@ -12,3 +13,4 @@ def test_the_front_is_labelled(tmp_path: Path):
     text = (tmp_path / "plan.svg").read_text()
     assert "<svg" in text
     assert text.count("10,240 MB") >= 1  # as text of a comment, since glyphs are drawn as paths
+    assert text.count("opacity: 0.8") == len(re.findall(r"<!-- \d+ MB, [\d,]+ MB -->", text)) > 0  # behind each label

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import vl_convert
 
@@ -33,3 +35,12 @@ def test_cold_and_warm_starts_are_apart():
     starts = next(figure for figure in run_figures(facts) if figure.name == "starts")
     assert starts.rows == [("cold start", 0, 1.0), ("warm start", 1, 0.0)]
     assert starts.caption.startswith("1 rank of 2 found")
+
+
+@pytest.mark.parametrize("parts", [1, 2, 9, 2500])
+def test_counts_of_parts_are_whole_and_each_stands_once(parts: int):
+    facts = run_facts()
+    facts.summary["transports"] = {"direct": parts, "self": 1}
+    (figure,) = (figure for figure in run_figures(facts) if figure.name == "transports")
+    shown = re.findall(r">([\d,]+)</text>", vl_convert.vegalite_to_svg(figure.to_vega_lite(config())))
+    assert len(shown) == len(set(shown)) > 1

@@ -106,6 +106,13 @@ def test_what_does_not_pass_ends_the_following_at_once(refusal: Exception, local
     assert "cosmicai watch mine" in story.said
 
 
+def test_of_a_local_endpoint_that_is_gone_nobody_says_that_its_runs_go_on():
+    story = Story(["RUNNING", GONE], local=True)
+    with pytest.raises(EndpointConnectionError):
+        story.follower.follow()
+    assert "the run mine goes on if the stack m still runs:\n  cosmicai watch mine\n" in story.said
+
+
 def test_an_interrupt_where_nobody_can_be_asked_leaves_the_run_alone():
     story = Story(["RUNNING", KeyboardInterrupt()])
     with pytest.raises(KeyboardInterrupt):
