@@ -142,8 +142,7 @@ def _lines(
     """What `combined_data.json` has of each rank, while all else is told of it."""
     for one in left:
         limits.add(one.item.combine_limit)
-        assigned = (part.key for part in one.item.partitions)
-        judgement.add(assigned, one.record, one.statistics, one.finished)
+        judgement.add(one.item.partitions, one.record, one.statistics, one.finished)
         if one.failure is not None:
             failures.append(one.failure)
         if one.record is not None:

@@ -199,8 +199,7 @@ def test_a_run_without_galaxies(tmp_path: Path):
 def test_the_tables_of_a_run_are_shown_once_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = run_folder(tmp_path / "run", predictions(3))
     records = [record(0, transport="self"), record(1)]
-    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
-    summary = summarise(manifest(), records, judged(20), [], **given).to_json()
+    summary = summarise(manifest(), records, judged(20)).to_json()
     (out / "summary.json").write_text(json.dumps({**summary, "warnings": ["one of many"]}))
     (out / "combined_data.json").write_text(json.dumps(records))
     assert run(out) == 0
