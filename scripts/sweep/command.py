@@ -12,6 +12,7 @@ from lambda_image.errors import UsageError
 from lambda_image.partition_names import printable
 from scripts import execution
 from scripts.billing.wishes import LAMBDA_MB
+from scripts.flag_values import check_whole
 from scripts.json_file import add_json, write_json
 from scripts.place_flags import add_place_of_runs
 from scripts.runs import place as places
@@ -108,8 +109,7 @@ def plan_of(args: argparse.Namespace) -> list[Configuration]:
         "--file-limit": args.file_limit,
         "--memory-mb": args.memory_mb,
     }
-    if args.repeats is not None and args.repeats < 1:
-        raise UsageError(f"--repeats is {args.repeats}; allowed: a whole number from 1")
+    check_whole("--repeats", args.repeats)
     if args.preset is not None:
         preset = PRESETS[args.preset]
         sized = args.total_gb is not None and preset.of_gigabytes is not None
@@ -119,8 +119,7 @@ def plan_of(args: argparse.Namespace) -> list[Configuration]:
         if preset.of_gigabytes is not None and args.total_gb is not None:
             configurations = preset.of_gigabytes(_list("--total-gb", args.total_gb, float, "a number above 0") or [])
         return repeated(configurations, args.repeats or preset.repeats)
-    if args.repeat_data < 1:
-        raise UsageError(f"--repeat-data is {args.repeat_data}; allowed: a whole number from 1")
+    check_whole("--repeat-data", args.repeat_data)
     sizes = _list("--partition-mb", args.partition_mb, float, "a number above 0")
     worlds = _list("--world-size", args.world_size, int, "a whole number from 1") or [1, 2, 4]
     batches = _list("--batch-size", args.batch_size, int, "a whole number from 1") or [256]
