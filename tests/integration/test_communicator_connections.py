@@ -45,8 +45,8 @@ from tests.integration.communicators import (
     part_of,
     patience,
     serving,
-    until,
 )
+from tests.integration.rendezvous import until
 
 DIRECT, PUNCHED, RELAYED = Transport
 PATH_HOST = "127.0.0.2"  # another address than the ranks': to them, what comes from there has left the host
