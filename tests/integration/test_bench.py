@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -23,6 +22,7 @@ from scripts.bench.rendezvous.shapes import Shape, joins
 from scripts.bench.servers import Server, our_server
 from scripts.cli import main
 from tests.integration.rendezvous import until
+from tests.unit.scripts.flags import parsed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -195,9 +195,7 @@ SMALL = RendezvousPlan(
 
 
 def bench(*flags: object) -> int:
-    parser = ArgumentParser()
-    rendezvous.add_arguments(parser)
-    return rendezvous.run(parser.parse_args([str(flag) for flag in flags]), SMALL)
+    return rendezvous.run(parsed(rendezvous, *flags), SMALL)
 
 
 def test_the_command_measures_draws_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

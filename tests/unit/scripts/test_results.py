@@ -1,5 +1,5 @@
-import argparse
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +15,9 @@ from tests.unit.lambda_image.judged import summarise
 from tests.unit.lambda_image.test_results import manifest, record
 from tests.unit.lambda_image.test_summary import predictions as judged
 from tests.unit.scripts.catalogue.runs import FIRST_ID, predictions, run_folder, write_distributions
+from tests.unit.scripts.flags import run_command
 
-
-def run(*arguments: object) -> int:
-    parser = argparse.ArgumentParser()
-    results.add_arguments(parser)
-    return results.run(parser.parse_args([str(argument) for argument in arguments]))
+run = partial(run_command, results)
 
 
 @pytest.fixture

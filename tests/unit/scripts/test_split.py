@@ -1,4 +1,4 @@
-import argparse
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from lambda_image.data.partition import ROW_BYTES, read_partition, write_partiti
 from lambda_image.data.safetensors_format import write_safetensors
 from lambda_image.errors import PartitionMalformed, UsageError
 from scripts import split
+from tests.unit.scripts.flags import run_command
 
 ROWS = 23
 IMAGES = np.random.default_rng(1).random((ROWS, 5, 32, 32), np.float32)
@@ -26,10 +27,7 @@ def dataset(tmp_path_factory) -> Path:
     return path
 
 
-def run(*arguments: object) -> int:
-    parser = argparse.ArgumentParser()
-    split.add_arguments(parser)
-    return split.run(parser.parse_args([str(argument) for argument in arguments]))
+run = partial(run_command, split)
 
 
 @given(rows_per_file=st.integers(1, ROWS + 2), file_format=st.sampled_from(["safetensors", "pt"]))
