@@ -6,7 +6,7 @@ with the key, the value and what is allowed. A key that means nothing here is ac
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, cast, get_args
 
@@ -135,8 +135,8 @@ def parse(
         tolerated_failures=fields.take("tolerated_failures", _integer(0, MAX_WORLD_SIZE)) or 0,
         gather_timeout_s=_or(fields.take("gather_timeout_s", _seconds), 60.0),
         max_concurrency=fields.take("max_concurrency", _integer(1, MAX_WORLD_SIZE)) or default_concurrency,
-        on_bad_row=fields.take("on_bad_row", _on_bad_row) or "flag",
-        deal=fields.take("deal", _deal),
+        on_bad_row=fields.take("on_bad_row", _one_of(get_args(OnBadRow))) or "flag",
+        deal=fields.take("deal", _one_of(get_args(DealBy))),
         warnings=fields.take("warnings", _texts) or (),
         combine_limit=_or(fields.take("combine_limit", _integer(0, MAX_LIMIT)), COMBINE_LIMIT),
         gather_limit=_or(fields.take("gather_limit", _integer(0, MAX_LIMIT)), GATHER_LIMIT),
@@ -187,7 +187,7 @@ class _Fields:
 
 def _data_prefix(fields: _Fields) -> str | None:
     """Where the partitions lie, empty for the bucket's root; None where the input does not say."""
-    size = fields.take("data_size", _data_size)
+    size = fields.take("data_size", _one_of(DATA_SIZES))
     prefix = fields.take("data_prefix", _prefix, empty="")
     if size and prefix is not None:
         fields.warn(f"data_size is ignored, because data_prefix says {prefix or BUCKET_ROOT}")
@@ -285,22 +285,13 @@ def _prefix(value: object) -> str:
     return _key(value) if _text(value).strip("/") else ""
 
 
-def _on_bad_row(value: object) -> OnBadRow:
-    if value not in get_args(OnBadRow):
-        raise ValueError(", ".join(get_args(OnBadRow)))
-    return cast(OnBadRow, value)
+def _one_of(allowed: Sequence[T]) -> Callable[[object], T]:
+    def read(value: object) -> T:
+        if value not in allowed:
+            raise ValueError(", ".join(map(str, allowed)))
+        return cast(T, value)
 
-
-def _deal(value: object) -> DealBy:
-    if value not in get_args(DealBy):
-        raise ValueError(", ".join(get_args(DealBy)))
-    return cast(DealBy, value)
-
-
-def _data_size(value: object) -> str:
-    if value not in DATA_SIZES:
-        raise ValueError(", ".join(DATA_SIZES))
-    return str(value)
+    return read
 
 
 def _boolean(value: object) -> bool:

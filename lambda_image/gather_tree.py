@@ -146,6 +146,14 @@ def plan_width(world_size: int, connections: int) -> int | None:
     """
     if world_size - 1 < min(STAR_RANKS, connections + 1):
         return STAR
-    # As many inner ranks below the root as ranks that each of them speaks for.
-    width = isqrt(world_size - 2) + 1
+    width = tree_width(world_size)
     return width if width <= connections else None
+
+
+def tree_width(world_size: int) -> int:
+    """Chooses the width by which the root has as many inner ranks below it as each of them speaks for.
+
+    Args:
+        world_size: how many ranks there are.
+    """
+    return isqrt(max(0, world_size - 2)) + 1

@@ -26,7 +26,7 @@ class HandlerSettings:
     memory_mb: int
     threads: int
     max_concurrency: int | None = None  # ranks at a time, where the deployment runs no more
-    max_segment: int | None = None  # bytes; see comm/channel.py
+    max_segment: int | None = None  # bytes; see comm/channel/channel.py
     engine: EngineName = "auto"
     device: Device = "cpu"
 

@@ -10,7 +10,7 @@ from lambda_image.data.distribution_parts import DistributionParts
 from lambda_image.data.tally import RowTally
 from lambda_image.errors import cut
 from lambda_image.json_text import parse_json
-from lambda_image.manifest import Assignment
+from lambda_image.manifest import Assignment, Slice
 from lambda_image.metrics import Accuracy
 from lambda_image.results import STORAGE, Record
 from lambda_image.statistics import Statistics
@@ -69,6 +69,7 @@ class Summary:
     distributions: dict[str, Any] | None  # how right p(z) is (data/distribution_parts.py); None without a calibration
     warnings: list[str] = field(default_factory=list)
     deal: str = ""  # what the ranks' shares had alike: files, bytes, or rows of one dataset
+    dataset_rows: int | None = None  # of the one dataset whose rows are dealt; None where partitions are
     waiting_s: float = 0.0  # billed seconds in which ranks waited for each other in the gather, of all ranks together
 
     def to_json(self) -> dict[str, Any]:
@@ -92,7 +93,7 @@ class Judgement:
         self._adopted: list[Record] = []
         self._named_empty: list[str] = []
         self._partitions, self._done = DistinctNeighbours(), DistinctNeighbours()
-        self._complete = self._empty = self._bits = 0
+        self._complete = self._empty = self._bits = self._dataset_rows = 0
         self._rows = RowTally()
         self._weights: str | None = None
         self._architecture: str | None = None
@@ -101,23 +102,25 @@ class Judgement:
         self._distributions: DistributionParts | None = None
 
     def add(
-        self, assigned: Iterable[str], record: Record | None, statistics: Statistics, finished: Container[str] = ()
+        self, assigned: Iterable[Slice], record: Record | None, statistics: Statistics, finished: Container[str] = ()
     ) -> None:
         """Takes a rank, in the order of the manifest.
 
         Args:
-            assigned: the keys of its partitions.
+            assigned: its partitions.
             record: what it left, which describes its table; None where it left nothing.
             statistics: those of its table.
             finished: of a rank that has failed, the keys of the partitions that are in its table.
         """
         complete = record is not None and record["error"] is None
         empty = set(record["empty_partitions"]) if record is not None else set()
-        for key in assigned:
-            self._partitions.add(key)
+        for part in assigned:
+            self._partitions.add(part.key)
+            if part.rows is not None:
+                self._dataset_rows += part.rows[1] - part.rows[0]
             # A rank may end well without a prediction of a partition, which was empty or whose rows were all skipped.
-            if complete or key in finished or key in empty:
-                self._done.add(key)
+            if complete or part.key in finished or part.key in empty:
+                self._done.add(part.key)
         if record is None:
             return
         self.samples += record["predictions"]["rows"]
@@ -205,6 +208,7 @@ class Judgement:
             ),
             warnings=[*warnings, *_without_galaxies(self._empty, self._named_empty), *found[:NAMED_WARNINGS]],
             deal=deal,
+            dataset_rows=self._dataset_rows or None,
             waiting_s=sum(one.waiting_s for one in self._ranks),
         )
 

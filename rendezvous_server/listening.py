@@ -13,14 +13,13 @@ QUEUES = 4
 KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 30, "TCP_KEEPCNT": 3}
 
 
-def listening_sockets(host: str, port: int, backlog: int, queues: int = QUEUES) -> list[socket.socket]:
-    """Opens sockets that all listen on one port, among which the system deals clients out.
+def listening_sockets(host: str, port: int, backlog: int) -> list[socket.socket]:
+    """Opens QUEUES sockets that all listen on one port, where the system can deal clients out among them.
 
     Args:
         host: An address of this machine, or a name of one.
         port: The port, or 0 for a free one.
         backlog: Clients that may wait at each of them.
-        queues: How many there are, where the system can do that.
 
     Raises:
         OSError: The address cannot be listened on. The message names host and port.
@@ -30,7 +29,7 @@ def listening_sockets(host: str, port: int, backlog: int, queues: int = QUEUES) 
     if sys.platform != "linux":  # elsewhere one of them may get all clients
         return [alone]
     alone.close()
-    return [listening_socket(host, port, backlog, shared=True) for _ in range(queues)]
+    return [listening_socket(host, port, backlog, shared=True) for _ in range(QUEUES)]
 
 
 def listening_socket(host: str, port: int, backlog: int, *, shared: bool = False) -> socket.socket:

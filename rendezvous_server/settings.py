@@ -66,6 +66,35 @@ def read_settings(argv: Sequence[str], environ: Mapping[str, str]) -> ServerSett
     Raises:
         SystemExit: With status 0 after --help, with status 2 for a wrong value. The message names the flag or variable.
     """
+    parser = _parser(environ)
+    given = vars(parser.parse_args(argv))
+    limits = Limits(**{limit.name: given[limit.name] for limit in dataclasses.fields(Limits)})
+    if limits.ping_timeout_s <= limits.ping_interval_s:
+        parser.error("--ping-timeout-s must be greater than --ping-interval-s, or every member is taken for dead")
+    try:
+        key = _read_key(environ.get("RENDEZVOUS_KEY", ""), given["key_file"])
+    except ValueError as error:
+        parser.error(str(error))
+    port: int = given["port"]
+    probe_port, http_port = given["probe_port"], given["http_port"]
+    if probe_port is None:
+        probe_port = _after(port)
+    if http_port is None:
+        http_port = DEFAULT_HTTP_PORT if port else 0
+    return ServerSettings(
+        given["host"],
+        port,
+        None if probe_port == OFF else probe_port,
+        None if http_port == OFF else http_port,
+        given["proxy_protocol"],
+        key,
+        limits,
+        None if given["max_idle_s"] == OFF else given["max_idle_s"],
+    )
+
+
+def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
+    """Flags whose defaults are what the variables say."""
     parser = argparse.ArgumentParser(
         prog="python -m rendezvous_server",
         allow_abbrev=False,
@@ -123,31 +152,7 @@ def read_settings(argv: Sequence[str], environ: Mapping[str, str]) -> ServerSett
         unit, metavar = ("seconds ", "SECONDS") if limit.name.endswith("_s") else ("", "NUMBER")
         text = f"{unit}{HELP[limit.name]} (default {limit.default:,})"
         flag(limit.name, _positive(type(limit.default)), metavar, limit.default, text)
-    given = vars(parser.parse_args(argv))
-
-    limits = Limits(**{limit.name: given[limit.name] for limit in dataclasses.fields(Limits)})
-    if limits.ping_timeout_s <= limits.ping_interval_s:
-        parser.error("--ping-timeout-s must be greater than --ping-interval-s, or every member is taken for dead")
-    try:
-        key = _read_key(environ.get("RENDEZVOUS_KEY", ""), given["key_file"])
-    except ValueError as error:
-        parser.error(str(error))
-    port: int = given["port"]
-    probe_port, http_port = given["probe_port"], given["http_port"]
-    if probe_port is None:
-        probe_port = _after(port)
-    if http_port is None:
-        http_port = DEFAULT_HTTP_PORT if port else 0
-    return ServerSettings(
-        given["host"],
-        port,
-        None if probe_port == OFF else probe_port,
-        None if http_port == OFF else http_port,
-        given["proxy_protocol"],
-        key,
-        limits,
-        None if given["max_idle_s"] == OFF else given["max_idle_s"],
-    )
+    return parser
 
 
 def _after(port: int) -> int:

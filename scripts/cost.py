@@ -26,10 +26,10 @@ from scripts.billing.measured import MeasuredRun, WhatIf, by_partition, by_rank,
 from scripts.billing.months import MONTHS_PER_YEAR, KeptResources, month
 from scripts.billing.sources import of_log, of_results, stated
 from scripts.billing.sweeps import BY_PARTITION, SETTINGS, sweep_cost_table, sweep_costs
-from scripts.billing.wishes import STORAGE_MB, not_negative, parse_what_if, positive, read_prices
+from scripts.billing.wishes import STORAGE_MB, parse_what_if, read_prices
 from scripts.catalogue.run_source import ResultFolderSource, find_run
 from scripts.console import output_console, plain_table, print_tables
-from scripts.flag_values import check_at_least_one
+from scripts.flag_values import check_not_negative, check_positive, check_whole
 from scripts.json_file import add_json
 from scripts.output_files import write_figures
 from scripts.sweep.folder import PLAN, SweepFolder
@@ -150,7 +150,7 @@ def _check(args: argparse.Namespace) -> None:
     if sum(given) != 1:
         raise UsageError("cosmicai cost needs one run: a folder of results, --requests, or --log")
     for flag in ("--seconds", "--memory-gb", "--wall-seconds", "--local-seconds", "--local-usd-per-hour"):
-        positive(flag, getattr(args, flag[2:].replace("-", "_")))
+        check_positive(flag, getattr(args, flag[2:].replace("-", "_")))
     for flag in (
         "--data-gb",
         "--init-seconds",
@@ -160,9 +160,9 @@ def _check(args: argparse.Namespace) -> None:
         "--image-gb",
         "--months-kept",
     ):
-        not_negative(flag, getattr(args, flag[2:].replace("-", "_")) or 0.0)
+        check_not_negative(flag, getattr(args, flag[2:].replace("-", "_")))
+    check_whole("--requests", args.requests)
     if args.requests is not None:
-        check_at_least_one("--requests", args.requests)
         if args.seconds is None or args.memory_gb is None:
             raise UsageError("--requests needs --seconds and --memory-gb of each rank")
         if args.init_seconds > args.seconds:
@@ -173,8 +173,7 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("--by partition needs the results of a run, which name its partitions")
     if args.storage_mb not in STORAGE_MB:
         raise UsageError(f"--storage-mb is {args.storage_mb}; allowed: {STORAGE_MB.start} to {STORAGE_MB.stop - 1:,}")
-    if args.runs_per_month is not None:
-        check_at_least_one("--runs-per-month", args.runs_per_month)
+    check_whole("--runs-per-month", args.runs_per_month)
     check_there("--log", args.log, "a CSV of billed durations")
     check_new({"--json": args.json}, overwrite=args.overwrite, read=[args.log, args.prices])
 

@@ -17,6 +17,7 @@ from lambda_image.data.quality import OnBadRow
 from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.events import MAX_BATCH_SIZE, parse
 from lambda_image.partition_names import PARTITION_SUFFIXES, check_name, printable, select
+from scripts.flag_values import check_whole
 from scripts.galaxies import made_galaxies
 from scripts.runs.following import StartedRun
 from scripts.runs.place import ANYWHERE, Place
@@ -70,14 +71,13 @@ def check_arguments(args: argparse.Namespace) -> None:
     check_batch_size(args.batch_size)
 
 
-def check_batch_size(size: int) -> None:
-    """Checks the flag `--batch-size`.
+def check_batch_size(size: int | None) -> None:
+    """Checks the flag `--batch-size`, where it is given.
 
     Raises:
         UsageError: it is out of range.
     """
-    if not 1 <= size <= MAX_BATCH_SIZE:
-        raise UsageError(f"--batch-size is {size}; allowed: a whole number from 1 to {MAX_BATCH_SIZE}")
+    check_whole("--batch-size", size, most=MAX_BATCH_SIZE)
 
 
 def begin(place: Place, name: str, execution_input: Mapping[str, Any]) -> StartedRun:

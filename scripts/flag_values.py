@@ -1,6 +1,7 @@
 """What the values of flags may be, which several commands share."""
 
 from collections.abc import Sequence
+from math import inf
 
 from lambda_image.errors import UsageError
 
@@ -30,11 +31,32 @@ def parse_numbers(flag: str, text: str, least: int, most: int) -> list[int]:
     return found
 
 
-def check_at_least_one(flag: str, number: int) -> None:
-    """Check a flag that says how many there are of something.
+def check_whole(flag: str, number: int | None, least: int = 1, most: int | None = None) -> None:
+    """Check a flag that, where it is given, is a whole number.
 
     Raises:
-        UsageError: `number` is less than 1.
+        UsageError: `number` is less than `least`, or more than `most`.
     """
-    if number < 1:
-        raise UsageError(f"{flag} is {number}; allowed: a whole number from 1")
+    if number is not None and (number < least or (most is not None and number > most)):
+        to = "" if most is None else f" to {most:,}"
+        raise UsageError(f"{flag} is {number}; allowed: a whole number from {least}{to}")
+
+
+def check_positive(flag: str, number: float | None) -> None:
+    """Check a flag that, where it is given, is a number above 0.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if number is not None and not 0 < number < inf:
+        raise UsageError(f"{flag} is {number:g}; allowed: a number above 0")
+
+
+def check_not_negative(flag: str, number: float | None) -> None:
+    """Check a flag that, where it is given, is a number from 0.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if number is not None and not 0 <= number < inf:
+        raise UsageError(f"{flag} is {number:g}; allowed: a number from 0")

@@ -31,7 +31,7 @@ from lambda_image.results import Work
 from lambda_image.settings import MAX_VCPUS
 from scripts import execution
 from scripts.console import output_console, print_tables
-from scripts.flag_values import check_at_least_one
+from scripts.flag_values import check_whole
 from scripts.galaxy_progress import GalaxyProgress
 from scripts.json_file import add_json, write_json
 from scripts.local_results import results_json
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace, load: Callable[..., engines.Engine] = engines.
     """Run the command. `load` loads the engine, as `lambda_image.model.engine.load` does."""
     shard = parse_shard(args.shard)
     execution.check_batch_size(args.batch_size)
-    check_at_least_one("--threads", args.threads)
+    check_whole("--threads", args.threads)
     check_engine(args.engine, args.device)
     out = args.out or Path(default_name(shard))
     check_picture("--plot", args.plot)

@@ -20,6 +20,7 @@ from lambda_image.partition_names import printable
 from scripts import execution
 from scripts.catalogue.run_source import RUN_NAME, ResultFolderSource
 from scripts.deploy import agree
+from scripts.flag_values import check_whole
 from scripts.json_file import add_json
 from scripts.place_flags import add_place_of_runs
 from scripts.runs import outcome, readiness, run_input, uploading
@@ -71,10 +72,8 @@ def run(args: argparse.Namespace) -> int:
     if args.data and named:
         raise UsageError("--data and an input that names data are two places of data: give one of them")
     places.check(args)
-    if args.batch_size is not None:
-        execution.check_batch_size(args.batch_size)
-    if args.world_size is not None and not 1 <= args.world_size <= MAX_WORLD_SIZE:
-        raise UsageError(f"--world-size is {args.world_size}; allowed: a whole number from 1 to {MAX_WORLD_SIZE:,}")
+    execution.check_batch_size(args.batch_size)
+    check_whole("--world-size", args.world_size, most=MAX_WORLD_SIZE)
     if args.name is not None and not RUN_NAME.fullmatch(args.name):
         raise UsageError(f"--name is {args.name!r}; allowed: letters, digits and any of _+=@-, at most 80")
     if args.detach and args.rendezvous == START:

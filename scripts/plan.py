@@ -17,10 +17,10 @@ from lambda_image.events import MAX_WORLD_SIZE
 from lambda_image.process import usable_cpus
 from scripts.billing import tables
 from scripts.billing.sources import TABLES_PER_RESULT
-from scripts.billing.wishes import LAMBDA_MB, positive, read_prices
+from scripts.billing.wishes import LAMBDA_MB, read_prices
 from scripts.catalogue.run_source import find_run
 from scripts.console import output_console, plain_table, print_tables
-from scripts.flag_values import check_at_least_one, parse_numbers
+from scripts.flag_values import check_positive, check_whole, parse_numbers
 from scripts.json_file import add_json
 from scripts.output_files import check_files, write_figures
 from scripts.planning.calibration import Calibration, calibrate
@@ -70,13 +70,12 @@ def run(args: argparse.Namespace) -> int:
     sizes = parse_numbers("--partition-mb", args.partition_mb, 1, 100_000)
     memories = parse_numbers("--memory", args.memory, LAMBDA_MB.start, LAMBDA_MB.stop - 1)
     worlds = parse_numbers("--world-size", args.world_size, 1, MAX_WORLD_SIZE) if args.world_size else []
-    check_at_least_one("--concurrency", args.concurrency)
-    positive("--data-gb", args.data_gb)
-    positive("--cold-start", args.cold_start)
+    check_whole("--concurrency", args.concurrency)
+    check_positive("--data-gb", args.data_gb)
+    check_positive("--cold-start", args.cold_start)
     if args.data_gb is not None and args.data_gb > MOST_GB:
         raise UsageError(f"--data-gb is {args.data_gb:g}; allowed: at most {MOST_GB:,.0f}")
-    if args.galaxies is not None:
-        check_at_least_one("--galaxies", args.galaxies)
+    check_whole("--galaxies", args.galaxies)
     terms = BillingTerms(args.architecture, prices=read_prices(args.prices))
     measured = with_start(calibrate(find_run(args.run_named)), args.cold_start)
     galaxies = args.galaxies or measured.galaxies

@@ -75,8 +75,9 @@ def run(args: argparse.Namespace) -> int:
     source = find_run(args.results, fetch=lambda name: fetch_run(args, name))
     written = {"--json": args.json, "--out": args.out, "--qp": args.qp}
     check_new(written if args.json else {}, overwrite=args.overwrite, read=[args.catalogue])
-    if args.json is not None and source.holds(args.json):
-        raise UsageError(f"--json {args.json} would be among the results of the run: name another folder")
+    for flag, file in written.items():
+        if file is not None and source.holds(file):
+            raise UsageError(f"{flag} {file} would be among the results of the run: name another folder")
     said = _write_qp(args, source) if args.qp is not None else []
     if args.out is None:
         write_json({"qp": str(args.qp), "said": said} if args.qp else run_figures(source), args.json, print)
@@ -84,8 +85,6 @@ def run(args: argparse.Namespace) -> int:
     from scripts.catalogue.writing import check_out, write_catalogue
 
     check_out(args.out, overwrite=args.overwrite, read=[args.catalogue])
-    if source.holds(args.out):
-        raise UsageError(f"--out {args.out} would be among the results of the run: name another folder")
     catalogue, notes = assemble(args, source)
     said = [*said, *notes, *(left_out := write_catalogue(catalogue, args.out))]
     for note in left_out:
@@ -102,8 +101,6 @@ def _write_qp(args: argparse.Namespace, source: "ResultSource") -> list[str]:
 
     check_qp(args.qp)
     check_new({"--qp": args.qp, "--out": args.out}, overwrite=args.overwrite, read=[args.catalogue])
-    if source.holds(args.qp):
-        raise UsageError(f"--qp {args.qp} would be among the results of the run: name another folder")
     told = write_qp(source, args.qp, args.id if args.catalogue is None else None)
     for line in told:
         print(line)

@@ -7,6 +7,7 @@ import numpy as np
 
 from lambda_image.data.partition import FileFormat, write_partition
 from lambda_image.errors import UsageError
+from scripts.flag_values import check_whole
 from scripts.galaxies import load_catalogue, made_galaxies, render
 from scripts.user_files import add_overwrite, check_new, check_there
 from scripts.words import counted
@@ -31,10 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.count < 1:
-        raise UsageError(f"--count is {args.count}; allowed: a whole number from 1")
-    if args.seed < 0:
-        raise UsageError(f"--seed is {args.seed}; allowed: a whole number from 0")
+    check_whole("--count", args.count)
+    check_whole("--seed", args.seed, 0)
     file_format = FORMATS.get(args.out.suffix.lower())
     if file_format is None:
         raise UsageError(f"{args.out} must end in {' or '.join(FORMATS)}, which decides the format of the dataset")

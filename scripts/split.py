@@ -19,7 +19,7 @@ from lambda_image.data.sizes import PUBLISHED, Sizes
 from lambda_image.dealing import deal
 from lambda_image.errors import PartitionMalformed, UsageError
 from lambda_image.partition_names import printable
-from scripts.flag_values import check_at_least_one
+from scripts.flag_values import check_positive, check_whole
 from scripts.user_files import add_overwrite, check_new_folder, check_there, make_way
 from scripts.words import counted
 
@@ -46,10 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.rows is not None:
-        check_at_least_one("--rows", args.rows)
-    if not (args.size_mb > 0 and math.isfinite(args.size_mb)):
-        raise UsageError(f"--size-mb is {args.size_mb}; allowed: a number above 0")
+    check_whole("--rows", args.rows)
+    check_positive("--size-mb", args.size_mb)
     check_there("", args.dataset, "a dataset", folders=True)
     if args.dataset.is_dir():
         remedy = import_of_files(printable(args.dataset), [path.name for path in args.dataset.rglob("*")])

@@ -23,7 +23,7 @@ from lambda_image.model.engine import Engine
 from lambda_image.model.engine_files import DEVICES, Device
 from lambda_image.settings import MAX_VCPUS, MB_PER_VCPU
 from scripts.console import output_console, print_tables
-from scripts.flag_values import check_at_least_one, parse_numbers
+from scripts.flag_values import check_whole, parse_numbers
 from scripts.galaxies import Mixture, render
 from scripts.json_file import add_json
 from scripts.machine import describe_machine
@@ -31,6 +31,7 @@ from scripts.output_files import check_files, write_figures
 from scripts.series import Series
 from scripts.step_progress import StepProgress
 from scripts.user_files import add_overwrite, check_there
+from scripts.words import counted
 
 HELP = "sweep batch sizes and threads, and say which are best on this machine and why"
 EXAMPLE = "cosmicai tune --threads 1,2 --batch-sizes 64,128,256,512"
@@ -53,7 +54,7 @@ class Setting:
     batch_size: int
 
     def __str__(self) -> str:
-        return f"{self.threads} thread{'s' if self.threads > 1 else ''}, batches of {self.batch_size}"
+        return f"{counted(self.threads, 'thread')}, batches of {self.batch_size}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace, round_s: float = ROUND_S) -> int:
         threads = parse_numbers("--threads", args.threads, 1, cpus)
     if args.batch_sizes is not None:
         batch_sizes = parse_numbers("--batch-sizes", args.batch_sizes, 1, MAX_BATCH_SIZE)
-    check_at_least_one("--rounds", args.rounds)
+    check_whole("--rounds", args.rounds)
     check_there("--model", args.model, "weights (.safetensors)")
     check_files(args.json, overwrite=args.overwrite)
     settings = [Setting(number, size) for number in threads for size in batch_sizes]

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import math
 import tempfile
 import threading
 import time
@@ -14,6 +13,7 @@ from lambda_image.data.partition import count_rows
 from lambda_image.errors import UsageError
 from lambda_image.partition_names import printable
 from scripts.execution import partition_files
+from scripts.flag_values import check_positive
 from scripts.json_file import add_json, write_json
 from scripts.place_flags import add_place_of_runs
 from scripts.runs import place as places
@@ -47,8 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if not (args.size_mb > 0 and math.isfinite(args.size_mb)):
-        raise UsageError(f"--size-mb is {args.size_mb}; allowed: a number above 0")
+    check_positive("--size-mb", args.size_mb)
     check_new({"--json": args.json}, overwrite=args.overwrite, read=[args.data])
     files, warnings = partition_files(args.data, "")
     for warning in warnings:

@@ -9,18 +9,17 @@ STATE_MACHINE = "redshift"  # its name in the local endpoint
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 
 
-def definition(arns: Mapping[str, str], template: str | None = None) -> str:
-    """Returns the definition in the Amazon States Language, with the functions' ARNs filled in.
+def definition(arns: Mapping[str, str]) -> str:
+    """Returns redshift.asl.json, which is in the Amazon States Language, with the functions' ARNs filled in.
 
     Args:
         arns: InitFunctionArn, RankFunctionArn and SummarizeFunctionArn.
-        template: The text to fill in; None takes redshift.asl.json.
 
     Raises:
         KeyError: A placeholder has no value.
         ValueError: A value has no placeholder.
     """
-    text = DEFINITION.read_text(encoding="utf-8") if template is None else template
+    text = DEFINITION.read_text(encoding="utf-8")
     if unused := arns.keys() - set(PLACEHOLDER.findall(text)):
         raise ValueError(f"the definition has no placeholder for {', '.join(sorted(unused))}")
     return PLACEHOLDER.sub(lambda match: arns[match[1]], text)

@@ -1,4 +1,4 @@
-"""Single values over channels, waited for: what production code does for many peers at once (comm/exchange.py)."""
+"""Single values over channels, waited for: what production code does for many peers at once (operations/exchange)."""
 
 import select
 import time

@@ -57,6 +57,7 @@ class Gathering:
         latest: float,
         poll_s: float = POLL_S,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Joins the rank's groups, and takes parts from then on where that is its task.
 
@@ -69,12 +70,14 @@ class Gathering:
             latest: by when it ends in any case, in seconds of `clock`.
             poll_s: seconds between two looks for ranks that have given up.
             clock: gives seconds, and is time.monotonic() but in tests.
+            sleep: waits so many seconds, and is time.sleep() but in tests.
 
         Raises:
             RuntimeError: there is no memory for a thread. It has left all groups then.
         """
         self._objects, self._assignment = objects, assignment
-        self._log, self._poll_s, self._clock, self._latest = log, poll_s, clock, latest
+        self._log, self._poll_s, self._latest = log, poll_s, latest
+        self._clock, self._sleep = clock, sleep
         self._limit = travelling_bytes(assignment, memory_mb)
         self._place = place_of(assignment)
         self._above: Communicator | None = None
@@ -238,7 +241,7 @@ class Gathering:
                     return None
                 absences += 1
                 if absences == 1:
-                    time.sleep(step)
+                    self._sleep(step)
             waited += step
             if absences > 1 or waited >= limit or self._clock() >= deadline:
                 late = f"had not joined {limit:.2g} s after this rank's work was done"

@@ -3,7 +3,7 @@
 import json
 import os
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -29,6 +29,7 @@ RUN_KEY_BYTES = 32
 SHARE_TOKEN_BYTES = 8  # of a name that no other try of Init has
 EARLIER = "earlier"  # the key of a manifest's metadata that tells that an earlier run had the result path
 SHARES_IN_MEMORY = 1 << 20  # bytes; those of more go through /tmp, since Init has 512 MB of memory
+WITHOUT_SERVER = "no rendezvous server is named (rendezvous_endpoint), so the ranks gather by way of storage"
 
 
 @with_short_errors
@@ -51,7 +52,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         raise InvalidEvent("Init is invoked by the state machine, with input, execution and started_at")
     started_at = datetime.fromisoformat(event["started_at"]).timestamp()
     request = parse(event["input"], event["execution"], settings.rendezvous_endpoint, settings.max_concurrency)
-    request = told_how_ranks_gather(request, event["input"])
+    request = warn_without_server(request, event["input"])
     for warning in request.warnings:
         log("warning", message=warning)
     data = ObjectStore(request.data_bucket)
@@ -61,10 +62,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     return init(request, data, results, models, started_at, again=again).to_json()
 
 
-WITHOUT_SERVER = "no rendezvous server is named (rendezvous_endpoint), so the ranks gather by way of storage"
-
-
-def told_how_ranks_gather(request: RunRequest, given: Mapping[str, Any]) -> RunRequest:
+def warn_without_server(request: RunRequest, given: Mapping[str, Any]) -> RunRequest:
     """Adds a warning where nobody has named a rendezvous server, and nobody has said that none is wanted.
 
     Args:
@@ -109,30 +107,21 @@ def init(
 
     After an error nothing has been written, unless S3 did not answer. A retry takes over what is there then.
     """
-    from tempfile import SpooledTemporaryFile  # late, as it imports more than all of this
-
-    key = manifest_key(request.result_path)
-    if again and (there := results.look(key)) is not None:
-        first = first_item(there.data, results.url(key))
-        if first.execution == request.execution and (begun := begun_run(first, results)) is not None:
-            return replace(begun, warnings=(*begun.warnings, *_clear_again(results, first, there)))
+    if again and (begun := _begun_before(request, results)) is not None:
+        return begun
     model = find_model(request, models)
     dealt = find_data(request, data)
-    descriptors = process.most_descriptors() if descriptors is None else descriptors
-    waves, found = plan_waves(len(dealt.shares), request.max_concurrency), list(dealt.warnings)
-    if request.fmi_enabled and not waves.all_at_once:
-        found.append(_no_gather(len(dealt.shares), waves))
-        request = replace(request, fmi_enabled=False)
-    width = planned_width(request, len(dealt.shares), descriptors)
-    if width is None and request.fmi_enabled:
-        found.append(_no_tree(len(dealt.shares), descriptors))
-        request = replace(request, fmi_enabled=False)
+    waves = plan_waves(len(dealt.shares), request.max_concurrency)
+    request, width, no_gather = _plan_gather(
+        request, len(dealt.shares), waves, process.most_descriptors() if descriptors is None else descriptors
+    )
+    found = [*dealt.warnings, *no_gather]
     for warning in found:
         log("warning", message=warning)
     run = Run(
         execution=request.execution,
         bucket=request.bucket,
-        manifest_key=key,
+        manifest_key=manifest_key(request.result_path),
         result_path=request.result_path,
         world_size=len(dealt.shares),
         tolerated_failures=request.tolerated_failures,
@@ -141,24 +130,9 @@ def init(
         max_concurrency=waves.concurrency,
         deal=dealt.by,
     )
-    run_key, limit_s = secrets.token_hex(RUN_KEY_BYTES), waves.time_limit_s
-    root = plan_root(dealt.sizes)
-    items = assignments(request, dealt.shares, run_key, started_at, limit_s, model, width or STAR, root)
-    with SpooledTemporaryFile(SHARES_IN_MEMORY) as lines:
-        name = share_key(secrets.token_hex(SHARE_TOKEN_BYTES))
-        manifest = withhold(items, name, lines, run, dealt.sizes)
-        withheld = f"{request.result_path}/{name}"
-        results.put(withheld, lines, metadata=RunObjects(results, request.execution, request.result_path).metadata)
-    try:
-        earlier, left = _claim(results, request, key, manifest, started_at, withheld)
-    except InvalidEvent:  # after any other error the manifest may be there, and name them
-        with suppress(RunError):
-            results.delete([withheld])
-        raise
-    if earlier is not None:  # a try of this Init that nobody heard of has written the manifest, and shares of its own
-        with suppress(RunError):
-            results.delete([withheld])
-        run = begun_run(earlier, results) or replace(run, world_size=earlier.world_size)
+    run_key, root = secrets.token_hex(RUN_KEY_BYTES), plan_root(dealt.sizes)
+    items = assignments(request, dealt.shares, run_key, started_at, waves.time_limit_s, model, width or STAR, root)
+    run = _write(results, run, items, dealt.sizes)
     log(
         "manifest",
         run_id=request.run_id,
@@ -167,16 +141,44 @@ def init(
         deal=dealt.said or dealt.by,
         gather_width=width if request.fmi_enabled else None,
         gather_root=root if request.fmi_enabled else None,
-        object=results.url(key),
+        object=results.url(run.manifest_key),
     )
-    return replace(run, warnings=(*run.warnings, *left))
+    return run
 
 
-def _no_gather(world_size: int, waves: Waves) -> str:
-    return (
-        f"the ranks did not gather by sockets, because {world_size:,} ranks with max_concurrency {waves.concurrency:,} "
-        f"work in {waves.count:,} waves and not all at once. Their parts travelled by way of storage"
-    )
+def _begun_before(request: RunRequest, results: ObjectStore) -> Run | None:
+    """The run as an earlier try of this Init has begun it, if one has."""
+    key = manifest_key(request.result_path)
+    if (there := results.look(key)) is None:
+        return None
+    first = first_item(there.data, results.url(key))
+    if first.execution != request.execution or (begun := begun_run(first, results)) is None:
+        return None
+    return replace(begun, warnings=(*begun.warnings, *_clear_again(results, first, there)))
+
+
+def _plan_gather(
+    request: RunRequest, world_size: int, waves: Waves, descriptors: int
+) -> tuple[RunRequest, int | None, list[str]]:
+    """Chooses whether the ranks gather by sockets, and the width of their tree; a warning where they cannot."""
+    reason = None
+    if request.fmi_enabled and not waves.all_at_once:
+        reason = (
+            f"{world_size:,} ranks with max_concurrency {waves.concurrency:,} work in {waves.count:,} waves and not "
+            "all at once"
+        )
+        request = replace(request, fmi_enabled=False)
+    width = planned_width(request, world_size, descriptors)
+    if request.fmi_enabled and width is None:
+        reason = (
+            f"{descriptors:,} file descriptors let a rank be connected to {most_connections(descriptors):,} others, "
+            f"which are too few for a tree of {world_size:,} ranks"
+        )
+        request = replace(request, fmi_enabled=False)
+    if reason is None:
+        return request, width, []
+    storage = "Their parts travelled by way of storage"
+    return request, width, [f"the ranks did not gather by sockets, because {reason}. {storage}"]
 
 
 def planned_width(request: RunRequest, world_size: int, descriptors: int) -> int | None:
@@ -204,29 +206,38 @@ def planned_width(request: RunRequest, world_size: int, descriptors: int) -> int
     return width
 
 
-def _no_tree(world_size: int, descriptors: int) -> str:
-    return (
-        f"the ranks did not gather by sockets, because {descriptors:,} file descriptors let a rank be connected to "
-        f"{most_connections(descriptors):,} others, which are too few for a tree of {world_size:,} ranks. "
-        "Their parts travelled by way of storage"
-    )
+def _write(results: ObjectStore, run: Run, items: Iterable[Assignment], sizes: Sequence[int] | None) -> Run:
+    """Writes the shares and then the manifest, and gives the run that its ranks belong to."""
+    from tempfile import SpooledTemporaryFile  # late, as it imports more than all of this
+
+    name = share_key(secrets.token_hex(SHARE_TOKEN_BYTES))
+    shares = f"{run.result_path}/{name}"
+    with SpooledTemporaryFile(SHARES_IN_MEMORY) as lines:
+        manifest = withhold(items, name, lines, run, sizes)
+        results.put(shares, lines, metadata=RunObjects(results, run.execution, run.result_path).metadata)
+    try:
+        earlier, left = _claim(results, run, manifest, shares)
+    except InvalidEvent:  # after any other error the manifest may be there, and name them
+        with suppress(RunError):
+            results.delete([shares])
+        raise
+    if earlier is None:
+        return replace(run, warnings=(*run.warnings, *left))
+    with suppress(RunError):  # a try of this Init that nobody heard of has shares of its own
+        results.delete([shares])
+    return begun_run(earlier, results) or replace(run, world_size=earlier.world_size)
 
 
 def _claim(
-    results: ObjectStore,
-    request: RunRequest,
-    key: str,
-    manifest: list[dict[str, Any]],
-    started_at: float,
-    withheld: str,
+    results: ObjectStore, run: Run, manifest: list[dict[str, Any]], shares: str
 ) -> tuple[Assignment | None, list[str]]:
     """Writes the manifest unless another run is at work under the same result path: two would mix their results.
 
     Returns the first item of the manifest that counts where that is another, and warnings. An Init that is tried again
     finds the one that it has written, with whose key ranks may be at work by now.
     """
-    content = json.dumps(manifest, ensure_ascii=False).encode()
-    owner = RunObjects(results, request.execution, request.result_path).metadata
+    key, content = run.manifest_key, json.dumps(manifest, ensure_ascii=False).encode()
+    owner = RunObjects(results, run.execution, run.result_path).metadata
     for _ in range(TRIES):
         if results.put(key, content, content_type=JSON_TYPE, if_absent=True, metadata=owner):
             return None, []
@@ -234,26 +245,26 @@ def _claim(
         if there is None:  # removed meanwhile
             continue
         if there.data == content:  # by a write whose answer was lost
-            return None, _clear(results, request.result_path, (key, withheld))
+            return None, _clear(results, run.result_path, (key, shares))
         earlier = first_item(there.data, results.url(key))
-        if earlier.execution == request.execution:
+        if earlier.execution == run.execution:
             return earlier, []
         free_at = ended_by(earlier)
-        if started_at < free_at and not has_summary(results, earlier):
+        if run.started_at < free_at and not has_summary(results, earlier):
             raise InvalidEvent(
-                f"result_path {request.result_path} is in use by the run {earlier.run_id}, which has no summary yet: "
-                "give another result_path (or none, so that each run has its own), or wait for it. If it was stopped, "
+                f"result_path {run.result_path} is in use by the run {earlier.run_id}, which has no summary yet: give "
+                "another result_path (or none, so that each run has its own), or wait for it. If it was stopped, "
                 f"remove what lies there; without that the path is free at {datetime.fromtimestamp(free_at, UTC):%H:%M}"
                 " UTC"
             )
-        if started_at < earlier.started_at:  # this invocation is one that Lambda delivers once more
+        if run.started_at < earlier.started_at:  # this invocation is one that Lambda delivers once more
             raise InvalidEvent(
-                f"result_path {request.result_path} has the results of the run {earlier.run_id}, which began later "
-                "than this one: give another result_path"
+                f"result_path {run.result_path} has the results of the run {earlier.run_id}, which began later than "
+                "this one: give another result_path"
             )
         taken = {**owner, EARLIER: there.etag.strip('"')}
         if results.put(key, content, content_type=JSON_TYPE, if_match=there.etag, metadata=taken):
-            return None, _clear(results, request.result_path, (key, withheld))
+            return None, _clear(results, run.result_path, (key, shares))
     raise StorageUnavailable(f"{results.url(key)} was written by others each of {TRIES} times: try again")
 
 

@@ -99,7 +99,8 @@ class Collector:
             name = results.url(result_key(item.result_path, item.rank))
             reason = f"{name} {own}" if isinstance(own, str) else own.get("error") or f"{name} was not written"
         try:
-            unfinished = self._unfinished(item, own if isinstance(own, dict) else {}, reason)
+            with self._few:  # a rank's finished partitions are in memory here
+                unfinished = self._unfinished(item, own if isinstance(own, dict) else {}, reason)
         except _OvertakenError:
             return self.collect(item)
         return unfinished or LeftBehind(item, None, failure=Failure(item.rank, "PartMissing", reason))
@@ -166,10 +167,6 @@ class Collector:
 
     def _unfinished(self, item: Assignment, record: Record, reason: str) -> LeftBehind | None:
         """What the attempts of a rank have finished that left no complete result, if it is anything."""
-        with self._few:  # a rank's finished partitions are in memory here
-            return self._put_together(item, record, reason)
-
-    def _put_together(self, item: Assignment, record: Record, reason: str) -> LeftBehind | None:
         kept = PartitionTables(self._objects, self._held_bytes)
         facts = stretches.read_into(kept, item)
         if not len(kept):

@@ -21,7 +21,7 @@ from lambda_image.results import combined_data, combined_line
 from lambda_image.run_time import wall_time_s
 from lambda_image.settings import HandlerSettings
 from lambda_image.shares import complete, complete_in_order
-from lambda_image.storage import ObjectStore
+from lambda_image.storage import ObjectInfo, ObjectStore
 from lambda_image.summary import Failure, Judgement, Summary, message_of
 
 READERS = 16  # ranks whose objects are read at a time: as many as the store keeps connections
@@ -90,26 +90,16 @@ def summarize(
     all_came = gathered is None and all_parts_came(results, complete(manifest[0], results))
     damaged: dict[int, str] = {}
     while True:
-        judgement, tables = Judgement(), RunTables(objects)
-        failures: list[Failure] = []
-        limits: set[int] = set()  # the same in all shares
+        judgement, failures = Judgement(), list[Failure]()
         collector = Collector(objects, gathered, damaged, all_came)
-        with objects.begin(f"{run.result_path}/combined_data.json", kind=JSON_TYPE) as upload:
-            left = in_order(collector.collect, complete_in_order(manifest, results), READERS)
-            for piece in combined_data(_lines(left, judgement, tables, failures, limits)):
-                upload.write(piece)
-            try:
-                predictions = tables.publish(min(limits))
-            except DamagedTablesError as error:
-                if error.damaged.keys() <= damaged.keys():
-                    raise StorageUnavailable(
-                        f"{next(iter(error.damaged.values()))}: somebody else writes there"
-                    ) from error
-                damaged.update(error.damaged)
-                upload.drop()
-                continue
-            objects.put(upload.key, upload, within_run="replace", known=found)
-        break
+        left = in_order(collector.collect, complete_in_order(manifest, results), READERS)
+        try:
+            predictions = _combine(objects, left, judgement, failures, found)
+            break
+        except DamagedTablesError as error:
+            if error.damaged.keys() <= damaged.keys():
+                raise StorageUnavailable(f"{next(iter(error.damaged.values()))}: somebody else writes there") from error
+            damaged.update(error.damaged)
     summary = judgement.summary(
         manifest[0],
         [reported.get(failure.rank, failure) for failure in failures],
@@ -123,6 +113,27 @@ def summarize(
     content = json.dumps(summary.to_json(), allow_nan=False).encode()
     objects.put(f"{run.result_path}/summary.json", content, within_run="replace", kind=JSON_TYPE)
     return summary
+
+
+def _combine(
+    objects: RunObjects,
+    left: Iterable[LeftBehind],
+    judgement: Judgement,
+    failures: list[Failure],
+    known: ObjectInfo | None,
+) -> str:
+    """Writes `combined_data.json`, in the place of the known one, and says what all predictions are in.
+
+    Raises:
+        DamagedTablesError: tables are not what their records say. Nothing has been written.
+    """
+    tables, limits = RunTables(objects), set[int]()  # limits are the same in all shares
+    with objects.begin(f"{objects.result_path}/combined_data.json", kind=JSON_TYPE) as upload:
+        for piece in combined_data(_lines(left, judgement, tables, failures, limits)):
+            upload.write(piece)
+        predictions = tables.publish(min(limits))
+        objects.put(upload.key, upload, within_run="replace", known=known)
+    return predictions
 
 
 def _manifest(results: ObjectStore, run: Run) -> list[Assignment]:
@@ -142,8 +153,7 @@ def _lines(
     """What `combined_data.json` has of each rank, while all else is told of it."""
     for one in left:
         limits.add(one.item.combine_limit)
-        assigned = (part.key for part in one.item.partitions)
-        judgement.add(assigned, one.record, one.statistics, one.finished)
+        judgement.add(one.item.partitions, one.record, one.statistics, one.finished)
         if one.failure is not None:
             failures.append(one.failure)
         if one.record is not None:

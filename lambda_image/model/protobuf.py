@@ -43,9 +43,9 @@ class Message:
     def __contains__(self, name: str) -> bool:
         return name in self._values
 
-    def number(self, name: str, default: int = 0) -> int:
-        """The value of a varint that is there once."""
-        return next(iter(self.numbers(name)), default)
+    def number(self, name: str) -> int:
+        """The value of a varint that is there once, or 0, which protobuf leaves out."""
+        return next(iter(self.numbers(name)), 0)
 
     def numbers(self, name: str) -> list[int]:
         """Values of a repeated varint, packed or not, as signed integers of 64 bits."""

@@ -101,7 +101,6 @@ def run_python(
     arguments: Sequence[str],
     folder: Path = ROOT,
     environ: Mapping[str, str] | None = None,
-    limit_s: float = COMMAND_TIMEOUT_S,
 ) -> str:
     """Return what a Python process prints.
 
@@ -109,7 +108,6 @@ def run_python(
         arguments: What follows the interpreter on its command line.
         folder: Where it runs.
         environ: Its whole environment, or None for that of this process.
-        limit_s: The longest that it may take, in seconds.
 
     Raises:
         BenchmarkError: It failed, with the last line of what it complained of, or it took too long.
@@ -122,14 +120,14 @@ def run_python(
             env=environ,
             capture_output=True,
             text=True,
-            timeout=limit_s,
+            timeout=COMMAND_TIMEOUT_S,
             check=True,
         )
     except subprocess.CalledProcessError as error:
         last_words = (error.stderr or error.stdout).strip().splitlines()[-1:]
         raise BenchmarkError(f"{command} failed: {''.join(last_words)}") from error
     except subprocess.TimeoutExpired as error:
-        raise BenchmarkError(f"{command} took over {limit_s:g} s") from error
+        raise BenchmarkError(f"{command} took over {COMMAND_TIMEOUT_S:g} s") from error
     return done.stdout
 
 

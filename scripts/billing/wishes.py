@@ -58,23 +58,3 @@ def read_prices(file: Path | None) -> Prices:
     except (ValueError, TypeError) as error:
         raise UsageError(f"--prices {printable(file)} is no price list: {error}") from error
     return prices
-
-
-def positive(flag: str, value: float | None) -> None:
-    """Checks a flag that, where it is given, is a number above 0.
-
-    Raises:
-        UsageError: it is not.
-    """
-    if value is not None and not (math.isfinite(value) and value > 0):
-        raise UsageError(f"{flag} is {value:g}; allowed: a number above 0")
-
-
-def not_negative(flag: str, value: float) -> None:
-    """Checks a flag that is a number from 0.
-
-    Raises:
-        UsageError: it is not.
-    """
-    if not (math.isfinite(value) and value >= 0):
-        raise UsageError(f"{flag} is {value:g}; allowed: a number from 0")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lambda_image import process
 from lambda_image.data.distributions import LEVELS, Quantiles
 from lambda_image.data.predictions import Predictions
-from lambda_image.errors import InvalidEvent, UsageError
+from lambda_image.errors import InvalidEvent
 from lambda_image.model import SHIPPED_MODEL
 from lambda_image.model import engine as engines
 from lambda_image.model.calibration import RedshiftCalibration, calibration_path
@@ -25,7 +25,7 @@ from scripts import execution
 from scripts.console import output_console, plain_table, print_tables
 from scripts.evaluate.groups import ALL
 from scripts.evaluate.measuring import judged, measure_bins
-from scripts.flag_values import check_at_least_one
+from scripts.flag_values import check_whole
 from scripts.galaxy_progress import GalaxyProgress
 from scripts.infer import ENGINES, check_engine, predict
 from scripts.json_file import add_json, write_json
@@ -125,12 +125,10 @@ def fit_to(galaxies: Predictions, weights: str, seed: int) -> RedshiftCalibratio
 
 def _check(args: argparse.Namespace) -> None:
     execution.check_batch_size(args.batch_size)
-    check_at_least_one("--threads", args.threads)
+    check_whole("--threads", args.threads)
     check_engine(args.engine, args.device)
-    if args.folds < 2:
-        raise UsageError(f"--folds is {args.folds}; allowed: a whole number from 2")
-    if args.seed < 0:
-        raise UsageError(f"--seed is {args.seed}; allowed: a whole number from 0")
+    check_whole("--folds", args.folds, 2)
+    check_whole("--seed", args.seed, 0)
 
 
 @dataclass(frozen=True)

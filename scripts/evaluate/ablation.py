@@ -114,7 +114,6 @@ def ablate(
     batch_size: int,
     resamples: int,
     rng: np.random.Generator,
-    advance: Callable[[int], None] = lambda galaxies: None,
 ) -> Ablation:
     """Predicts with other images.
 
@@ -127,7 +126,6 @@ def ablate(
         batch_size: galaxies at a time.
         resamples: draws of an interval.
         rng: draws noise, other galaxies and resamples.
-        advance: is told of galaxies that are done.
     """
     count, sky, order = len(images), sky_noise(images, rng), rng.permutation(len(images))
     donor = np.empty(count, np.int64)
@@ -144,7 +142,6 @@ def ablate(
         for start in range(0, count, batch_size):
             part = slice(start, start + batch_size)
             found[part] = predict_judged(engine, make(part), magnitudes[part]).redshifts
-            advance(len(found[part]))
         replaced.append((name, _compare(own, found, truth, resamples, rng)))
     compared = [OtherImages(name, found["r2"], found["r2_change"], found["nmad"]) for name, found in replaced]
     return Ablation(count, replaced[0][1]["own_r2"], compared)

@@ -26,7 +26,7 @@ from scripts import execution
 from scripts.console import output_console, print_tables
 from scripts.evaluate import ablation, tables
 from scripts.evaluate.measuring import judged, measure_bins
-from scripts.flag_values import check_at_least_one
+from scripts.flag_values import check_whole
 from scripts.galaxy_progress import GalaxyProgress
 from scripts.infer import ENGINES, Inferred, check_engine, predict
 from scripts.json_file import add_json, write_json
@@ -114,10 +114,9 @@ def _check(args: argparse.Namespace) -> dict[str, Path]:
     """Judges the flags, and gives the pictures' files by their names."""
     execution.check_batch_size(args.batch_size)
     for flag in ("--threads", "--bins", "--resamples"):
-        check_at_least_one(flag, getattr(args, flag[2:]))
+        check_whole(flag, getattr(args, flag[2:]))
     for flag in ("--images", "--seed"):
-        if (value := getattr(args, flag[2:])) < 0:
-            raise UsageError(f"{flag} is {value}; allowed: a whole number from 0")
+        check_whole(flag, getattr(args, flag[2:]), 0)
     check_engine(args.engine, args.device)
     folder: Path | None = args.pictures
     if folder is None:

@@ -1,7 +1,6 @@
 """The command line of `cosmicai import`."""
 
 import argparse
-import math
 import sys
 from pathlib import Path
 from typing import Any, get_args
@@ -12,6 +11,7 @@ from lambda_image.data.partition import FileFormat, Partition
 from lambda_image.data.quality import Quality, describe, judge_inputs
 from lambda_image.data.sizes import BANDS, MAX_BANDS, MAX_SIDE, PUBLISHED_SIDE, Sizes
 from lambda_image.errors import UsageError
+from scripts.flag_values import check_positive, check_whole
 from scripts.galaxy_progress import GalaxyProgress
 from scripts.importing.galaxies import Galaxies, Request
 from scripts.importing.images import PixelFlags
@@ -113,10 +113,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _rows_per_file(args: argparse.Namespace) -> int:
-    if args.rows is not None and args.rows < 1:
-        raise UsageError(f"--rows is {args.rows}; allowed: a whole number from 1")
-    if not (args.size_mib > 0 and math.isfinite(args.size_mib)):
-        raise UsageError(f"--size-mib is {args.size_mib}; allowed: a number above 0")
+    check_whole("--rows", args.rows)
+    check_positive("--size-mib", args.size_mib)
     wanted = _wanted(args)
     sizes = Sizes(len(wanted.bands), wanted.side, len(wanted.bands))
     return int(args.rows) if args.rows is not None else rows_of(args.size_mib, sizes)
@@ -127,8 +125,7 @@ def _wanted(args: argparse.Namespace) -> Wanted:
     if not all(bands) or len(set(bands)) < len(bands) or len(bands) > MAX_BANDS:
         allowed = f"1 to {MAX_BANDS:,} different names, separated by commas"
         raise UsageError(f"--model-bands is {args.model_bands!r}; allowed: {allowed}")
-    if not 1 <= args.side <= MAX_SIDE:
-        raise UsageError(f"--side is {args.side}; allowed: a whole number from 1 to {MAX_SIDE:,}")
+    check_whole("--side", args.side, most=MAX_SIDE)
     return Wanted(bands, args.side)
 
 
@@ -137,8 +134,7 @@ def _names_in(text: str) -> tuple[str, ...]:
 
 
 def _request(args: argparse.Namespace) -> Request:
-    if args.pixel_scale is not None and not (args.pixel_scale > 0 and math.isfinite(args.pixel_scale)):
-        raise UsageError(f"--pixel-scale is {args.pixel_scale}; allowed: a number above 0, in arcseconds")
+    check_positive("--pixel-scale", args.pixel_scale)
     for unit in filter(None, (args.unit, args.flux_unit)):
         zero_point(unit)
     bands, wanted = _names_in(args.bands) if args.bands else None, _wanted(args)

@@ -46,6 +46,11 @@ class Contents:
         return ", ".join(shown) or "nothing"
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line; its name where it says nothing."""
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
 def described(name: str, column: Column) -> str:
     """An array's name, type and shape."""
     return f"{name} {column.dtype} {list(column.shape)}"

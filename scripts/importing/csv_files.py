@@ -15,7 +15,7 @@ import numpy as np
 from lambda_image.data.file_content import Column
 from lambda_image.errors import PartitionMalformed
 from scripts.catalogue.reading_csv import MISSING
-from scripts.importing.contents import TEXT, Array, Contents, concatenated
+from scripts.importing.contents import TEXT, Array, Contents, concatenated, first_line
 from scripts.importing.parquet_files import Cursor
 
 BLOCK_BYTES = 4 << 20
@@ -52,8 +52,7 @@ def open_csv(path: Path) -> Contents:
                 types[name].see(batch.column(name))
         _check_decimals(types)
     except (pa.ArrowException, OSError, ValueError, EOFError) as error:
-        problem = str(error).splitlines()[0]
-        raise PartitionMalformed(f"{path} cannot be read as CSV: {problem}", object=str(path)) from error
+        raise PartitionMalformed(f"{path} cannot be read as CSV: {first_line(error)}", object=str(path)) from error
     arrays = {name: _column(path, layout, name, types[name].result(), rows) for name in layout.names}
     return Contents(str(path), "CSV", arrays)
 

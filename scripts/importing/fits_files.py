@@ -16,7 +16,7 @@ import numpy as np
 
 from lambda_image.data.file_content import Column
 from lambda_image.errors import PartitionMalformed
-from scripts.importing.contents import TEXT, Array, Contents, dtype_name
+from scripts.importing.contents import TEXT, Array, Contents, dtype_name, first_line
 
 GZIP_MAGIC = b"\x1f\x8b"
 BLOCK_BYTES = 2880  # of which a FITS file consists
@@ -51,7 +51,7 @@ def open_fits(path: Path) -> Contents:
                 elif hdu.is_image and hdu.shape and hasattr(hdu, "section"):
                     _add_image(found, hdu, label)
     except (OSError, ValueError, KeyError, TypeError, fits.VerifyError) as error:
-        raise PartitionMalformed(f"{path} cannot be read as FITS: {_first_line(error)}", object=str(path)) from error
+        raise PartitionMalformed(f"{path} cannot be read as FITS: {first_line(error)}", object=str(path)) from error
     if not found.arrays:
         raise PartitionMalformed(f"{path} holds no image and no table, or is cut off before one", object=str(path))
     if kept is not None:
@@ -258,7 +258,3 @@ class _TableReader:
 
 def _never(_start: int, _stop: int) -> Array:
     raise AssertionError("what has a variable length is listed only")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

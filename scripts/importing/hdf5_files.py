@@ -7,7 +7,7 @@ import numpy as np
 
 from lambda_image.data.file_content import Column
 from lambda_image.errors import PartitionMalformed
-from scripts.importing.contents import TEXT, Array, Contents, as_texts, dtype_name, fields_of, unit_of
+from scripts.importing.contents import TEXT, Array, Contents, as_texts, dtype_name, fields_of, first_line, unit_of
 
 SCALES = ("pixel_scale", "pixscale", "PIXSCALE", "pixel_scale_arcsec")  # attributes, in arcsec per pixel
 
@@ -33,8 +33,7 @@ def open_hdf5(path: Path) -> Contents:
         file.visititems(visit)
         _describe_all(found, file.attrs)
     except (OSError, RuntimeError, ValueError, KeyError) as error:
-        problem = str(error).splitlines()[0]
-        raise PartitionMalformed(f"{path} cannot be read as HDF5: {problem}", object=str(path)) from error
+        raise PartitionMalformed(f"{path} cannot be read as HDF5: {first_line(error)}", object=str(path)) from error
     return found
 
 

@@ -14,7 +14,7 @@ from lambda_image.data.inert_pickle import ArchiveError
 from lambda_image.errors import PartitionMalformed, PartitionMissing, UsageError
 from lambda_image.partition_names import natural_order, printable
 from scripts.extras import require
-from scripts.importing.contents import Array, Contents, FileSeries
+from scripts.importing.contents import Array, Contents, FileSeries, first_line
 
 SUFFIXES = (".fits", ".fit", ".fts", ".fz", ".gz", ".hdf5", ".h5", ".hdf", ".npz", ".npy", ".parquet", ".pq")
 TABLE_SUFFIXES = (".csv", ".tsv", ".ecsv", ".pt", ".pth", ".safetensors")
@@ -77,8 +77,7 @@ def open_file(path: Path) -> Contents:
     try:
         contents = _open(path, beginning)
     except DAMAGE as error:
-        problem = (str(error) or type(error).__name__).splitlines()[0]
-        raise PartitionMalformed(f"{printable(path)} cannot be read: {problem}", object=str(path)) from error
+        raise PartitionMalformed(f"{printable(path)} cannot be read: {first_line(error)}", object=str(path)) from error
     contents.arrays.update({name: _guarded(column, path, name) for name, column in contents.arrays.items()})
     return contents
 
@@ -90,8 +89,7 @@ def _guarded(column: Column, path: Path, name: str) -> Column:
         try:
             return column.read(start, stop)
         except DAMAGE as error:
-            problem = (str(error) or type(error).__name__).splitlines()[0]
-            told = f"{printable(path)}: rows {start:,} to {stop:,} of {name} cannot be read: {problem}"
+            told = f"{printable(path)}: rows {start:,} to {stop:,} of {name} cannot be read: {first_line(error)}"
             raise PartitionMalformed(told, object=str(path)) from error
 
     return Column(column.dtype, column.shape, read)

@@ -15,7 +15,7 @@ import numpy as np
 
 from lambda_image.data.file_content import Column
 from lambda_image.errors import PartitionMalformed
-from scripts.importing.contents import TEXT, Array, Contents, concatenated
+from scripts.importing.contents import TEXT, Array, Contents, concatenated, first_line
 
 BATCH_BYTES = 8 << 20  # of a column, decoded at a time
 MAX_BATCH_ROWS = 1 << 16
@@ -40,8 +40,7 @@ def open_parquet(path: Path) -> Contents:
         for field in file.schema_arrow:
             leaf = _add_field(found, field.name, field, file, leaf)
     except (pa.ArrowException, OSError, ValueError) as error:
-        problem = str(error).splitlines()[0]
-        raise PartitionMalformed(f"{path} cannot be read as Parquet: {problem}", object=str(path)) from error
+        raise PartitionMalformed(f"{path} cannot be read as Parquet: {first_line(error)}", object=str(path)) from error
     return found
 
 

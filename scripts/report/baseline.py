@@ -9,7 +9,7 @@ from lambda_image.errors import UsageError
 from lambda_image.json_text import parse_json
 from lambda_image.partition_names import printable
 from scripts.cost import LOCAL_USD_PER_HOUR, local_usd
-from scripts.report.figure import Figure, Value
+from scripts.report.figure import Figure, Value, six_digits
 from scripts.sweep.configuration import DATA_SIZES
 from scripts.user_files import check_there
 
@@ -68,7 +68,7 @@ def against_baselines(together: Sequence[Mapping[str, Any]], baselines: Sequence
         local = local_usd(local_s)
         speedup = local_s / row["wall_s"]
         values = (local_s, row["wall_s"], speedup, speedup / row["world_size"], local, row["cost_usd"])
-        rounded = [float(f"{value:.6g}") for value in (*values, 1 - row["cost_usd"] / local)]
+        rounded = map(six_digits, (*values, 1 - row["cost_usd"] / local))
         dataset = next((name for name, rows_of in DATA_SIZES.items() if rows_of == row["rows"]), None)
         rows.append((row["world_size"], row["batch_size"], dataset, row["rows"], *rounded))
     caption = (

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lambda_image.atomic_file import atomic_file
 from lambda_image.errors import UsageError
 from lambda_image.partition_names import printable
 from scripts.extras import require
@@ -164,9 +165,8 @@ def _write(page: "Page", folder: Path, *, files: bool) -> Path:
     from scripts.report.page import to_html
 
     target = folder / FILE
-    partial = target.with_suffix(".html.partial")
-    partial.write_text(to_html(page), encoding="utf-8")
-    partial.replace(target)
+    with atomic_file(target) as partial:
+        partial.write_text(to_html(page), encoding="utf-8")
     if files:
         from scripts.report.figure_files import write_figures
 

@@ -8,7 +8,7 @@ from typing import Any
 from lambda_image.metrics import NMAD_FACTOR
 from scripts.local_results import PUBLISHED_FACTOR
 from scripts.report.baseline import Baseline, against_baselines
-from scripts.report.figure import Figure, Value
+from scripts.report.figure import Figure, Value, six_digits
 
 Row = Mapping[str, Any]
 MONTH_OF_RUNS = 1000  # by which the documents price a month
@@ -193,12 +193,10 @@ def document_figures(
 
 
 def _figure(table: DocumentTable, together: Sequence[Row]) -> Figure:
-    rows = [[_digits(row[of] if isinstance(of, str) else of(row)) for of in table.columns.values()] for row in together]
+    rows = [
+        [six_digits(row[of] if isinstance(of, str) else of(row)) for of in table.columns.values()] for row in together
+    ]
     return Figure(table.name, table.title, table.caption, list(table.columns), rows, wide=True)
-
-
-def _digits(value: Value) -> Value:
-    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _averages(runs: Sequence[Row]) -> Figure:
@@ -207,7 +205,7 @@ def _averages(runs: Sequence[Row]) -> Figure:
     for ranks in sorted({run["world_size"] for run in runs}):
         of = [run for run in runs if run["world_size"] == ranks and run["wall_s"]]
         if of:
-            rows.append((ranks, *(_digits(fmean(run[name] for run in of)) for name in ("wall_s", "samples_per_s"))))
+            rows.append((ranks, *(six_digits(fmean(run[name] for run in of)) for name in ("wall_s", "samples_per_s"))))
     columns = ("World Size", "Avg Time (s)", "Throughput (records/sec)")
     caption = "Means over the batch sizes of the wall time and of the throughput."
     return Figure("world_averages", "Average performance by world size", caption, columns, rows, wide=True)
@@ -223,6 +221,6 @@ def _months(together: Sequence[Row], baselines: Sequence[Baseline]) -> Figure:
         batch, galaxies, local, run = (row[number] for number in place)
         assert isinstance(local, float)
         assert isinstance(run, float)
-        rows.append((batch, galaxies, _digits(local * MONTH_OF_RUNS), _digits(run * MONTH_OF_RUNS), row[-1]))
+        rows.append((batch, galaxies, six_digits(local * MONTH_OF_RUNS), six_digits(run * MONTH_OF_RUNS), row[-1]))
     caption = f"A month of {MONTH_OF_RUNS:,} runs. What is saved is negative where the runs cost more."
     return Figure("months", f"A month of {MONTH_OF_RUNS:,} runs", caption, columns, rows, wide=True)

@@ -69,6 +69,11 @@ class Figure:
         }
 
 
+def six_digits(value: Value) -> Value:
+    """Rounds a number that is not whole to six digits."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
 def bars(count: int) -> int:
     """Computes the height of a figure with so many horizontal bars, in pixels."""
     return BAR_PIXELS * max(count, 1)

@@ -1,6 +1,6 @@
 """All figures of a run, in the order in which the page shows them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from scripts.report.accuracy_figures import accuracy_figures, quality_figures
@@ -48,18 +48,8 @@ def costs(facts: RunFacts) -> Iterator[Figure]:
     rows = [(name, round(cost[key], DIGITS)) for key, name in COST_PARTS.items() if cost.get(key) is not None]
     if not rows:
         return
-    columns = ("part", "US dollars")
-    spec = {
-        "height": bars(len(rows)),
-        "mark": {"type": "bar"},
-        "encoding": {
-            "x": axis("US dollars", axis={"format": "~g"}),
-            "y": kind("part", "", sort="-x"),
-            "tooltip": tooltip(*columns),
-        },
-    }
     caption = f"The run costs {facts.summary['cost_usd']:.6f} USD in all, at the prices of {cost.get('prices')}."
-    yield Figure("cost", "Cost by part", caption, columns, rows, spec)
+    yield _bars("cost", "Cost by part", caption, ("part", "US dollars"), rows, format="~g")
 
 
 def transports(facts: RunFacts) -> Iterator[Figure]:
@@ -67,19 +57,27 @@ def transports(facts: RunFacts) -> Iterator[Figure]:
     rows = list((facts.summary.get("transports") or {}).items())
     if not rows:
         return
+    caption = "Self is the part of the rank that gathers. A part that came by storage was read from S3, not gathered."
     columns = ("transport", "parts")
     most = max(count for _, count in rows)
+    named = {"values": list(range(most + 1))} if most < FEW else {}
+    yield _bars("transports", "How parts were gathered", caption, columns, rows, format=",d", **named)
+
+
+def _bars(
+    name: str, title: str, caption: str, columns: tuple[str, str], rows: Sequence[tuple[str, float]], **of_axis: Any
+) -> Figure:
+    """A bar for each row, the longest first, of what the first column names and the second counts."""
     spec = {
         "height": bars(len(rows)),
         "mark": {"type": "bar"},
         "encoding": {
-            "x": axis("parts", axis={"format": ",d", **({"values": list(range(most + 1))} if most < FEW else {})}),
-            "y": kind("transport", "", sort="-x"),
+            "x": axis(columns[1], axis=of_axis),
+            "y": kind(columns[0], "", sort="-x"),
             "tooltip": tooltip(*columns),
         },
     }
-    caption = "Self is the part of the rank that gathers. A part that came by storage was read from S3, not gathered."
-    yield Figure("transports", "How parts were gathered", caption, columns, rows, spec)
+    return Figure(name, title, caption, columns, rows, spec)
 
 
 def starts(facts: RunFacts) -> Figure:

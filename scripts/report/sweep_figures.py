@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from scripts.report.figure import Figure, Spec, Value, axis, tooltip
+from scripts.report.figure import Figure, Spec, Value, axis, six_digits, tooltip
 from scripts.sweep.folder import SUCCEEDED
 
 Row = Mapping[str, Any]
@@ -59,7 +59,7 @@ def against(runs: Sequence[Row], setting: str, measure: str) -> Figure:
     name, title, unit = MEASURES[measure]
     columns = (NAMES[setting], "other settings", "repeat", unit)
     rows = [
-        (run[setting], _words(run, others), run["repeat"], _digits(run[measure]))
+        (run[setting], _words(run, others), run["repeat"], six_digits(run[measure]))
         for run in runs
         if run[measure] is not None and run[setting] is not None
     ]
@@ -82,10 +82,6 @@ def _words(run: Row, settings: Sequence[str]) -> str:
 def _sorted(rows: Sequence[Sequence[Any]]) -> list[Value]:
     """The values along the axis, which are its ticks."""
     return sorted({row[0] for row in rows})
-
-
-def _digits(value: float) -> float:
-    return float(f"{value:.6g}")
 
 
 def _lines(columns: Sequence[str], setting: str, values: Sequence[Value]) -> Spec:
@@ -123,7 +119,9 @@ def _against_one_rank(together: Sequence[Row]) -> Iterator[Figure]:
         speedup = one["wall_s"] / row["wall_s"]
         decrease = 1 - row["cost_usd"] / one["cost_usd"]
         ranks = row["world_size"]
-        rows.append((ranks, _words(row, others), _digits(speedup), _digits(speedup / ranks), _digits(decrease)))
+        rows.append(
+            (ranks, _words(row, others), six_digits(speedup), six_digits(speedup / ranks), six_digits(decrease))
+        )
     if len({row[0] for row in rows}) < 2:
         return
     for measure, title, caption in (
@@ -149,7 +147,7 @@ def averages(runs: Sequence[Row]) -> Figure:
         of = [run for run in runs if run["world_size"] == ranks and run["wall_s"]]
         if of:
             means = [
-                _digits(sum(run[name] for run in of) / len(of)) for name in ("wall_s", "samples_per_s", "cost_usd")
+                six_digits(sum(run[name] for run in of) / len(of)) for name in ("wall_s", "samples_per_s", "cost_usd")
             ]
             rows.append((ranks, len(of), *means))
     caption = "Means over all runs with so many ranks, whatever their other settings."
@@ -160,7 +158,7 @@ def _value(together: Sequence[Row]) -> Iterator[Figure]:
     """Data per second and dollar."""
     columns = ("configuration", "GB per second per US dollar")
     rows = [
-        (_words(row, varied(together)), _digits(row["bits_per_s"] / GB / row["cost_usd"]))
+        (_words(row, varied(together)), six_digits(row["bits_per_s"] / GB / row["cost_usd"]))
         for row in together
         if row["bits_per_s"] and row["cost_usd"]
     ]

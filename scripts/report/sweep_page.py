@@ -5,7 +5,7 @@ from typing import Any
 
 from scripts.report.baseline import Baseline
 from scripts.report.documents import document_figures
-from scripts.report.figure import Figure
+from scripts.report.figure import Figure, six_digits
 from scripts.report.page import Page, Section
 from scripts.report.sweep_figures import NAMES, best, sweep_figures
 from scripts.sweep.folder import SUCCEEDED, Measured
@@ -68,9 +68,5 @@ def sweep_page(
 
 def _table(together: Sequence[Mapping[str, Any]]) -> Figure:
     columns = [name for name in SHOWN if any(row[name] is not None for row in together)]
-    rows = [[_rounded(row[name]) for name in columns] for row in together]
+    rows = [[six_digits(row[name]) for name in columns] for row in together]
     return Figure("configurations", "Medians over repeats", "A row for each configuration.", columns, rows, wide=True)
-
-
-def _rounded(value: Any) -> Any:
-    return float(f"{value:.6g}") if isinstance(value, float) else value

@@ -77,8 +77,7 @@ def totals(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> 
         summary: the content of `summary.json`.
         records: the content of `combined_data.json`.
     """
-    galaxies = f"{summary['samples']:,} in {summary['partitions_completed']} of "
-    rows = [("galaxies", galaxies + counted(summary["partitions"], "partition"))]
+    rows = [("galaxies", _galaxies(summary))]
     if idle := summary["ranks_completed"] - sum(record["error"] is None for record in records):
         rows.append(("without galaxies", counted(idle, "rank")))
     ways = Counter(record["transport"] for record in records)  # of ranks with galaxies, as the table above has them
@@ -91,6 +90,14 @@ def totals(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> 
         ("cost of the run", f"{summary['cost_usd']:.6f} USD (prices: {summary['cost']['prices']})"),
     ]
     return rows + _failures(summary["failed_ranks"]) + _attempts(records)
+
+
+def _galaxies(summary: Mapping[str, Any]) -> str:
+    """Where rows of one dataset are dealt, any rank that succeeds completes that one partition, which says little."""
+    if rows := summary.get("dataset_rows"):  # summaries of earlier versions lack it
+        return f"{summary['samples']:,} of {rows:,} rows of one dataset"
+    partitions = counted(summary["partitions"], "partition")
+    return f"{summary['samples']:,} in {summary['partitions_completed']} of {partitions}"
 
 
 def _own_errors(records: Sequence[Mapping[str, Any]]) -> bool:

@@ -77,10 +77,9 @@ def run_cost(
     summarize_mb: int = 1024,
     architecture: str = "x86_64",
     partitions: int = PARTITIONS,
-    with_rendezvous: bool = True,
     speed: Speed | None = None,
 ) -> Cost:
-    """Estimates what a run costs, as its summary will count it.
+    """Estimates what a run with a rendezvous server costs, as its summary will count it.
 
     Args:
         ranks: how many there are.
@@ -89,7 +88,6 @@ def run_cost(
         summarize_mb: memory of Summarize.
         architecture: x86_64 or arm64.
         partitions: how many files the data has.
-        with_rendezvous: whether ranks gather by sockets.
         speed: how fast a rank is.
     """
     speed = speed or Speed()
@@ -97,7 +95,7 @@ def run_cost(
     gets = GETS_PER_PARTITION * -(-partitions // ranks)
     each = [Billed(seconds, memory_mb, PUTS_PER_RANK + DISTRIBUTION_PUTS, gets)] * ranks
     others = beside_the_ranks(ranks, summarize_mb)
-    return cost([*each, *others], ranks, seconds + 2 * OTHER_SECONDS, with_rendezvous, architecture)
+    return cost([*each, *others], ranks, seconds + 2 * OTHER_SECONDS, with_rendezvous=True, architecture=architecture)
 
 
 def cost_lines(parameters: Mapping[str, str], image_gb: float) -> list[str]:

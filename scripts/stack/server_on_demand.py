@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lambda_image.address import Address
 from scripts.runs.place import Place
 from scripts.stack.account import AccountError, explained
 from scripts.stack.server_task import NAME_TAG, OF_RUN, PORT, STANDING, ServerTask, ServerTasks
@@ -91,9 +92,7 @@ def endpoint_of(tasks: ServerTasks, task: ServerTask) -> str | None:
     """Returns where the server in a task is reached, by its name if it has one; None where it has no address."""
     addresses = tasks.addresses(task)
     host = task.tags.get(NAME_TAG) or next(iter(addresses), None)
-    if host is None:
-        return None
-    return f"[{host}]:{PORT}" if ":" in host else f"{host}:{PORT}"
+    return None if host is None else str(Address(host, PORT))
 
 
 def _stop(tasks: ServerTasks, task: ServerTask, say: Callable[[str], None]) -> None:

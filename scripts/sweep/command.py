@@ -5,7 +5,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from lambda_image.errors import UsageError
 from lambda_image.partition_names import printable
 from scripts import execution
 from scripts.billing.wishes import LAMBDA_MB
+from scripts.flag_values import check_whole
 from scripts.json_file import add_json, write_json
 from scripts.place_flags import add_place_of_runs
 from scripts.runs import place as places
@@ -109,8 +110,7 @@ def plan_of(args: argparse.Namespace) -> list[Configuration]:
         "--file-limit": args.file_limit,
         "--memory-mb": args.memory_mb,
     }
-    if args.repeats is not None and args.repeats < 1:
-        raise UsageError(f"--repeats is {args.repeats}; allowed: a whole number from 1")
+    check_whole("--repeats", args.repeats)
     if args.preset is not None:
         preset = PRESETS[args.preset]
         sized = args.total_gb is not None and preset.of_gigabytes is not None
@@ -118,10 +118,14 @@ def plan_of(args: argparse.Namespace) -> list[Configuration]:
             raise UsageError(f"{given[0]} and --preset name two plans: give one of them")
         configurations = preset.configurations
         if preset.of_gigabytes is not None and args.total_gb is not None:
-            configurations = preset.of_gigabytes(_list("--total-gb", args.total_gb, float, "a number above 0") or [])
+            configurations = preset.of_gigabytes(_list("--total-gb", args.total_gb, float, "a number above 0"))
         return repeated(configurations, args.repeats or preset.repeats)
-    if args.repeat_data < 1:
-        raise UsageError(f"--repeat-data is {args.repeat_data}; allowed: a whole number from 1")
+    return repeated(_grid_of(args), args.repeats or 1)
+
+
+def _grid_of(args: argparse.Namespace) -> list[Configuration]:
+    """Every combination of the values that the flags list."""
+    check_whole("--repeat-data", args.repeat_data)
     sizes = _list("--partition-mb", args.partition_mb, float, "a number above 0")
     worlds = _list("--world-size", args.world_size, int, "a whole number from 1") or [1, 2, 4]
     batches = _list("--batch-size", args.batch_size, int, "a whole number from 1") or [256]
@@ -133,35 +137,32 @@ def plan_of(args: argparse.Namespace) -> list[Configuration]:
         first, last = LAMBDA_MB.start, LAMBDA_MB.stop - 1
         raise UsageError(f"--memory-mb is {args.memory_mb}; allowed: {first} to {last:,}, as Lambda allows")
     rest: dict[str, Any] = {"file_limits": limits, "memory_mb": memory, "copies": args.repeat_data}
-    if sizes is None and (args.total_gb or args.file_limit or args.repeat_data > 1):
+    if not sizes and (args.total_gb or args.file_limit or args.repeat_data > 1):
         flag = "--total-gb" if args.total_gb else "--file-limit" if args.file_limit else "--repeat-data"
         raise UsageError(f"{flag} needs --partition-mb, the size of the files")
     if args.total_gb is None:
         named = ",".join(str(DATA_SIZES.get(word.strip(), word)) for word in (args.rows or "1000").split(","))
         rows = _list("--rows", named, int, f"a whole number from 1, or {', '.join(DATA_SIZES)}")
-        plan = grid(worlds, batches, rows or [], partition_mb=sizes or [None], **rest)
-    elif args.rows is not None:
+        return grid(worlds, batches, rows, partition_mb=sizes or [None], **rest)
+    if args.rows is not None:
         raise UsageError("--rows and --total-gb name two amounts of data: give one of them")
-    else:
-        plan = []
-        for total in _list("--total-gb", args.total_gb, float, "a number above 0") or []:
-            for size in sizes or []:
-                rows = [max(1, round(total * GB_IN_MB / size)) * rows_of(size)]
-                plan += grid(worlds, batches, rows, partition_mb=[size], **rest)
-    return repeated(plan, args.repeats or 1)
+    plan = []
+    for total in _list("--total-gb", args.total_gb, float, "a number above 0"):
+        for size in sizes:
+            rows = [max(1, round(total * GB_IN_MB / size)) * rows_of(size)]
+            plan += grid(worlds, batches, rows, partition_mb=[size], **rest)
+    return plan
 
 
-def _list(flag: str, given: str | None, kind: Callable[[str], T], allowed: str) -> list[T] | None:
-    """The values of a flag that takes several."""
+def _list(flag: str, given: str | None, kind: Callable[[str], T], allowed: str) -> list[T]:
+    """The values of a flag that takes several; none where it is not given."""
     if given is None:
-        return None
-    try:
+        return []
+    with suppress(ValueError):
         values = [kind(word) for word in given.split(",")]
-    except ValueError as error:
-        raise UsageError(f"{flag} is {given}; allowed: {allowed}, or several with commas between them") from error
-    if not all(0 < value < 1e9 for value in values):
-        raise UsageError(f"{flag} is {given}; allowed: {allowed}, or several with commas between them")
-    return values
+        if all(0 < value < 1e9 for value in values):
+            return values
+    raise UsageError(f"{flag} is {given}; allowed: {allowed}, or several with commas between them")
 
 
 def _measurer(

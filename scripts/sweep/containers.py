@@ -44,11 +44,8 @@ class DockerEngine:
     memory_mb: int
 
 
-def find_engine(limit_s: float = ANSWER_S) -> DockerEngine | str:
+def find_engine() -> DockerEngine | str:
     """Asks for a Docker engine with Compose.
-
-    Args:
-        limit_s: Seconds for each answer.
 
     Returns:
         The engine, or why there is none.
@@ -57,7 +54,7 @@ def find_engine(limit_s: float = ANSWER_S) -> DockerEngine | str:
     for question in (["docker", "info", "--format", "{{json .}}"], ["docker", "compose", "version"]):
         try:
             found = (
-                found or subprocess.run(question, capture_output=True, text=True, timeout=limit_s, check=True).stdout
+                found or subprocess.run(question, capture_output=True, text=True, timeout=ANSWER_S, check=True).stdout
             )
         except FileNotFoundError:
             return "there is no docker command"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lambda_image.atomic_file import atomic_file
 from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.json_text import parse_json
 from lambda_image.partition_names import printable
@@ -132,9 +133,7 @@ class SweepFolder:
 
 def _write(file: Path, content: object) -> None:
     """Replaces the file at once, so that nothing that ends this process leaves half of it."""
-    partial = file.with_suffix(f".{os.getpid()}.partial")
-    with partial.open("w", encoding="utf-8") as target:
+    with atomic_file(file) as partial, partial.open("w", encoding="utf-8") as target:
         json.dump(content, target)
         target.flush()
         os.fsync(target.fileno())
-    partial.replace(file)

@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from lambda_image.atomic_file import atomic_file
+
 AVERAGING = 0.998  # of the exponential moving average of the weights, per step
 WARM_UP = 0.03  # of the steps
 
@@ -94,6 +96,5 @@ def train(
 
 
 def write(state: dict[str, object], checkpoint: Path) -> None:
-    partial = checkpoint.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(checkpoint)  # whole or as before
+    with atomic_file(checkpoint) as partial:
+        torch.save(state, partial)

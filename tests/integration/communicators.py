@@ -49,13 +49,6 @@ def join(endpoint: str | None, rank: int, world_size: int, run_id: str, **option
     )
 
 
-def until(condition: Callable[[], object]) -> None:
-    deadline = patience()
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-
-
 def free_port() -> int:
     """One that nobody else can get by asking for any: a server may be started on it once more."""
     for port in random.sample(range(10_000, 30_000), 1000):

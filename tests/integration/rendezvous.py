@@ -77,7 +77,7 @@ class Server:
         return sock
 
 
-def until(happened: Callable[[], object], what: str) -> None:
+def until(happened: Callable[[], object], what: str = "what is waited for") -> None:
     deadline = time.monotonic() + DEADLINE_S
     while not happened():
         assert time.monotonic() < deadline, f"not within {DEADLINE_S} s: {what}"

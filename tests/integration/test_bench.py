@@ -4,8 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
-from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -23,6 +21,8 @@ from scripts.bench.rendezvous.relay import relay_round, relayed_ends
 from scripts.bench.rendezvous.shapes import Shape, joins
 from scripts.bench.servers import Server, our_server
 from scripts.cli import main
+from tests.integration.rendezvous import until
+from tests.unit.scripts.flags import parsed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -96,11 +96,8 @@ def test_the_servers_log_does_not_grow_with_the_benchmark(pairing: Pairing):
     with our_server() as server:
         for _ in range(2):
             pairing(server, PairingCase(4), 20)
-            deadline = time.monotonic() + 60
-            while (log := written(server)).count(b'"event": "connection"') < 2 * 20:
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-            assert log.startswith(b"{")  # and not with a hole where the former rounds were
+            until(lambda: written(server).count(b'"event": "connection"') >= 2 * 20)
+            assert written(server).startswith(b"{")  # and not with a hole where the former rounds were
             server.forget_log()
             assert written(server) == b""
 
@@ -198,9 +195,7 @@ SMALL = RendezvousPlan(
 
 
 def bench(*flags: object) -> int:
-    parser = ArgumentParser()
-    rendezvous.add_arguments(parser)
-    return rendezvous.run(parser.parse_args([str(flag) for flag in flags]), SMALL)
+    return rendezvous.run(parsed(rendezvous, *flags), SMALL)
 
 
 def test_the_command_measures_draws_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

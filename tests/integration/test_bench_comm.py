@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-from argparse import ArgumentParser
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +18,7 @@ from scripts.bench.comm.ranks import running
 from scripts.bench.errors import BenchmarkError
 from scripts.bench.servers import Server, our_server
 from scripts.cli import main
+from tests.unit.scripts.flags import parsed
 
 SMALL = CommPlan(
     rounds=2,
@@ -37,9 +37,7 @@ def server() -> Iterator[Server]:
 
 
 def bench(plan: CommPlan, *flags: object) -> int:
-    parser = ArgumentParser()
-    comm.add_arguments(parser)
-    return command.run(parser.parse_args([str(flag) for flag in flags]), plan)
+    return command.run(parsed(comm, *flags), plan)
 
 
 def test_the_command_measures_draws_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -1,6 +1,5 @@
 """The benchmark of inference, as short as it can be, with real processes."""
 
-import argparse
 import json
 from pathlib import Path
 
@@ -14,14 +13,13 @@ from scripts.bench.inference.plan import InferencePlan
 from scripts.bench.processes import run_python
 from scripts.cli import main
 from tests.small_checkpoints import small_model
+from tests.unit.scripts.flags import parsed
 
 SHORT = InferencePlan(rounds=1, batch_sizes=(4,), seconds=0.01, galaxies=8, cold_starts=1)
 
 
 def bench(*flags: object) -> int:
-    parser = argparse.ArgumentParser()
-    inference.add_arguments(parser)
-    return command.run(parser.parse_args([str(flag) for flag in flags]), SHORT)
+    return command.run(parsed(inference, *flags), SHORT)
 
 
 @pytest.mark.timeout(300)  # seven processes, two of which import PyTorch, where cores may be short

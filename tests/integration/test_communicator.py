@@ -41,8 +41,8 @@ from tests.integration.communicators import (
     part_of,
     patience,
     serving,
-    until,
 )
+from tests.integration.rendezvous import until
 
 LARGE = 8 << 20  # more than socket buffers hold
 

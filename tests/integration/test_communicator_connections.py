@@ -45,8 +45,8 @@ from tests.integration.communicators import (
     part_of,
     patience,
     serving,
-    until,
 )
+from tests.integration.rendezvous import until
 
 DIRECT, PUNCHED, RELAYED = Transport
 PATH_HOST = "127.0.0.2"  # another address than the ranks': to them, what comes from there has left the host
@@ -259,19 +259,25 @@ def test_a_bit_that_flips_during_the_handshake_costs_one_connection(endpoint: st
         assert next(flips, None) is None
 
 
+def detour(stack: ExitStack) -> tuple[list[Path], Callable[[int, OwnEndpoints, Peer], list[Candidate]]]:
+    """A plan by which the higher rank dials through a path of its own, and all such paths."""
+    paths: list[Path] = []
+
+    def plan(rank: int, own: OwnEndpoints, peer: Peer) -> list[Candidate]:
+        if rank < peer.rank:
+            return []
+        paths.append(stack.enter_context(closing(Path(peer.local[0]))))
+        return [Candidate(DIRECT, paths[-1].endpoint, 0.0)]
+
+    return paths, plan
+
+
 @pytest.mark.parametrize("how", ["flipped", "repeated"])
 def test_bytes_that_are_changed_or_come_twice_end_the_channel_and_reach_nobody(
     endpoint: str, run_id: str, how: str
 ) -> None:
     with ExitStack() as stack:
-        paths: list[Path] = []
-
-        def plan(rank: int, own: OwnEndpoints, peer: Peer) -> list[Candidate]:
-            if rank < peer.rank:
-                return []
-            paths.append(stack.enter_context(closing(Path(peer.local[0]))))
-            return [Candidate(DIRECT, paths[-1].endpoint, 0.0)]
-
+        paths, plan = detour(stack)
         lower, higher = (stack.enter_context(Rank(endpoint, run_id, rank, plan)) for rank in range(2))
         assert_one_channel(lower, higher, DIRECT)
         if how == "flipped":
@@ -305,14 +311,7 @@ def test_who_reads_every_byte_on_the_way_finds_nothing_of_values_and_keys(
     values = [draw.bytes(100), draw.random((50, 7)), draw.bytes(3 * RECORD_BYTES + 1000), draw.random(20_000)]
     settings = ChannelSettings(encrypted=encrypted)
     with ExitStack() as stack:
-        paths: list[Path] = []
-
-        def plan(rank: int, own: OwnEndpoints, peer: Peer) -> list[Candidate]:
-            if rank < peer.rank:
-                return []
-            paths.append(stack.enter_context(closing(Path(peer.local[0]))))
-            return [Candidate(DIRECT, paths[-1].endpoint, 0.0)]
-
+        paths, plan = detour(stack)
         lower, higher = (
             stack.enter_context(Rank(endpoint, run_id, rank, plan, settings=settings)) for rank in range(2)
         )
@@ -340,14 +339,7 @@ def test_who_reads_every_byte_on_the_way_finds_nothing_of_values_and_keys(
 
 def test_a_conversation_that_was_overheard_opens_nothing_when_it_is_repeated(endpoint: str, run_id: str) -> None:
     with ExitStack() as stack:
-        paths: list[Path] = []
-
-        def plan(rank: int, own: OwnEndpoints, peer: Peer) -> list[Candidate]:
-            if rank < peer.rank:
-                return []
-            paths.append(stack.enter_context(closing(Path(peer.local[0]))))
-            return [Candidate(DIRECT, paths[-1].endpoint, 0.0)]
-
+        paths, plan = detour(stack)
         lower, higher = (stack.enter_context(Rank(endpoint, run_id, rank, plan)) for rank in range(2))
         assert_one_channel(lower, higher, DIRECT)
         with socket.create_connection(lower.connector.local[0]) as stranger, suppress(OSError):

@@ -5,21 +5,19 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.integration.system import write_galaxies
+from tests.integration.test_local_endpoint import PATIENCE_S, eventually, running
 
 pytestmark = [
     pytest.mark.timeout(240),
     pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc"),
 ]
-
-PATIENCE_S = 60.0
 
 
 @contextmanager
@@ -68,13 +66,6 @@ def until(process: subprocess.Popen[str], pattern: str) -> str:
     raise AssertionError(f"it ended without {pattern}:\n{said}")
 
 
-def eventually(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def runs(process: int) -> bool:
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -92,7 +83,7 @@ def test_nothing_outlives_it(tmp_path: Path, number: signal.Signals, status: int
         assert set(ours) == {"rendezvous_server", "statemachine.local"}
         process.send_signal(number)
         assert process.wait(PATIENCE_S) == status
-        eventually(lambda: not any(map(runs, ours.values())))
+        eventually(lambda: not any(map(running, ours.values())))
     if number != signal.SIGKILL:
         assert [path.name for path in tmp_path.iterdir()] == ["data"]
 

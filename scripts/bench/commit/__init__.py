@@ -11,7 +11,7 @@ from scripts.bench.commit.plan import QUICK, CommitPlan
 from scripts.bench.commit.tables import result_tables
 from scripts.bench.flags import add_common_arguments
 from scripts.bench.processes import ROOT
-from scripts.flag_values import check_at_least_one
+from scripts.flag_values import check_whole
 from scripts.step_progress import StepProgress
 
 HELP = "start of a rank and a whole run of this checkout, beside those of an earlier commit"
@@ -29,10 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, plan: CommitPlan | None = None) -> int:
     """Run the benchmark. `plan` is another one than the flags choose."""
-    check_at_least_one("--world-size", args.world_size)
+    check_whole("--world-size", args.world_size)
     plan = plan or (QUICK if args.quick else CommitPlan())
+    check_whole("--pairs", args.pairs)
     if args.pairs is not None:
-        check_at_least_one("--pairs", args.pairs)
         plan = replace(plan, pairs=args.pairs)
 
     def measure_all(progress: StepProgress) -> CommitResults:

@@ -11,7 +11,7 @@ from scripts.bench.inference.picture import draw
 from scripts.bench.inference.plan import QUICK, InferencePlan
 from scripts.bench.inference.prepare import prepared
 from scripts.bench.inference.tables import result_tables
-from scripts.flag_values import check_at_least_one, parse_names
+from scripts.flag_values import check_whole, parse_names
 from scripts.step_progress import StepProgress
 from scripts.user_files import check_there
 
@@ -21,7 +21,7 @@ PACKAGES = ("cosmicai", "torch", "onnxruntime", "openvino", "numpy")
 
 def run(args: argparse.Namespace, plan: InferencePlan | None = None) -> int:
     """Run the benchmark. `plan` is another one than the flags choose."""
-    check_at_least_one("--threads", args.threads)
+    check_whole("--threads", args.threads)
     check_there("--model", args.model, "weights (.safetensors)")
     check_there("--partition", args.partition, "a dataset")
     known = NAMES[args.device]

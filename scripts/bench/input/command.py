@@ -6,17 +6,16 @@ from lambda_image.errors import UsageError
 from scripts.bench.command import Benchmark, run_benchmark
 from scripts.bench.input.measure import measure
 from scripts.bench.input.tables import result_tables
-from scripts.flag_values import check_at_least_one
+from scripts.flag_values import check_whole
 
 PACKAGES = ("cosmicai", "numpy", "torch", "safetensors", "arro3-core")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the benchmark."""
-    check_at_least_one("--mutations", args.mutations)
-    for flag, number in (("--seed", args.seed), ("--only", args.only or 0)):
-        if number < 0:
-            raise UsageError(f"{flag} is {number}; allowed: a whole number from 0")
+    check_whole("--mutations", args.mutations)
+    check_whole("--seed", args.seed, 0)
+    check_whole("--only", args.only, 0)
     if args.keep is not None and not args.keep.is_dir():
         raise UsageError(f"--keep {args.keep} is no folder: make it first")
     numbers = range(args.mutations) if args.only is None else [args.only]

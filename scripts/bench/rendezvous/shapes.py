@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from lambda_image.gather_tree import gather_place
+from lambda_image.gather_tree import gather_place, tree_width
 from rendezvous_server.protocol import Endpoint, Join, Topology
 
 
@@ -37,14 +37,6 @@ def joins(shape: Shape, world_size: int, run_id: str) -> list[Join]:
         for group in gather_place(rank, world_size, width)
         if group is not None
     ]
-
-
-def tree_width(world_size: int) -> int:
-    """Return how many ranks an inner rank speaks for, as many as there are inner ranks below rank 0."""
-    width = 1
-    while width * width < world_size - 1:
-        width += 1
-    return width
 
 
 def _join(group: str, number: int, members: int, rank: int, topology: Topology) -> Join:

@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import asdict, replace
+from typing import Any
 
 from lambda_image.errors import UsageError
 from lambda_image.events import MAX_LIMIT, MAX_WORLD_SIZE
@@ -10,7 +11,7 @@ from scripts.bench.scale.measure import measure
 from scripts.bench.scale.picture import draw
 from scripts.bench.scale.plan import PARTS, QUICK, ScalePlan
 from scripts.bench.scale.tables import result_tables
-from scripts.flag_values import parse_names, parse_numbers
+from scripts.flag_values import check_whole, parse_names, parse_numbers
 
 PACKAGES = ("cosmicai", "boto3", "botocore", "uvloop")
 MOST_OBJECTS = 10_000_000
@@ -48,18 +49,11 @@ def plan_of(args: argparse.Namespace) -> ScalePlan:
         plan = replace(plan, ranks=tuple(parse_numbers("--ranks", args.ranks, FEWEST_RANKS, MAX_WORLD_SIZE)))
     if args.loads is not None:
         plan = replace(plan, loads=tuple(parse_numbers("--loads", args.loads, 1, MOST_LOAD)))
-    if args.rows is not None:
-        if not 1 <= args.rows <= MOST_LOAD:
-            raise UsageError(f"--rows is {args.rows}; allowed: a whole number from 1 to {MOST_LOAD:,}")
-        plan = replace(plan, rows=args.rows)
-    if args.galaxies is not None:
-        if not 1 <= args.galaxies <= MOST_GALAXIES:
-            raise UsageError(f"--galaxies is {args.galaxies}; allowed: a whole number from 1 to {MOST_GALAXIES:,}")
-        plan = replace(plan, galaxies=args.galaxies)
-    if args.gather_limit is not None:
-        if not 0 <= args.gather_limit <= MAX_LIMIT:
-            raise UsageError(f"--gather-limit is {args.gather_limit}; allowed: a whole number from 0 to {MAX_LIMIT:,}")
-        plan = replace(plan, gather_limit=args.gather_limit)
+    for name, least, most in (("rows", 1, MOST_LOAD), ("galaxies", 1, MOST_GALAXIES), ("gather_limit", 0, MAX_LIMIT)):
+        given: Any = getattr(args, name)
+        check_whole("--" + name.replace("_", "-"), given, least, most)
+        if given is not None:
+            plan = replace(plan, **{name: given})
     if args.answer_ms is not None:
         if not 0 <= args.answer_ms <= LONGEST_MS:
             raise UsageError(f"--answer-ms is {args.answer_ms:g}; allowed: milliseconds from 0 to {LONGEST_MS:,}")

@@ -12,10 +12,10 @@ LOOK_S = 0.05  # between two counts
 OPEN = Path("/proc/self/fd")
 
 
-def limit_descriptors(most: int = LAMBDAS) -> None:
+def limit_descriptors() -> None:
     """Let this process have no more descriptors than a Lambda."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, hard), hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(LAMBDAS, hard), hard))
 
 
 class DescriptorCount:

@@ -13,8 +13,12 @@ def summarise(
     manifest: Sequence[Assignment],
     records: Sequence[dict[str, Any]],
     found: Predictions,
-    failures: Iterable[Failure],
-    **given: Any,
+    failures: Iterable[Failure] = (),
+    *,
+    tolerated_failures: int = 0,
+    wall_s: float | None = 5.0,
+    memory_size_mb: int = 512,
+    warnings: Iterable[str] = (),
 ) -> Summary:
     """The first record describes the table of all predictions, and the others none."""
     judgement, by_rank = Judgement(), {one["rank"]: one for one in records}
@@ -25,5 +29,13 @@ def summarise(
             left = {**left, "predictions": {**(left["predictions"] or {}), "rows": len(found) if first else 0}}
             if first:
                 statistics.add(found)
-        judgement.add([part.key for part in item.partitions], left, statistics)
-    return judgement.summary(manifest[0], failures, predictions="predictions.parquet", **given)
+        judgement.add(item.partitions, left, statistics)
+    return judgement.summary(
+        manifest[0],
+        failures,
+        predictions="predictions.parquet",
+        tolerated_failures=tolerated_failures,
+        wall_s=wall_s,
+        memory_size_mb=memory_size_mb,
+        warnings=warnings,
+    )

@@ -15,6 +15,7 @@ from lambda_image.gather_tree import (
     most_connections,
     plan_root,
     plan_width,
+    tree_width,
 )
 
 LAMBDA = 1024  # descriptors
@@ -100,3 +101,7 @@ def test_groups_have_keys_of_their_own_and_the_run_its_own():
     assert keys[0] == run_key
     assert len(set(keys)) == 3
     assert {len(key) for key in keys} == {32}
+
+
+def test_a_tree_is_as_wide_as_it_has_inner_ranks():
+    assert [tree_width(world_size) for world_size in (1, 2, 3, 5, 6, 10_000)] == [1, 1, 2, 2, 3, 100]

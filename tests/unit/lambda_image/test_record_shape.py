@@ -81,7 +81,7 @@ def test_what_counts_as_sound_can_be_summarised_whatever_stands_in_it() -> None:
                     statistics = described_statistics(content)
                 assert statistics is not None
                 judgement = Judgement()
-                judgement.add(["d/1.pt"], content, statistics)
+                judgement.add(items[1].partitions, content, statistics)
                 given = {"tolerated_failures": 0, "wall_s": 1.0, "memory_size_mb": 512}
                 summary = judgement.summary(items[0], [], predictions="predictions.parquet", **given)
                 json.dumps(summary.to_json(), allow_nan=False)

@@ -1,34 +1,24 @@
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from lambda_image import stretches
-from lambda_image.data.predictions import Predictions
-from lambda_image.data.tally import RowTally
 from lambda_image.errors import RunSuperseded, StorageUnavailable
 from lambda_image.manifest import Slice, stretch_key
 from lambda_image.ownership import RunObjects
 from lambda_image.partition_tables import HELD_BYTES, PartitionTables
-from lambda_image.results import Work
 from lambda_image.storage import ObjectStore
-from lambda_image.stretch_file import Finished, decode, encode
+from lambda_image.stretch_file import decode, encode
 from lambda_image.stretches import StretchWriter
 from tests.unit.lambda_image.handlers.fake_s3 import FakeS3
 from tests.unit.lambda_image.test_results import manifest
+from tests.unit.lambda_image.test_stretch_file import part
 
-ITEM = manifest()[1]
-ITEM = type(ITEM)(**{**vars(ITEM), "partitions": tuple(Slice(f"d/{number}.pt") for number in range(5))})
+ITEM = replace(manifest()[1], partitions=tuple(Slice(f"d/{number}.pt") for number in range(5)))
 PATIENCE_S = 30.0
-
-
-def part(place: int, rows: int = 3, redshift: float = 0.5) -> Finished:
-    z = np.full(rows, redshift)
-    columns = {"objid": np.arange(rows, dtype=np.int64) + 10 * place}
-    table = Predictions.of_partition(f"d/{place}.pt", 0, np.zeros((rows, 5)), z, z, columns=columns)
-    return Finished(table, Work(rows, 1, 8 * rows, quality=RowTally(rows, rows)))
 
 
 def stretch(*places: int, execution: str = "run-1", attempt: int = 0, redshift: float = 0.5) -> bytes:

@@ -11,6 +11,7 @@ from lambda_image.data.distributions import SCORES
 from lambda_image.data.predictions import Predictions
 from lambda_image.data.tally import RowTally
 from lambda_image.errors import MAX_MESSAGE
+from lambda_image.manifest import Slice
 from lambda_image.statistics import Statistics
 from lambda_image.summary import Failure, Judgement, message_of
 from tests.unit.lambda_image.judged import summarise
@@ -26,12 +27,14 @@ def test_partitions_are_counted_once_however_many_ranks_have_rows_of_them():
     judgement = Judgement()
     nothing = {**record(0), "predictions": {**record(0)["predictions"], "rows": 0}}
     failed = {**nothing, "error": "no", "empty_partitions": ["d/4"]}
-    judgement.add(["d/1", "d/2"], nothing, Statistics())
-    judgement.add(["d/2"], failed, Statistics())
-    judgement.add(["d/2", "d/3", "d/4", "d/5"], failed, Statistics(), finished=["d/5"])
-    judgement.add(["d/6"], None, Statistics())
-    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
-    summary = judgement.summary(manifest()[0], [], predictions="predictions/", **given)
+    one, two, three, four, five, six = (Slice(f"d/{number}") for number in range(1, 7))
+    judgement.add([one, two], nothing, Statistics())
+    judgement.add([two], failed, Statistics())
+    judgement.add([two, three, four, five], failed, Statistics(), finished=["d/5"])
+    judgement.add([six], None, Statistics())
+    summary = judgement.summary(
+        manifest()[0], [], predictions="predictions/", tolerated_failures=0, wall_s=5.0, memory_size_mb=512
+    )
     assert (summary.partitions, summary.partitions_completed) == (6, 4)
     assert summary.to_json()["predictions"] == "predictions/"
 
@@ -40,15 +43,12 @@ def test_the_seconds_that_ranks_waited_for_each_other_are_added_up():
     earlier, ours = record(0, transport="self"), record(1)
     earlier["phases"] = {name: 0.0 for name in earlier["phases"] if name != "wait_s"} | {"gather_s": 3.0}
     ours["phases"] = {**ours["phases"], "gather_s": 5.0, "wait_s": 0.5}
-    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
-    assert summarise(manifest(), [earlier, ours], predictions(20), [], **given).waiting_s == 3.5
+    assert summarise(manifest(), [earlier, ours], predictions(20)).waiting_s == 3.5
 
 
 def test_a_complete_run():
     records = [record(0, transport="self"), record(1)]
-    summary = summarise(
-        manifest(), records, predictions(20), [], tolerated_failures=0, wall_s=5.0, memory_size_mb=512, warnings=["w"]
-    )
+    summary = summarise(manifest(), records, predictions(20), warnings=["w"])
     content = summary.to_json()
     assert (content["status"], content["gathered"]) == ("succeeded", True)
     assert content["transports"] == {"direct": 1, "self": 1}
@@ -69,7 +69,7 @@ def test_a_complete_run():
 def test_a_run_on_arm64_is_priced_so_and_its_own_weights_are_named():
     def with_changes(**changes: object):
         records = [{**record(0, transport="self"), **changes}, {**record(1), **changes}]
-        return summarise(manifest(), records, predictions(20), [], tolerated_failures=0, wall_s=5.0, memory_size_mb=512)
+        return summarise(manifest(), records, predictions(20))
 
     x86, arm = with_changes(architecture="x86_64"), with_changes(architecture="arm64", weights="s3://b/m, SHA-256 00")
     assert with_changes().cost == x86.cost  # records of earlier versions
@@ -83,13 +83,7 @@ def test_a_run_on_arm64_is_priced_so_and_its_own_weights_are_named():
 def test_a_run_that_lost_a_rank(tolerated: int, status: str):
     lost = Failure(1, "PartitionMissing", "s3://b/d/1.pt does not exist")
     summary = summarise(
-        manifest(),
-        [record(0, transport="self")],
-        predictions(10),
-        [lost],
-        tolerated_failures=tolerated,
-        wall_s=5.0,
-        memory_size_mb=512,
+        manifest(), [record(0, transport="self")], predictions(10), [lost], tolerated_failures=tolerated
     )
     assert (summary.status, summary.gathered, summary.ranks_completed) == (status, False, 1)
     assert str(summary.failed_ranks[0]) == "rank 1: PartitionMissing: s3://b/d/1.pt does not exist"
@@ -109,8 +103,7 @@ def test_rows_that_cannot_be_judged_are_counted_over_all_ranks_and_named():
     records = [{**record(rank), "rows": rows.to_json()} for rank, rows in enumerate((good, bad))]
     found = predictions(20)
     found.redshift[7] = np.nan
-    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
-    summary = summarise(manifest(), records, found, [], **given)
+    summary = summarise(manifest(), records, found)
     assert {name: summary.rows[name] for name in ("in", "predicted", "flagged", "skipped")} == {
         "in": 7,
         "predicted": 5,
@@ -129,19 +122,17 @@ def test_rows_that_cannot_be_judged_are_counted_over_all_ranks_and_named():
 def test_data_without_any_true_redshift_need_no_warning():
     rows = RowTally()
     rows.add("d/0.pt", np.arange(3), np.full(3, 8, np.int32), skip=False)
-    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
     records = [{**record(rank), "rows": rows.to_json()} for rank in range(2)]
-    assert summarise(manifest(), records, predictions(20), [], **given).warnings == []
+    assert summarise(manifest(), records, predictions(20)).warnings == []
 
 
 def test_partitions_without_galaxies_are_a_warning_that_names_them_and_are_completed():
     empty = {**record(1, samples=0), "empty_partitions": ["d/1.pt"]}
-    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512, "warnings": ["w"]}
-    summary = summarise(manifest(), [record(0), empty], predictions(20), [], **given)
+    summary = summarise(manifest(), [record(0), empty], predictions(20), warnings=["w"])
     assert summary.warnings == ["w", "1 partition holds no galaxies: d/1.pt"]
     assert (summary.partitions, summary.partitions_completed, summary.samples) == (2, 2, 20)
     empty["empty_partitions"] = [f"d/{number}.pt" for number in range(1, 13)]
-    (_, warning) = summarise(manifest(), [record(0), empty], predictions(20), [], **given).warnings
+    (_, warning) = summarise(manifest(), [record(0), empty], predictions(20), warnings=["w"]).warnings
     assert warning.startswith("12 partitions hold no galaxies: d/1.pt, d/2.pt")
     assert warning.endswith("d/10.pt and 2 more")
 
@@ -150,14 +141,12 @@ def test_a_partition_whose_rows_were_all_skipped_is_completed():
     skipped = RowTally()
     skipped.add("d/1.pt", np.arange(10), np.full(10, 1, np.int32), skip=True)
     records = [record(0), {**record(1, samples=10), "rows": skipped.to_json()}]
-    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
-    assert summarise(manifest(), records, predictions(10), [], **given).partitions_completed == 2
+    assert summarise(manifest(), records, predictions(10)).partitions_completed == 2
 
 
 def test_why_there_was_no_gather_is_a_warning_once():
     records = [{**record(rank, transport="storage"), "gather_error": "no server at h:1"} for rank in (0, 1)]
-    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512, "warnings": ["w"]}
-    assert summarise(manifest(), records, predictions(20), [], **given).warnings == [
+    assert summarise(manifest(), records, predictions(20), warnings=["w"]).warnings == [
         "w",
         "no gather: no server at h:1",
     ]
@@ -166,20 +155,18 @@ def test_why_there_was_no_gather_is_a_warning_once():
 def test_a_damaged_engine_is_a_warning_that_names_the_first_rank():
     reason = "eager PyTorch predicts: engine.so is damaged"
     records = [record(0), {**record(1), "engine_damage": reason}]
-    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
-    assert summarise(manifest(), records, predictions(20), [], **given).warnings == [f"rank 1: {reason}"]
+    assert summarise(manifest(), records, predictions(20)).warnings == [f"rank 1: {reason}"]
     records[0]["engine_damage"] = reason
-    both = summarise(manifest(), records, predictions(20), [], **given).warnings
+    both = summarise(manifest(), records, predictions(20)).warnings
     assert both == [f"rank 0 (and 1 more): {reason}"]
 
 
 def test_an_attempt_that_was_lost_when_it_was_complete_is_a_warning_that_names_the_first_rank():
     records = [record(0), {**record(1), "adopted_by": 1}]
-    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
     said = "attempt 1 was lost after it had written its predictions. Attempt 2 took them over"
-    assert summarise(manifest(), records, predictions(20), [], **given).warnings == [f"rank 1: {said}"]
+    assert summarise(manifest(), records, predictions(20)).warnings == [f"rank 1: {said}"]
     records[0]["adopted_by"] = 1
-    both = summarise(manifest(), records, predictions(20), [], **given).warnings
+    both = summarise(manifest(), records, predictions(20)).warnings
     assert both == [f"rank 0 (and 1 more): {said}"]
 
 
@@ -196,8 +183,7 @@ ANY = st.floats(width=32) | st.sampled_from([math.nan, math.inf, -math.inf, 1e38
 def test_a_summary_is_json_whatever_was_predicted_and_known(rows, wall_s: float):
     predicted, true, magnitude = np.array(rows, np.float32).reshape(-1, 3).T
     found = Predictions.of_partition("d/0.pt", 0, np.tile(magnitude[:, None], (1, 5)), predicted, true)
-    given = {"tolerated_failures": 0, "wall_s": wall_s, "memory_size_mb": 512}
-    text = json.dumps(summarise(manifest(), [record(0), record(1)], found, [], **given).to_json(), allow_nan=False)
+    text = json.dumps(summarise(manifest(), [record(0), record(1)], found, wall_s=wall_s).to_json(), allow_nan=False)
     content = json.loads(text)
     counted = content["samples_with_truth"] + content["without_truth"] + content["without_prediction"]
     assert counted == content["samples"] == len(rows)
@@ -206,8 +192,7 @@ def test_a_summary_is_json_whatever_was_predicted_and_known(rows, wall_s: float)
 def test_an_accuracy_that_means_nothing_is_null():
     unknown = predictions(3)
     unknown.redshift_true[:] = -1
-    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
-    content = summarise(manifest(), [record(0), record(1)], unknown, [], **given).to_json()
+    content = summarise(manifest(), [record(0), record(1)], unknown).to_json()
     assert (content["status"], content["without_truth"]) == ("succeeded", 3)
     for name in ("mae", "mse", "mean_error", "bias", "nmad", "sigma", "outliers_005", "outliers_015", "r2"):
         assert content[name] is None
@@ -222,9 +207,8 @@ def test_distributions_of_all_ranks_are_measured_together():
         part.add((middle[:, None] + 0.02 * SCORES).astype(np.float32), true)
         parts.append(part)
     records = [{**record(rank), "distributions": {"parts": part.to_json()}} for rank, part in enumerate(parts)]
-    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
-    found = summarise(manifest(), records, predictions(20), [], **given).to_json()["distributions"]
+    found = summarise(manifest(), records, predictions(20)).to_json()["distributions"]
     assert (found["galaxies"], found["with_truth"], sum(found["pit"])) == (800, 800, 800)
     assert found["coverage_68"] == pytest.approx(0.68, abs=0.05)
     bare = [record(0), {**record(1), "distributions": None}]
-    assert summarise(manifest(), bare, predictions(20), [], **given).distributions is None
+    assert summarise(manifest(), bare, predictions(20)).distributions is None

@@ -1,6 +1,6 @@
-import argparse
 import csv
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from lambda_image.data.partition import read_partition, write_partition
 from lambda_image.errors import PartitionMalformed, UsageError
 from scripts import clean
 from scripts.galaxies import Mixture, render
+from tests.unit.scripts.flags import run_command
 
 ROWS = 60
 RNG = np.random.default_rng(5)
@@ -19,10 +20,7 @@ IMAGES = render(MAGNITUDES, RNG)
 BAD = {3: "image_not_finite", 8: "image_implausible", 20: "magnitude_bad", 41: "redshift_unknown"}
 
 
-def run(*arguments: object) -> int:
-    parser = argparse.ArgumentParser()
-    clean.add_arguments(parser)
-    return clean.run(parser.parse_args([str(argument) for argument in arguments]))
+run = partial(run_command, clean)
 
 
 def dirty(path: Path, rows: np.ndarray | None = None, shift: int = 0) -> Path:

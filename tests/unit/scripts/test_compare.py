@@ -1,5 +1,5 @@
-import argparse
 import json
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -9,14 +9,11 @@ from lambda_image.errors import InvalidEvent, UsageError
 from scripts import compare
 from scripts.records.reading import TIME
 from tests.unit.lambda_image.test_results import record
+from tests.unit.scripts.flags import run_command
 from tests.unit.scripts.records.test_reading import published, write
 from tests.unit.scripts.records.test_statistics import made
 
-
-def run(*arguments: object) -> int:
-    parser = argparse.ArgumentParser()
-    compare.add_arguments(parser)
-    return compare.run(parser.parse_args([str(argument) for argument in arguments]))
+run = partial(run_command, compare)
 
 
 def test_the_csv_is_the_published_line(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -1,5 +1,5 @@
-import argparse
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -8,12 +8,9 @@ from lambda_image.errors import CheckpointError, InvalidEvent, UsageError
 from lambda_image.model import checkpoint
 from lambda_image.model.architecture import ModelConfig, RedshiftModel
 from scripts import compile as command
+from tests.unit.scripts.flags import run_command
 
-
-def run(*arguments: object) -> int:
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    return command.run(parser.parse_args([str(argument) for argument in arguments]))
+run = partial(run_command, command)
 
 
 def test_compiles_what_the_native_engine_is_written_for_and_nothing_else(tmp_path):

@@ -1,5 +1,5 @@
-import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,14 +13,12 @@ from lambda_image.model.engine_files import file_hash
 from scripts import convert
 from tests import small_checkpoints
 from tests.data import networks
+from tests.unit.scripts.flags import run_command
 
 SMALL = replace(small_checkpoints.SMALL, magnitude_features=256)  # whose matrices weigh more than its file's header
 
 
-def run(*arguments: object) -> int:
-    parser = argparse.ArgumentParser()
-    convert.add_arguments(parser)
-    return convert.run(parser.parse_args([str(argument) for argument in arguments]))
+run = partial(run_command, convert)
 
 
 @pytest.fixture

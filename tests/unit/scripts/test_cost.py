@@ -1,6 +1,6 @@
-import argparse
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from scripts.billing.sources import stated
 from scripts.cost import LOCAL_USD_PER_HOUR, local_usd
 from scripts.sweep.folder import SweepFolder
 from tests.unit.scripts.billing.test_sources import LOG, folder
+from tests.unit.scripts.flags import run_command
 from tests.unit.scripts.sweep.measured import sweep
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -20,10 +21,7 @@ LAMBDA_MB = 128  # of the functions in the comparison with a local machine
 STATED = ("--requests", 4, "--seconds", 10, "--memory-gb", 2)
 
 
-def run(*arguments: object) -> int:
-    parser = argparse.ArgumentParser()
-    cost.add_arguments(parser)
-    return cost.run(parser.parse_args([str(argument) for argument in arguments]))
+run = partial(run_command, cost)
 
 
 def table(text: str, heading: str) -> list[list[str]]:

@@ -1,4 +1,3 @@
-import argparse
 import json
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from scripts import infer
 from scripts.infer import Inferred, predict
 from scripts.shard import Stretch
 from tests.unit.lambda_image.model.calibrations import calibration
+from tests.unit.scripts.flags import parsed
 
 
 class Echo:
@@ -42,12 +42,6 @@ def file(tmp_path: Path) -> Path:
         tmp_path / "galaxies.safetensors", np.ones((10, 5, 32, 32)), magnitudes, np.full(10, 0.17, np.float32)
     )
     return tmp_path / "galaxies.safetensors"
-
-
-def arguments(*given: object) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    infer.add_arguments(parser)
-    return parser.parse_args([str(word) for word in given])
 
 
 def inferred(stretches: list[Stretch], progress: Silent) -> Inferred:
@@ -82,18 +76,18 @@ def test_a_share_without_rows_gives_a_table_without_rows():
 def test_a_wrong_flag_is_refused_before_anything_is_read(tmp_path: Path, flags: list[object], problem: str):
     (tmp_path / "galaxies.pt").write_bytes(b"no galaxies")
     with pytest.raises(UsageError, match=problem):
-        infer.run(arguments(tmp_path / "galaxies.pt", *flags))
+        infer.run(parsed(infer, tmp_path / "galaxies.pt", *flags))
 
 
 def test_data_that_are_not_there_are_named():
     with pytest.raises(UsageError, match=r"^no-such-data does not exist: name a dataset, or a folder"):
-        infer.run(arguments("no-such-data"))
+        infer.run(parsed(infer, "no-such-data"))
 
 
 def test_a_dataset_without_galaxies_is_refused(tmp_path: Path):
     (tmp_path / "1.safetensors").touch()
     with pytest.raises(PartitionMalformed, match="it holds no galaxies"):
-        infer.run(arguments(tmp_path))
+        infer.run(parsed(infer, tmp_path))
 
 
 def test_the_files_of_shards_do_not_collide():
@@ -103,7 +97,7 @@ def test_the_files_of_shards_do_not_collide():
 
 def test_predictions_figures_and_plot_are_written(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out, figures, plot = tmp_path / "z.parquet", tmp_path / "Results.json", tmp_path / "inference.png"
-    assert infer.run(arguments(file, "--out", out, "--json", figures, "--plot", plot), lambda *_: Echo()) == 0
+    assert infer.run(parsed(infer, file, "--out", out, "--json", figures, "--plot", plot), lambda *_: Echo()) == 0
     assert len(Predictions.from_parquet(out.read_bytes())) == 10
     report = json.loads(figures.read_text())
     assert report["MAE"] == pytest.approx(report["accuracy"]["mae"])
@@ -121,15 +115,15 @@ def test_nothing_that_is_there_is_replaced_unless_that_is_asked_for(file: Path, 
     for flag, path in flags.items():
         path.write_text("of last week")
         with pytest.raises(UsageError, match=f"{flag} {path} exists: name another file, or give --overwrite"):
-            infer.run(arguments(file, *given), lambda *_: pytest.fail("the engine was loaded"))
+            infer.run(parsed(infer, file, *given), lambda *_: pytest.fail("the engine was loaded"))
         path.unlink()
     for path in flags.values():
         path.write_text("of last week")
-    assert infer.run(arguments(file, *given, "--overwrite"), lambda *_: Echo()) == 0
+    assert infer.run(parsed(infer, file, *given, "--overwrite"), lambda *_: Echo()) == 0
     assert all(path.read_bytes() != b"of last week" for path in flags.values())
     before = file.read_bytes()
     with pytest.raises(UsageError, match=r"must end in \.parquet"):
-        infer.run(arguments(file, "--out", file, "--overwrite"))
+        infer.run(parsed(infer, file, "--out", file, "--overwrite"))
     assert file.read_bytes() == before
 
 

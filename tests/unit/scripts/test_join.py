@@ -1,4 +1,4 @@
-import argparse
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +7,7 @@ import pytest
 from lambda_image.data.partition import read_partition, write_partition
 from lambda_image.errors import PartitionMalformed, UsageError
 from scripts import join, split
+from tests.unit.scripts.flags import run_command
 
 ROWS = 23
 IMAGES = np.random.default_rng(1).random((ROWS, 5, 32, 32), np.float32)
@@ -15,10 +16,7 @@ REDSHIFTS = np.random.default_rng(3).random(ROWS, np.float32)
 IDS = {"objid": 10**17 + np.arange(ROWS)}
 
 
-def run(*arguments: object) -> int:
-    parser = argparse.ArgumentParser()
-    join.add_arguments(parser)
-    return join.run(parser.parse_args([str(argument) for argument in arguments]))
+run = partial(run_command, join)
 
 
 @pytest.fixture

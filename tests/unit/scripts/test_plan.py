@@ -1,5 +1,5 @@
-import argparse
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -7,12 +7,9 @@ import pytest
 from lambda_image.errors import InvalidEvent, UsageError
 from scripts import plan
 from tests.unit.scripts.billing.test_sources import folder
+from tests.unit.scripts.flags import run_command
 
-
-def run(*arguments: object) -> int:
-    parser = argparse.ArgumentParser()
-    plan.add_arguments(parser)
-    return plan.run(parser.parse_args([str(argument) for argument in arguments]))
+run = partial(run_command, plan)
 
 
 def test_a_plan_by_the_results_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

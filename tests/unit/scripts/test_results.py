@@ -1,5 +1,5 @@
-import argparse
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +15,9 @@ from tests.unit.lambda_image.judged import summarise
 from tests.unit.lambda_image.test_results import manifest, record
 from tests.unit.lambda_image.test_summary import predictions as judged
 from tests.unit.scripts.catalogue.runs import FIRST_ID, predictions, run_folder, write_distributions
+from tests.unit.scripts.flags import run_command
 
-
-def run(*arguments: object) -> int:
-    parser = argparse.ArgumentParser()
-    results.add_arguments(parser)
-    return results.run(parser.parse_args([str(argument) for argument in arguments]))
+run = partial(run_command, results)
 
 
 @pytest.fixture
@@ -201,8 +198,7 @@ def test_a_run_without_galaxies(tmp_path: Path):
 def test_the_tables_of_a_run_are_shown_once_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = run_folder(tmp_path / "run", predictions(3))
     records = [record(0, transport="self"), record(1)]
-    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
-    summary = summarise(manifest(), records, judged(20), [], **given).to_json()
+    summary = summarise(manifest(), records, judged(20)).to_json()
     (out / "summary.json").write_text(json.dumps({**summary, "warnings": ["one of many"]}))
     (out / "combined_data.json").write_text(json.dumps(records))
     assert run(out) == 0

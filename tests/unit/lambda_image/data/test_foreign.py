@@ -28,6 +28,7 @@ from lambda_image.data.sizes import PUBLISHED
 from lambda_image.errors import PartitionMalformed, PartitionMissing
 from scripts.cli import main
 from scripts.galaxies import Mixture, render
+from tests.unit.lambda_image.data.test_torch_archive import saved
 
 N = 6
 RNG = np.random.default_rng(2)
@@ -79,12 +80,6 @@ def structured() -> np.ndarray:
     return table
 
 
-def by_torch(value: object, **options: bool) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(value, buffer, **options)
-    return buffer.getvalue()
-
-
 TENSORS = torch.from_numpy(IMAGES), torch.from_numpy(MAGNITUDES)
 ALL = TensorDataset(*TENSORS)
 FILES: dict[str, bytes] = {
@@ -99,13 +94,13 @@ FILES: dict[str, bytes] = {
     "packed.npz": by_numpy(np.savez_compressed, images=IMAGES, mags=MAGNITUDES, objid=IDS),
     "a.npy": by_numpy(np.save, IMAGES),
     "table.npy": by_numpy(np.save, structured()),
-    "dict.pt": by_torch({"images": TENSORS[0], "mags": TENSORS[1]}),
-    "tuple.pt": by_torch(TENSORS),
-    "list.pt": by_torch(list(TENSORS)),
-    "subset.pt": by_torch(Subset(ALL, range(N))),
-    "concat.pt": by_torch(ConcatDataset([Subset(ALL, [0, 1]), Subset(ALL, list(range(2, N)))])),
-    "stack.pt": by_torch(StackDataset(images=TENSORS[0], mags=TENSORS[1])),
-    "old.pt": by_torch(TENSORS, _use_new_zipfile_serialization=False),
+    "dict.pt": saved({"images": TENSORS[0], "mags": TENSORS[1]}),
+    "tuple.pt": saved(TENSORS),
+    "list.pt": saved(list(TENSORS)),
+    "subset.pt": saved(Subset(ALL, range(N))),
+    "concat.pt": saved(ConcatDataset([Subset(ALL, [0, 1]), Subset(ALL, list(range(2, N)))])),
+    "stack.pt": saved(StackDataset(images=TENSORS[0], mags=TENSORS[1])),
+    "old.pt": saved(TENSORS, _use_new_zipfile_serialization=False),
     "names.safetensors": safetensors.numpy.save({"x": IMAGES, "y": MAGNITUDES}),
     "wide.safetensors": safetensors.numpy.save({"images": WIDE, "magnitudes": MAGNITUDES}),
 }

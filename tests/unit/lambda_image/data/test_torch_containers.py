@@ -1,6 +1,5 @@
 """The files of PyTorch before 1.6, and those that are only named."""
 
-import contextlib
 import io
 import pickle
 import tarfile
@@ -11,10 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambda_image.data.byte_source import byte_source
 from lambda_image.data.inert_pickle import ArchiveError
-from lambda_image.data.torch_archive import StoredTensor, TorchArchive
+from lambda_image.data.torch_archive import StoredTensor
 from lambda_image.data.torch_containers import LEGACY_MAGIC, LEGACY_VERSION, MAX_PICKLE_BYTES
+from tests.unit.lambda_image.data.test_torch_archive import opened, read_flipped
 
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16]
 DTYPES += [torch.int8, torch.uint8, torch.bool, torch.complex64, torch.complex128]
@@ -25,10 +24,6 @@ def saved(value: object, protocol: int = 2) -> bytes:
     buffer = io.BytesIO()
     torch.save(value, buffer, pickle_protocol=protocol, _use_new_zipfile_serialization=False)
     return buffer.getvalue()
-
-
-def opened(data: bytes) -> TorchArchive:
-    return TorchArchive(byte_source(data))
 
 
 def reference(key: bytes, elements: int) -> bytes:
@@ -135,14 +130,7 @@ WRITTEN = saved({"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(2, dtype=
 @given(st.data())
 @settings(deadline=None, max_examples=300)
 def test_whatever_is_flipped_only_an_archive_error_comes(data):
-    raw = bytearray(WRITTEN)
-    for _ in range(data.draw(st.integers(1, 4))):
-        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
-    with contextlib.suppress(ArchiveError):
-        archive = opened(bytes(raw))
-        for tensor in archive.root.values() if isinstance(archive.root, dict) else ():
-            if isinstance(tensor, StoredTensor):
-                archive.array(tensor)
+    read_flipped(WRITTEN, data)
 
 
 def test_the_first_format_of_all_is_named():

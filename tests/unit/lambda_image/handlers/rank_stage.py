@@ -208,6 +208,25 @@ class Stage:
         stage.s3.objects, stage.s3.metadata = other.s3.objects, other.s3.metadata
         return stage
 
+    def results(self) -> dict[str, bytes]:
+        """What lies under the result path."""
+        return {key: data for key, data in self.s3.objects.items() if key.startswith("r/")}
+
+    def lose_the_path(
+        self, put: int, world_size: int = 1, then: Callable[[Assignment], None] = lambda later: None
+    ) -> None:
+        """A later run takes the result path, as Init does, before the function writes for the `put`th time."""
+        later = replace(self.assignment, execution="arn:machine:run-2", world_size=world_size)
+
+        def follow(number: int) -> None:
+            if number == put:
+                for key in self.results():
+                    del self.s3.objects[key]
+                self.s3.objects["r/manifest.json"] = json.dumps([later.to_json()]).encode()
+                then(later)
+
+        self.s3.before_put = follow
+
     def objects(self) -> RunObjects:
         store = ObjectStore("b", client=self.s3)  # type: ignore[arg-type]
         return RunObjects(store, self.assignment.execution, self.assignment.result_path)

@@ -77,15 +77,7 @@ def test_a_rank_of_an_earlier_run_leaves_no_distributions_beside_those_of_a_late
     for frozen_at in range(1, 6):
         stage = Stage()
         stage.function.environment = replace(stage.function.environment, engine=calibrated_engine())
-        later = replace(stage.assignment, execution="arn:machine:run-2", world_size=1)
-
-        def follow(number: int, stage=stage, later=later, frozen_at=frozen_at) -> None:
-            if number == frozen_at:
-                for key in [key for key in stage.s3.objects if key.startswith("r/")]:
-                    del stage.s3.objects[key]  # as Init does
-                stage.s3.objects["r/manifest.json"] = json.dumps([later.to_json()]).encode()
-
-        stage.s3.before_put = follow
+        stage.lose_the_path(frozen_at)
         with pytest.raises(RunSuperseded):
             stage.invoke()
-        assert {key for key in stage.s3.objects if key.startswith("r/")} == {"r/manifest.json"}, frozen_at
+        assert stage.results().keys() == {"r/manifest.json"}, frozen_at

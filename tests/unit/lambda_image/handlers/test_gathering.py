@@ -14,7 +14,6 @@ import pytest
 
 from lambda_image.comm.channel.handshake import Member
 from lambda_image.comm.communicator import Communicator
-from lambda_image.comm.peer_facts import PeerFacts
 from lambda_image.data.predictions import Predictions
 from lambda_image.gather_tree import GroupPlace, gather_place
 from lambda_image.handlers.gathering import ROOT_LATE_S, Gathering, GatherOutcome
@@ -54,6 +53,7 @@ class Scene:
         self.memory_mb = 1024
         self.limits: dict[str, int] = {}
         self.spilled: set[int] = set()  # ranks whose tables are too large to be in memory
+        self.sleep: Callable[[float], None] = time.sleep  # of every rank
 
     def close(self) -> None:
         for gathering in self.joined.values():
@@ -69,7 +69,9 @@ class Scene:
             objects = RunObjects(ObjectStore("b", client=self.s3), item.execution, "r")  # type: ignore[arg-type]
             log = lambda event, **fields: self.logged.append({"event": event, **fields})  # noqa: E731
             latest = time.monotonic() + 2 * TIMEOUT_S
-            self.joined[rank] = Gathering(self._communicator, objects, item, log, self.memory_mb, latest, POLL_S)
+            self.joined[rank] = Gathering(
+                self._communicator, objects, item, log, self.memory_mb, latest, POLL_S, sleep=self.sleep
+            )
         return self.joined[rank]
 
     def start(self, rank: int, timeout_s: float = TIMEOUT_S) -> threading.Thread:
@@ -292,21 +294,18 @@ def test_a_rank_that_is_tried_again_does_not_wait_for_a_root_that_has_gone(scene
 
 
 def test_a_root_that_is_lost_for_a_moment_gets_the_part(scene):
-    here, looks = scene(), list[float]()
+    here, pauses = scene(), list[float]()
     roster = here.group.ranks[1].roster
     roster.left(Member(0, 0), "left the group", time.monotonic())
-    gathering = here.join(1)
 
-    def seen_again() -> list[PeerFacts]:
-        looks.append(time.monotonic())
-        if len(looks) > 1:
-            roster.joined(Member(0, 0), time.monotonic())
-        return [PeerFacts.of(peer) for peer in roster.all()]
+    def seen_again(seconds: float) -> None:
+        pauses.append(seconds)
+        roster.joined(Member(0, 0), time.monotonic())
 
-    gathering.communicator.peers = seen_again
+    here.sleep = seen_again
     here.join(0)
     here.start(1).join(TIMEOUT_S)
-    assert here.outcomes[1].reason is None
+    assert (here.outcomes[1].reason, pauses) == (None, [POLL_S])
 
 
 # --- nobody waits for a rank that works

@@ -9,7 +9,7 @@ import pytest
 from lambda_image.data.safetensors_format import write_safetensors
 from lambda_image.errors import InvalidEvent, PartitionMalformed, PartitionMissing, StorageUnavailable
 from lambda_image.events import parse
-from lambda_image.handlers.init import WITHOUT_SERVER, init, planned_width, told_how_ranks_gather
+from lambda_image.handlers.init import WITHOUT_SERVER, init, planned_width, warn_without_server
 from lambda_image.manifest import WAVE_S, Assignment, Run
 from lambda_image.partition_names import printable
 from lambda_image.shares import complete_all
@@ -335,7 +335,7 @@ def test_something_else_in_the_manifests_place_is_not_overwritten(s3: FakeS3):
 def test_whoever_names_no_rendezvous_server_hears_how_the_ranks_gather():
     def warnings(**given: object) -> tuple[str, ...]:
         told = {"bucket": "b", "data_prefix": "d", **given}
-        return told_how_ranks_gather(parse(told, "r"), told).warnings
+        return warn_without_server(parse(told, "r"), told).warnings
 
     assert warnings() == warnings(world_size=2, rendezvous_endpoint="", fmi_enabled=None) == (WITHOUT_SERVER,)
     assert not warnings(world_size=1)  # which has nothing to gather

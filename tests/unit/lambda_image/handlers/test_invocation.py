@@ -19,7 +19,7 @@ from lambda_image.errors import (
     StorageUnavailable,
 )
 from lambda_image.handlers.invocation import JOIN_TIMEOUT_S, WITHDRAWAL_S
-from lambda_image.manifest import ModelObject
+from lambda_image.manifest import Assignment, ModelObject
 from lambda_image.results import digest, pack, unpack
 from lambda_image.weights import OwnWeights
 from tests.unit.lambda_image.handlers.rank_stage import (
@@ -471,22 +471,17 @@ def test_a_rank_of_an_earlier_run_writes_nothing_that_stays(world_size):
     """It was frozen before each of its writes in turn, while the later run began and ended."""
     for frozen_at in range(1, 5):
         stage = Stage()
-        later = replace(stage.assignment, execution="arn:machine:run-2", world_size=world_size)
         after: dict[str, bytes] = {}
 
-        def follow(number: int, stage=stage, later=later, after=after, frozen_at=frozen_at) -> None:
-            if number == frozen_at:
-                for key in [key for key in stage.s3.objects if key.startswith("r/")]:
-                    del stage.s3.objects[key]  # as Init does
-                stage.s3.objects["r/manifest.json"] = json.dumps([later.to_json()]).encode()
-                if later.world_size > 1:
-                    Stage.of(stage, later).invoke()
-                after.update({key: data for key, data in stage.s3.objects.items() if key.startswith("r/")})
+        def go_on(later: Assignment, stage: Stage = stage, after: dict[str, bytes] = after) -> None:
+            if later.world_size > 1:
+                Stage.of(stage, later).invoke()
+            after.update(stage.results())
 
-        stage.s3.before_put = follow
+        stage.lose_the_path(frozen_at, world_size, go_on)
         with pytest.raises(RunSuperseded, match=r"s3://b/r/.*belongs to the run run-2"):
             stage.invoke()
-        assert {key: data for key, data in stage.s3.objects.items() if key.startswith("r/")} == after, frozen_at
+        assert stage.results() == after, frozen_at
 
 
 def test_the_weights_of_a_run_predict_instead_of_the_images():

@@ -12,20 +12,15 @@ from lambda_image.handlers import run_tables
 from lambda_image.handlers.run_tables import DamagedTablesError, RunTables
 from lambda_image.manifest import predictions_key
 from lambda_image.ownership import RunObjects
-from lambda_image.rank_table import RankTable
 from lambda_image.storage import BlockReader, ObjectStore
 from tests.unit.lambda_image.handlers.fake_s3 import FakeS3
+from tests.unit.lambda_image.handlers.test_combining import table
 from tests.unit.lambda_image.test_results import manifest
 
 ITEM = replace(manifest(3)[0], result_path="r")
 
 
-def table(rank: int, rows: int = 4, **columns: np.ndarray) -> RankTable:
-    z = np.full(rows, 0.1 * rank)
-    return RankTable.of([Predictions.of_partition(f"d/{rank}", 0, np.zeros((rows, 5)), z, z, columns=columns)])
-
-
-TABLES = [table(0), table(1, id=np.arange(4)), table(2, 0), table(3, id=np.arange(4))]
+TABLES = [table(0, 4), table(1, 4, id=np.arange(4)), table(2, 0), table(3, 4, id=np.arange(4))]
 
 
 class Run:

@@ -33,7 +33,7 @@ def test_values_of_every_kind():
     assert (message.size("numbers"), message.size("word"), message.size("nothing")) == (3, 3, 0)
     assert "word" in message
     assert "nothing" not in message
-    assert (message.number("nothing", 4), message.text("nothing")) == (4, "")
+    assert (message.number("nothing"), message.text("nothing")) == (0, "")
 
 
 def test_no_bytes_are_a_message_without_fields():

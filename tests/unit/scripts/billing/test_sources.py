@@ -30,9 +30,7 @@ def folder(path: Path, count: int = 2) -> ResultFolderSource:
         (path / f"{rank['rank']}.json").write_text(json.dumps(rank))
     (path / "manifest.json").write_text(json.dumps([item.to_json() for item in items]))
     (path / "predictions.parquet").write_bytes(predictions(20).to_parquet())
-    summary = summarise(
-        items, records, predictions(20), [], tolerated_failures=0, wall_s=5.0, memory_size_mb=1024
-    ).to_json()
+    summary = summarise(items, records, predictions(20), memory_size_mb=1024).to_json()
     (path / "summary.json").write_text(json.dumps(summary))
     return ResultFolderSource(path)
 

@@ -6,7 +6,7 @@ import pytest
 from lambda_image.cost import PRICE_LIST, SHIPPED
 from lambda_image.errors import UsageError
 from scripts.billing.measured import WhatIf
-from scripts.billing.wishes import not_negative, parse_what_if, positive, read_prices
+from scripts.billing.wishes import parse_what_if, read_prices
 
 
 def test_what_if():
@@ -47,11 +47,3 @@ def test_a_list_that_lacks_something_is_refused(tmp_path: Path, content: str, sa
         read_prices(file)
     with pytest.raises(UsageError, match="does not exist"):
         read_prices(tmp_path / "none.json")
-
-
-def test_numbers():
-    positive("--a", None)
-    not_negative("--a", 0)
-    for check, value in ((positive, 0.0), (positive, float("nan")), (not_negative, -1.0)):
-        with pytest.raises(UsageError, match="--a is"):
-            check("--a", value)

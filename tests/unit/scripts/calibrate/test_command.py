@@ -1,4 +1,3 @@
-import argparse
 import json
 from pathlib import Path
 
@@ -13,12 +12,7 @@ from scripts.calibrate import command
 from tests.small_checkpoints import small_model
 from tests.unit.lambda_image.model.calibrations import RESIDUAL, calibration
 from tests.unit.scripts.evaluate.galaxies import Blind
-
-
-def arguments(*given: object) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    return parser.parse_args([str(word) for word in given])
+from tests.unit.scripts.flags import parsed
 
 
 def dataset(file: Path, count: int, seed: int = 0) -> Path:
@@ -42,7 +36,7 @@ def test_each_galaxy_is_measured_with_a_calibration_that_did_not_see_it(
     model.write_bytes(b"weights")
     first, second = dataset(tmp_path / "a.safetensors", 300), dataset(tmp_path / "b.safetensors", 201, 1)
     flags = ("--data", first, second, "--out", tmp_path / "x.calibration.json", "--json", tmp_path / "x.json")
-    assert command.run(arguments(*flags, "--folds", 4, "--seed", 3), lambda *_, **__: Blind(), fit) == 0
+    assert command.run(parsed(command, *flags, "--folds", 4, "--seed", 3), lambda *_, **__: Blind(), fit) == 0
     assert [(len(galaxies), seed) for galaxies, seed in fitted] == [(375, 3), (376, 3), (376, 3), (376, 3), (501, 3)]
     whole = fitted[-1][0].redshift_true
     left_out = [np.setdiff1d(whole, galaxies.redshift_true) for galaxies, _ in fitted[:-1]]
@@ -67,7 +61,7 @@ def test_error_bars_are_those_of_the_fold_that_left_a_galaxy_out(tmp_path: Path)
         return calibration((0, next(widths), 0, 0), weights=weights)
 
     flags = ("--data", data, "--out", tmp_path / "x.json", "--json", tmp_path / "y.json", "--folds", 2)
-    assert command.run(arguments(*flags), lambda *_, **__: Blind(), fit) == 0
+    assert command.run(parsed(command, *flags), lambda *_, **__: Blind(), fit) == 0
     assert json.loads((tmp_path / "y.json").read_text())["all"]["coverage_95"] == pytest.approx(0.5, abs=0.02)
 
 
@@ -79,7 +73,7 @@ def test_a_damaged_calibration_is_replaced(tmp_path: Path, capsys: pytest.Captur
     def fit(galaxies, weights: str, seed: int) -> RedshiftCalibration:
         return calibration(weights=weights)
 
-    assert command.run(arguments("--data", data, "--model", model, "--overwrite"), fit=fit) == 0
+    assert command.run(parsed(command, "--data", data, "--model", model, "--overwrite"), fit=fit) == 0
     assert RedshiftCalibration.read(tmp_path / "mine.calibration.json").made["galaxies"] == 310
     assert "mine.calibration.json. Runs with these weights have error bars now" in capsys.readouterr().out
 
@@ -88,7 +82,7 @@ def test_too_few_galaxies_are_refused(tmp_path: Path):
     data = dataset(tmp_path / "a.safetensors", 240)
     flags = ("--data", data, "--out", tmp_path / "x.json")
     with pytest.raises(InvalidEvent, match=r"--data holds 240 galaxies .* 5 folds leave 192 to fit to: 200 are needed"):
-        command.run(arguments(*flags), lambda *_, **__: Blind())
+        command.run(parsed(command, *flags), lambda *_, **__: Blind())
 
 
 @pytest.mark.parametrize(
@@ -103,11 +97,11 @@ def test_too_few_galaxies_are_refused(tmp_path: Path):
 def test_a_wrong_flag_is_refused_before_anything_is_read(tmp_path: Path, flags: list[object], problem: str):
     (tmp_path / "galaxies.pt").write_bytes(b"no galaxies")
     with pytest.raises(UsageError, match=problem):
-        command.run(arguments("--data", tmp_path / "galaxies.pt", *flags))
+        command.run(parsed(command, "--data", tmp_path / "galaxies.pt", *flags))
 
 
 def test_a_calibration_that_is_there_is_not_replaced_unasked(tmp_path: Path):
     data, out = dataset(tmp_path / "a.safetensors", 10), tmp_path / "x.calibration.json"
     out.write_text("of last week")
     with pytest.raises(UsageError, match=r"--out .* exists: name another file, or give --overwrite"):
-        command.run(arguments("--data", data, "--out", out))
+        command.run(parsed(command, "--data", data, "--out", out))

@@ -1,4 +1,3 @@
-import argparse
 import csv
 import json
 from pathlib import Path
@@ -10,12 +9,7 @@ from lambda_image.data.partition import write_partition
 from lambda_image.errors import InvalidEvent, UsageError
 from scripts.evaluate import command
 from tests.unit.scripts.evaluate.galaxies import Blind
-
-
-def arguments(*given: object) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    return parser.parse_args([str(word) for word in given])
+from tests.unit.scripts.flags import parsed
 
 
 def dataset(folder: Path, truth: bool = True) -> Path:
@@ -31,7 +25,7 @@ def dataset(folder: Path, truth: bool = True) -> Path:
 def test_everything_is_measured_shown_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     figures, table, pictures = tmp_path / "e.json", tmp_path / "e.csv", tmp_path / "pictures"
     flags = ("--json", figures, "--csv", table, "--pictures", pictures, "--bins", 2, "--resamples", 20, "--images", 40)
-    assert command.run(arguments(dataset(tmp_path), *flags), lambda *_: Blind()) == 0
+    assert command.run(parsed(command, dataset(tmp_path), *flags), lambda *_: Blind()) == 0
     report = json.loads(figures.read_text())
     assert (report["galaxies"], report["rows"]["in"], report["engine"]) == (59, 60, "blind")
     assert len(report["bins"]) == 1 + 4 * 2
@@ -48,7 +42,7 @@ def test_the_same_seed_gives_the_same_report(tmp_path: Path):
     data, reports = dataset(tmp_path), []
     for number in range(2):
         file = tmp_path / f"{number}.json"
-        command.run(arguments(data, "--json", file, "--resamples", 10, "--seed", 3), lambda *_: Blind())
+        command.run(parsed(command, data, "--json", file, "--resamples", 10, "--seed", 3), lambda *_: Blind())
         reports.append(json.loads(file.read_text()) | {"machine": None})  # whose load is another one each time
     assert reports[0] == reports[1]
 
@@ -56,20 +50,20 @@ def test_the_same_seed_gives_the_same_report(tmp_path: Path):
 def test_images_may_be_left_alone(tmp_path: Path):
     file = tmp_path / "e.json"
     flags = ("--images", 0, "--json", file, "--resamples", 5)
-    assert command.run(arguments(dataset(tmp_path), *flags), lambda *_: Blind()) == 0
+    assert command.run(parsed(command, dataset(tmp_path), *flags), lambda *_: Blind()) == 0
     assert json.loads(file.read_text())["images"] is None
 
 
 def test_without_true_redshifts_there_is_nothing_to_measure(tmp_path: Path):
     with pytest.raises(InvalidEvent, match=r"galaxies\.safetensors: no true redshift is known"):
-        command.run(arguments(dataset(tmp_path, truth=False)), lambda *_: Blind())
+        command.run(parsed(command, dataset(tmp_path, truth=False)), lambda *_: Blind())
 
 
 def test_without_predictions_there_is_nothing_either(tmp_path: Path):
     file = tmp_path / "bad.safetensors"
     write_partition(file, np.full((3, 5, 32, 32), np.nan), np.full((3, 5), 17.0), np.full(3, 0.1, np.float32))
     with pytest.raises(InvalidEvent, match="none of its 3 galaxies with a redshift has a prediction"):
-        command.run(arguments(file), lambda *_: Blind())
+        command.run(parsed(command, file), lambda *_: Blind())
 
 
 @pytest.mark.parametrize(
@@ -88,7 +82,7 @@ def test_without_predictions_there_is_nothing_either(tmp_path: Path):
 def test_a_wrong_flag_is_refused_before_anything_is_read(tmp_path: Path, flags: list[object], problem: str):
     (tmp_path / "galaxies.pt").write_bytes(b"no galaxies")
     with pytest.raises(UsageError, match=problem):
-        command.run(arguments(tmp_path / "galaxies.pt", *flags))
+        command.run(parsed(command, tmp_path / "galaxies.pt", *flags))
 
 
 def test_nothing_that_is_there_is_replaced_unless_that_is_asked_for(tmp_path: Path):
@@ -96,10 +90,10 @@ def test_nothing_that_is_there_is_replaced_unless_that_is_asked_for(tmp_path: Pa
     folder.mkdir()
     (folder / "bins.png").write_text("of last week")
     with pytest.raises(UsageError, match=r"bins\.png exists: name another file, or give --overwrite"):
-        command.run(arguments(data, "--pictures", folder))
+        command.run(parsed(command, data, "--pictures", folder))
     flags = ("--pictures", folder, "--overwrite", "--resamples", 5, "--images", 0, "--bins", 1)
-    assert command.run(arguments(data, *flags), lambda *_: Blind()) == 0
+    assert command.run(parsed(command, data, *flags), lambda *_: Blind()) == 0
     assert (folder / "bins.png").read_bytes().startswith(b"\x89PNG")
     assert not (folder / "images.png").exists()
     with pytest.raises(UsageError, match="is a file: name a folder"):
-        command.run(arguments(data, "--pictures", data))
+        command.run(parsed(command, data, "--pictures", data))

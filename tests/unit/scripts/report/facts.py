@@ -30,9 +30,7 @@ def run_facts(count: int = 2, galaxies: int = 40, *, flagged: bool = False, fail
     lost = [Failure(1, "PartitionMissing", "s3://b/d/1.pt </script> does not exist")] if failed else []
     ranks = records(count)
     whole = predictions(galaxies)
-    summary = summarise(
-        manifest(count), ranks, whole, lost, tolerated_failures=0, wall_s=float(count + 5), memory_size_mb=512
-    ).to_json()
+    summary = summarise(manifest(count), ranks, whole, lost, wall_s=float(count + 5)).to_json()
     if flagged:
         summary["rows"]["flags"] = {"magnitude_bad": 3, "not_detected": 0}
     true = whole.redshift_true + np.where(np.arange(galaxies) == 0, 3.0, 0.0).astype(np.float32)  # one far outlier

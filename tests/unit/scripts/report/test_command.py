@@ -1,6 +1,6 @@
-import argparse
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,13 +8,10 @@ import pytest
 from lambda_image.errors import UsageError
 from scripts.report import command
 from tests.unit.scripts.catalogue.runs import predictions, run_folder
+from tests.unit.scripts.flags import run_command
 from tests.unit.scripts.report.facts import run_facts
 
-
-def run(*arguments: object) -> int:
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    return command.run(parser.parse_args([str(argument) for argument in arguments]))
+run = partial(run_command, command)
 
 
 @pytest.fixture

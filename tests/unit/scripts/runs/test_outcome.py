@@ -39,8 +39,7 @@ class KeptResults:
 
 def kept(**given: bool) -> KeptResults:
     records = [record(0), record(1)]
-    facts = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
-    summary = summarise(manifest(), records, predictions(20), [], **facts).to_json()
+    summary = summarise(manifest(), records, predictions(20)).to_json()
     contents = {"manifest": [item.to_json() for item in manifest()], "summary": summary, "combined_data": records}
     return KeptResults({f"{name}.json": json.dumps(content).encode() for name, content in contents.items()}, **given)
 

@@ -1,4 +1,3 @@
-import argparse
 import io
 import json
 import sys
@@ -15,16 +14,11 @@ from scripts.runs import run_input
 from scripts.runs.place import Place
 from scripts.runs.run_input import check, judge, read
 from scripts.stack.account import AccountError
+from tests.unit.scripts.flags import parsed
 from tests.unit.scripts.runs.conftest import BUCKET
 
 ARN = "arn:aws:states:us-east-1:123456789012:execution:m:mine"
 PAYLOADS = Path(__file__).parents[5] / "shared" / "payloads"
-
-
-def flags(*words: object) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    run_input.add_arguments(parser)
-    return parser.parse_args([str(word) for word in words])
 
 
 @pytest.fixture
@@ -35,37 +29,43 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_flags_alone_are_an_input():
-    given = read(flags("--data-prefix", "p", "--world-size", 8, "--set", "gather_timeout_s=30", "--set", "x=a=b"))
+    given = read(
+        parsed(run_input, "--data-prefix", "p", "--world-size", 8, "--set", "gather_timeout_s=30", "--set", "x=a=b")
+    )
     assert given == {"data_prefix": "p", "world_size": 8, "gather_timeout_s": "30", "x": "a=b"}
-    assert read(flags()) == {}
+    assert read(parsed(run_input)) == {}
 
 
 def test_a_file_is_an_input_and_flags_change_it(file: Path, monkeypatch: pytest.MonkeyPatch):
     found = json.loads(file.read_text())
-    assert read(flags(file)) == read(flags("--input", file)) == found
-    assert read(flags(file, "--world-size", 8))["world_size"] == 8
-    assert read(flags(file, "--bucket", "mine")) == {
+    assert read(parsed(run_input, file)) == read(parsed(run_input, "--input", file)) == found
+    assert read(parsed(run_input, file, "--world-size", 8))["world_size"] == 8
+    assert read(parsed(run_input, file, "--bucket", "mine")) == {
         "bucket": "mine",
         **{key: value for key, value in found.items() if key != "bucket_name"},
     }
     # Data that a flag names takes the place of all that the file says of data.
-    assert read(flags(file, "--data-prefix", "p")) == {"bucket_name": "theirs", "world_size": "2", "data_prefix": "p"}
+    assert read(parsed(run_input, file, "--data-prefix", "p")) == {
+        "bucket_name": "theirs",
+        "world_size": "2",
+        "data_prefix": "p",
+    }
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(file.read_bytes())))
-    assert read(flags("--input", "-")) == found
+    assert read(parsed(run_input, "--input", "-")) == found
 
 
 def test_two_files_are_one_too_many(file: Path):
     with pytest.raises(UsageError, match="are two execution inputs: give one of them"):
-        read(flags(file, "--input", file))
+        read(parsed(run_input, file, "--input", file))
     with pytest.raises(UsageError, match="--set is 'x'; allowed: KEY=VALUE"):
-        read(flags("--set", "x"))
+        read(parsed(run_input, "--set", "x"))
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '"text"', "[" * 100_000])
 def test_what_is_no_input_is_refused_by_name(text: str, tmp_path: Path):
     (tmp_path / "input.json").write_text(text)
     with pytest.raises(InvalidEvent, match=r"input\.json is not"):
-        read(flags(tmp_path / "input.json"))
+        read(parsed(run_input, tmp_path / "input.json"))
 
 
 def at(place: Place, given: dict[str, Any], init: dict[str, Any] | None = None) -> tuple[Any, list[str]]:
@@ -163,6 +163,6 @@ def test_inputs_that_people_have_are_understood(payload: str, place: Place):
     file = PAYLOADS / f"{payload}.json"
     if not file.exists():
         pytest.skip(f"{file} is not here")
-    request = check(place, read(flags("--input", file)), ARN, {})
+    request = check(place, read(parsed(run_input, "--input", file)), ARN, {})
     assert request.bucket
     assert (request.data_prefix is None) != (request.data_path is None)

@@ -1,8 +1,10 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 from rich.console import Console
 
+from lambda_image.manifest import Slice
 from lambda_image.summary import Failure
 from scripts.runs.tables import error_bars, run_tables
 from tests.unit.lambda_image.judged import summarise
@@ -23,8 +25,7 @@ def figures(text: str) -> dict[str, str]:
 
 def test_a_run_in_a_table():
     records = [record(0, transport="self"), record(1)]
-    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
-    text = shown(summarise(manifest(), records, predictions(20), [], **given), records)
+    text = shown(summarise(manifest(), records, predictions(20)), records)
     for words in (
         "run run-1: succeeded",
         "direct",
@@ -38,20 +39,25 @@ def test_a_run_in_a_table():
 
 def test_failed_ranks_and_unknown_accuracy_are_said():
     lost = Failure(1, "PartitionMissing", "s3://b/d/1.pt does not exist")
-    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
-    text = shown(summarise(manifest(), [record(0)], predictions(0), [lost], **given), [record(0)])
+    text = shown(summarise(manifest(), [record(0)], predictions(0), [lost]), [record(0)])
     assert "0 in 1 of 2 partitions" in text
     assert "rank 1: PartitionMissing: s3://b/d/1.pt does not exist" in text
     assert "unknown (no true redshifts)" in text
 
 
+def test_of_a_failed_run_over_one_dataset_the_rows_with_predictions_are_said():
+    dealt = [[Slice("d/all.pt", (0, 10))], [Slice("d/all.pt", (10, 2000))]]
+    items = [replace(item, partitions=tuple(share)) for item, share in zip(manifest(), dealt, strict=True)]
+    summary = summarise(items, [record(0)], predictions(10), [Failure(1, "PartitionMissing", "it is gone")])
+    assert figures(shown(summary, [record(0)]))["galaxies"] == "10 of 2,000 rows of one dataset"
+
+
 def test_the_measures_of_the_field_are_shown_and_what_they_leave_out():
     records = [record(0), record(1)]
-    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
     found = predictions(20)
     found.redshift_true[:3] = -9999
     found.redshift[3] = np.nan
-    summary = summarise(manifest(), records, found, [], **given)
+    summary = summarise(manifest(), records, found)
     lines = figures(shown(summary, records))
     measures = summary.accuracy
     assert lines["MSE"] == f"{measures.mse:.6f}"
@@ -67,17 +73,15 @@ def test_the_measures_of_the_field_are_shown_and_what_they_leave_out():
 def test_ranks_without_galaxies_are_said_to_be_there():
     records = [record(0), record(1)]
     idle = [{**record(0), "samples": 0, "rank": rank} for rank in (2, 3, 4)]
-    given = {"tolerated_failures": 0, "wall_s": 0.0, "memory_size_mb": 512}
-    lines = figures(shown(summarise(manifest(5), [*records, *idle], predictions(20), [], **given), records))
+    lines = figures(shown(summarise(manifest(5), [*records, *idle], predictions(20), wall_s=0.0), records))
     assert (lines["without galaxies"], lines["throughput"]) == ("3 ranks", "unknown")
     assert lines["parts gathered"] == "2 direct"  # which are those of the table, and not the empty ones of the others
-    assert "without galaxies" not in shown(summarise(manifest(), records, predictions(20), [], **given), records)
+    assert "without galaxies" not in shown(summarise(manifest(), records, predictions(20)), records)
 
 
 def test_a_rank_that_was_tried_again_is_seen():
-    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
     records = [record(0), {**record(1), "attempt": 1}]
-    summary = summarise(manifest(), records, predictions(20), [], **given)
+    summary = summarise(manifest(), records, predictions(20))
     assert "rank 1 (attempt 2)" in shown(summary, records)
     adopted = [record(0), {**record(1), "adopted_by": 2}]
     assert "rank 1 (attempt 3)" in shown(summary, adopted)
@@ -88,8 +92,7 @@ def test_the_usual_terminal_has_room_for_every_heading_and_figure():
     slow = {f"{name}_s": 12345.678 for name in ("cold_start", "download", "inference", "gather")}
     large = {"samples": 123_456, "sample_persec": 12345.6, "total_process_memory (MB)": 12345.6}
     records = [record(0), {**record(1), **large, "phases": {**record(1)["phases"], **slow}, "transport": "storage"}]
-    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
-    text = shown(summarise(manifest(), records, predictions(20), [], **given), records, width=80)
+    text = shown(summarise(manifest(), records, predictions(20)), records, width=80)
     assert "…" not in text
     headings, rows = text.partition("──")[::2]
     for word in ("rank", "samples", "start", "download", "infer", "per s", "gather", "transport", "memory"):
@@ -107,9 +110,8 @@ def many(count: int, **given: float) -> list[dict]:
 
 
 def test_of_very_many_ranks_the_figures_are_put_together_and_the_slowest_are_shown():
-    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
     records = many(10_000)
-    text = shown(summarise(manifest(), [record(0), record(1)], predictions(20), [], **given), records, width=80)
+    text = shown(summarise(manifest(), [record(0), record(1)], predictions(20)), records, width=80)
     assert "…" not in text
     rows = [line.split() for line in text.splitlines()]
     assert len(rows) < 45
@@ -123,9 +125,8 @@ def test_of_very_many_ranks_the_figures_are_put_together_and_the_slowest_are_sho
 
 
 def test_many_failures_are_shown_by_kind():
-    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
     failed = [Failure(rank, "PeerTimeout" if rank % 10 else "PartitionMissing", f"why {rank}") for rank in range(500)]
-    text = shown(summarise(manifest(), [record(0)], predictions(0), failed, **given), [record(0)], width=120)
+    text = shown(summarise(manifest(), [record(0)], predictions(0), failed), [record(0)], width=120)
     kinds = [line.split("  ", 1)[1].strip() for line in text.splitlines() if line.strip().startswith("failed")]
     assert kinds == [
         "450 ranks: PeerTimeout (1, 2, 3, 4, 5 and 445 more). Rank 1: why 1",
@@ -134,9 +135,8 @@ def test_many_failures_are_shown_by_kind():
 
 
 def test_many_ranks_that_were_tried_again_are_counted():
-    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
     records = many(100, attempt=1)
-    text = shown(summarise(manifest(), [record(0), record(1)], predictions(20), [], **given), records, width=200)
+    text = shown(summarise(manifest(), [record(0), record(1)], predictions(20)), records, width=200)
     assert "rank 4 (attempt 2), and 95 more" in text
 
 
@@ -149,8 +149,7 @@ def test_error_bars_are_judged_where_the_truth_is_known():
 
 
 def test_uncertainties_of_the_model_itself_are_error_bars():
-    given = {"tolerated_failures": 0, "wall_s": 5.0, "memory_size_mb": 512}
     records = [record(0)]
-    summary = summarise(manifest(), records, predictions(20), [], **given)
+    summary = summarise(manifest(), records, predictions(20))
     records[0]["predictions"] = {**records[0]["predictions"], "errors": True}
     assert figures(shown(summary, records))["error bars"].startswith("the model's own")

@@ -1,17 +1,14 @@
-import argparse
-
 import pytest
 
 from lambda_image.errors import UsageError
 from scripts.sweep import command
 from scripts.sweep.configuration import Configuration
 from scripts.sweep.presets import PRESETS
+from tests.unit.scripts.flags import parsed
 
 
 def plan(*words: str) -> list[Configuration]:
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    return command.plan_of(parser.parse_args(list(words)))
+    return command.plan_of(parsed(command, *words))
 
 
 def test_flags_make_a_grid():

@@ -2,8 +2,9 @@ from collections import Counter
 
 import pytest
 
+from lambda_image.gather_tree import tree_width
 from rendezvous_server.protocol import Endpoint, Topology
-from scripts.bench.rendezvous.shapes import Shape, joins, local_endpoint, tree_width
+from scripts.bench.rendezvous.shapes import Shape, joins, local_endpoint
 
 
 def test_every_rank_has_its_own_host():
@@ -28,7 +29,3 @@ def test_the_groups_of_a_tree_are_whole_and_every_rank_is_in_one(world_size: int
     inner = groups["run"] - 1
     assert len(wanted) <= world_size + inner
     assert max(groups.values()) <= tree_width(world_size) + 1
-
-
-def test_a_tree_is_as_wide_as_it_has_inner_ranks():
-    assert [tree_width(world_size) for world_size in (2, 3, 5, 6, 10_000)] == [1, 2, 2, 3, 100]
