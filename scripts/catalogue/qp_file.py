@@ -147,7 +147,7 @@ def _pieces(source: ResultSource, rank: int, main_id: IdColumn | None) -> Iterat
     tables = [_open(source, f"{folder}/{rank}.parquet") for folder in ("quantiles", "predictions")]
     if tables[0].metadata.num_rows != tables[1].metadata.num_rows:
         raise _strangers(source, rank)
-    beside = ["row", "redshift", *([main_id.name] if main_id else [])]
+    beside = ["row", "redshift", "redshift_true", *([main_id.name] if main_id else [])]
     batches = zip(tables[0].iter_batches(ROWS), tables[1].iter_batches(ROWS, columns=beside), strict=True)
     for described, predicted in batches:
         if not described["row"].equals(predicted["row"]):
@@ -158,6 +158,7 @@ def _pieces(source: ResultSource, rank: int, main_id: IdColumn | None) -> Iterat
             columns = {
                 "zmode": described["z_mode"].to_numpy(zero_copy_only=False),
                 "redshift": predicted["redshift"].to_numpy(zero_copy_only=False),
+                "redshift_true": predicted["redshift_true"].to_numpy(zero_copy_only=False),
                 "row": predicted["row"].to_numpy(),
             }
             if main_id:

@@ -33,6 +33,7 @@ def test_the_ensemble_is_read_by_qp_as_the_run_wrote_it(tmp_path: Path):
     redshifts = np.concatenate([part.redshift[good] for part, good in zip(parts, kept, strict=True)])
     assert ensemble.ancil["redshift"] == pytest.approx(redshifts)
     assert ensemble.ancil["zmode"] == pytest.approx(redshifts + 0.05)
+    assert np.isnan(ensemble.ancil["redshift_true"]).all()
     ids = np.concatenate([FIRST_ID + np.flatnonzero(good) for good in kept])
     assert ensemble.ancil["objid"].tolist() == ids.tolist()
     assert list(tmp_path.iterdir()) != []
