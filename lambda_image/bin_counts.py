@@ -25,17 +25,19 @@ class BinCounts:
     def __init__(self, bins: int) -> None:
         self._bins = bins
         self._latest: list[NDArray[np.int32]] = []
+        self._waiting = 0  # values of all of these
         self._counts: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         """How many values it has counted."""
         counted = 0 if self._counts is None else int(self._counts.sum())
-        return counted + sum(map(len, self._latest))
+        return counted + self._waiting
 
     def add(self, bins: NDArray[np.int32]) -> None:
         """Counts values by their bins [N], of which each is from 0 to below `bins`."""
         self._latest.append(bins)
-        if sum(map(len, self._latest)) > LATEST or len(self._latest) > LATEST_PARTS:
+        self._waiting += len(bins)
+        if self._waiting > LATEST or len(self._latest) > LATEST_PARTS:
             self._settled()
 
     def merge(self, other: "BinCounts") -> None:
@@ -51,7 +53,7 @@ class BinCounts:
             self._counts = np.zeros(self._bins, np.int64)
         for bins in self._latest:
             np.add.at(self._counts, bins, 1)
-        self._latest = []
+        self._latest, self._waiting = [], 0
         return self._counts
 
     def used(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
