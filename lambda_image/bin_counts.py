@@ -93,7 +93,7 @@ class BinCounts:
         if not isinstance(text, str):
             raise ValueError("not counts of bins: they are no text")
         counted = text.startswith(COUNTED)
-        numbers = _unpacked(text.removeprefix(COUNTED), 2 * bins if counted else values)
+        numbers = _unpacked(text.removeprefix(COUNTED), 2 * bins if counted else min(values, LATEST))
         half = len(numbers) // 2 if counted else len(numbers)
         places, found = np.cumsum(numbers[:half]), cls(bins)
         if len(places) and places[-1] >= bins:
