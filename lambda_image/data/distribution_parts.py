@@ -14,7 +14,7 @@ from lambda_image.data.quality import known_redshifts
 
 PIT_BINS = 10_000  # the distance from uniform is read at their edges, and is too small by the width of one at most
 SHOWN_BINS = 20  # of the histogram in a summary
-LARGEST = 2**63  # of a count and of a sum; those of 10,000 ranks still add up to a number
+LARGEST, LARGEST_SUM = 2**63, 1e300  # of a count and of the sum; those of 10,000 ranks still add up to a number
 
 
 @dataclass
@@ -100,7 +100,7 @@ class DistributionParts:
                 raise TypeError("counts")
             if not max(inside.values()) <= with_truth <= galaxies < LARGEST:
                 raise ValueError("its counts contradict one another")
-            if type(loss) not in (int, float) or not math.isfinite(loss) or abs(loss) >= LARGEST:
+            if type(loss) not in (int, float) or not math.isfinite(loss) or abs(loss) > LARGEST_SUM:
                 raise TypeError("cde_loss")
             values = BinCounts.from_text(content["pit"], PIT_BINS, with_truth)
             return cls(**{**content, "inside": inside, "cde_loss": float(loss), "pit": values})

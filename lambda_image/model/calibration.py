@@ -150,7 +150,8 @@ class RedshiftCalibration:
 
     def write(self, path: Path) -> None:
         """Writes it; the file appears whole or not at all."""
-        content = {"format": FORMAT, **asdict(self)}
+        # Of scores that are nearly equal, rounding would make equal ones.
+        content = {"format": FORMAT, **asdict(self), "scores": self.scores.tolist()}
         with atomic_file(path) as partial:
             partial.write_text(json.dumps(content, default=_rounded) + "\n")
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lambda_image.data.distributions import LEVELS, SCORES
+from lambda_image.errors import InvalidEvent
 from lambda_image.model.calibration import SHAPE, SKEW, TAILS, WIDTHS, RedshiftCalibration, features, straightened
 
 FOLDS = 5
@@ -51,6 +52,9 @@ def fit(galaxies: Labelled, weights_sha256: str, seed: int = 0, steps: int = STE
         weights_sha256: the weights that have predicted.
         seed: the same seed gives the same calibration.
         steps: of each fit.
+
+    Raises:
+        InvalidEvent: most true redshifts are exactly what was predicted, which no error bar can describe.
     """
     rng = np.random.default_rng(seed)
     folds = np.array_split(rng.permutation(len(galaxies.true)), FOLDS)
@@ -87,7 +91,13 @@ def level_scores(scores: Values) -> Values:
 
 def _conformal(offs: Values) -> float:
     """The factor for which a share of 68 % lies within an error bar; of galaxies still to come, too."""
-    return float(np.quantile(offs, 0.6827, method="higher"))
+    factor = float(np.quantile(offs, 0.6827, method="higher"))
+    if not factor:
+        raise InvalidEvent(
+            "68% of the true redshifts are exactly what the model predicts, so that error bars would have no width: "
+            "--data needs redshifts that were measured"
+        )
+    return factor
 
 
 def _with(calibration: RedshiftCalibration, scores: Values, factor: float) -> RedshiftCalibration:

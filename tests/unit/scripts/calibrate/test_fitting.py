@@ -1,8 +1,14 @@
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from lambda_image.data.distributions import LEVELS, SCORES, covered
+from lambda_image.errors import InvalidEvent
+from lambda_image.model.calibration import RedshiftCalibration
 from scripts.calibrate.fitting import FEW, Labelled, fit, level_scores
+from tests.unit.lambda_image.model.calibrations import calibration
 
 
 def galaxies(count: int, seed: int = 0) -> Labelled:
@@ -40,3 +46,18 @@ def test_the_same_seed_gives_the_same_calibration():
     one, same, other = (fit(galaxies(300), "0" * 64, seed, steps=5) for seed in (1, 1, 2))
     assert (one.scores == same.scores).all()
     assert not (one.scores == other.scores).all()
+
+
+def test_a_model_that_predicts_true_redshifts_exactly_has_no_error_bars():
+    given = galaxies(300)
+    true = np.where(np.arange(300) % 4 > 0, given.predicted, given.true)
+    with pytest.raises(InvalidEvent, match="68% of the true redshifts are exactly what the model predicts"):
+        fit(given._replace(true=true), "0" * 64, steps=5)
+
+
+@pytest.mark.parametrize("scores", [np.repeat([-1490.4, 1490.4], 100), np.full(200, 23.4), np.zeros(200)])
+def test_equal_scores_make_a_calibration_that_can_be_read(tmp_path: Path, scores: np.ndarray):
+    made = replace(calibration(), scores=level_scores(scores))
+    made.write(tmp_path / "x.calibration.json")
+    read = RedshiftCalibration.read(tmp_path / "x.calibration.json")
+    assert read.scores == pytest.approx(made.scores, rel=1e-9)
