@@ -19,7 +19,16 @@ from torch import Tensor, nn
 
 from lambda_image.data.distributions import LEVELS, SCORES
 from lambda_image.errors import InvalidEvent
-from lambda_image.model.calibration import SHAPE, SKEW, TAILS, WIDTHS, RedshiftCalibration, features, straightened
+from lambda_image.model.calibration import (
+    SHAPE,
+    SKEW,
+    TAILS,
+    WIDTHS,
+    RedshiftCalibration,
+    features,
+    plausible,
+    straightened,
+)
 
 FOLDS = 5
 WIDTH = 32  # of the network's two hidden layers
@@ -56,6 +65,7 @@ def fit(galaxies: Labelled, weights_sha256: str, seed: int = 0, steps: int = STE
     Raises:
         InvalidEvent: most true redshifts are exactly what was predicted, which no error bar can describe.
     """
+    galaxies = galaxies._replace(predicted=plausible(galaxies.predicted))
     rng = np.random.default_rng(seed)
     folds = np.array_split(rng.permutation(len(galaxies.true)), FOLDS)
     scores, offs = [], []

@@ -42,6 +42,13 @@ def test_error_bars_hold_their_share_after_a_short_fit(count: int):
     assert (np.abs(other.true - other.predicted) <= found.redshift_err).mean() == pytest.approx(0.68, abs=0.06)
 
 
+def test_an_implausible_prediction_moves_no_error_bars():
+    given, other = galaxies(400), galaxies(1000, seed=1)
+    given.predicted[7] = -1e4
+    found = fit(given, "0" * 64, steps=100).describe(other.predicted, other.magnitudes)
+    assert np.median(found.redshift_err) == pytest.approx(0.01, rel=0.3)
+
+
 def test_the_same_seed_gives_the_same_calibration():
     one, same, other = (fit(galaxies(300), "0" * 64, seed, steps=5) for seed in (1, 1, 2))
     assert (one.scores == same.scores).all()
