@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lambda_image.data.distributions import LEVELS, SCORES, covered
+from lambda_image.data.distributions import LEVELS, SCORES, cde_loss, covered
 from lambda_image.errors import InvalidEvent
 from lambda_image.model.calibration import RedshiftCalibration
 from scripts.calibrate.fitting import FEW, Labelled, fit, level_scores
@@ -47,6 +47,13 @@ def test_an_implausible_prediction_moves_no_error_bars():
     given.predicted[7] = -1e4
     found = fit(given, "0" * 64, steps=100).describe(other.predicted, other.magnitudes)
     assert np.median(found.redshift_err) == pytest.approx(0.01, rel=0.3)
+
+
+def test_a_wrong_true_redshift_does_not_spoil_the_distributions_of_others():
+    given, other = galaxies(400), galaxies(1000, seed=1)
+    given.true[7] = 15
+    found = fit(given, "0" * 64, steps=100).describe(other.predicted, other.magnitudes)
+    assert cde_loss(found.quantiles, other.true).mean() < -20
 
 
 def test_the_same_seed_gives_the_same_calibration():
