@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from pyarrow import parquet, types
 
 from lambda_image.data.distributions import LEVELS, NAMES
-from lambda_image.data.quality import known_redshifts
 from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.partition_names import printable
 from scripts.catalogue import ids, meanings
@@ -175,26 +174,20 @@ def _pieces(source: ResultSource, rank: int, main_id: IdColumn | None) -> Iterat
     ):
         if predictions.metadata.num_rows != distributions.metadata.num_rows:
             raise _strangers(source, rank)
-        beside = ["row", "redshift", "redshift_true", *([main_id.name] if main_id else [])]
-        batches = zip(distributions.iter_batches(ROWS), predictions.iter_batches(ROWS, columns=beside), strict=True)
+        wanted = [*BESIDE[1:], *([main_id.name] if main_id else [])]
+        batches = zip(distributions.iter_batches(ROWS), predictions.iter_batches(ROWS, columns=wanted), strict=True)
         for described, predicted in batches:
             if not described["row"].equals(predicted["row"]):
                 raise _strangers(source, rank)
             quantiles, kept = _quantiles(described)
             if kept.any():
-                columns = dict(zip(BESIDE, _beside(described, predicted), strict=True))
+                beside = described["z_mode"], *(predicted[name] for name in BESIDE[1:])
+                columns = {
+                    name: values.to_numpy(zero_copy_only=False) for name, values in zip(BESIDE, beside, strict=True)
+                }
                 if main_id:
                     columns[main_id.name] = _ids(predicted, main_id)
                 yield Piece(quantiles[kept], {name: values[kept] for name, values in columns.items()})
-
-
-def _beside(described: pa.RecordBatch, predicted: pa.RecordBatch) -> Iterator[NDArray[Any]]:
-    """What BESIDE names."""
-    yield described["z_mode"].to_numpy(zero_copy_only=False)
-    yield predicted["redshift"].to_numpy(zero_copy_only=False)
-    true = predicted["redshift_true"].to_numpy(zero_copy_only=False)
-    yield np.where(known_redshifts(true), true, np.float32(np.nan))
-    yield predicted["row"].to_numpy()
 
 
 def _ids(predicted: pa.RecordBatch, column: IdColumn) -> NDArray[Any]:

@@ -63,15 +63,6 @@ def test_ids_are_exact_where_some_are_missing(tmp_path: Path):
     assert found == [*whole, whole[0], "", whole[2], "", "", ""]
 
 
-def test_placeholders_of_unknown_redshifts_are_not_true_ones(tmp_path: Path):
-    qp = pytest.importorskip("qp")
-    part = predictions(6)
-    part.redshift_true[:] = 0.1, -9999, np.nan, np.nan, 99, np.nan
-    write_qp(described(tmp_path / "out", part), tmp_path / "pz.hdf5")
-    found = qp.read(str(tmp_path / "pz.hdf5")).ancil["redshift_true"]
-    assert found == pytest.approx(np.array([0.1, np.nan, np.nan, np.nan], np.float32), nan_ok=True)
-
-
 @pytest.mark.parametrize("name", ["zmode", "field/number", "."])
 def test_a_column_that_the_file_cannot_hold_is_no_id(tmp_path: Path, name: str):
     pytest.importorskip("qp")
