@@ -17,6 +17,7 @@ from lambda_image.data.distributions import LEVELS, NAMES
 from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.partition_names import printable
 from scripts.catalogue import ids, meanings
+from scripts.catalogue.run_predictions import GALAXY
 from scripts.catalogue.run_source import ResultSource, read_json
 from scripts.words import counted
 
@@ -174,10 +175,10 @@ def _pieces(source: ResultSource, rank: int, main_id: IdColumn | None) -> Iterat
     ):
         if predictions.metadata.num_rows != distributions.metadata.num_rows:
             raise _strangers(source, rank)
-        wanted = [*BESIDE[1:], *([main_id.name] if main_id else [])]
+        wanted = [GALAXY[0], *BESIDE[1:], *([main_id.name] if main_id else [])]
         batches = zip(distributions.iter_batches(ROWS), predictions.iter_batches(ROWS, columns=wanted), strict=True)
         for described, predicted in batches:
-            if not described["row"].equals(predicted["row"]):
+            if not all(described[name].equals(predicted[name]) for name in GALAXY):
                 raise _strangers(source, rank)
             quantiles, kept = _quantiles(described)
             if kept.any():

@@ -141,9 +141,10 @@ def test_quantiles_of_other_galaxies_are_refused_and_leave_no_file(tmp_path: Pat
     (tmp_path / "out/predictions/0.parquet").write_bytes(other.to_parquet())
     with pytest.raises(InvalidEvent, match="are not about the same galaxies"):
         write_qp(source, tmp_path / "pz.hdf5")
-    (tmp_path / "out/predictions/0.parquet").write_bytes(predictions(5).to_parquet())
-    with pytest.raises(InvalidEvent, match="are not about the same galaxies"):
-        write_qp(source, tmp_path / "pz.hdf5")
+    for strangers in (predictions(5), predictions(6, source="data/2.pt")):
+        (tmp_path / "out/predictions/0.parquet").write_bytes(strangers.to_parquet())
+        with pytest.raises(InvalidEvent, match="are not about the same galaxies"):
+            write_qp(source, tmp_path / "pz.hdf5")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
