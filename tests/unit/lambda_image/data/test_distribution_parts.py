@@ -29,6 +29,15 @@ def test_measures_are_those_of_all_galaxies_however_they_are_parted():
     assert found["pit_ks"] == pytest.approx(uniform_distance(pit(quantiles, true)), abs=1.01 / PIT_BINS)
 
 
+def test_a_record_of_many_galaxies_is_no_longer_than_one_of_all_bins():
+    sizes = []
+    for count in (PIT_BINS, 30 * PIT_BINS):
+        parts = DistributionParts()
+        parts.add(*galaxies(count))
+        sizes.append(len(json.dumps(parts.to_json())))
+    assert sizes[1] < 2.5 * sizes[0]
+
+
 def test_galaxies_without_truth_or_distribution_are_left_out():
     quantiles, true = galaxies(10)
     quantiles[0], true[1], true[2] = np.nan, np.nan, -9999
