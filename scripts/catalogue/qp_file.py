@@ -97,7 +97,8 @@ def write_qp(source: ResultSource, file: Path, wanted_id: str | None = None) -> 
 
 def _ranks(source: ResultSource) -> tuple[list[int], int]:
     """Those with quantiles, and how many have none."""
-    items = read_json(source, "manifest.json") or []
+    if not (items := read_json(source, "manifest.json")):
+        raise InvalidEvent(f"{source.place} is not the folder of a run, which --qp needs: it has no manifest.json")
     found = [item["rank"] for item in items if _exists(source, f"quantiles/{item['rank']}.parquet")]
     if not found:
         raise InvalidEvent(

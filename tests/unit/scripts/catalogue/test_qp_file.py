@@ -10,7 +10,7 @@ from lambda_image.data.distributions import LEVELS
 from lambda_image.data.predictions import Predictions
 from lambda_image.errors import InvalidEvent, UsageError
 from scripts.catalogue.qp_file import check_qp, write_qp
-from scripts.catalogue.run_source import ResultFolderSource
+from scripts.catalogue.run_source import PredictionsFileSource, ResultFolderSource
 from tests.unit.scripts.catalogue.runs import FIRST_ID, predictions, quantiles, run_folder, write_distributions
 
 
@@ -123,6 +123,13 @@ def test_a_run_without_distributions_says_how_to_have_some(tmp_path: Path):
     source = ResultFolderSource(run_folder(tmp_path / "out", predictions(3)))
     with pytest.raises(InvalidEvent, match=r"holds no quantiles, .* `cosmicai calibrate` makes one"):
         write_qp(source, tmp_path / "pz.hdf5")
+
+
+def test_a_file_of_predictions_says_what_is_needed(tmp_path: Path):
+    pytest.importorskip("qp")
+    (tmp_path / "predictions.parquet").write_bytes(predictions(3).to_parquet())
+    with pytest.raises(InvalidEvent, match=r"predictions\.parquet is not the folder of a run, which --qp needs"):
+        write_qp(PredictionsFileSource(tmp_path / "predictions.parquet"), tmp_path / "pz.hdf5")
 
 
 def test_quantiles_of_another_version_are_refused(tmp_path: Path):
