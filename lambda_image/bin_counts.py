@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
-LATEST, LATEST_PARTS = 1 << 20, 1 << 12  # values and pieces whose bins are kept as they are
+LATEST_PARTS = 1 << 12  # pieces that are kept as they are
 COUNTED = "#"  # which base 64 has not
 _ENTRY = np.dtype("<u4")
 
@@ -15,8 +15,8 @@ _ENTRY = np.dtype("<u4")
 class BinCounts:
     """Counts values by bins.
 
-    The bins of the values that came last are kept as they are, until there are so many that counts of all bins take
-    less memory.
+    The bins of the values that came last are kept as they are, until they are as many as there are bins. Counts of all
+    bins take hardly more memory then.
 
     Args:
         bins: how many there are.
@@ -37,7 +37,7 @@ class BinCounts:
         """Counts values by their bins [N], of which each is from 0 to below `bins`."""
         self._latest.append(bins)
         self._waiting += len(bins)
-        if self._waiting > LATEST or len(self._latest) > LATEST_PARTS:
+        if self._waiting > self._bins or len(self._latest) > LATEST_PARTS:
             self._settled()
 
     def merge(self, other: "BinCounts") -> None:
@@ -68,12 +68,12 @@ class BinCounts:
     def to_text(self) -> str:
         """Gives the counts as ASCII, by bins in order, each as its distance from the one before.
 
-        Up to LATEST values each has its bin. Of more values each bin that holds any is there once, behind COUNTED, and
-        then how many it holds. All numbers have 32 bits, and their lowest bytes come first. They are packed by zlib and
-        in base 64.
+        Up to as many values as there are bins, each has its bin. Of more values each bin that holds any is there once,
+        behind COUNTED, and then how many it holds. All numbers have 32 bits, and their lowest bytes come first. They
+        are packed by zlib and in base 64.
         """
         used, counts = self.used()
-        if counts.sum() > LATEST:
+        if counts.sum() > self._bins:
             return COUNTED + _packed(np.ediff1d(used, to_begin=used[:1]), counts)
         bins = np.repeat(used, counts)
         return _packed(np.ediff1d(bins, to_begin=bins[:1]))
@@ -93,7 +93,7 @@ class BinCounts:
         if not isinstance(text, str):
             raise ValueError("not counts of bins: they are no text")
         counted = text.startswith(COUNTED)
-        numbers = _unpacked(text.removeprefix(COUNTED), 2 * bins if counted else values)
+        numbers = _unpacked(text.removeprefix(COUNTED), 2 * bins if counted else min(values, bins))
         half = len(numbers) // 2 if counted else len(numbers)
         places, found = np.cumsum(numbers[:half]), cls(bins)
         if len(places) and places[-1] >= bins:

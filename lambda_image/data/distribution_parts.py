@@ -1,5 +1,6 @@
 """How right the redshift distributions of galaxies are, in a form whose parts add up over ranks."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from lambda_image.data.quality import known_redshifts
 
 PIT_BINS = 10_000  # the distance from uniform is read at their edges, and is too small by the width of one at most
 SHOWN_BINS = 20  # of the histogram in a summary
+LARGEST, LARGEST_SUM = 2**63, 1e300  # of a count and of the sum; those of 10,000 ranks still add up to a number
 
 
 @dataclass
@@ -93,10 +95,14 @@ class DistributionParts:
         """
         try:
             inside = {name: content["inside"][name] for name in INTERVALS}
-            counts = [content["galaxies"], content["with_truth"], *inside.values()]
-            if any(type(count) is not int or count < 0 for count in counts):
+            galaxies, with_truth, loss = (content[name] for name in ("galaxies", "with_truth", "cde_loss"))
+            if any(type(count) is not int or count < 0 for count in (galaxies, with_truth, *inside.values())):
                 raise TypeError("counts")
-            values = BinCounts.from_text(content["pit"], PIT_BINS, content["with_truth"])
-            return cls(**{**content, "inside": inside, "cde_loss": float(content["cde_loss"]), "pit": values})
-        except (TypeError, ValueError, LookupError) as error:
+            if not max(inside.values()) <= with_truth <= galaxies < LARGEST:
+                raise ValueError("its counts contradict one another")
+            if type(loss) not in (int, float) or not math.isfinite(loss) or abs(loss) > LARGEST_SUM:
+                raise TypeError("cde_loss")
+            values = BinCounts.from_text(content["pit"], PIT_BINS, with_truth)
+            return cls(**{**content, "inside": inside, "cde_loss": float(loss), "pit": values})
+        except (TypeError, ValueError, LookupError, OverflowError) as error:
             raise ValueError(f"not what a record says of redshift distributions: {error}") from error

@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 from statistics import NormalDist
 
 import numpy as np
@@ -15,9 +16,8 @@ def normal(count: int = 1, middle: float = 0.3) -> np.ndarray:
 
 
 def test_the_names_of_quantiles_are_those_that_catalogues_know():
-    from scripts.catalogue.meanings import QUANTILE, QUANTILES
+    from scripts.catalogue.meanings import QUANTILES
 
-    assert all(QUANTILE.fullmatch(name) for name in NAMES)
     assert set(QUANTILES) <= set(NAMES)
 
 
@@ -83,3 +83,17 @@ def test_intervals_hold_what_lies_between_their_quantiles():
     found = distributions.covered(normal(4), np.array([0.3, 0.3 + 1.5 * SIGMA, 0.3 - 1.5 * SIGMA, 0.3 + 3 * SIGMA]))
     assert found["coverage_68"].tolist() == [True, False, False, False]
     assert found["coverage_95"].tolist() == [True, True, True, False]
+
+
+@pytest.mark.parametrize("measure", [distributions.pit, distributions.cde_loss])
+def test_memory_does_not_grow_by_much_more_than_the_measures_of_many_galaxies(measure):
+    few, many = 2 * distributions.MOST_ROWS, 10 * distributions.MOST_ROWS
+    quantiles, true = np.tile(uneven(64), (many // 64, 1)), np.full(many, 0.5)
+    peaks = {}
+    for count in (few, many):
+        tracemalloc.start()
+        found = measure(quantiles[:count], true[:count])
+        peaks[count] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert found == pytest.approx(np.tile(measure(quantiles[:64], true[:64]), count // 64), abs=1e-12)
+    assert peaks[many] < 2 * peaks[few]
