@@ -8,6 +8,7 @@ import struct
 import sys
 
 waiting: dict[bytes, tuple[asyncio.StreamWriter, bytes]] = {}
+mute: list[asyncio.StreamWriter] = []  # which Python 3.12 would close once nobody has them
 
 
 def record(writer: asyncio.StreamWriter) -> bytes:
@@ -23,6 +24,8 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.close()
         return
     own = record(writer)
+    if MODE == "mute":
+        mute.append(writer)
     if not name or MODE == "mute":
         return
     writer.write(own)
