@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from lambda_image.data.columns import MAX_COLUMNS, RESERVED
+from lambda_image.data.columns import MAX_COLUMNS, MAX_NAME_LENGTH, RESERVED, ROW_DTYPES
 from lambda_image.data.file_content import Column
 from lambda_image.errors import UsageError
 from scripts.id_names import ID_NAMES, folded, is_id_name
@@ -208,7 +208,7 @@ def choose_columns(
     """The columns that travel along: the arrays by the names that they get, and sentences about what stays behind.
 
     Raises:
-        UsageError: a column that is named cannot travel.
+        UsageError: a column that is named, or that of the ids, cannot travel.
     """
     taken = set(taken)
     usable = [name for name, column in contents.arrays.items() if _can_travel(column, rows) and name not in taken]
@@ -233,13 +233,26 @@ def choose_columns(
     if chosen_id is not None:
         chosen = [chosen_id, *(name for name in chosen if name != chosen_id)]
     names = {name: label.strip() for name, label in short_names(chosen).items()}
-    clashing = [name for name, label in names.items() if label in RESERVED or len(label) > 100]
-    if clashing:
-        told.append(f"{', '.join(clashing)} stay behind, since the table of predictions has columns of these names")
-    kept = {label: name for name, label in names.items() if name not in clashing}
+    hindered = {}
+    for name, label in names.items():
+        if why := _hindrance(label, contents.arrays[name], is_id=name == chosen_id):
+            hindered[name] = why
+    if chosen_id in hindered:
+        raise UsageError(f"--id {chosen_id} cannot travel, since {hindered[chosen_id]}: rename it in {contents.name}")
+    told += [f"{name} stays behind, since {why}" for name, why in hindered.items()]
+    kept = {label: name for name, label in names.items() if name not in hindered}
     if len(kept) > MAX_COLUMNS - 1:  # `row` is one, too
         raise UsageError(f"--columns: {len(kept)} columns are to travel; {MAX_COLUMNS - 1} can")
     return kept, told
+
+
+def _hindrance(label: str, column: Column, *, is_id: bool) -> str | None:
+    """Why the table of predictions has no place for a column. Its `row` takes whole numbers, and joins nothing."""
+    if len(label) > MAX_NAME_LENGTH:
+        return f"its name has more than {MAX_NAME_LENGTH} letters"
+    if label in RESERVED or (label == "row" and (is_id or column.dtype not in ROW_DTYPES)):
+        return "the table of predictions has a column of this name"
+    return None
 
 
 def beside(contents: Contents, choice: Choice, words: Sequence[str], shapes: Iterable[tuple[int, ...]]) -> str | None:
