@@ -24,6 +24,7 @@ from scripts.importing.opening import open_file, open_sources
 from scripts.importing.photometry import nanomaggies_per
 from scripts.importing.wanted import PUBLISHED, Wanted
 from scripts.user_files import check_there
+from scripts.words import counted
 
 BATCH_BYTES = 32 << 20  # of a source's images that are in memory at a time
 SCALE_TOLERANCE = 0.01  # of the model's pixel scale, up to which another one is the same
@@ -66,6 +67,7 @@ class Galaxies:
         lines: What was chosen, as lines for the user.
         warnings: What the user should look at before trusting the result.
         wanted: What the images and magnitudes are brought to.
+        id: What the column of ids is called in partitions, or None where there is none.
     """
 
     def __init__(self, request: Request) -> None:
@@ -99,6 +101,7 @@ class Galaxies:
             together = [*taken, *self._columns.values()]
             check_order(contents, together, self._rows, max(1, BATCH_BYTES // self._images.row_bytes))
         left += self._leave_long_texts(request.columns)
+        self.id = next((label for label, name in self._columns.items() if name == chosen_id), None)
         scale = self._check_scale(request.pixel_scale)
         if chosen_id is not None and contents.arrays[chosen_id].dtype.startswith("float"):
             self.warnings.append(
@@ -107,7 +110,7 @@ class Galaxies:
             )
         self.missing_integers: dict[str, int] = {}
         self.lines = [
-            f"{contents.name}: {contents.kind}, {self._rows:,} galaxies",
+            f"{contents.name}: {contents.kind}, {counted(self._rows, 'galaxy', 'galaxies')}",
             _line("images", self._images.described, [*self._images.notes, unit_in_words]),
             _line(
                 "fluxes" if request.photometry.fluxes else "magnitudes",
