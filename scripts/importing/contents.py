@@ -1,6 +1,6 @@
 """What a file of the field holds: arrays by name, each of which is read by rows, before it's known what is what."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ Array = np.ndarray[Any, Any]
 
 TEXT = "text"  # the dtype of a Column of text; its values have numpy's type S, in UTF-8
 NUMBERS = "iufb"  # numpy's kinds of what can be an image, a magnitude or a column
+SCALE_TOLERANCE = 0.01  # of a scale of pixels, up to which another one is the same
 SHOWN_ARRAYS = 12  # in a refusal; the others are counted
 
 
@@ -28,6 +29,8 @@ class Contents:
         bands: The bands along an array's axis of bands, for arrays whose bands the file names.
         units: The unit that the file gives for an array.
         pixel_scales: Arcseconds per pixel of an array of images, where the file says so.
+        more_units: The other units of an array, and None for no unit, where it comes from files that differ in this.
+        other_scales: The first file whose images have other pixels than those of the first file, for such an array.
     """
 
     name: str
@@ -36,6 +39,13 @@ class Contents:
     bands: dict[str, tuple[str, ...]] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     pixel_scales: dict[str, float] = field(default_factory=dict)
+    more_units: dict[str, tuple[str | None, ...]] = field(default_factory=dict)
+    other_scales: dict[str, Path] = field(default_factory=dict)
+
+    def units_of(self, names: Iterable[str]) -> tuple[str | None, ...]:
+        """All units that arrays have by what the files say, and None where one says nothing."""
+        every = [(self.units.get(name), *self.more_units.get(name, ())) for name in names]
+        return tuple(dict.fromkeys(unit for units in every for unit in units))
 
     def listed(self, names: Sequence[str] | None = None) -> str:
         """Lists arrays with their types and shapes, for a message."""
@@ -78,24 +88,41 @@ class FileSeries:
         self._open: dict[int, Contents] = {}
 
     def contents(self, name: str) -> Contents:
-        """What all of them hold. The first says what there is, and the others must have it in the same shape.
+        """What all of them hold. The first says what there is, and the others must have it in the same shape and bands.
 
         Raises:
             PartitionMalformed: files differ. The message names the first that does.
         """
         first = self._at(0)
         lengths: dict[str, list[int]] = {array: [] for array in first.arrays}
+        units: dict[str, dict[str | None, None]] = {}
+        scales: dict[str, Path] = {}
+        silent = set[str]()  # about the bands of these arrays, in one file at least
         for index, path in enumerate(self._paths):
-            arrays = self._at(index).arrays
+            contents = self._at(index)
+            arrays = contents.arrays
             for array, column in first.arrays.items():
                 if array not in arrays or arrays[array].shape[1:] != column.shape[1:]:
                     told = described(array, arrays[array]) if array in arrays else f"no {array}"
                     problem = f"{path} has {told}, and {self._paths[0]} has {described(array, column)}"
                     raise PartitionMalformed(f"{problem}: import them one by one", object=str(path))
                 lengths[array].append(arrays[array].shape[0])
+                theirs, ours = contents.bands.get(array), first.bands.get(array)
+                if theirs != ours and theirs and ours:
+                    told = f"the bands {', '.join(theirs)} in {array}, and {self._paths[0]} has {', '.join(ours)}"
+                    raise PartitionMalformed(f"{path} has {told}: import them one by one", object=str(path))
+                if theirs is None:
+                    silent.add(array)
+                if (unit := contents.units.get(array)) != first.units.get(array):
+                    units.setdefault(array, {})[unit] = None
+                scale, known = contents.pixel_scales.get(array), first.pixel_scales.get(array)
+                if scale is not None and known is not None and abs(scale / known - 1) > SCALE_TOLERANCE:
+                    scales.setdefault(array, path)
         joined = {array: self._joined(array, column, lengths[array]) for array, column in first.arrays.items()}
         kind = f"{len(self._paths):,} files of {first.kind}"
-        return Contents(name, kind, joined, first.bands, first.units, first.pixel_scales)
+        bands = {array: names for array, names in first.bands.items() if array not in silent}
+        more_units = {array: tuple(others) for array, others in units.items()}
+        return Contents(name, kind, joined, bands, first.units, first.pixel_scales, more_units, scales)
 
     def _joined(self, array: str, column: Column, lengths: Sequence[int]) -> Column:
         return joined(column, lengths, lambda index: self._at(index).arrays[array])

@@ -16,7 +16,7 @@ from scripts.galaxies import PIXEL_SCALE
 from scripts.importing.alignment import check_lengths, check_order
 from scripts.importing.bands import PLACE
 from scripts.importing.choosing import Choice, choose_columns, choose_id, choose_images, choose_redshifts
-from scripts.importing.contents import TEXT, Array, Contents, as_numbers
+from scripts.importing.contents import SCALE_TOLERANCE, TEXT, Array, Contents, as_numbers
 from scripts.importing.cutouts import CutoutImages, is_pattern, with_array
 from scripts.importing.images import ArrayImages, Images, PixelFlags, checked_length
 from scripts.importing.magnitudes import Photometry, PhotometryFlags, chosen_unit
@@ -27,7 +27,6 @@ from scripts.user_files import check_there
 from scripts.words import counted
 
 BATCH_BYTES = 32 << 20  # of a source's images that are in memory at a time
-SCALE_TOLERANCE = 0.01  # of the model's pixel scale, up to which another one is the same
 WIDTH = 110  # of what is shown
 SAMPLE_ROWS = 64  # whose images are compared with their magnitudes
 MOST_LIKELY_Z = 10.0  # a guess of redshifts with a larger median is none
@@ -88,7 +87,7 @@ class Galaxies:
         if not self._rows:
             raise PartitionMalformed(f"{contents.name}: it holds no galaxies", object=contents.name)
         checked_length(self._images, self._rows, contents.name)
-        unit, unit_in_words = chosen_unit(request.unit, self._images.unit, "the array of images", "--unit")
+        unit, unit_in_words = chosen_unit(request.unit, self._images.units, "the array of images", "--unit")
         self._factor = np.float32(nanomaggies_per(unit))
         taken = [*names, *self._photometry.used]
         self._redshifts = choose_redshifts(contents, request.redshifts, taken)
@@ -225,6 +224,8 @@ class Galaxies:
     def _check_scale(self, given: float | None) -> str:
         told = self._images.pixel_scale
         scale = given if given is not None else told
+        if other := next(iter(self._contents.other_scales.values()), None):
+            self.warnings.append(f"{other} has pixels of another width than the files before: import them one by one")
         if given is not None and told is not None and abs(told / given - 1) > SCALE_TOLERANCE:
             self.warnings.append(
                 f'the file says {told:.3f}" per pixel, and --pixel-scale says {given:.3f}", which counts'
@@ -287,7 +288,7 @@ def _images(request: Request, contents: Contents) -> tuple[Images, tuple[str, ..
                 return _cubes(given, request.pixels), ()
             folder = request.sources[0] if request.sources[0].is_dir() else request.sources[0].parent
             rows = max((column.shape[0] for column in contents.arrays.values() if len(column.shape) == 1), default=0)
-            return CutoutImages(contents, given, folder, rows, request.pixels), ()
+            return CutoutImages(contents, given, folder, rows, request.pixels, request.unit), ()
         if "/" in path or Path(path).suffix.lower() in (".fits", ".npy", ".npz", ".h5", ".hdf5", ".fz", ".gz"):
             check_there("--images", Path(path), "a file of images, or an array")
     choice = choose_images(contents, given, request.pixels.wanted)

@@ -47,7 +47,7 @@ class Images(Protocol):
         rows: How many galaxies have images in it.
         described: What it is, in words.
         notes: More about it, a clause each.
-        unit: The unit that the file gives.
+        units: The units that the files give, and None where one gives none.
         pixel_scale: Arcseconds per pixel, where the file says so.
         row_bytes: What a galaxy takes in memory while it is read.
     """
@@ -55,7 +55,7 @@ class Images(Protocol):
     rows: int
     described: str
     notes: list[str]
-    unit: str | None
+    units: tuple[str | None, ...]
     pixel_scale: float | None
     row_bytes: int
 
@@ -131,7 +131,7 @@ class ArrayImages:
         self.bands = None if choice.per_band else tuple(shown)  # in the order of the array that has all of them
         self.notes = [f"bands {', '.join(shown)} by {source}", *check_side(sides, choice.label, flags.wanted.side)]
         self.described = f"{choice.label} {columns[0].dtype} {list(columns[0].shape)}"
-        self.unit = next((contents.units[name] for name in choice.names if name in contents.units), None)
+        self.units = contents.units_of(choice.names)
         self.pixel_scale = self._scale(contents, choice)
         shapes = self._companion_shapes()
         self._ivar = _companion(contents, choice, flags.ivar, ("ivar", "invvar", "inv_var"), shapes, "--ivar")

@@ -258,6 +258,20 @@ def test_rows_of_a_catalogue_that_was_cut_from_another_are_kept(tmp_path, sample
     assert "row" not in part.columns
 
 
+@pytest.mark.parametrize(("card", "value"), [("BUNIT", "uJy"), ("BANDS", "zirgu"), ("PIXSCALE", 0.262)])
+def test_files_that_follow_one_another_are_not_taken_for_alike_if_their_headers_differ(tmp_path, sample, card, value):
+    files = (cube_and_table(tmp_path / "1.fits", sample), cube_and_table(tmp_path / "2.fits", sample, **{card: value}))
+    if card == "PIXSCALE":
+        assert Galaxies(Request(files)).warnings == [
+            f"{files[1]} has pixels of another width than the files before: import them one by one"
+        ]
+        return
+    with pytest.raises(
+        (UsageError, PartitionMalformed), match=r"several units \(nanomaggy, uJy\)|2\.fits has the bands z, i, r, g, u"
+    ):
+        Galaxies(Request(files))
+
+
 def test_other_numbers_of_images_than_of_galaxies_are_refused(tmp_path, sample):
     Table(catalogue(sample)).write(tmp_path / "cat.fits")
     np.save(tmp_path / "cube.npy", sample.images[:10])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,12 @@ def test_bands_may_be_the_last_axis(sample):
 def test_bands_may_have_an_array_each(sample):
     arrays = {f"image_{band.upper()}": sample.images[:, place] for place, band in reversed([*enumerate("ugriz")])}
     np.testing.assert_array_equal(images(contents(**arrays)).read(1, 5), sample.images[1:5])
+
+
+def test_bands_may_have_units_of_their_own_which_are_all_told(sample):
+    arrays = {f"image_{band}": sample.images[:, place] for place, band in enumerate("ugriz")}
+    found = replace(contents(**arrays), units={"image_u": "nJy", "image_g": "uJy"})
+    assert images(found).units == ("nJy", "uJy", None)
 
 
 @pytest.mark.parametrize("names", [["u", "g", "r", "i", "z"], ["sdss-z", "sdss-i", "sdss-r", "sdss-g", "sdss-u"]])

@@ -72,6 +72,10 @@ def test_what_a_file_says_of_the_unit_counts_unless_a_flag_contradicts(sample):
         UsageError, match=r"flux_\{band\} has the unit 'counts/s', which is not known: say with --flux-unit"
     ):
         Photometry(contents(units, **by_band("flux_{}", fluxes)), NO_FLAGS, None)
+    for other, listed in (("uJy", "nJy, uJy"), (None, "nJy, nanomaggy")):  # which is what no unit means
+        mixed = {name: unit for name in units if (unit := other if name == "flux_r" else "nJy")}
+        with pytest.raises(UsageError, match=rf"flux_\{{band\}} has several units \({listed}\): bring it to one"):
+            Photometry(contents(mixed, **by_band("flux_{}", fluxes)), NO_FLAGS, None)
     units = dict.fromkeys(units, "nJy")
     photometry = Photometry(contents(units, **by_band("flux_{}", fluxes)), PhotometryFlags(unit="nanomaggy"), None)
     told = "AB magnitudes from fluxes in nanomaggy by --flux-unit, though the file says nJy"
