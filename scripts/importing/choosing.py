@@ -10,7 +10,7 @@ from lambda_image.data.file_content import Column
 from lambda_image.errors import UsageError
 from scripts.id_names import ID_NAMES, folded, is_id_name
 from scripts.importing.bands import PLACE, Template, letter, resolve, templates
-from scripts.importing.contents import TEXT, Contents, short_names
+from scripts.importing.contents import TEXT, Contents, is_number, is_readable, short_names
 from scripts.importing.wanted import PUBLISHED, Wanted
 
 NONE, ALL = "none", "all"  # as the value of a flag
@@ -188,6 +188,15 @@ def choose_redshifts(contents: Contents, given: str | None, taken: Iterable[str]
     return Choice(found[0], (found[0],), guessed=True) if found else None
 
 
+def texts_named_redshifts(contents: Contents) -> list[str]:
+    """Columns with a name of true redshifts that are text, because some of their values are no numbers."""
+    return [
+        name
+        for name, column in contents.arrays.items()
+        if column.dtype == TEXT and _is_column(column) and _is_named(name, REDSHIFT_NAMES)
+    ]
+
+
 def choose_id(contents: Contents, given: str | None, rows: int) -> str | None:
     """The column of ids: the one that is named, or the first that has a name of ids."""
     if given is not None:
@@ -316,7 +325,7 @@ def _check_dimensions(contents: Contents, name: str, dimensions: int, flag: str)
 
 
 def _is_number(column: Column) -> bool:
-    return bool(re.fullmatch(r"(u?int|b?float)(8|16|32|64)", column.dtype))
+    return is_number(column.dtype)
 
 
 def _is_column(column: Column) -> bool:
@@ -324,7 +333,7 @@ def _is_column(column: Column) -> bool:
 
 
 def _can_travel(column: Column, rows: int) -> bool:
-    return column.shape == (rows,) and (_is_number(column) or column.dtype in (TEXT, "bool"))
+    return column.shape == (rows,) and is_readable(column.dtype)
 
 
 def _is_strange(column: Column, rows: int) -> bool:

@@ -1,5 +1,6 @@
 """What a file of the field holds: arrays by name, each of which is read by rows, before it's known what is what."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,13 +9,11 @@ from typing import Any
 import numpy as np
 
 from lambda_image.data.file_content import Column
-from lambda_image.errors import PartitionMalformed
 
 Array = np.ndarray[Any, Any]
 
 TEXT = "text"  # the dtype of a Column of text; its values have numpy's type S, in UTF-8
 NUMBERS = "iufb"  # numpy's kinds of what can be an image, a magnitude or a column
-SCALE_TOLERANCE = 0.01  # of a scale of pixels, up to which another one is the same
 SHOWN_ARRAYS = 12  # in a refusal; the others are counted
 
 
@@ -61,6 +60,16 @@ def first_line(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
+def is_readable(dtype: str) -> bool:
+    """Whether values of a column of this type can be read, which others are listed without."""
+    return dtype in (TEXT, "bool") or is_number(dtype)
+
+
+def is_number(dtype: str) -> bool:
+    """Whether a column of this type can be an image, a magnitude or a redshift."""
+    return bool(re.fullmatch(r"(u?int|b?float)(8|16|32|64)", dtype))
+
+
 def described(name: str, column: Column) -> str:
     """An array's name, type and shape."""
     return f"{name} {column.dtype} {list(column.shape)}"
@@ -78,68 +87,11 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
     return {name: short if list(last.values()).count(short) == 1 else name for name, short in last.items()}
 
 
-class FileSeries:
-    """Files that are alike and follow one another. Few are open at a time, since there may be thousands."""
-
-    OPEN = 2  # files: the one that is read, and the next
-
-    def __init__(self, paths: Sequence[Path], open_file: Callable[[Path], Contents]) -> None:
-        self._paths, self._open_file = paths, open_file
-        self._open: dict[int, Contents] = {}
-
-    def contents(self, name: str) -> Contents:
-        """What all of them hold. The first says what there is, and the others must have it in the same shape and bands.
-
-        Raises:
-            PartitionMalformed: files differ. The message names the first that does.
-        """
-        first = self._at(0)
-        lengths: dict[str, list[int]] = {array: [] for array in first.arrays}
-        units: dict[str, dict[str | None, None]] = {}
-        scales: dict[str, Path] = {}
-        silent = set[str]()  # about the bands of these arrays, in one file at least
-        for index, path in enumerate(self._paths):
-            contents = self._at(index)
-            arrays = contents.arrays
-            for array, column in first.arrays.items():
-                if array not in arrays or arrays[array].shape[1:] != column.shape[1:]:
-                    told = described(array, arrays[array]) if array in arrays else f"no {array}"
-                    problem = f"{path} has {told}, and {self._paths[0]} has {described(array, column)}"
-                    raise PartitionMalformed(f"{problem}: import them one by one", object=str(path))
-                lengths[array].append(arrays[array].shape[0])
-                theirs, ours = contents.bands.get(array), first.bands.get(array)
-                if theirs != ours and theirs and ours:
-                    told = f"the bands {', '.join(theirs)} in {array}, and {self._paths[0]} has {', '.join(ours)}"
-                    raise PartitionMalformed(f"{path} has {told}: import them one by one", object=str(path))
-                if theirs is None:
-                    silent.add(array)
-                if (unit := contents.units.get(array)) != first.units.get(array):
-                    units.setdefault(array, {})[unit] = None
-                scale, known = contents.pixel_scales.get(array), first.pixel_scales.get(array)
-                if scale is not None and known is not None and abs(scale / known - 1) > SCALE_TOLERANCE:
-                    scales.setdefault(array, path)
-        joined = {array: self._joined(array, column, lengths[array]) for array, column in first.arrays.items()}
-        kind = f"{len(self._paths):,} files of {first.kind}"
-        bands = {array: names for array, names in first.bands.items() if array not in silent}
-        more_units = {array: tuple(others) for array, others in units.items()}
-        return Contents(name, kind, joined, bands, first.units, first.pixel_scales, more_units, scales)
-
-    def _joined(self, array: str, column: Column, lengths: Sequence[int]) -> Column:
-        return joined(column, lengths, lambda index: self._at(index).arrays[array])
-
-    def _at(self, index: int) -> Contents:
-        if index not in self._open:
-            while len(self._open) >= self.OPEN:
-                self._open.pop(next(iter(self._open)))
-            self._open[index] = self._open_file(self._paths[index])
-        return self._open[index]
-
-
 def joined(first: Column, lengths: Sequence[int], part: Callable[[int], Column]) -> Column:
     """Columns that follow one another as one.
 
     Args:
-        first: The first of them.
+        first: The first of them, with the type of all. Where that is text, numbers become their digits.
         lengths: The rows of each.
         part: Gives one by its number, when its rows are read.
     """
@@ -152,10 +104,17 @@ def joined(first: Column, lengths: Sequence[int], part: Callable[[int], Column])
             if begin >= stop:
                 break
             if lengths[index]:
-                pieces.append(part(index).read(max(start - begin, 0), min(stop - begin, lengths[index])))
+                piece = part(index).read(max(start - begin, 0), min(stop - begin, lengths[index]))
+                pieces.append(_digits(piece) if first.dtype == TEXT and piece.dtype.kind in NUMBERS else piece)
         return concatenated(pieces) if pieces else first.read(0, 0)
 
     return Column(first.dtype, (int(ends[-1]), *first.shape[1:]), read)
+
+
+def _digits(numbers: Array) -> Array:
+    """Numbers as text, which is empty where one is masked."""
+    texts = np.ma.getdata(numbers).astype(np.bytes_)
+    return np.where(np.ma.getmaskarray(numbers), b"", texts)
 
 
 def concatenated(pieces: Sequence[Array]) -> Array:

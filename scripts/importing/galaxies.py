@@ -15,9 +15,17 @@ from lambda_image.errors import PartitionMalformed, UsageError
 from scripts.galaxies import PIXEL_SCALE
 from scripts.importing.alignment import check_lengths, check_order
 from scripts.importing.bands import PLACE
-from scripts.importing.choosing import Choice, choose_columns, choose_id, choose_images, choose_redshifts
-from scripts.importing.contents import SCALE_TOLERANCE, TEXT, Array, Contents, as_numbers
+from scripts.importing.choosing import (
+    Choice,
+    choose_columns,
+    choose_id,
+    choose_images,
+    choose_redshifts,
+    texts_named_redshifts,
+)
+from scripts.importing.contents import TEXT, Array, Contents, as_numbers
 from scripts.importing.cutouts import CutoutImages, is_pattern, with_array
+from scripts.importing.file_series import SCALE_TOLERANCE
 from scripts.importing.images import ArrayImages, Images, PixelFlags, checked_length
 from scripts.importing.magnitudes import Photometry, PhotometryFlags, chosen_unit
 from scripts.importing.opening import open_file, open_sources
@@ -241,7 +249,9 @@ class Galaxies:
 
     def _redshifts_in_words(self, given: str | None) -> tuple[str, list[str]]:
         if self._redshifts is None:
-            return "none", [] if given else ["no column has a name of true redshifts"]
+            texts = texts_named_redshifts(self._contents)
+            why = f"{texts[0]} holds text" if texts else "no column has a name of true redshifts"
+            return "none", [] if given else [why]
         return self._contents.listed(list(self._redshifts.names)), []
 
     def _columns_in_words(self) -> str:

@@ -1,13 +1,9 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from lambda_image.data.file_content import Column
-from lambda_image.errors import PartitionMalformed
 from scripts.importing.contents import (
     Contents,
-    FileSeries,
     as_numbers,
     as_texts,
     concatenated,
@@ -43,31 +39,6 @@ def test_columns_that_follow_one_another_are_read_as_one(lengths, start, stop):
     both = joined(parts[0], lengths, parts.__getitem__)
     assert both.shape == (12, 2)
     np.testing.assert_array_equal(both.read(start, stop), whole[start:stop])
-
-
-def series(*files: Contents) -> FileSeries:
-    return FileSeries([Path(str(number)) for number in range(len(files))], lambda path: files[int(path.name)])
-
-
-def stamps(**said: object) -> Contents:
-    return Contents("a", "test", {"images": column(np.zeros((2, 5, 4, 4)))}, **said)
-
-
-def test_files_whose_bands_differ_are_no_series():
-    one, other = ({"images": tuple(names)} for names in ("ugriz", "zirgu"))
-    assert series(stamps(bands=one), stamps(bands=one)).contents("x").bands == one
-    with pytest.raises(PartitionMalformed, match=r"1 has the bands z, i, r, g, u in images, and 0 has u, g, r, i, z"):
-        series(stamps(bands=one), stamps(bands=other)).contents("x")
-    for silent in ((one, {}), ({}, one)):  # --bands must say it
-        assert series(*(stamps(bands=bands) for bands in silent)).contents("x").bands == {}
-
-
-def test_units_and_scales_that_differ_between_files_are_kept():
-    units = [{"images": "nJy"}, {"images": "uJy"}, {}, {"images": "nJy"}]
-    assert series(*(stamps(units=given) for given in units)).contents("x").units_of(["images"]) == ("nJy", "uJy", None)
-    scales = [stamps(pixel_scales={"images": scale}) for scale in (0.396, 0.397, 0.262)]
-    assert series(*scales[:2]).contents("x").other_scales == {}
-    assert series(*scales).contents("x").other_scales == {"images": Path("2")}
 
 
 def test_rows_are_masked_if_some_piece_is():

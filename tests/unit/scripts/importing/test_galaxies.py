@@ -258,6 +258,14 @@ def test_rows_of_a_catalogue_that_was_cut_from_another_are_kept(tmp_path, sample
     assert "row" not in part.columns
 
 
+def test_redshifts_that_are_text_are_told(tmp_path, sample):
+    columns = {**catalogue(sample), "z_spec": ["unknown", *map(str, sample.redshifts[1:])]}
+    np.savez(tmp_path / "a.npz", images=sample.images, bands=list("ugriz"), **columns)
+    galaxies = Galaxies(Request((tmp_path / "a.npz",)))
+    assert "  redshifts  none; z_spec holds text" in galaxies.lines
+    assert galaxies.read(0, N).redshifts is None
+
+
 @pytest.mark.parametrize(("card", "value"), [("BUNIT", "uJy"), ("BANDS", "zirgu"), ("PIXSCALE", 0.262)])
 def test_files_that_follow_one_another_are_not_taken_for_alike_if_their_headers_differ(tmp_path, sample, card, value):
     files = (cube_and_table(tmp_path / "1.fits", sample), cube_and_table(tmp_path / "2.fits", sample, **{card: value}))
