@@ -127,7 +127,13 @@ def folder_of_run(name: str, results: Path = RESULTS) -> Path | None:
         The folder of the run, or None where it is not there.
     """
     key = "execution" if name.startswith("arn:") else "run_id"
-    return next((path.parent for path in sorted(results.glob("*/summary.json")) if _of_run(path, key) == name), None)
+    summaries = sorted(file for file in results.glob("*/summary.json") if not is_hidden(file.parent))
+    return next((path.parent for path in summaries if _of_run(path, key) == name), None)
+
+
+def is_hidden(folder: Path) -> bool:
+    """Tells whether a folder is one in which results are put together, as a command that was killed leaves it."""
+    return folder.name.startswith(".")
 
 
 def _of_run(summary: Path, key: str) -> object:
