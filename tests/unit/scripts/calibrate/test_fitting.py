@@ -36,6 +36,15 @@ def test_error_bars_hold_their_share_after_a_short_fit(count: int):
     assert (np.abs(other.true - other.predicted) <= found.redshift_err).mean() == pytest.approx(0.68, abs=0.06)
 
 
+def test_the_scores_are_those_of_the_model_that_is_kept():
+    """With a network for all of the galaxies and straight lines for each four fifths, error bars were too small."""
+    calibration = fit(galaxies(260), "0" * 64, steps=400, few=250)
+    other = galaxies(4000, seed=1)
+    found = calibration.describe(other.predicted, other.magnitudes)
+    assert (np.abs(other.true - other.predicted) <= found.redshift_err).mean() > 0.66
+    assert covered(found.quantiles, other.true)["coverage_95"].mean() > 0.93
+
+
 def test_the_same_seed_gives_the_same_calibration():
     one, same, other = (fit(galaxies(300), "0" * 64, seed, steps=5) for seed in (1, 1, 2))
     assert (one.scores == same.scores).all()
