@@ -211,6 +211,12 @@ def choose_id(contents: Contents, given: str | None, rows: int) -> str | None:
     return None
 
 
+def same_ids(contents: Contents, chosen_id: str | None) -> list[str]:
+    """The columns of further tables that are called as the ids are."""
+    wanted = None if chosen_id is None else folded(_last(chosen_id))
+    return [name for name in contents.arrays if name != chosen_id and folded(_last(name)) == wanted]
+
+
 def choose_columns(
     contents: Contents, given: str | None, chosen_id: str | None, taken: Iterable[str], rows: int
 ) -> tuple[dict[str, str], list[str]]:

@@ -21,6 +21,7 @@ from scripts.importing.choosing import (
     choose_id,
     choose_images,
     choose_redshifts,
+    same_ids,
     texts_named_redshifts,
 )
 from scripts.importing.contents import TEXT, Array, Contents, as_numbers
@@ -103,7 +104,9 @@ class Galaxies:
         check_lengths(contents, taken, self._rows)
         self._check_redshifts()
         chosen_id = choose_id(contents, request.id, self._rows)
-        self._columns, left = choose_columns(contents, request.columns, chosen_id, taken, self._rows)
+        # Ids of further tables are the same, as `check_order` sees to, and would need names of their own.
+        repeated = same_ids(contents, chosen_id) if request.id is None else []
+        self._columns, left = choose_columns(contents, request.columns, chosen_id, [*taken, *repeated], self._rows)
         if request.id is None:
             together = [*taken, *self._columns.values()]
             check_order(contents, together, self._rows, max(1, BATCH_BYTES // self._images.row_bytes))

@@ -326,10 +326,13 @@ def test_redshifts_of_a_table_with_more_rows_are_refused(tmp_path, sample):
 def test_tables_in_another_order_are_refused_unless_a_flag_names_the_ids(tmp_path, sample):
     same = several_tables(tmp_path / "same.fits", sample, np.arange(N))
     np.testing.assert_array_equal(Galaxies(Request((same,))).read(0, N).redshifts, sample.redshifts)
+    assert list(Galaxies(Request((same,))).read(0, N).columns) == ["objid", "ra"]  # the name that a catalogue has
     other = several_tables(tmp_path / "other.fits", sample, np.arange(N)[::-1])
     with pytest.raises(PartitionMalformed, match=r"another galaxy in row 0 of PHOT\.objid than of SPEC\.objid: join"):
         Galaxies(Request((other,)))
-    assert Galaxies(Request((other,), id="PHOT.objid")).read(0, N).redshifts[0] == sample.redshifts[-1]
+    read = Galaxies(Request((other,), id="PHOT.objid")).read(0, N)
+    assert read.redshifts[0] == sample.redshifts[-1]
+    assert list(read.columns) == ["PHOT.objid", "ra", "SPEC.objid"]
 
 
 @pytest.mark.parametrize("band", ["extinction_g", "dered_i"])
