@@ -13,6 +13,7 @@ from lambda_image.data.file_content import Column
 Array = np.ndarray[Any, Any]
 
 TEXT = "text"  # the dtype of a Column of text; its values have numpy's type S, in UTF-8
+NOTHING = "null"  # the dtype of a Column of Parquet that has no value at all, whose values are all masked
 NUMBERS = "iufb"  # numpy's kinds of what can be an image, a magnitude or a column
 SHOWN_ARRAYS = 12  # in a refusal; the others are counted
 
@@ -105,16 +106,20 @@ def joined(first: Column, lengths: Sequence[int], part: Callable[[int], Column])
                 break
             if lengths[index]:
                 piece = part(index).read(max(start - begin, 0), min(stop - begin, lengths[index]))
-                pieces.append(_digits(piece) if first.dtype == TEXT and piece.dtype.kind in NUMBERS else piece)
+                pieces.append(_of_type(piece, first.dtype))
         return concatenated(pieces) if pieces else first.read(0, 0)
 
     return Column(first.dtype, (int(ends[-1]), *first.shape[1:]), read)
 
 
-def _digits(numbers: Array) -> Array:
-    """Numbers as text, which is empty where one is masked."""
-    texts = np.ma.getdata(numbers).astype(np.bytes_)
-    return np.where(np.ma.getmaskarray(numbers), b"", texts)
+def _of_type(piece: Array, dtype: str) -> Array:
+    """Rows of one file in the type of all: numbers as text, which is empty where one is masked, and nothing as any."""
+    mask = np.ma.getmaskarray(piece)
+    if dtype == TEXT and piece.dtype.kind in NUMBERS:
+        return np.where(mask, b"", np.ma.getdata(piece).astype(np.bytes_))
+    if is_number(dtype) and mask.all() and dtype != "bfloat16":
+        return piece.astype(dtype)
+    return piece
 
 
 def concatenated(pieces: Sequence[Array]) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 
 from lambda_image.data.file_content import Column
 from lambda_image.errors import PartitionMalformed
-from scripts.importing.contents import TEXT, Contents, as_texts, described, is_readable, joined
+from scripts.importing.contents import NOTHING, TEXT, Contents, as_texts, described, is_readable, joined
 
 BANDS = re.compile(r"band|filter", re.IGNORECASE)  # in the name of an array that may name bands
 SCALE_TOLERANCE = 0.01  # of a scale of pixels, up to which another one is the same
@@ -110,7 +110,7 @@ def _held(texts: list[str]) -> Column:
 
 def _common(dtypes: Iterable[str]) -> str:
     """The type of what files have in types of their own: one that nothing can be read from, or text, or numbers."""
-    found = list(dtypes)
+    found = [dtype for dtype in dtypes if dtype != NOTHING] or [NOTHING]
     if strange := [dtype for dtype in found if not is_readable(dtype)]:
         return strange[0]
     if TEXT in found or len(found) == 1 or "bfloat16" in found:

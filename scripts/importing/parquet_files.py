@@ -251,6 +251,8 @@ def _leaf(array: Any) -> Array:
     if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
         texts = [text.encode() if text is not None else b"" for text in array.to_pylist()]
         return np.array(texts or [b""], np.bytes_)[: len(texts)]
+    if pa.types.is_null(array.type):
+        return np.ma.MaskedArray(np.zeros(len(array)), True)
     if not array.null_count:
         return np.asarray(array.to_numpy(zero_copy_only=False))
     missing = np.asarray(array.is_null())

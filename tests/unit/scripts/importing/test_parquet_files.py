@@ -8,7 +8,7 @@ import pytest
 
 from lambda_image.errors import PartitionMalformed
 from scripts.importing.contents import as_numbers
-from scripts.importing.opening import open_file
+from scripts.importing.opening import open_file, open_sources
 from scripts.importing.parquet_files import open_parquet
 
 N = 12
@@ -113,6 +113,17 @@ def test_galaxies_without_images_need_nothing_that_another_program_has_imported(
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[[None, None, None, None], [0.262, 0.262, 0.262, 0.262]]\n"
+
+
+def test_a_column_without_any_value_is_masked(tmp_path):
+    for number, column in enumerate((pa.array([1, 2]), pa.nulls(3))):
+        pq.write_table(pa.table({"objid": column}), tmp_path / f"{number}.parquet")
+    assert open_parquet(tmp_path / "1.parquet").arrays["objid"].dtype == "null"
+    both, _ = open_sources([tmp_path / "0.parquet", tmp_path / "1.parquet"])
+    assert both.arrays["objid"].dtype == "int64"
+    read = both.arrays["objid"].read(0, 5)
+    assert np.ma.getmaskarray(read).tolist() == [False, False, True, True, True]
+    assert read.dtype == np.int64  # or long ids would be rounded
 
 
 def test_null_pixels_are_masked(tmp_path):
