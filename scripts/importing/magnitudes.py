@@ -142,7 +142,8 @@ class Photometry:
         found = []
         for name in self.choice.names:
             plain = name.lower()
-            wanted = (plain.replace("flux", "flux_ivar"), f"{plain}_ivar", plain.replace("flux", "ivar_flux"))
+            names = ("flux_ivar", "fluxivar", "ivar_flux")  # of the Legacy Surveys, and of SDSS's CasJobs
+            wanted = (f"{plain}_ivar", *(plain.replace("flux", name) for name in names))
             match = next((by_name[other] for other in wanted if other != plain and other in by_name), None)
             if match is None or self._contents.arrays[match].shape != shape:
                 return None

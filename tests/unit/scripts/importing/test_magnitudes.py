@@ -85,10 +85,14 @@ def test_what_a_file_says_of_the_unit_counts_unless_a_flag_contradicts(sample):
     assert "in nanomaggy, since the file gives no unit" in assumed.notes[0]
 
 
-def test_a_flux_that_was_not_measured_is_told_from_one_that_is_too_faint(sample):
+@pytest.mark.parametrize(
+    ("flux_name", "ivar_name"),
+    [("FLUX_{}", "FLUX_IVAR_{}"), ("modelFlux_{}", "modelFluxIvar_{}"), ("FLUX_{}", "FLUX_{}_IVAR")],
+)
+def test_a_flux_that_was_not_measured_is_told_from_one_that_is_too_faint(sample, flux_name, ivar_name):
     fluxes, ivar = flux(sample.magnitudes), np.ones((N, 5))
     fluxes[1, 2], fluxes[2, 3], ivar[2, 3], fluxes[3, 4], ivar[4, 0] = -0.1, 0, 0, np.nan, 0
-    found = contents(**by_band("FLUX_{}", fluxes), **by_band("FLUX_IVAR_{}", ivar))
+    found = contents(**by_band(flux_name, fluxes), **by_band(ivar_name, ivar))
     read = Photometry(found, NO_FLAGS, None).read(0, N)
     assert read[1, 2] == 99  # looked for and not detected
     assert read[2, 3] == read[4, 0] == -99  # not observed
