@@ -44,7 +44,7 @@ class IdTally:
 def _is_known(ids: Array) -> Array:
     """Which ids are there: neither empty nor NaN, nor what an import writes for a missing integer."""
     missing: object = b""
-    if ids.dtype.kind in "iu":
+    if ids.dtype.kind == "i" or (ids.dtype.kind == "u" and ids.dtype.itemsize > 2):  # as a join has it
         info = np.iinfo(ids.dtype)
         missing = info.min if ids.dtype.kind == "i" else info.max
     known: Array = (ids == ids) & (ids != missing)  # NaN is not what it is

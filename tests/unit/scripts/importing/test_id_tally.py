@@ -24,6 +24,8 @@ def test_ids_that_differ_are_not_spoken_of():
     [
         ([np.array([1, BIG]), np.array([BIG, 2, BIG])], 2, str(BIG)),
         ([np.array([LEAST, 7, LEAST]), np.array([7])], 1, "7"),  # the least is what an import writes for a missing one
+        ([np.array([-128, -128, 5, 5], np.int8)], 1, "5"),
+        ([np.array([255, 255, 5], np.uint8)], 1, "255"),
         ([np.array([2**64 - 1, 5, 2**64 - 1, 5], np.uint64)], 1, "5"),
         ([np.array([b"A1 ", b"B"]), np.array([b"A1", "é".encode()])], 1, "A1"),
         ([np.array([np.nan, 1.5, np.nan, 1.5])], 1, "1.5"),
