@@ -10,7 +10,7 @@ from lambda_image.data.file_content import Column
 from lambda_image.errors import PartitionMalformed
 from scripts.importing.contents import NOTHING, TEXT, Contents, as_texts, described, is_readable, joined
 
-BANDS = re.compile(r"band|filter", re.IGNORECASE)  # in the name of an array that may name bands
+BANDS = re.compile(r"(band|filter)s?$", re.IGNORECASE)  # ends the name of an array that may name bands
 SCALE_TOLERANCE = 0.01  # of a scale of pixels, up to which another one is the same
 
 

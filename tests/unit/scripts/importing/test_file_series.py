@@ -50,7 +50,8 @@ def test_names_of_bands_that_each_file_has_once_are_there_once():
     with pytest.raises(PartitionMalformed, match=r"1 has z, i, r, g, u in bands, and 0 has u, g, r, i, z: import them"):
         with_array("bands", names, names[::-1])
     assert with_array("bands", np.array(["r"] * 9), np.array(["g"] * 9)).shape == (18,)  # a band for each galaxy
-    assert with_array("notes", names, names).shape == (10,)
+    for name in ("notes", "filters.name", "bandpass"):
+        assert with_array(name, names, names[::-1]).shape == (10,)
 
 
 def test_what_is_text_in_one_file_is_text_in_all():
