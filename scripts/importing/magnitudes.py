@@ -103,6 +103,9 @@ class Photometry:
             found, source = tuple(as_texts(column.read(0, count))), f"by {beside_name}"
         elif image_bands is not None and len(image_bands) == count:
             found, source = image_bands, "as in the images"
+        elif known := self._flags.bands or image_bands:
+            told = f"{contents.listed([name])} of {contents.name} has {count} magnitudes of a galaxy"
+            raise UsageError(f"{told}, and the bands are {len(known)} ({', '.join(known)}): name another array")
         else:
             raise UsageError(
                 f"{contents.name} does not name the bands of {contents.listed([name])}: give them in their order, as "
