@@ -87,7 +87,8 @@ class CutoutImages:
         values = self._values(row)
         if unknown := [field for field, value in values.items() if value is None]:
             return f"row {row:,} has no {unknown[0]}"
-        return f"{printable(self._path(values, self._bands[0]))} is not there"
+        lacking = next(band for band in self._bands if self._file(values, band) is None)
+        return f"{printable(self._path(values, lacking))} is not there"
 
     def _values_of(self, start: int, stop: int) -> list[dict[str, object]]:
         read = {field: _scalars(column, start, stop) for field, column in self._columns.items()}
@@ -109,13 +110,12 @@ class CutoutImages:
         if None in values.values():
             return None
         bands = self._bands if BAND in self._fields else self._bands[:1]
-        paths = []
-        for band in bands:
-            found = [path for path in (self._path(values, band), self._path(values, band.upper())) if path.is_file()]
-            if not found:
-                return None
-            paths.append(found[0])
-        return paths
+        found = [path for band in bands if (path := self._file(values, band)) is not None]
+        return found if len(found) == len(bands) else None
+
+    def _file(self, values: Mapping[str, object], band: str) -> Path | None:
+        paths = (self._path(values, letter) for letter in (band, band.upper()))
+        return next((path for path in paths if path.is_file()), None)
 
     def _open(self, row: int) -> "_Cutout":
         paths = self._files(self._values(row))

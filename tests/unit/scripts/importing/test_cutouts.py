@@ -129,6 +129,14 @@ def test_a_missing_file_is_told_where_it_is_looked_for(tmp_path, sample, monkeyp
     assert any(f"flagged, as stamps/{sample.ids[0]}.fits is not there" in note for note in source.notes)
 
 
+def test_the_band_is_told_whose_file_is_missing(tmp_path, sample):
+    for row, band in ((row, band) for row in range(2) for band in range(5)):
+        if (row, band) != (1, 1):
+            fits.PrimaryHDU(sample.images[row, band]).writeto(tmp_path / f"{sample.ids[row]}-{'ugriz'[band]}.fits")
+    source = CutoutImages(catalogue(sample), f"{tmp_path}/{{objid}}-{{band}}.fits", Path(), N, NO_FLAGS)
+    assert f"11 of 12 galaxies will be flagged, as {tmp_path}/{sample.ids[1]}-g.fits is not there" in source.notes
+
+
 @pytest.mark.parametrize(("other", "refused"), [("nJy", True), ("nmgy", False), ("counts", True), (None, False)])
 def test_all_files_have_one_unit(tmp_path, sample, other, refused):
     for row in range(N):
