@@ -38,6 +38,8 @@ DECIDING := $(addprefix rendezvous_server., admission counts deadlines effects g
 # asl-validator judges state machines.
 AWS_PYTHON_TOOLS := ministack==1.5.33 checkov==3.3.30 parliament==1.6.4
 AUDIT_TOOL := pip-audit==2.10.1
+# What tests/integration/test_rail.py measures redshift distributions with.
+RAIL_TOOLS := pz-rail-base==2.0.11 pyarrow
 AWS_NODE_TOOLS := asl-validator@4.0.0 @cloud-copilot/iam-simulate@0.1.173
 # What tests/integration/test_report.py judges pages with.
 BROWSER_TOOLS := axe-core@4.14.1
@@ -71,7 +73,7 @@ fuzz: .venv/dev
 check: .venv/dev lint types audit coverage test
 
 # What `check` has played is not played again.
-ci: check
+ci: check .venv/rail/ready
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=thorough tests/unit
 
@@ -157,6 +159,12 @@ clean:
 
 .venv/audit/ready: Makefile | .venv/torch
 	@{ $(BIN)/python -m venv .venv/audit && .venv/audit/bin/pip install --quiet --retries 1 $(AUDIT_TOOL); } || echo 'pip-audit could not be installed'
+	@touch $@
+
+# RAIL installs 650 MB, which only a slow test needs.
+.venv/rail/ready: Makefile | .venv/torch
+	@echo 'installing RAIL into .venv/rail (about a minute, 650 MB)'
+	@{ $(BIN)/python -m venv .venv/rail && .venv/rail/bin/pip install --quiet --retries 1 $(RAIL_TOOLS); } || { rm -rf .venv/rail; mkdir .venv/rail; echo 'RAIL could not be installed: its test will be skipped'; }
 	@touch $@
 
 # The native engine for the shipped weights, where there is a compiler; PyTorch infers elsewhere, and says so.

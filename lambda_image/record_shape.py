@@ -53,10 +53,10 @@ def _place(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and _text(value[0]) and _count(value[1])
 
 
-def _is_distributions(value: Any) -> bool:
+def _are_parts(value: Any) -> bool:
     try:
-        DistributionParts.from_json(value["parts"])
-    except (ValueError, TypeError, LookupError):
+        DistributionParts.from_json(value)
+    except ValueError:
         return False
     return True
 
@@ -94,7 +94,7 @@ OPTIONAL: Mapping[str, Check] = {
     "weights": _or_none(_text),
     "adopted_by": _or_none(_count),
     "statistics": _or_none(_by_name(lambda part: isinstance(part, dict))),  # statistics.py judges what is in them
-    "distributions": _or_none(_is_distributions),
+    "distributions": _or_none(_with(bytes=_count, parts=_are_parts)),
     "architecture": lambda value: value in ("x86_64", "arm64"),  # by which time has its price
 }
 

@@ -1,17 +1,20 @@
 """How right the redshift distributions of galaxies are, in a form whose parts add up over ranks."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lambda_image.bin_counts import BinCounts
 from lambda_image.data.distributions import INTERVALS, cde_loss, covered, pit
 from lambda_image.data.quality import known_redshifts
 
-PIT_BINS = 1000  # the distance from uniform is read at their edges, and is too small by a thousandth at most
+PIT_BINS = 10_000  # the distance from uniform is read at their edges, and is too small by the width of one at most
 SHOWN_BINS = 20  # of the histogram in a summary
+LARGEST, LARGEST_SUM = 2**63, 1e300  # of a count and of the sum; those of 10,000 ranks still add up to a number
 
 
 @dataclass
@@ -30,7 +33,7 @@ class DistributionParts:
     with_truth: int = 0
     inside: dict[str, int] = field(default_factory=lambda: dict.fromkeys(INTERVALS, 0))
     cde_loss: float = 0.0
-    pit: list[int] = field(default_factory=lambda: [0] * PIT_BINS)
+    pit: BinCounts = field(default_factory=lambda: BinCounts(PIT_BINS))
 
     def add(self, quantiles: NDArray[np.float32], true: NDArray[np.float32]) -> None:
         """Counts galaxies.
@@ -47,8 +50,7 @@ class DistributionParts:
         for name, within in covered(q, z).items():
             self.inside[name] += int(np.count_nonzero(within))
         self.cde_loss += float(cde_loss(q, z).sum())
-        counts = np.histogram(pit(q, z), PIT_BINS, (0, 1))[0]
-        self.pit = (np.array(self.pit) + counts).tolist()
+        self.pit.add(np.minimum(pit(q, z) * PIT_BINS, PIT_BINS - 1).astype(np.int32))
 
     def merge(self, other: "DistributionParts") -> None:
         """Adds the galaxies of another rank."""
@@ -56,7 +58,7 @@ class DistributionParts:
         self.with_truth += other.with_truth
         self.inside = {name: count + other.inside[name] for name, count in self.inside.items()}
         self.cde_loss += other.cde_loss
-        self.pit = (np.array(self.pit) + other.pit).tolist()
+        self.pit.merge(other.pit)
 
     def measures(self) -> dict[str, Any]:
         """Computes what a summary says.
@@ -69,18 +71,20 @@ class DistributionParts:
         found = {"galaxies": self.galaxies, "with_truth": count}
         if not count:
             return {**found, **dict.fromkeys((*INTERVALS, "pit_ks", "cde_loss", "pit"))}
+        bins, counts = self.pit.used()
+        histogram = np.bincount(bins, counts, PIT_BINS).astype(np.int64)
         edges = np.arange(1, PIT_BINS + 1) / PIT_BINS
         return {
             **found,
             **{name: inside / count for name, inside in self.inside.items()},
-            "pit_ks": float(np.abs(np.cumsum(self.pit) / count - edges).max()),
+            "pit_ks": float(np.abs(np.cumsum(histogram) / count - edges).max()),
             "cde_loss": self.cde_loss / count,
-            "pit": np.array(self.pit).reshape(SHOWN_BINS, -1).sum(axis=1).tolist(),
+            "pit": histogram.reshape(SHOWN_BINS, -1).sum(axis=1).tolist(),
         }
 
     def to_json(self) -> dict[str, Any]:
         """Gives the parts as a record has them."""
-        return asdict(self)
+        return {**vars(self), "inside": dict(self.inside), "pit": self.pit.to_text()}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "DistributionParts":
@@ -90,10 +94,15 @@ class DistributionParts:
             ValueError: it is anything else.
         """
         try:
-            found = cls(**{**content, "inside": {name: int(content["inside"][name]) for name in INTERVALS}})
-            counts = [found.galaxies, found.with_truth, *found.pit]
-            if len(found.pit) != PIT_BINS or any(type(count) is not int or count < 0 for count in counts):
+            inside = {name: content["inside"][name] for name in INTERVALS}
+            galaxies, with_truth, loss = (content[name] for name in ("galaxies", "with_truth", "cde_loss"))
+            if any(type(count) is not int or count < 0 for count in (galaxies, with_truth, *inside.values())):
                 raise TypeError("counts")
-            return cls(**{**asdict(found), "cde_loss": float(found.cde_loss)})
-        except (TypeError, LookupError) as error:
+            if not max(inside.values()) <= with_truth <= galaxies < LARGEST:
+                raise ValueError("its counts contradict one another")
+            if type(loss) not in (int, float) or not math.isfinite(loss) or abs(loss) > LARGEST_SUM:
+                raise TypeError("cde_loss")
+            values = BinCounts.from_text(content["pit"], PIT_BINS, with_truth)
+            return cls(**{**content, "inside": inside, "cde_loss": float(loss), "pit": values})
+        except (TypeError, ValueError, LookupError, OverflowError) as error:
             raise ValueError(f"not what a record says of redshift distributions: {error}") from error

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lambda_image.atomic_file import atomic_file
 from lambda_image.data.distributions import LEVELS, MEDIAN, Quantiles
+from lambda_image.data.quality import REDSHIFTS
 from lambda_image.errors import CheckpointError
 from lambda_image.json_text import parse_json
 
@@ -130,6 +131,7 @@ class RedshiftCalibration:
         Returns:
             Place, width, skewness and tails of p(z), float64 [N] each.
         """
+        redshifts = plausible(redshifts)
         known = (np.clip(features(redshifts, magnitudes), self.low, self.high) - self.middle) / self.scale
         x = known.astype(np.float32)  # in which the network is half as slow
         for weight, offset in self._layers[:-1]:
@@ -150,7 +152,8 @@ class RedshiftCalibration:
 
     def write(self, path: Path) -> None:
         """Writes it; the file appears whole or not at all."""
-        content = {"format": FORMAT, **asdict(self)}
+        # Of scores that are nearly equal, rounding would make equal ones.
+        content = {"format": FORMAT, **asdict(self), "scores": self.scores.tolist()}
         with atomic_file(path) as partial:
             partial.write_text(json.dumps(content, default=_rounded) + "\n")
 
@@ -212,6 +215,11 @@ def features(redshifts: Values, magnitudes: Values) -> Values:
     """
     count = magnitudes.shape[1]
     return np.column_stack((redshifts, magnitudes[:, count // 2 : count // 2 + 1], -np.diff(magnitudes, axis=1)))
+
+
+def plausible(redshifts: Values) -> Values:
+    """Takes an implausible prediction for the nearest plausible one, as its own place says nothing of the galaxy."""
+    return np.clip(redshifts, *REDSHIFTS)
 
 
 def above_zero(straight: Values) -> Values:

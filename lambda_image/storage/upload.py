@@ -1,6 +1,11 @@
-"""An object that is written as a file, of which never more than a part is in memory."""
+"""An object that is written as a file, of which never more than two parts are in memory.
+
+A part is sent in the background while the next one is written. Whoever encodes a table would else wait for S3 as long
+as it takes to send all of it.
+"""
 
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -43,6 +48,8 @@ class ObjectUpload:
         self._buffer = bytearray()
         self._upload: str | None = None
         self._parts: list[dict[str, Any]] = []
+        self._sender = ThreadPoolExecutor(1)  # whose thread begins with the first part
+        self._on_its_way: Future[None] | None = None  # the part that was given to it last
         self.error: RunError | None = None
         self.size = 0
 
@@ -92,6 +99,7 @@ class ObjectUpload:
             else:
                 if self._buffer:
                     self._send(len(self._buffer))
+                self._wait()
                 answer = self._bucket.ask(
                     "complete_multipart_upload",
                     self.key,
@@ -110,22 +118,35 @@ class ObjectUpload:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
             self.drop()
+        self._sender.shutdown()
 
     def drop(self) -> None:
         """Drops the parts of an upload that will not be finished. S3 would keep and bill them."""
+        self._sender.shutdown()  # a part that comes after the end would stay
         if self._upload is not None:
             with suppress(RunError, RefusedError):
                 self._bucket.ask("abort_multipart_upload", self.key, Key=self.key, UploadId=self._upload)
 
     def _send(self, size: int) -> None:
+        """Gives a part to the sender, once that has sent the one before."""
+        self._wait()
         self._bucket.requests.count(puts=1)
         if self._upload is None:
             self._bucket.requests.count(puts=1)
             begun = self._bucket.ask("create_multipart_upload", self.key, Key=self.key, **self._given)
             self._upload = begun["UploadId"]
-        number, body = len(self._parts) + 1, bytes(self._buffer[:size])
+        body = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        self._on_its_way = self._sender.submit(self._send_part, body)
+
+    def _wait(self) -> None:
+        """Waits for the part that is on its way, and raises what went wrong with it."""
+        if self._on_its_way is not None:
+            self._on_its_way.result()
+
+    def _send_part(self, body: bytes) -> None:
+        number = len(self._parts) + 1
         answer = self._bucket.ask(
             "upload_part", self.key, Key=self.key, UploadId=self._upload, PartNumber=number, Body=body
         )
-        del self._buffer[:size]
         self._parts.append({"PartNumber": number, "ETag": answer["ETag"]})

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lambda_image import process
 from lambda_image.data.distributions import LEVELS, Quantiles
 from lambda_image.data.predictions import Predictions
-from lambda_image.errors import InvalidEvent
+from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.model import SHIPPED_MODEL
 from lambda_image.model import engine as engines
 from lambda_image.model.calibration import RedshiftCalibration, calibration_path
@@ -90,6 +90,10 @@ def run(
             share = stretches(some, Shard())
             rows = sum(stretch.stop - stretch.start for stretch in share)
             sets.append(judged(predict(share, engine, args.batch_size, "flag", progress, rows).predictions))
+    sets, repeats = _without_repeats(sets)
+    if repeats:
+        are = "is there more than once, and counts" if repeats == 1 else "are there more than once, and count"
+        print(f"{counted(repeats, 'galaxy', 'galaxies')} {are} once")
     folds = [_folds(len(galaxies), args.folds, rng) for galaxies in sets]
     everything, fold = Predictions.concatenate(sets), np.concatenate(folds)
     least = min(int((fold != number).sum()) for number in range(args.folds))
@@ -115,6 +119,17 @@ def run(
     return 0
 
 
+def _without_repeats(sets: Sequence[Predictions]) -> tuple[list[Predictions], int]:
+    """Leaves out galaxies that came before, as no fold leaves out what another holds, and says how many these are."""
+    everything = Predictions.concatenate(sets)
+    known = np.column_stack((everything.magnitudes, everything.redshift, everything.redshift_true))
+    first = np.zeros(len(everything), np.bool_)
+    first[np.unique(known, axis=0, return_index=True)[1]] = True
+    ends = np.cumsum([len(galaxies) for galaxies in sets])
+    kept = np.split(first, ends[:-1])
+    return [galaxies.where(rows) for galaxies, rows in zip(sets, kept, strict=True)], int(np.count_nonzero(~first))
+
+
 def fit_to(galaxies: Predictions, weights: str, seed: int) -> RedshiftCalibration:
     """Fit a calibration to galaxies with predictions and true redshifts."""
     from scripts.calibrate.fitting import Labelled, fit  # PyTorch takes seconds to import
@@ -129,6 +144,9 @@ def _check(args: argparse.Namespace) -> None:
     check_engine(args.engine, args.device)
     check_whole("--folds", args.folds, 2)
     check_whole("--seed", args.seed, 0)
+    places = [data.resolve() for data in args.data]
+    if repeated := [data for data, place in zip(args.data, places, strict=True) if places.count(place) > 1]:
+        raise UsageError(f"--data names {printable(repeated[0])} twice: each galaxy counts once")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lambda_image.data.distributions import LEVELS, SCORES
-from lambda_image.model.calibration import SHAPE, SKEW, TAILS, WIDTHS, RedshiftCalibration, features, straightened
+from lambda_image.errors import InvalidEvent
+from lambda_image.model.calibration import (
+    SHAPE,
+    SKEW,
+    TAILS,
+    WIDTHS,
+    RedshiftCalibration,
+    features,
+    plausible,
+    straightened,
+)
 
 FOLDS = 5
 WIDTH = 32  # of the network's two hidden layers
@@ -26,6 +36,7 @@ STEPS, BATCH, RATE, DECAY = 1500, 512, 3e-3, 1e-3
 FEW = 2000  # galaxies for which a network of two layers learns them by heart, and straight lines are fitted
 LEAST_BEYOND = 5  # galaxies beyond a score that is told by them
 CLIPPED = (0.002, 0.998)  # quantiles of each feature: what lies beyond counts as there
+FAR = 3.0  # standard deviations of galaxies without outliers: up to so many the standard deviation is that of all
 LARGEST = 8.0  # of asinh: a galaxy further out than a thousand widths pulls no more than one there
 
 Values = NDArray[np.float64]
@@ -54,8 +65,12 @@ def fit(
         seed: the same seed gives the same calibration.
         steps: of each fit.
         few: the number of galaxies below which straight lines are fitted.
+
+    Raises:
+        InvalidEvent: most true redshifts are exactly what was predicted, which no error bar can describe.
     """
     hidden = (WIDTH, WIDTH) if len(galaxies.true) >= few else ()  # of all fits, or the scores would be of another model
+    galaxies = galaxies._replace(predicted=plausible(galaxies.predicted))
     rng = np.random.default_rng(seed)
     folds = np.array_split(rng.permutation(len(galaxies.true)), FOLDS)
     scores, offs = [], []
@@ -91,7 +106,13 @@ def level_scores(scores: Values) -> Values:
 
 def _conformal(offs: Values) -> float:
     """The factor for which a share of 68 % lies within an error bar; of galaxies still to come, too."""
-    return float(np.quantile(offs, 0.6827, method="higher"))
+    factor = float(np.quantile(offs, 0.6827, method="higher"))
+    if not factor:
+        raise InvalidEvent(
+            "68% of the true redshifts are exactly what the model predicts, so that error bars would have no width: "
+            "--data needs redshifts that were measured"
+        )
+    return factor
 
 
 def _with(calibration: RedshiftCalibration, scores: Values, factor: float) -> RedshiftCalibration:
@@ -112,7 +133,9 @@ def _fit_network(
     clipped = np.clip(known, low, high)
     middle, scale = clipped.mean(axis=0), np.maximum(clipped.std(axis=0), 1e-9)
     off = straightened(galaxies.true) - galaxies.predicted
-    residual = max(float(off.std()), 1e-9)
+    low_off, high_off = np.quantile(off, (0.16, 0.84))
+    # A few true redshifts that are far off, as wrong ones are, must not be the scale of all.
+    residual = max(min(float(off.std()), FAR * float(high_off - low_off) / 2), 1e-9)
     x = torch.tensor((clipped - middle) / scale, dtype=torch.float32)
     y = torch.tensor(off / residual, dtype=torch.float32)
     layers = _train(x, y, hidden, seed, steps)

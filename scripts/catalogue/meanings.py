@@ -28,8 +28,7 @@ POSITIONS = {  # by a name in lower case; only these are known to be in degrees
     **dict.fromkeys(("dec", "dec_deg", "dej2000", "dec_j2000", "coord_dec", "target_dec"), "pos.eq.dec"),
 }
 NUMBERED = re.compile(r"mag_\d{1,4}")  # a magnitude in a band of which a run knows no more
-QUANTILE = re.compile(r"q(0\.\d+)")  # a column that holds this quantile of p(z)
-# What Rubin calls the quantiles that it has names for.
+# What Rubin calls the quantiles that a run computes.
 QUANTILES = dict(zip(IN_CATALOGUES, ("err95_low", "err68_low", "median", "err68_high", "err95_high"), strict=True))
 INTERVAL = ("redshift_err68_low", "redshift_err68_high")  # from a standard deviation, where there are no quantiles
 
@@ -58,7 +57,7 @@ GIVEN = {  # what a run has from its partitions
 
 def computed(names: Sequence[str]) -> list[str]:
     """Chooses the columns that a run computes; the others came with its partitions."""
-    return [name for name in names if name in COMPUTED or QUANTILE.fullmatch(name)]
+    return [name for name in names if name in COMPUTED or name in QUANTILES]
 
 
 def user_columns(names: Sequence[str]) -> list[str]:
@@ -129,7 +128,7 @@ def _computed(name: str) -> Meaning:
     if name in COMPUTED:
         return COMPUTED[name][1]
     ends = {"low": ";stat.min", "high": ";stat.max", "median": ";stat.median"}
-    ucd = PHOTOMETRIC + ends.get(QUANTILES.get(name, "").rpartition("_")[2], "")
+    ucd = PHOTOMETRIC + ends[QUANTILES[name].rpartition("_")[2]]
     return Meaning("", ucd, f"Quantile {name[1:]} of p(z)")
 
 
@@ -143,9 +142,7 @@ def rubin_names(names: Sequence[str], prefix: str) -> dict[str, str]:
     Returns:
         The new name by the old, for every computed column.
     """
-    ends = {
-        name: COMPUTED[name][0] if name in COMPUTED else f"z_{QUANTILES.get(name, name)}" for name in computed(names)
-    }
+    ends = {name: COMPUTED[name][0] if name in COMPUTED else f"z_{QUANTILES[name]}" for name in computed(names)}
     return {name: f"{prefix}_{end}" for name, end in ends.items()}
 
 

@@ -4,6 +4,7 @@ The quantiles of a rank lie in the order of its predictions, so both are read si
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,12 +17,14 @@ from lambda_image.data.distributions import LEVELS, NAMES
 from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.partition_names import printable
 from scripts.catalogue import ids, meanings
+from scripts.catalogue.run_predictions import GALAXY
 from scripts.catalogue.run_source import ResultSource, read_json
 from scripts.words import counted
 
 ROWS = 1 << 16  # at a time: 6 MB of quantiles
 LONGEST = 64  # bytes of an id that is text
 SUFFIX = ".hdf5"
+BESIDE = ("zmode", "redshift", "redshift_true", "row")  # what the file says of each galaxy, besides its id
 
 
 class IdColumn(NamedTuple):
@@ -84,7 +87,8 @@ def write_qp(source: ResultSource, file: Path, wanted_id: str | None = None) -> 
         partial.unlink(missing_ok=True)
     told = [f"{counted(there, 'redshift distribution')} in {printable(file)}"]
     if missing := rows - there:
-        told.append(f"{counted(missing, 'galaxy', 'galaxies')} without a prediction have none, and are left out")
+        have = "has none, and is" if missing == 1 else "have none, and are"
+        told.append(f"{counted(missing, 'galaxy', 'galaxies')} without a prediction {have} left out")
     if without:
         have = "has" if without == 1 else "have"
         told.append(f"{counted(without, 'rank')} of {len(ranks) + without:,} {have} left none, which are missing here")
@@ -93,7 +97,8 @@ def write_qp(source: ResultSource, file: Path, wanted_id: str | None = None) -> 
 
 def _ranks(source: ResultSource) -> tuple[list[int], int]:
     """Those with quantiles, and how many have none."""
-    items = read_json(source, "manifest.json") or []
+    if not (items := read_json(source, "manifest.json")):
+        raise InvalidEvent(f"{source.place} is not the folder of a run, which --qp needs: it has no manifest.json")
     found = [item["rank"] for item in items if _exists(source, f"quantiles/{item['rank']}.parquet")]
     if not found:
         raise InvalidEvent(
@@ -110,59 +115,81 @@ def _exists(source: ResultSource, name: str) -> bool:
     return True
 
 
-def _open(source: ResultSource, name: str) -> parquet.ParquetFile:
+@contextmanager
+def _open(source: ResultSource, name: str) -> Iterator[parquet.ParquetFile]:
     file = source.open(name)
     if file is None:
         raise InvalidEvent(f"{name} of {source.place} is missing: the results are not whole")
-    try:
-        return parquet.ParquetFile(file)
-    except (pa.ArrowException, OSError) as error:
-        raise InvalidEvent(f"{name} of {source.place} is not a Parquet file: {error}") from error
+    with file:
+        try:
+            yield parquet.ParquetFile(file)
+        except (pa.ArrowException, OSError) as error:
+            raise InvalidEvent(f"{name} of {source.place} is not a Parquet file: {error}") from error
+        except KeyError as error:
+            raise InvalidEvent(f"{name} of {source.place} is not of this version: {error.args[0]}") from error
 
 
 def _main_id(source: ResultSource, ranks: list[int], wanted: str | None) -> IdColumn | None:
     """Ids of which one is missing, or that are not whole numbers everywhere, are text, as HDF5 has no missing ones."""
-    tables = [_open(source, f"predictions/{rank}.parquet") for rank in ranks]
-    tables = [table for table in tables if table.metadata.num_rows]
-    names = dict.fromkeys(name for table in tables for name in meanings.id_columns(table.schema_arrow))
+    schemas = {}
+    for rank in ranks:
+        with _open(source, f"predictions/{rank}.parquet") as table:
+            if table.metadata.num_rows:
+                schemas[rank] = table.schema_arrow
+    names = dict.fromkeys(name for schema in schemas.values() for name in meanings.id_columns(schema))
     if (name := ids.choose_main_id(list(names), wanted)) is None:
         return None
+    if name in BESIDE or "/" in name or name == ".":
+        raise UsageError(f"--id {printable(name)}: the file cannot have ids of this name. Name another column by --id")
     kinds: set[pa.DataType | None] = set()
-    for table in tables:
-        there = name in table.schema_arrow.names
-        whole = there and types.is_integer(kind := table.schema_arrow.field(name).type)
-        kinds.add(kind if whole and not table.read([name])[name].null_count else None)
+    for rank, schema in schemas.items():
+        there = name in schema.names
+        whole = there and types.is_integer(kind := schema.field(name).type)
+        kinds.add(kind if whole and not _nulls(source, rank, name) else None)
     if None in kinds or (pa.uint64() in kinds and any(types.is_signed_integer(kind) for kind in kinds)):
         return IdColumn(name, pa.string())
     return IdColumn(name, pa.uint64() if pa.uint64() in kinds else pa.int64())
 
 
+def _nulls(source: ResultSource, rank: int, name: str) -> int:
+    with _open(source, f"predictions/{rank}.parquet") as table:
+        return int(table.read([name])[name].null_count)
+
+
 def _count(source: ResultSource, rank: int) -> tuple[int, int]:
     """Rows, and those with a distribution."""
-    column = _open(source, f"quantiles/{rank}.parquet").read([NAMES[0]])[NAMES[0]]
-    return len(column), len(column) - column.null_count
+    with _open(source, f"quantiles/{rank}.parquet") as table:
+        there = sum(int(_quantiles(batch)[1].sum()) for batch in table.iter_batches(ROWS, columns=list(NAMES)))
+        return table.metadata.num_rows, there
+
+
+def _quantiles(described: pa.RecordBatch) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """All of them [N, 11], and which rows are distributions."""
+    quantiles = np.column_stack([described[name].to_numpy(zero_copy_only=False) for name in NAMES]).astype(float)
+    return quantiles, np.isfinite(quantiles).all(axis=1)
 
 
 def _pieces(source: ResultSource, rank: int, main_id: IdColumn | None) -> Iterator[Piece]:
-    tables = [_open(source, f"{folder}/{rank}.parquet") for folder in ("quantiles", "predictions")]
-    if tables[0].metadata.num_rows != tables[1].metadata.num_rows:
-        raise _strangers(source, rank)
-    beside = ["row", "redshift", *([main_id.name] if main_id else [])]
-    batches = zip(tables[0].iter_batches(ROWS), tables[1].iter_batches(ROWS, columns=beside), strict=True)
-    for described, predicted in batches:
-        if not described["row"].equals(predicted["row"]):
+    with (
+        _open(source, f"predictions/{rank}.parquet") as predictions,
+        _open(source, f"quantiles/{rank}.parquet") as distributions,
+    ):
+        if predictions.metadata.num_rows != distributions.metadata.num_rows:
             raise _strangers(source, rank)
-        quantiles = np.column_stack([described[name].to_numpy(zero_copy_only=False) for name in NAMES])
-        kept = np.isfinite(quantiles).all(axis=1)
-        if kept.any():
-            columns = {
-                "zmode": described["z_mode"].to_numpy(zero_copy_only=False),
-                "redshift": predicted["redshift"].to_numpy(zero_copy_only=False),
-                "row": predicted["row"].to_numpy(),
-            }
-            if main_id:
-                columns[main_id.name] = _ids(predicted, main_id)
-            yield Piece(quantiles[kept].astype(float), {name: values[kept] for name, values in columns.items()})
+        wanted = [GALAXY[0], *BESIDE[1:], *([main_id.name] if main_id else [])]
+        batches = zip(distributions.iter_batches(ROWS), predictions.iter_batches(ROWS, columns=wanted), strict=True)
+        for described, predicted in batches:
+            if not all(described[name].equals(predicted[name]) for name in GALAXY):
+                raise _strangers(source, rank)
+            quantiles, kept = _quantiles(described)
+            if kept.any():
+                beside = described["z_mode"], *(predicted[name] for name in BESIDE[1:])
+                columns = {
+                    name: values.to_numpy(zero_copy_only=False) for name, values in zip(BESIDE, beside, strict=True)
+                }
+                if main_id:
+                    columns[main_id.name] = _ids(predicted, main_id)
+                yield Piece(quantiles[kept], {name: values[kept] for name, values in columns.items()})
 
 
 def _ids(predicted: pa.RecordBatch, column: IdColumn) -> NDArray[Any]:

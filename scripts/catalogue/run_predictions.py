@@ -113,13 +113,16 @@ def _places(predictions: pa.Table, known: pa.Table) -> pa.Array:
 
 def _distributions(source: ResultSource) -> list[pa.Table]:
     """Of each rank that has written distributions, DESCRIBED with the galaxies that they are of."""
-    tables = []
+    tables, wanted = [], [*GALAXY, *DESCRIBED]
     for item in read_json(source, "manifest.json") or []:
         if (file := source.open(name := f"quantiles/{item['rank']}.parquet")) is None:
             continue
         with file:
             try:
-                tables.append(parquet.read_table(file, columns=[*GALAXY, *DESCRIBED]))
+                table = parquet.ParquetFile(file)
+                if missing := [column for column in wanted if column not in table.schema_arrow.names]:
+                    raise InvalidEvent(f"{name} of {source.place} is not of this version: it has no {missing[0]}")
+                tables.append(table.read(wanted))
             except (pa.ArrowException, OSError) as error:
                 raise InvalidEvent(f"{name} of {source.place} is not a Parquet file: {error}") from error
     return tables

@@ -13,6 +13,7 @@ from lambda_image.errors import PartitionMalformed
 from scripts.importing.contents import NUMBERS, Array, Contents, dtype_name, fields_of
 
 MAX_MEMBERS = 10_000
+SKIPPED_BYTES = 1 << 20  # at a time
 
 
 def open_npy(path: Path) -> Contents:
@@ -62,7 +63,10 @@ def _add(found: Contents, prefix: str, name: str, path: Path, opened: Callable[[
 
 
 class _StoredArray:
-    """An array behind its header. Rows are read where they lie; going back opens a compressed one again."""
+    """An array behind its header.
+
+    Rows of a file are read where they lie. Those of an archive are read in order, and going back opens it again.
+    """
 
     def __init__(self, path: Path, name: str, opened: Callable[[], IO[bytes]]) -> None:
         self._path, self._name, self._open = path, name, opened
@@ -94,10 +98,23 @@ class _StoredArray:
             self._whole = np.frombuffer(data, self.dtype).reshape(self.shape, order="F")
         return self._whole
 
+    def _go_to(self, offset: int) -> None:
+        if offset == self._position:
+            return
+        if not isinstance(self._file, zipfile.ZipExtFile):
+            self._file.seek(offset)
+            return
+        # Python 3.12 and 3.13 jump to a wrong place where several members of a zip are read in turns (CPython issue
+        # 127847), and leave out the checksum.
+        if offset < self._position:
+            self._file.close()
+            self._file, self._position = self._open(), 0
+        while skipped := self._file.read(min(offset - self._position, SKIPPED_BYTES)):
+            self._position += len(skipped)
+
     def _bytes(self, offset: int, size: int) -> bytes:
         try:
-            if offset != self._position:
-                self._file.seek(offset)
+            self._go_to(offset)
             data = self._file.read(size)
         except (OSError, zipfile.BadZipFile, EOFError, ValueError) as error:
             raise PartitionMalformed(

@@ -84,7 +84,7 @@ def totals(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> 
     rows += [
         ("parts gathered", ", ".join(f"{ways[name]} {name}" for name in sorted(ways)) or "none"),
         *accuracy_rows(summary),
-        ("error bars", error_bars(summary.get("distributions"), _own_errors(records))),
+        ("error bars", error_bars(summary.get("distributions"), _own_errors(records), summary["samples_with_truth"])),
         ("wall time", "unknown" if summary["wall_s"] is None else f"{summary['wall_s']:.1f} s"),
         ("throughput", _throughput(summary)),
         ("cost of the run", f"{summary['cost_usd']:.6f} USD (prices: {summary['cost']['prices']})"),
@@ -104,12 +104,13 @@ def _own_errors(records: Sequence[Mapping[str, Any]]) -> bool:
     return any((record["predictions"] or {}).get("errors") for record in records)
 
 
-def error_bars(found: Mapping[str, Any] | None, own: bool = False) -> str:
+def error_bars(found: Mapping[str, Any] | None, own: bool = False, measured: int = 0) -> str:
     """Says how right the redshift distributions of a run are.
 
     Args:
         found: `distributions` of the summary.
         own: whether the model itself gives uncertainties.
+        measured: galaxies whose prediction and true redshift are known.
     """
     if found is None and own:
         return "the model's own, which cosmicai evaluate judges, as the weights have no calibration"
@@ -118,7 +119,10 @@ def error_bars(found: Mapping[str, Any] | None, own: bool = False) -> str:
     if not found["with_truth"]:
         return f"of {counted(found['galaxies'], 'galaxy', 'galaxies')}, with no true redshifts to judge them by"
     shares = f"{found['coverage_68']:.1%} of true redshifts within 68%, {found['coverage_95']:.1%} within 95%"
-    return f"{shares}, PIT off by {found['pit_ks']:.3f}, CDE loss {found['cde_loss']:.2f}"
+    words = f"{shares}, PIT off by {found['pit_ks']:.3f}, CDE loss {found['cde_loss']:.2f}"
+    if found["with_truth"] >= measured:
+        return words
+    return f"{words}, of {found['with_truth']:,} of {measured:,} galaxies, as not all ranks left distributions"
 
 
 def _throughput(summary: Mapping[str, Any]) -> str:

@@ -101,8 +101,9 @@ def run_cost(
 def cost_lines(parameters: Mapping[str, str], image_gb: float) -> list[str]:
     """Says what the stack and a sample run cost."""
     lines = standing(parameters, image_gb)
-    total = sum(line.usd for line in lines)
-    free = sum(line.usd for line in lines if line.unless)
+    # Of what is shown, so that the column adds up.
+    total = sum(round(line.usd, 2) for line in lines)
+    free = sum(round(line.usd, 2) for line in lines if line.unless)
     sample = run_cost(
         SAMPLE_RANKS,
         SAMPLE_GALAXIES,

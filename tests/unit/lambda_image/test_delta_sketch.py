@@ -1,14 +1,11 @@
-import base64
-import zlib
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from lambda_image import delta_sketch
-from lambda_image.delta_sketch import COUNTED, HALF, LARGEST, LATEST, LATEST_PARTS, OFFSET, DeltaSketch
+from lambda_image.bin_counts import BinCounts
+from lambda_image.delta_sketch import HALF, LARGEST, OFFSET, DeltaSketch
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 VALUES = arrays.arrays(np.float64, st.integers(1, 60), elements=st.floats(-1000, 1000))
@@ -68,53 +65,8 @@ def test_no_values_have_no_measure():
     assert of(np.empty(0)).mad() is None
 
 
-def packed(*bins: int) -> str:
-    steps = np.diff(np.array(bins, np.int64), prepend=0).astype("<u4")
-    return base64.b64encode(zlib.compress(steps.view(np.uint8).reshape(-1, 4).T.tobytes())).decode()
-
-
-@pytest.mark.parametrize(
-    ("text", "values"),
-    [
-        ("", 1),
-        ("?", 1),
-        ("AAAA", 1),
-        (packed(5), 2),
-        (packed(5, 6), 1),
-        (packed(2 * HALF), 1),
-        (packed(2**32 - 1, 2**33 - 2), 2),
-        (base64.b64encode(zlib.compress(bytes(4))[:-2]).decode(), 1),
-        (base64.b64encode(zlib.compress(bytes(2**20))).decode(), 1),  # unpacks to much more than it should
-        (COUNTED + packed(5, 7), 3),  # once bin 5, with two values
-        (COUNTED + packed(5, 7, 9), 2),
-        (COUNTED + packed(2 * HALF, 2 * HALF + 1), 1),
-        (COUNTED, 1),
-        (COUNTED + base64.b64encode(zlib.compress(bytes(16 * HALF + 4))).decode(), 1),
-    ],
-)
-def test_what_is_no_sketch_is_refused(text: str, values: int):
-    with pytest.raises(ValueError, match="not a sketch"):
-        DeltaSketch.from_text(text, values)
-
-
-def test_many_values_are_counted_as_few_are():
-    values = np.random.default_rng(5).standard_t(2, LATEST // 2)
-    pieces = np.array_split(values, LATEST_PARTS + 7)
-    whole, merged = of(values, values, values), of(*pieces)
-    merged.merge(of(values, *pieces))
-    assert (len(merged), merged.to_text()) == (3 * len(values), whole.to_text())
-    assert merged.mad() == of(values).mad()
-
-
-def test_counts_of_many_values_come_back_from_text(monkeypatch: pytest.MonkeyPatch):
-    """They take no more memory however many values there are, and what earlier versions wrote of them is read too."""
-    monkeypatch.setattr(delta_sketch, "LATEST", 1000)
-    values = 0.02 * np.random.default_rng(6).standard_t(3, 1001)
-    sketch = of(values)
-    text = sketch.to_text()
-    assert text.startswith(COUNTED)
-    read = DeltaSketch.from_text(text, len(values))
-    assert (read.to_text(), read.mad(), len(read)) == (text, sketch.mad(), len(values))
-    used, counts = sketch._bins()
-    assert DeltaSketch.from_text(packed(*np.repeat(used, counts)), len(values)).to_text() == text
-    assert not of(values[1:]).to_text().startswith(COUNTED)
+def test_a_sketch_of_other_bins_is_refused():
+    other = BinCounts(2 * HALF + 1)
+    other.add(np.array([2 * HALF], np.int32))
+    with pytest.raises(ValueError, match="bins that there are not"):
+        DeltaSketch.from_text(other.to_text(), 1)

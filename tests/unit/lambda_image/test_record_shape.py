@@ -2,8 +2,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
+from lambda_image.data.distribution_parts import DistributionParts
+from lambda_image.data.distributions import SCORES
 from lambda_image.handlers.combining import CombinedTable
 from lambda_image.handlers.left_behind import described_statistics
 from lambda_image.record_shape import CLAIM, OPTIONAL, RECORD, is_sound
@@ -34,6 +37,9 @@ BAD: tuple[Any, ...] = (
 def sound() -> dict[str, Any]:
     content: dict[str, Any] = json.loads(json.dumps(written(manifest(3)[1])))
     content["rows"] |= {"flags": {"image_bad": 1}, "first": {"image_bad": ["d/1.pt", 4]}}
+    parts = DistributionParts()
+    parts.add((0.3 + 0.02 * SCORES)[None].astype(np.float32), np.array([0.31], np.float32))
+    content["distributions"] = {"key": "r/quantiles/1.parquet", "bytes": 9, "parts": parts.to_json()}
     return content
 
 
@@ -87,6 +93,7 @@ def test_what_counts_as_sound_can_be_summarised_whatever_stands_in_it() -> None:
                 json.dumps(summary.to_json(), allow_nan=False)
                 json.loads(combined_line(content) or b"{}")
                 CombinedTable().add(content)
+                float((content.get("distributions") or {"bytes": 0})["bytes"])  # which the tools add up
     assert min(seen.values()) > 100
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lambda_image.data.distributions import LEVELS
+from lambda_image.data.quality import REDSHIFTS
 from lambda_image.errors import CheckpointError
 from lambda_image.model import calibration as calibrating
 from lambda_image.model.calibration import RedshiftCalibration, above_zero, calibration_path, features, straightened
@@ -50,6 +51,15 @@ def test_no_quantile_falls_to_zero_and_all_ascend():
     narrow = calibration((0, -5, 0, 0))
     tiny = replace(narrow, residual=1e-9).describe(np.array([5.0] * 3), MAGNITUDES).quantiles
     assert (np.diff(tiny, axis=1) > 0).all()
+
+
+def test_an_implausible_prediction_has_the_distribution_of_the_nearest_plausible_one():
+    """Far below 0 its quantiles would be so near to 0 that one galaxy decided the CDE loss of a million."""
+    found = calibration().describe(np.array([-50, 1e4, 0.5]), MAGNITUDES)
+    nearest = calibration().describe(np.array([*REDSHIFTS, 0.5]), MAGNITUDES)
+    assert (found.quantiles == nearest.quantiles).all()
+    assert (found.z_mode == nearest.z_mode).all()
+    assert found.redshift_err == pytest.approx([50, 1e4 - 20, nearest.redshift_err[2]], rel=1e-2)
 
 
 def test_the_scale_near_zero_is_left_as_it_was_entered():

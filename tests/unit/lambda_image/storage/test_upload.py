@@ -1,5 +1,7 @@
 """Uploads to a real S3 endpoint, in parts of its least size."""
 
+import threading
+
 import pytest
 
 from lambda_image.errors import StorageUnavailable
@@ -71,6 +73,54 @@ def test_an_upload_that_fails_raises_only_in_the_end_and_leaves_nothing(client):
     assert failing.aborted == 1
     assert store.head("failed") is None
     assert "Uploads" not in client.list_multipart_uploads(Bucket=BUCKET, Prefix="failed")
+
+
+class Watched:
+    """A client that tells what is done to an upload, and holds its first part back until that may end."""
+
+    def __init__(self, client) -> None:
+        self.client = client
+        self.done: list[str] = []
+        self.first_may_end = threading.Event()
+        self.sending = self.most_sending = 0
+
+    def __getattr__(self, name: str):
+        return getattr(self.client, name)
+
+    def upload_part(self, **given: object) -> object:
+        self.sending += 1
+        self.most_sending = max(self.most_sending, self.sending)
+        assert self.first_may_end.wait(60)
+        answer = self.client.upload_part(**given)
+        self.done.append("part")
+        self.sending -= 1
+        return answer
+
+    def abort_multipart_upload(self, **given: object) -> object:
+        self.done.append("abort")
+        return self.client.abort_multipart_upload(**given)
+
+
+def test_what_follows_is_written_while_a_part_is_on_its_way_and_no_two_parts_are(client):
+    watched = Watched(client)
+    store, content = ObjectStore(BUCKET, client=watched), bytes(range(256)) * (4 * PART // 256)
+    with upload(store, "ahead") as one:
+        one.write(content[: PART + 1])
+        watched.first_may_end.set()
+        one.write(content[PART + 1 :])
+        assert one.finish()
+    assert store.get("ahead") == content
+    assert watched.most_sending == 1
+
+
+def test_a_part_that_is_on_its_way_has_come_before_an_upload_is_dropped(client):
+    watched = Watched(client)
+    one = upload(ObjectStore(BUCKET, client=watched), "late")
+    one.write(bytes(PART))
+    watched.first_may_end.set()
+    one.drop()
+    assert watched.done == ["part", "abort"]
+    assert "Uploads" not in client.list_multipart_uploads(Bucket=BUCKET, Prefix="late")
 
 
 def test_an_error_elsewhere_drops_the_parts(client, store):

@@ -78,6 +78,32 @@ def test_a_damaged_calibration_is_replaced(tmp_path: Path, capsys: pytest.Captur
     assert "mine.calibration.json. Runs with these weights have error bars now" in capsys.readouterr().out
 
 
+def test_repeated_galaxies_count_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """No fold would be left out otherwise, because others hold the same galaxies."""
+    one, other = dataset(tmp_path / "a.safetensors", 300), dataset(tmp_path / "b.safetensors", 200, 1)
+    copy = tmp_path / "copy.safetensors"
+    copy.write_bytes(one.read_bytes())
+    fitted = []
+
+    def fit(galaxies, weights: str, seed: int) -> RedshiftCalibration:
+        fitted.append(galaxies.redshift_true)
+        return calibration(weights=weights)
+
+    flags = ("--data", one, copy, other, "--out", tmp_path / "x.json", "--json", tmp_path / "y.json")
+    assert command.run(parsed(command, *flags), lambda *_, **__: Blind(), fit) == 0
+    assert all(len(np.unique(true)) == len(true) for true in fitted)
+    found = json.loads((tmp_path / "y.json").read_text())
+    assert (found["galaxies"], found["data"][str(one)]["galaxies"], found["data"][str(copy)]) == (500, 300, {})
+    assert found["data"][str(other)]["galaxies"] == 200
+    assert "300 galaxies are there more than once, and count once" in capsys.readouterr().out
+
+
+def test_a_dataset_is_named_once(tmp_path: Path):
+    data = dataset(tmp_path / "a.safetensors", 10)
+    with pytest.raises(UsageError, match=r"--data names .*a\.safetensors twice"):
+        command.run(parsed(command, "--data", data, tmp_path / "." / data.name, "--out", tmp_path / "x.json"))
+
+
 def test_too_few_galaxies_are_refused(tmp_path: Path):
     data = dataset(tmp_path / "a.safetensors", 240)
     flags = ("--data", data, "--out", tmp_path / "x.json")

@@ -43,8 +43,11 @@ def quantiles(part: Predictions) -> np.ndarray:
     return (part.redshift[:, None] + 0.02 * SCORES + 0.1).astype(np.float32)
 
 
-def write_distributions(folder: Path, rank: int, part: Predictions) -> None:
-    """Adds the distributions of a rank's predictions, of which each has its mode 0.05 above the redshift."""
+def write_distributions(
+    folder: Path, rank: int, part: Predictions, modes: np.ndarray | None = None, found: np.ndarray | None = None
+) -> None:
+    """Adds the distributions of a rank's predictions, each of which has its mode 0.05 above the redshift by default."""
     (folder / "quantiles").mkdir(exist_ok=True)
+    modes = part.redshift + np.float32(0.05) if modes is None else modes
     with (folder / f"quantiles/{rank}.parquet").open("wb") as file:
-        write_distributions_table(file, [(part, part.redshift + np.float32(0.05), quantiles(part))])
+        write_distributions_table(file, [(part, modes, quantiles(part) if found is None else found)])

@@ -11,7 +11,7 @@ CALIBRATED = pa.table(
     {
         "objid": [1],
         **{name: pa.array([0.5], pa.float32()) for name in ("redshift", "redshift_err", "z_mode")},
-        **{name: pa.array([0.5], pa.float32()) for name in ("q0.001", "q0.025", "q0.16", "q0.5", "q0.84", "q0.975")},
+        **{name: pa.array([0.5], pa.float32()) for name in ("q0.025", "q0.16", "q0.5", "q0.84", "q0.975")},
         "quality": [0],
     }
 )
@@ -79,7 +79,6 @@ def test_rubins_names():
         "redshift": "cosmicai_z_best",
         "redshift_err": "cosmicai_z_err",
         "z_mode": "cosmicai_z_mode",
-        "q0.001": "cosmicai_z_q0.001",
         "q0.025": "cosmicai_z_err95_low",
         "q0.16": "cosmicai_z_err68_low",
         "q0.5": "cosmicai_z_median",
@@ -88,6 +87,13 @@ def test_rubins_names():
         "quality": "cosmicai_quality",
     }
     assert set(meanings.rubin_names(TABLE.column_names, "x")) == {"redshift", "quality"}
+
+
+def test_a_quantile_of_the_user_is_not_one_of_the_run():
+    table = CALIBRATED.append_column("q0.1", pa.array([7]))
+    assert "q0.1" in meanings.id_columns(table.schema)
+    assert "q0.1" not in meanings.meanings_of(table, "objid")
+    assert "q0.1" in meanings.renamed(Catalogue(table), "x").table.column_names
 
 
 def test_meanings_follow_the_names():

@@ -126,3 +126,15 @@ def test_a_partition_that_is_read_twice_has_its_modes_twice(tmp_path: Path):
     (source.folder / "quantiles" / "1.parquet").write_bytes(b"PAR1")
     with pytest.raises(InvalidEvent, match=r"quantiles/1.parquet of .*out is not a Parquet file"):
         read_predictions(source)
+
+
+@pytest.mark.parametrize("column", ["row", "z_mode", "q0.5"])
+def test_distributions_of_another_version_are_refused_in_one_line(tmp_path: Path, column: str):
+    out, part = tmp_path / "out", predictions(5)
+    run_folder(out, part)
+    write_distributions(out, 0, part)
+    file = out / "quantiles/0.parquet"
+    parquet.write_table(parquet.read_table(file).drop([column]), file)
+    with pytest.raises(InvalidEvent, match=rf"quantiles/0\.parquet of .* is not of this version: .*{column}") as caught:
+        read_predictions(ResultFolderSource(out))
+    assert "\n" not in str(caught.value)

@@ -144,6 +144,8 @@ def test_error_bars_are_judged_where_the_truth_is_known():
     found = {"galaxies": 5, "with_truth": 5, "coverage_68": 0.6, "coverage_95": 1.0, "pit_ks": 0.2, "cde_loss": -17.0}
     words = "60.0% of true redshifts within 68%, 100.0% within 95%, PIT off by 0.200, CDE loss -17.00"
     assert error_bars(found) == words
+    assert error_bars(found, measured=5) == words
+    assert error_bars(found, measured=1005) == f"{words}, of 5 of 1,005 galaxies, as not all ranks left distributions"
     assert error_bars({"galaxies": 5, "with_truth": 0}) == "of 5 galaxies, with no true redshifts to judge them by"
     assert error_bars(None).startswith("none, because the weights have no calibration")
 
