@@ -15,11 +15,18 @@ import numpy as np
 from rich.table import Table
 
 from lambda_image.atomic_file import atomic_file
-from lambda_image.data.partition import FileFormat, Partition, open_partition, read_partition, write_partition
+from lambda_image.data.partition import (
+    FileFormat,
+    Partition,
+    count_rows,
+    open_partition,
+    read_partition,
+    write_partition,
+)
 from lambda_image.data.quality import MAGNITUDES, Quality, judge_inputs, known_redshifts
 from lambda_image.data.sizes import magnitude_columns
 from lambda_image.errors import PartitionMalformed, UsageError
-from lambda_image.partition_names import printable
+from lambda_image.partition_names import PARTITION_SUFFIXES, printable
 from scripts import execution
 from scripts.console import output_console, plain_table, print_tables
 from scripts.flag_values import parse_names
@@ -115,6 +122,8 @@ def run(args: argparse.Namespace) -> int:
     written = {"--out": args.out if one else None, "--dropped": args.dropped, "--json": args.json}
     check_new(written, overwrite=args.overwrite, read=files)
     if one:
+        if args.data.suffix not in PARTITION_SUFFIXES:
+            count_rows(args.data)  # or a FITS file would be asked for an --out in FITS
         if args.out.suffix != args.data.suffix:
             raise UsageError(f"--out {args.out} must end in {args.data.suffix}, as DATA does")
     else:

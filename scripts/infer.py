@@ -180,7 +180,7 @@ def _report(args: argparse.Namespace, shard: Shard, out: Path, inferred: Inferre
     print_tables(console, _table(inferred, measures.to_json()))
     for warning in work.quality.warnings():
         console.print(f"warning: {warning}", markup=False)
-    console.print(f"{len(predictions):,} predictions in {out}", markup=False)
+    console.print(f"{counted(len(predictions), 'prediction')} in {out}", markup=False)
     published = results_json(
         work, measures, batch_size=args.batch_size, device=args.device, peak_rss_mb=process.peak_rss_mb()
     )
@@ -202,7 +202,8 @@ def _report(args: argparse.Namespace, shard: Shard, out: Path, inferred: Inferre
         from scripts.accuracy_plot import draw  # matplotlib takes half a second to import
 
         drawn = draw(predictions.redshift, predictions.redshift_true, measures, args.plot)
-        console.print(f"plot in {args.plot}" if drawn else "no plot, as no true redshifts are known", markup=False)
+        nothing = "no plot, as no galaxy has a prediction and a known redshift"
+        console.print(f"plot in {args.plot}" if drawn else nothing, markup=False)
 
 
 def _table(inferred: Inferred, measures: dict[str, Any]) -> Table:

@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     check_there("--catalogue", args.catalogue, "a catalogue")
     from scripts.catalogue.run_source import find_run
 
-    source = find_run(args.results, fetch=lambda name: fetch_run(args, name))
+    source = find_run(args.results, fetch=lambda name: fetch_run(args, name), say=print)
     written = {"--json": args.json, "--out": args.out, "--qp": args.qp}
     check_new(written if args.json else {}, overwrite=args.overwrite, read=[args.catalogue])
     for flag, file in written.items():

@@ -33,7 +33,7 @@ from lambda_image.model.calibration import (
 FOLDS = 5
 WIDTH = 32  # of the network's two hidden layers
 STEPS, BATCH, RATE, DECAY = 1500, 512, 3e-3, 1e-3
-FEW = 500  # galaxies for which a network of two layers is too much, and straight lines are fitted
+FEW = 2000  # galaxies for which a network of two layers learns them by heart, and straight lines are fitted
 LEAST_BEYOND = 5  # galaxies beyond a score that is told by them
 CLIPPED = (0.002, 0.998)  # quantiles of each feature: what lies beyond counts as there
 FAR = 3.0  # standard deviations of galaxies without outliers: up to so many the standard deviation is that of all
@@ -54,7 +54,9 @@ class Labelled(NamedTuple):
         return Labelled(*(array[chosen] for array in self))
 
 
-def fit(galaxies: Labelled, weights_sha256: str, seed: int = 0, steps: int = STEPS) -> RedshiftCalibration:
+def fit(
+    galaxies: Labelled, weights_sha256: str, seed: int = 0, steps: int = STEPS, few: int = FEW
+) -> RedshiftCalibration:
     """Fits a calibration.
 
     Args:
@@ -62,21 +64,23 @@ def fit(galaxies: Labelled, weights_sha256: str, seed: int = 0, steps: int = STE
         weights_sha256: the weights that have predicted.
         seed: the same seed gives the same calibration.
         steps: of each fit.
+        few: the number of galaxies below which straight lines are fitted.
 
     Raises:
         InvalidEvent: most true redshifts are exactly what was predicted, which no error bar can describe.
     """
+    hidden = (WIDTH, WIDTH) if len(galaxies.true) >= few else ()  # of all fits, or the scores would be of another model
     galaxies = galaxies._replace(predicted=plausible(galaxies.predicted))
     rng = np.random.default_rng(seed)
     folds = np.array_split(rng.permutation(len(galaxies.true)), FOLDS)
     scores, offs = [], []
     for number, fold in enumerate(folds):
         rest = np.concatenate([other for other in folds if other is not fold])
-        part = _fit_network(galaxies.rows(rest), weights_sha256, seed + 1 + number, steps)
+        part = _fit_network(galaxies.rows(rest), weights_sha256, hidden, seed + 1 + number, steps)
         seen = galaxies.rows(fold)
         scores.append(_scores(part, seen))
         offs.append(np.abs(seen.true - seen.predicted) / part.describe(seen.predicted, seen.magnitudes).redshift_err)
-    whole = _fit_network(galaxies, weights_sha256, seed, steps)
+    whole = _fit_network(galaxies, weights_sha256, hidden, seed, steps)
     return _with(whole, scores=level_scores(np.concatenate(scores)), factor=_conformal(np.concatenate(offs)))
 
 
@@ -121,7 +125,9 @@ def _scores(calibration: RedshiftCalibration, galaxies: Labelled) -> Values:
     return np.asarray(np.sinh(np.clip(tails * np.arcsinh(u) - skewness, -LARGEST, LARGEST)))
 
 
-def _fit_network(galaxies: Labelled, weights_sha256: str, seed: int, steps: int) -> RedshiftCalibration:
+def _fit_network(
+    galaxies: Labelled, weights_sha256: str, hidden: Sequence[int], seed: int, steps: int
+) -> RedshiftCalibration:
     known = features(galaxies.predicted, galaxies.magnitudes)
     low, high = np.quantile(known, CLIPPED, axis=0)
     clipped = np.clip(known, low, high)
@@ -132,16 +138,16 @@ def _fit_network(galaxies: Labelled, weights_sha256: str, seed: int, steps: int)
     residual = max(min(float(off.std()), FAR * float(high_off - low_off) / 2), 1e-9)
     x = torch.tensor((clipped - middle) / scale, dtype=torch.float32)
     y = torch.tensor(off / residual, dtype=torch.float32)
-    layers = _train(x, y, seed, steps)
+    layers = _train(x, y, hidden, seed, steps)
     return RedshiftCalibration(
         weights_sha256, galaxies.magnitudes.shape[1], low, high, middle, scale, layers, residual, SCORES
     )
 
 
-def _train(x: Tensor, y: Tensor, seed: int, steps: int) -> Sequence[tuple[Values, Values]]:
+def _train(x: Tensor, y: Tensor, hidden: Sequence[int], seed: int, steps: int) -> Sequence[tuple[Values, Values]]:
     with torch.random.fork_rng(devices=[]), one_thread():
         torch.manual_seed(seed)
-        sizes = [x.shape[1], *([WIDTH, WIDTH] if len(y) >= FEW else []), SHAPE]
+        sizes = [x.shape[1], *hidden, SHAPE]
         linear = [nn.Linear(*pair) for pair in pairwise(sizes)]
         nn.init.zeros_(linear[-1].weight)  # begins as one normal distribution for all
         nn.init.zeros_(linear[-1].bias)

@@ -115,7 +115,8 @@ def keys(column: pa.ChunkedArray, name: str) -> pa.Array:
         return pa.nulls(len(values), pa.int64())
     if types.is_floating(values.type):
         values = _whole(values, name)
-    if types.is_integer(values.type) and values.type.bit_width >= 32:
+    # 255 and 65,535 may be ids, since so few galaxies have them.
+    if types.is_signed_integer(values.type) or (types.is_integer(values.type) and values.type.bit_width >= 32):
         values = compute.if_else(compute.equal(values, _missing(values.type)), None, values)
     if types.is_integer(values.type) or (types.is_decimal(values.type) and values.type.scale == 0):
         highest = compute.max(values).as_py()

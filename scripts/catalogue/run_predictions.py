@@ -80,15 +80,35 @@ def _with_distributions(predictions: pa.Table, distributions: list[pa.Table]) ->
     """Adds DESCRIBED, null for a galaxy that has no distribution. A run without distributions has no such columns."""
     if not distributions or DESCRIBED[0] in predictions.column_names:
         return predictions
-    places = pa.array(np.arange(len(predictions)))
-    # Of a partition that a run reads twice, a galaxy has the same distribution in both.
-    first = [(name, "first") for name in DESCRIBED]
-    known = pa.concat_tables(distributions).group_by(GALAXY, use_threads=False).aggregate(first)
-    found = predictions.select(GALAXY).append_column("place", places).join(known, list(GALAXY)).sort_by("place")
+    known = pa.concat_tables(distributions)
+    places = _places(predictions, known)
     behind = "redshift_err" if "redshift_err" in predictions.column_names else "redshift"
     for place, name in enumerate(DESCRIBED, predictions.column_names.index(behind) + 1):
-        predictions = predictions.add_column(place, name, found[f"{name}_first"])
+        predictions = predictions.add_column(place, name, known[name].take(places))
     return predictions
+
+
+def _places(predictions: pa.Table, known: pa.Table) -> pa.Array:
+    """Where each prediction has its distribution in `known`, null where it has none.
+
+    Both are in the order of the ranks. So where a partition numbers several of its rows alike, the first prediction of
+    that number has the first distribution of it, and so on. If there are not as many of both, nobody can say which
+    belongs to which, and none is given.
+    """
+    both = pa.concat_tables([predictions.select(GALAXY), known.select(GALAXY)])
+    sources = both["source"].combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    rows = both["row"].to_numpy()
+    order = np.lexsort((rows, sources))  # keeps the order of what is alike, so that predictions come first
+    begins = np.ones(len(order), np.bool_)
+    begins[1:] = (np.diff(sources[order]) != 0) | (np.diff(rows[order]) != 0)
+    group = np.cumsum(begins) - 1
+    is_prediction = order < len(predictions)
+    of_both = np.bincount(group)
+    of_predictions = np.bincount(group[is_prediction], minlength=len(of_both))
+    at = np.flatnonzero(is_prediction & (2 * of_predictions == of_both)[group])
+    places = np.full(len(predictions), -1)
+    places[order[at]] = order[at + of_predictions[group[at]]] - len(predictions)
+    return pa.array(places, mask=places < 0)
 
 
 def _distributions(source: ResultSource) -> list[pa.Table]:

@@ -73,13 +73,19 @@ class PredictionsFileSource:
         return path.resolve() == self.file.resolve()
 
 
-def find_run(given: str, results: Path = RESULTS, fetch: Callable[[str], Path] | None = None) -> ResultSource:
+def find_run(
+    given: str,
+    results: Path = RESULTS,
+    fetch: Callable[[str], Path] | None = None,
+    say: Callable[[str], object] | None = None,
+) -> ResultSource:
     """Finds the results of a run.
 
     Args:
         given: a folder of results, the ID of a run, the ARN of its execution, or a file of predictions.
         results: the folder that holds the folders of runs.
         fetch: copies the results of a run that is not in `results`, by its ID, and returns the folder they are in.
+        say: is told which folder an ID or an ARN stands for, where that is here already.
 
     Raises:
         UsageError: there are none.
@@ -88,8 +94,10 @@ def find_run(given: str, results: Path = RESULTS, fetch: Callable[[str], Path] |
     if given.startswith("s3://"):
         raise UsageError(f"{printable(given)} is on S3: name the run, or copy the results into a folder, and name that")
     folder, name = Path(given), given.rpartition(":")[2] if given.startswith("arn:") else given
-    if not folder.exists():
-        folder = folder_of_run(name, results) or folder
+    if not folder.exists() and (found := folder_of_run(given, results)):
+        folder = found
+        if say is not None:  # another place may have a run of the same name
+            say(f"{printable(folder)}/ is read, which holds the results of {printable(name)}")
     if not folder.exists():
         if fetch is None or not RUN_NAME.fullmatch(name):
             raise UsageError(
@@ -109,24 +117,31 @@ def find_run(given: str, results: Path = RESULTS, fetch: Callable[[str], Path] |
 
 
 def folder_of_run(name: str, results: Path = RESULTS) -> Path | None:
-    """Looks for the results of a run by its ID.
+    """Looks for the results of a run by its ID or the ARN of its execution.
 
     Args:
-        name: the ID.
+        name: the ID or ARN. Runs of one name in two accounts or regions have two ARNs.
         results: the folder that holds the folders of runs.
 
     Returns:
         The folder of the run, or None where it is not there.
     """
-    return next((path.parent for path in sorted(results.glob("*/summary.json")) if _run_id(path) == name), None)
+    key = "execution" if name.startswith("arn:") else "run_id"
+    summaries = sorted(file for file in results.glob("*/summary.json") if not is_hidden(file.parent))
+    return next((path.parent for path in summaries if _of_run(path, key) == name), None)
 
 
-def _run_id(summary: Path) -> object:
+def is_hidden(folder: Path) -> bool:
+    """Tells whether a folder is one in which results are put together, as a command that was killed leaves it."""
+    return folder.name.startswith(".")
+
+
+def _of_run(summary: Path, key: str) -> object:
     try:
         content = parse_json(summary.read_bytes())
     except (OSError, ValueError):
         return None
-    return content.get("run_id") if isinstance(content, dict) else None
+    return content.get(key) if isinstance(content, dict) else None
 
 
 def read_json(source: ResultSource, name: str) -> Any:

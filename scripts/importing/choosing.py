@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from lambda_image.data.columns import MAX_COLUMNS, RESERVED
+from lambda_image.data.columns import MAX_COLUMNS, MAX_NAME_LENGTH, RESERVED, ROW_DTYPES
 from lambda_image.data.file_content import Column
 from lambda_image.errors import UsageError
 from scripts.id_names import ID_NAMES, folded, is_id_name
 from scripts.importing.bands import PLACE, Template, letter, resolve, templates
-from scripts.importing.contents import TEXT, Contents, short_names
+from scripts.importing.contents import TEXT, Contents, is_number, is_readable, short_names
 from scripts.importing.wanted import PUBLISHED, Wanted
 
 NONE, ALL = "none", "all"  # as the value of a flag
@@ -188,6 +188,15 @@ def choose_redshifts(contents: Contents, given: str | None, taken: Iterable[str]
     return Choice(found[0], (found[0],), guessed=True) if found else None
 
 
+def texts_named_redshifts(contents: Contents) -> list[str]:
+    """Columns with a name of true redshifts that are text, because some of their values are no numbers."""
+    return [
+        name
+        for name, column in contents.arrays.items()
+        if column.dtype == TEXT and _is_column(column) and _is_named(name, REDSHIFT_NAMES)
+    ]
+
+
 def choose_id(contents: Contents, given: str | None, rows: int) -> str | None:
     """The column of ids: the one that is named, or the first that has a name of ids."""
     if given is not None:
@@ -202,13 +211,19 @@ def choose_id(contents: Contents, given: str | None, rows: int) -> str | None:
     return None
 
 
+def same_ids(contents: Contents, chosen_id: str | None) -> list[str]:
+    """The columns of further tables that are called as the ids are."""
+    wanted = None if chosen_id is None else folded(_last(chosen_id))
+    return [name for name in contents.arrays if name != chosen_id and folded(_last(name)) == wanted]
+
+
 def choose_columns(
     contents: Contents, given: str | None, chosen_id: str | None, taken: Iterable[str], rows: int
 ) -> tuple[dict[str, str], list[str]]:
     """The columns that travel along: the arrays by the names that they get, and sentences about what stays behind.
 
     Raises:
-        UsageError: a column that is named cannot travel.
+        UsageError: a column that is named, or that of the ids, cannot travel.
     """
     taken = set(taken)
     usable = [name for name, column in contents.arrays.items() if _can_travel(column, rows) and name not in taken]
@@ -233,13 +248,26 @@ def choose_columns(
     if chosen_id is not None:
         chosen = [chosen_id, *(name for name in chosen if name != chosen_id)]
     names = {name: label.strip() for name, label in short_names(chosen).items()}
-    clashing = [name for name, label in names.items() if label in RESERVED or len(label) > 100]
-    if clashing:
-        told.append(f"{', '.join(clashing)} stay behind, since the table of predictions has columns of these names")
-    kept = {label: name for name, label in names.items() if name not in clashing}
+    hindered = {}
+    for name, label in names.items():
+        if why := _hindrance(label, contents.arrays[name], is_id=name == chosen_id):
+            hindered[name] = why
+    if chosen_id in hindered:
+        raise UsageError(f"--id {chosen_id} cannot travel, since {hindered[chosen_id]}: rename it in {contents.name}")
+    told += [f"{name} stays behind, since {why}" for name, why in hindered.items()]
+    kept = {label: name for name, label in names.items() if name not in hindered}
     if len(kept) > MAX_COLUMNS - 1:  # `row` is one, too
         raise UsageError(f"--columns: {len(kept)} columns are to travel; {MAX_COLUMNS - 1} can")
     return kept, told
+
+
+def _hindrance(label: str, column: Column, *, is_id: bool) -> str | None:
+    """Why the table of predictions has no place for a column. Its `row` takes whole numbers, and joins nothing."""
+    if len(label) > MAX_NAME_LENGTH:
+        return f"its name has more than {MAX_NAME_LENGTH} letters"
+    if label in RESERVED or (label == "row" and (is_id or column.dtype not in ROW_DTYPES)):
+        return "the table of predictions has a column of this name"
+    return None
 
 
 def beside(contents: Contents, choice: Choice, words: Sequence[str], shapes: Iterable[tuple[int, ...]]) -> str | None:
@@ -303,7 +331,7 @@ def _check_dimensions(contents: Contents, name: str, dimensions: int, flag: str)
 
 
 def _is_number(column: Column) -> bool:
-    return bool(re.fullmatch(r"(u?int|b?float)(8|16|32|64)", column.dtype))
+    return is_number(column.dtype)
 
 
 def _is_column(column: Column) -> bool:
@@ -311,7 +339,7 @@ def _is_column(column: Column) -> bool:
 
 
 def _can_travel(column: Column, rows: int) -> bool:
-    return column.shape == (rows,) and (_is_number(column) or column.dtype in (TEXT, "bool"))
+    return column.shape == (rows,) and is_readable(column.dtype)
 
 
 def _is_strange(column: Column, rows: int) -> bool:

@@ -8,12 +8,13 @@ from typing import Any, get_args
 import numpy as np
 
 from lambda_image.data.partition import FileFormat, Partition
-from lambda_image.data.quality import Quality, describe, judge_inputs
+from lambda_image.data.quality import Quality, describe, judge_inputs, known_redshifts
 from lambda_image.data.sizes import BANDS, MAX_BANDS, MAX_SIDE, PUBLISHED_SIDE, Sizes
 from lambda_image.errors import UsageError
 from scripts.flag_values import check_positive, check_whole
 from scripts.galaxy_progress import GalaxyProgress
 from scripts.importing.galaxies import Galaxies, Request
+from scripts.importing.id_tally import IdTally
 from scripts.importing.images import PixelFlags
 from scripts.importing.magnitudes import PhotometryFlags
 from scripts.importing.photometry import UNIT_HELP, System, zero_point
@@ -26,7 +27,7 @@ HELP = "make partitions of FITS, HDF5, Parquet, CSV, NumPy or PyTorch files"
 EXAMPLE = "cosmicai import galaxies.fits --out partitions/"
 SHOWN_FLAGS = (
     *(Quality.IMAGE_NOT_FINITE, Quality.IMAGE_IMPLAUSIBLE, Quality.MAGNITUDE_BAD),
-    *(Quality.NOT_DETECTED, Quality.NOT_OBSERVED, Quality.FLUX_CONTRADICTS),
+    *(Quality.NOT_DETECTED, Quality.NOT_OBSERVED, Quality.FLUX_CONTRADICTS, Quality.REDSHIFT_UNKNOWN),
 )
 
 
@@ -98,15 +99,19 @@ def run(args: argparse.Namespace) -> int:
     if args.show:
         return 0
     tally = _Tally()
+    ids = None if galaxies.id is None else IdTally(galaxies.id)
     with GalaxyProgress(sys.stdout) as progress:
         progress.begin(len(galaxies))
 
         def written(part: Partition) -> None:
             tally.add(part)
+            if ids is not None:
+                ids.add(part.columns[ids.label])
             progress.advance(len(part))
 
         files = write_partitions(args.out, len(galaxies), rows_per_file, args.format, galaxies.read, written)
-    for line in [*tally.lines(len(galaxies)), *_missing_integers(galaxies.missing_integers)]:
+    told = [*tally.lines(len(galaxies)), *_missing_integers(galaxies.missing_integers)]
+    for line in [*told, *(ids.lines() if ids is not None else [])]:
         print(line)
     print(f"{counted(len(galaxies), 'galaxy', 'galaxies')} in {counted(files, 'file')} in {args.out}")
     return 0
@@ -169,6 +174,8 @@ class _Tally:
 
     def add(self, part: Partition) -> None:
         flags: Any = judge_inputs(part.images, part.magnitudes)
+        if part.redshifts is not None:  # of data without any, the lines above have said so
+            flags[~known_redshifts(part.redshifts)] |= Quality.REDSHIFT_UNKNOWN
         for flag in SHOWN_FLAGS:
             self._counts[flag] += int(np.count_nonzero(flags & flag))
 

@@ -1,6 +1,7 @@
 """What a file of the field holds: arrays by name, each of which is read by rows, before it's known what is what."""
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from lambda_image.data.file_content import Column
-from lambda_image.errors import PartitionMalformed
 
 Array = np.ndarray[Any, Any]
 
 TEXT = "text"  # the dtype of a Column of text; its values have numpy's type S, in UTF-8
+NOTHING = "null"  # the dtype of a Column of Parquet that has no value at all, whose values are all masked
 NUMBERS = "iufb"  # numpy's kinds of what can be an image, a magnitude or a column
 SHOWN_ARRAYS = 12  # in a refusal; the others are counted
 
@@ -28,6 +29,8 @@ class Contents:
         bands: The bands along an array's axis of bands, for arrays whose bands the file names.
         units: The unit that the file gives for an array.
         pixel_scales: Arcseconds per pixel of an array of images, where the file says so.
+        more_units: The other units of an array, and None for no unit, where it comes from files that differ in this.
+        other_scales: The first file whose images have other pixels than those of the first file, for such an array.
     """
 
     name: str
@@ -36,6 +39,13 @@ class Contents:
     bands: dict[str, tuple[str, ...]] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     pixel_scales: dict[str, float] = field(default_factory=dict)
+    more_units: dict[str, tuple[str | None, ...]] = field(default_factory=dict)
+    other_scales: dict[str, Path] = field(default_factory=dict)
+
+    def units_of(self, names: Iterable[str]) -> tuple[str | None, ...]:
+        """All units that arrays have by what the files say, and None where one says nothing."""
+        every = [(self.units.get(name), *self.more_units.get(name, ())) for name in names]
+        return tuple(dict.fromkeys(unit for units in every for unit in units))
 
     def listed(self, names: Sequence[str] | None = None) -> str:
         """Lists arrays with their types and shapes, for a message."""
@@ -49,6 +59,16 @@ class Contents:
 def first_line(error: BaseException) -> str:
     """What an error says, in one line; its name where it says nothing."""
     return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def is_readable(dtype: str) -> bool:
+    """Whether values of a column of this type can be read, which others are listed without."""
+    return dtype in (TEXT, "bool") or is_number(dtype)
+
+
+def is_number(dtype: str) -> bool:
+    """Whether a column of this type can be an image, a magnitude or a redshift."""
+    return bool(re.fullmatch(r"(u?int|b?float)(8|16|32|64)", dtype))
 
 
 def described(name: str, column: Column) -> str:
@@ -68,51 +88,11 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
     return {name: short if list(last.values()).count(short) == 1 else name for name, short in last.items()}
 
 
-class FileSeries:
-    """Files that are alike and follow one another. Few are open at a time, since there may be thousands."""
-
-    OPEN = 2  # files: the one that is read, and the next
-
-    def __init__(self, paths: Sequence[Path], open_file: Callable[[Path], Contents]) -> None:
-        self._paths, self._open_file = paths, open_file
-        self._open: dict[int, Contents] = {}
-
-    def contents(self, name: str) -> Contents:
-        """What all of them hold. The first says what there is, and the others must have it in the same shape.
-
-        Raises:
-            PartitionMalformed: files differ. The message names the first that does.
-        """
-        first = self._at(0)
-        lengths: dict[str, list[int]] = {array: [] for array in first.arrays}
-        for index, path in enumerate(self._paths):
-            arrays = self._at(index).arrays
-            for array, column in first.arrays.items():
-                if array not in arrays or arrays[array].shape[1:] != column.shape[1:]:
-                    told = described(array, arrays[array]) if array in arrays else f"no {array}"
-                    problem = f"{path} has {told}, and {self._paths[0]} has {described(array, column)}"
-                    raise PartitionMalformed(f"{problem}: import them one by one", object=str(path))
-                lengths[array].append(arrays[array].shape[0])
-        joined = {array: self._joined(array, column, lengths[array]) for array, column in first.arrays.items()}
-        kind = f"{len(self._paths):,} files of {first.kind}"
-        return Contents(name, kind, joined, first.bands, first.units, first.pixel_scales)
-
-    def _joined(self, array: str, column: Column, lengths: Sequence[int]) -> Column:
-        return joined(column, lengths, lambda index: self._at(index).arrays[array])
-
-    def _at(self, index: int) -> Contents:
-        if index not in self._open:
-            while len(self._open) >= self.OPEN:
-                self._open.pop(next(iter(self._open)))
-            self._open[index] = self._open_file(self._paths[index])
-        return self._open[index]
-
-
 def joined(first: Column, lengths: Sequence[int], part: Callable[[int], Column]) -> Column:
     """Columns that follow one another as one.
 
     Args:
-        first: The first of them.
+        first: The first of them, with the type of all. Where that is text, numbers become their digits.
         lengths: The rows of each.
         part: Gives one by its number, when its rows are read.
     """
@@ -125,10 +105,21 @@ def joined(first: Column, lengths: Sequence[int], part: Callable[[int], Column])
             if begin >= stop:
                 break
             if lengths[index]:
-                pieces.append(part(index).read(max(start - begin, 0), min(stop - begin, lengths[index])))
+                piece = part(index).read(max(start - begin, 0), min(stop - begin, lengths[index]))
+                pieces.append(_of_type(piece, first.dtype))
         return concatenated(pieces) if pieces else first.read(0, 0)
 
     return Column(first.dtype, (int(ends[-1]), *first.shape[1:]), read)
+
+
+def _of_type(piece: Array, dtype: str) -> Array:
+    """Rows of one file in the type of all: numbers as text, which is empty where one is masked, and nothing as any."""
+    mask = np.ma.getmaskarray(piece)
+    if dtype == TEXT and piece.dtype.kind in NUMBERS:
+        return np.where(mask, b"", np.ma.getdata(piece).astype(np.bytes_))
+    if is_number(dtype) and mask.all() and dtype != "bfloat16":
+        return piece.astype(dtype)
+    return piece
 
 
 def concatenated(pieces: Sequence[Array]) -> Array:

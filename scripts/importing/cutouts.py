@@ -18,6 +18,7 @@ from scripts.importing.choosing import find
 from scripts.importing.contents import TEXT, Array, Contents, as_texts
 from scripts.importing.images import PixelFlags, centred, check_side, stamps
 from scripts.importing.opening import open_file
+from scripts.importing.photometry import meant
 
 BAND = "band"  # the field of a pattern that stands for each of the bands
 # Bits of MASKBITS that say that a band has no good data in a pixel: saturated in it, or bad in all its exposures
@@ -30,7 +31,9 @@ _BESIDE = re.compile(r"ivar|invvar|var|err|mask|psf|model|resid|weight", re.IGNO
 class CutoutImages:
     """Images in files whose names follow from columns."""
 
-    def __init__(self, catalogue: Contents, pattern: str, folder: Path, rows: int, flags: PixelFlags) -> None:
+    def __init__(
+        self, catalogue: Contents, pattern: str, folder: Path, rows: int, flags: PixelFlags, unit: str | None = None
+    ) -> None:
         """Looks for all files and reads the first.
 
         Args:
@@ -40,6 +43,7 @@ class CutoutImages:
             folder: Where paths are looked for that do not lead anywhere from here: the catalogue's folder.
             rows: How many galaxies there are.
             flags: What is said of bands and masks.
+            unit: The unit of all files, where it does not matter what they say of it.
 
         Raises:
             UsageError: the pattern names no column, or there is none of the files.
@@ -57,12 +61,13 @@ class CutoutImages:
                 raise UsageError(f"--images {pattern}: {field} is no column of {rows:,} values")
         self.absent, first = self._look_for_all()
         example = self._open(first)
-        self.unit, self.pixel_scale = example.unit, example.pixel_scale
+        self.units, self.pixel_scale = example.units, example.pixel_scale
+        self._unit_matters = unit is None
         self.notes = [f"bands {', '.join(example.bands)} by {example.source}", *example.notes]
         self.described = f"{self._pattern} ({rows - len(self.absent):,} galaxies with files)"
         if self.absent:
-            path = printable(self._path(self._values(self.absent[0]), self._bands[0]))
-            self.notes.append(f"{len(self.absent):,} of {rows:,} galaxies will be flagged, as {path} is not there")
+            why = self._why_absent(self.absent[0])
+            self.notes.append(f"{len(self.absent):,} of {rows:,} galaxies will be flagged, as {why}")
         self.row_bytes = 4 * len(self._bands) * example.pixels
 
     def _look_for_all(self) -> tuple[list[int], int]:
@@ -75,9 +80,15 @@ class CutoutImages:
                 elif first is None:
                     first = row
         if first is None:
-            path = printable(self._path(self._values(0), self._bands[0]))
-            raise UsageError(f"--images {self._pattern}: there is no file of any galaxy; the first would be {path}")
+            raise UsageError(f"--images {self._pattern}: no galaxy has a file, as {self._why_absent(0)}")
         return absent, first
+
+    def _why_absent(self, row: int) -> str:
+        values = self._values(row)
+        if unknown := [field for field, value in values.items() if value is None]:
+            return f"row {row:,} has no {unknown[0]}"
+        lacking = next(band for band in self._bands if self._file(values, band) is None)
+        return f"{printable(self._path(values, lacking))} is not there"
 
     def _values_of(self, start: int, stop: int) -> list[dict[str, object]]:
         read = {field: _scalars(column, start, stop) for field, column in self._columns.items()}
@@ -91,18 +102,20 @@ class CutoutImages:
             path = Path(self._plain.format(**values, **({BAND: band} if BAND in self._fields else {})))
         except (ValueError, KeyError, IndexError) as error:
             raise UsageError(f"--images {self._pattern}: {error}") from error
-        return path if path.is_absolute() or path.exists() else self._folder / path
+        beside = self._folder / path
+        return beside if not path.exists() and (beside.exists() or not path.parent.is_dir()) else path
 
     def _files(self, values: Mapping[str, object]) -> list[Path] | None:
-        """The file of a galaxy, or of each of its bands; None if one is missing."""
+        """The file of a galaxy, or of each of its bands; None if one is missing, or a value that names it."""
+        if None in values.values():
+            return None
         bands = self._bands if BAND in self._fields else self._bands[:1]
-        paths = []
-        for band in bands:
-            found = [path for path in (self._path(values, band), self._path(values, band.upper())) if path.is_file()]
-            if not found:
-                return None
-            paths.append(found[0])
-        return paths
+        found = [path for band in bands if (path := self._file(values, band)) is not None]
+        return found if len(found) == len(bands) else None
+
+    def _file(self, values: Mapping[str, object], band: str) -> Path | None:
+        paths = (self._path(values, letter) for letter in (band, band.upper()))
+        return next((path for path in paths if path.is_file()), None)
 
     def _open(self, row: int) -> "_Cutout":
         paths = self._files(self._values(row))
@@ -113,7 +126,13 @@ class CutoutImages:
         images = np.full((stop - start, *self._flags.wanted.image), np.nan, np.float32)
         for place, values in enumerate(self._values_of(start, stop)):
             if (paths := self._files(values)) is not None:
-                images[place] = _Cutout(paths, self._array, self._flags).image()
+                cutout = _Cutout(paths, self._array, self._flags)
+                if self._unit_matters and (other := {*map(meant, cutout.units)} - {*map(meant, self.units)}):
+                    raise UsageError(
+                        f"{printable(paths[0])} has the unit {min(other)}, and files before have "
+                        f"{meant(self.units[0])}: bring all to one, or say with --unit which one they have"
+                    )
+                images[place] = cutout.image()
         return images
 
 
@@ -127,7 +146,8 @@ class _Cutout:
         self.bands: Sequence[str] = self._wanted.bands if len(paths) > 1 else first.bands
         self.source = "the files' names" if len(paths) > 1 else first.source
         self.notes = [*check_side(first.shape, str(paths[0]), self._wanted.side), *first.notes]
-        self.unit, self.pixel_scale = first.unit, first.pixel_scale
+        self.units = tuple(dict.fromkeys(part.unit for part in self._parts))
+        self.pixel_scale = first.pixel_scale
         self.pixels = int(np.prod(first.shape[-2:]))
         self._places = None if len(paths) > 1 else places_of(self.bands, str(paths[0]), self._wanted)
 
@@ -242,4 +262,6 @@ def _fields(pattern: str) -> list[str]:
 
 def _scalars(column: Column, start: int, stop: int) -> Sequence[object]:
     values = column.read(start, stop)
-    return as_texts(values) if column.dtype == TEXT else np.ma.getdata(values).tolist()
+    if column.dtype == TEXT:
+        return [text or None for text in as_texts(values)]
+    return list(values.tolist())  # None where masked

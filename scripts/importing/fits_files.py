@@ -231,6 +231,8 @@ class _TableReader:
             if null in (None, "") or raw[name].dtype.kind not in "iu":
                 return native
             missing = (raw[name] == int(null)).reshape(native.shape)
+            if native.dtype.kind == "u":  # of which astropy writes TNULL as it shows it, and not as it is stored
+                missing |= native == int(null)
             return np.ma.MaskedArray(native, missing) if missing.any() else native
 
         return read

@@ -15,18 +15,27 @@ from lambda_image.errors import PartitionMalformed, UsageError
 from scripts.galaxies import PIXEL_SCALE
 from scripts.importing.alignment import check_lengths, check_order
 from scripts.importing.bands import PLACE
-from scripts.importing.choosing import Choice, choose_columns, choose_id, choose_images, choose_redshifts
+from scripts.importing.choosing import (
+    Choice,
+    choose_columns,
+    choose_id,
+    choose_images,
+    choose_redshifts,
+    same_ids,
+    texts_named_redshifts,
+)
 from scripts.importing.contents import TEXT, Array, Contents, as_numbers
 from scripts.importing.cutouts import CutoutImages, is_pattern, with_array
+from scripts.importing.file_series import SCALE_TOLERANCE
 from scripts.importing.images import ArrayImages, Images, PixelFlags, checked_length
 from scripts.importing.magnitudes import Photometry, PhotometryFlags, chosen_unit
 from scripts.importing.opening import open_file, open_sources
 from scripts.importing.photometry import nanomaggies_per
 from scripts.importing.wanted import PUBLISHED, Wanted
 from scripts.user_files import check_there
+from scripts.words import counted
 
 BATCH_BYTES = 32 << 20  # of a source's images that are in memory at a time
-SCALE_TOLERANCE = 0.01  # of the model's pixel scale, up to which another one is the same
 WIDTH = 110  # of what is shown
 SAMPLE_ROWS = 64  # whose images are compared with their magnitudes
 MOST_LIKELY_Z = 10.0  # a guess of redshifts with a larger median is none
@@ -66,6 +75,7 @@ class Galaxies:
         lines: What was chosen, as lines for the user.
         warnings: What the user should look at before trusting the result.
         wanted: What the images and magnitudes are brought to.
+        id: What the column of ids is called in partitions, or None where there is none.
     """
 
     def __init__(self, request: Request) -> None:
@@ -86,7 +96,7 @@ class Galaxies:
         if not self._rows:
             raise PartitionMalformed(f"{contents.name}: it holds no galaxies", object=contents.name)
         checked_length(self._images, self._rows, contents.name)
-        unit, unit_in_words = chosen_unit(request.unit, self._images.unit, "the array of images", "--unit")
+        unit, unit_in_words = chosen_unit(request.unit, self._images.units, "the array of images", "--unit")
         self._factor = np.float32(nanomaggies_per(unit))
         taken = [*names, *self._photometry.used]
         self._redshifts = choose_redshifts(contents, request.redshifts, taken)
@@ -94,11 +104,14 @@ class Galaxies:
         check_lengths(contents, taken, self._rows)
         self._check_redshifts()
         chosen_id = choose_id(contents, request.id, self._rows)
-        self._columns, left = choose_columns(contents, request.columns, chosen_id, taken, self._rows)
+        # Ids of further tables are the same, as `check_order` sees to, and would need names of their own.
+        repeated = same_ids(contents, chosen_id) if request.id is None else []
+        self._columns, left = choose_columns(contents, request.columns, chosen_id, [*taken, *repeated], self._rows)
         if request.id is None:
             together = [*taken, *self._columns.values()]
             check_order(contents, together, self._rows, max(1, BATCH_BYTES // self._images.row_bytes))
         left += self._leave_long_texts(request.columns)
+        self.id = next((label for label, name in self._columns.items() if name == chosen_id), None)
         scale = self._check_scale(request.pixel_scale)
         if chosen_id is not None and contents.arrays[chosen_id].dtype.startswith("float"):
             self.warnings.append(
@@ -107,7 +120,7 @@ class Galaxies:
             )
         self.missing_integers: dict[str, int] = {}
         self.lines = [
-            f"{contents.name}: {contents.kind}, {self._rows:,} galaxies",
+            f"{contents.name}: {contents.kind}, {counted(self._rows, 'galaxy', 'galaxies')}",
             _line("images", self._images.described, [*self._images.notes, unit_in_words]),
             _line(
                 "fluxes" if request.photometry.fluxes else "magnitudes",
@@ -222,6 +235,8 @@ class Galaxies:
     def _check_scale(self, given: float | None) -> str:
         told = self._images.pixel_scale
         scale = given if given is not None else told
+        if other := next(iter(self._contents.other_scales.values()), None):
+            self.warnings.append(f"{other} has pixels of another width than the files before: import them one by one")
         if given is not None and told is not None and abs(told / given - 1) > SCALE_TOLERANCE:
             self.warnings.append(
                 f'the file says {told:.3f}" per pixel, and --pixel-scale says {given:.3f}", which counts'
@@ -237,7 +252,9 @@ class Galaxies:
 
     def _redshifts_in_words(self, given: str | None) -> tuple[str, list[str]]:
         if self._redshifts is None:
-            return "none", [] if given else ["no column has a name of true redshifts"]
+            texts = texts_named_redshifts(self._contents)
+            why = f"{texts[0]} holds text" if texts else "no column has a name of true redshifts"
+            return "none", [] if given else [why]
         return self._contents.listed(list(self._redshifts.names)), []
 
     def _columns_in_words(self) -> str:
@@ -284,7 +301,7 @@ def _images(request: Request, contents: Contents) -> tuple[Images, tuple[str, ..
                 return _cubes(given, request.pixels), ()
             folder = request.sources[0] if request.sources[0].is_dir() else request.sources[0].parent
             rows = max((column.shape[0] for column in contents.arrays.values() if len(column.shape) == 1), default=0)
-            return CutoutImages(contents, given, folder, rows, request.pixels), ()
+            return CutoutImages(contents, given, folder, rows, request.pixels, request.unit), ()
         if "/" in path or Path(path).suffix.lower() in (".fits", ".npy", ".npz", ".h5", ".hdf5", ".fz", ".gz"):
             check_there("--images", Path(path), "a file of images, or an array")
     choice = choose_images(contents, given, request.pixels.wanted)

@@ -13,7 +13,7 @@ from lambda_image.data.file_content import Column
 from lambda_image.errors import PartitionMalformed, UsageError
 from scripts.importing.bands import places_of
 from scripts.importing.choosing import Choice, bands_beside, beside
-from scripts.importing.contents import Array, Contents, as_texts
+from scripts.importing.contents import Array, Contents, as_numbers, as_texts
 from scripts.importing.wanted import PUBLISHED, Wanted
 
 # A mask that hides more than this of the first galaxies is read the wrong way round.
@@ -47,7 +47,7 @@ class Images(Protocol):
         rows: How many galaxies have images in it.
         described: What it is, in words.
         notes: More about it, a clause each.
-        unit: The unit that the file gives.
+        units: The units that the files give, and None where one gives none.
         pixel_scale: Arcseconds per pixel, where the file says so.
         row_bytes: What a galaxy takes in memory while it is read.
     """
@@ -55,7 +55,7 @@ class Images(Protocol):
     rows: int
     described: str
     notes: list[str]
-    unit: str | None
+    units: tuple[str | None, ...]
     pixel_scale: float | None
     row_bytes: int
 
@@ -111,6 +111,7 @@ class ArrayImages:
     def __init__(self, contents: Contents, choice: Choice, flags: PixelFlags) -> None:
         columns = [contents.arrays[name] for name in choice.names]
         self._columns, self._name, self._wanted = columns, choice.label, flags.wanted
+        self._file = contents.name
         self.rows = columns[0].shape[0]
         for name, column in zip(choice.names, columns, strict=True):
             if column.shape != columns[0].shape:
@@ -130,7 +131,7 @@ class ArrayImages:
         self.bands = None if choice.per_band else tuple(shown)  # in the order of the array that has all of them
         self.notes = [f"bands {', '.join(shown)} by {source}", *check_side(sides, choice.label, flags.wanted.side)]
         self.described = f"{choice.label} {columns[0].dtype} {list(columns[0].shape)}"
-        self.unit = next((contents.units[name] for name in choice.names if name in contents.units), None)
+        self.units = contents.units_of(choice.names)
         self.pixel_scale = self._scale(contents, choice)
         shapes = self._companion_shapes()
         self._ivar = _companion(contents, choice, flags.ivar, ("ivar", "invvar", "inv_var"), shapes, "--ivar")
@@ -156,9 +157,9 @@ class ArrayImages:
             column = contents.arrays[beside_name]
             if len(column.shape) == 1:
                 return tuple(as_texts(column.read(0, column.shape[0]))), beside_name
-            if column.shape[0] == self.rows:
+            if column.shape[0] == self.rows and (first := _first_names(column)) is not None:
                 self._band_names = column
-                return tuple(as_texts(column.read(0, 1))), beside_name
+                return first, beside_name
         raise UsageError(
             f"{contents.name} does not name the bands of {contents.listed([name])}: give them in their order, as in "
             f"{flags.wanted.bands_flag}"
@@ -174,7 +175,8 @@ class ArrayImages:
                 name.lower() in ("image_scale", "image.scale", "pixel_scale", "pixscale")
                 and column.shape[0] == self.rows
             ):
-                return float(np.ravel(np.ma.getdata(column.read(0, 1)))[0])
+                scales = np.ravel(as_numbers(column.read(0, min(SAMPLE_ROWS, self.rows))))
+                return next((float(scale) for scale in scales if scale > 0), None)  # a galaxy without images has none
         return None
 
     def _companion_shapes(self) -> list[tuple[int, ...]]:
@@ -189,8 +191,10 @@ class ArrayImages:
                 [centred(column.read(start, stop), 1, self._wanted.side) for column in self._columns], axis=1
             )
             return stamps(raw, self._missing(start, stop, None))
-        places = self._places_of_rows(start, stop)
-        return stamps(self._select(self._columns[0].read(start, stop), places), self._missing(start, stop, places))
+        places, nameless = self._places_of_rows(start, stop)
+        images = stamps(self._select(self._columns[0].read(start, stop), places), self._missing(start, stop, places))
+        images[nameless] = np.nan
+        return images
 
     def _select(self, batch: Array, places: Array | list[int]) -> Array:
         """The model's bands, first, and the centre."""
@@ -201,16 +205,25 @@ class ArrayImages:
             return batch[:, places]
         return np.ma.stack([image[row] for image, row in zip(batch, places, strict=True)])
 
-    def _places_of_rows(self, start: int, stop: int) -> Array | list[int]:
-        """The places of the model's bands: the same for all rows, or [n, 5] where the file names them by row."""
+    def _places_of_rows(self, start: int, stop: int) -> tuple[Array | list[int], Array]:
+        """The places of the model's bands, and which rows do not name theirs, as galaxies without images do not.
+
+        The places are the same for all rows, or [n, 5] where the file names bands by row.
+        """
         if self._band_names is None:
-            return self._places
+            return self._places, np.zeros(stop - start, np.bool_)
         names = np.array(as_texts(self._band_names.read(start, stop))).reshape(stop - start, -1)
-        if (names == names[:1]).all():
-            return places_of(names[0].tolist(), f"{self._name}, row {start}", self._wanted)
-        return np.array(
-            [places_of(row.tolist(), f"{self._name}, row {start + n}", self._wanted) for n, row in enumerate(names)]
-        )
+        nameless: Array = (names == "").all(axis=1)
+        where, named = f"{self._name} of {self._file}, row", np.flatnonzero(~nameless)
+        if not len(named):
+            return self._places, nameless
+        if (names[named] == names[named[0]]).all():
+            places = places_of(names[named[0]].tolist(), f"{where} {start + named[0]}", self._wanted)
+            return places, nameless
+        each = np.tile(self._places, (stop - start, 1))
+        for row in named:
+            each[row] = places_of(names[row].tolist(), f"{where} {start + row}", self._wanted)
+        return each, nameless
 
     def _missing(self, start: int, stop: int, places: Array | list[int] | None) -> Array | None:
         missing: Array | None = None
@@ -238,6 +251,16 @@ class ArrayImages:
                 f"{name} would mark {hidden:.0%} of the pixels of the first galaxies as missing: say which value a "
                 f"good pixel has with --good-mask {1 - self._good}, or leave the mask out with --mask none"
             )
+
+
+def _first_names(column: Column) -> tuple[str, ...] | None:
+    """The bands of the first galaxy that names any; None where none does."""
+    for start in range(0, column.shape[0], SAMPLE_ROWS):
+        names = np.array(as_texts(column.read(start, min(start + SAMPLE_ROWS, column.shape[0]))))
+        named = [row for row in names.reshape(-1, *column.shape[1:]).tolist() if any(row)]
+        if named:
+            return tuple(named[0])
+    return None
 
 
 def _companion(

@@ -1,5 +1,6 @@
 """Magnitudes of galaxies as the model takes them, from columns of magnitudes or fluxes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from lambda_image.errors import UsageError
 from scripts.importing.bands import PLACE, places_of, resolve
 from scripts.importing.choosing import bands_beside, choose_photometry, find
 from scripts.importing.contents import Array, Contents, as_numbers, as_texts
-from scripts.importing.photometry import System, converted, magnitudes_of, not_observed, spelled, zero_point
+from scripts.importing.photometry import System, converted, magnitudes_of, meant, not_observed, spelled, zero_point
 from scripts.importing.wanted import PUBLISHED, Wanted
 
 SAMPLE_ROWS = 256
@@ -102,6 +103,9 @@ class Photometry:
             found, source = tuple(as_texts(column.read(0, count))), f"by {beside_name}"
         elif image_bands is not None and len(image_bands) == count:
             found, source = image_bands, "as in the images"
+        elif known := self._flags.bands or image_bands:
+            told = f"{contents.listed([name])} of {contents.name} has {count} magnitudes of a galaxy"
+            raise UsageError(f"{told}, and the bands are {len(known)} ({', '.join(known)}): name another array")
         else:
             raise UsageError(
                 f"{contents.name} does not name the bands of {contents.listed([name])}: give them in their order, as "
@@ -111,10 +115,10 @@ class Photometry:
         return places_of(found, f"{name} of {contents.name}", self._flags.wanted)
 
     def _choose_unit(self) -> str:
-        told = next((self._contents.units[name] for name in self.choice.names if name in self._contents.units), None)
+        told = self._contents.units_of(self.choice.names)
         if not self._is_flux:
-            if told is not None and spelled(told) is not None:
-                raise UsageError(f"{self.choice.label} has the unit {told}: these are fluxes, give them with --fluxes")
+            if flux := next((unit for unit in told if unit is not None and spelled(unit) is not None), None):
+                raise UsageError(f"{self.choice.label} has the unit {flux}: these are fluxes, give them with --fluxes")
             return ""
         unit, words = chosen_unit(self._flags.unit, told, self.choice.label, "--flux-unit")
         self.notes.insert(0, f"{self._flags.system} magnitudes from fluxes {words}")
@@ -141,7 +145,8 @@ class Photometry:
         found = []
         for name in self.choice.names:
             plain = name.lower()
-            wanted = (plain.replace("flux", "flux_ivar"), f"{plain}_ivar", plain.replace("flux", "ivar_flux"))
+            names = ("flux_ivar", "fluxivar", "ivar_flux")  # of the Legacy Surveys, and of SDSS's CasJobs
+            wanted = (f"{plain}_ivar", *(plain.replace("flux", name) for name in names))
             match = next((by_name[other] for other in wanted if other != plain and other in by_name), None)
             if match is None or self._contents.arrays[match].shape != shape:
                 return None
@@ -189,21 +194,32 @@ class Photometry:
             return values.astype(np.float32)
 
 
-def chosen_unit(given: str | None, told: str | None, name: str, flag: str) -> tuple[str, str]:
-    """The unit of fluxes, which is the flag's, or the file's, or nanomaggies, and that in words.
+def chosen_unit(given: str | None, told: Sequence[str | None], name: str, flag: str) -> tuple[str, str]:
+    """The unit of fluxes, which is the flag's, or the files', or nanomaggies, and that in words.
+
+    Args:
+        given: What the flag says.
+        told: What is said of the arrays and files that the fluxes come from, and None where nothing is.
+        name: What messages call the fluxes.
+        flag: The flag.
 
     Raises:
-        UsageError: the file gives a unit that is not known.
+        UsageError: the files give a unit that is not known, or several.
     """
-    known = spelled(told) if told is not None else None
     if given is not None:
         zero_point(given)
-        contradicted = f", though the file says {told}" if known not in (None, given) else ""
+        others = [unit for unit in told if unit is not None and spelled(unit) not in (None, given)]
+        contradicted = f", though the file says {others[0]}" if others else ""
         return given, f"in {given} by {flag}{contradicted}"
-    if told is None:
-        return "nanomaggy", f"in nanomaggy, since the file gives no unit ({flag} names another)"
-    if known is None:
+    found = list(dict.fromkeys(map(meant, told)))
+    if len(found) > 1:
+        listed = ", ".join(found)
+        raise UsageError(f"{name} has several units ({listed}): bring it to one, or say with {flag} which one it has")
+    if not any(told):
+        return found[0], f"in {found[0]}, since the file gives no unit ({flag} names another)"
+    if spelled(found[0]) is None:
         raise UsageError(
-            f"{name} has the unit {told!r}, which is not known: say with {flag} what it is, as in {flag} zeropoint=27"
+            f"{name} has the unit {found[0]!r}, which is not known: say with {flag} what it is, as in {flag} "
+            "zeropoint=27"
         )
-    return known, f"in {known} by the file"
+    return found[0], f"in {found[0]} by the file"

@@ -14,7 +14,8 @@ from lambda_image.data.inert_pickle import ArchiveError
 from lambda_image.errors import PartitionMalformed, PartitionMissing, UsageError
 from lambda_image.partition_names import natural_order, printable
 from scripts.extras import require
-from scripts.importing.contents import Array, Contents, FileSeries, first_line
+from scripts.importing.contents import Array, Contents, first_line
+from scripts.importing.file_series import FileSeries
 
 SUFFIXES = (".fits", ".fit", ".fts", ".fz", ".gz", ".hdf5", ".h5", ".hdf", ".npz", ".npy", ".parquet", ".pq")
 TABLE_SUFFIXES = (".csv", ".tsv", ".ecsv", ".pt", ".pth", ".safetensors")

@@ -139,7 +139,17 @@ def _leaf_column(
     cursor = Cursor(file, lambda: batches(_batch_rows(shape)))
 
     def read(start: int, stop: int) -> Array:
-        pieces = [_values(piece, path, shape, name) for piece in cursor.rows(start, stop)]
+        pieces, row = list[Array](), start
+        for piece in cursor.rows(start, stop):
+            try:
+                pieces.append(_values(piece, path, shape))
+            except _UnevenError as error:
+                raise PartitionMalformed(
+                    f"{file}: {name} has lists of other lengths in row {row + error.row} than before, which are "
+                    f"{list(shape)}: leave that row out, or make its lists empty or null",
+                    object=file,
+                ) from error
+            row += len(piece)
         return concatenated(pieces) if pieces else np.empty((0, *shape))
 
     return Column(_dtype_of(kind), (rows, *shape), read)
@@ -150,7 +160,7 @@ def _shape(rows: Iterator[Any], path: tuple[str, ...]) -> tuple[int, ...] | None
     try:
         found = (_values(row, path) for row in itertools.islice(rows, MAX_EMPTY_ROWS))
         return next((values.shape[1:] for values in found if len(values)), None)
-    except ValueError:
+    except _UnevenError:
         return None
 
 
@@ -174,59 +184,54 @@ def _dtype_of(kind: Any) -> str:
     return str(kind)
 
 
-def _values(array: Any, path: tuple[str, ...], shape: tuple[int, ...] | None = None, name: str = "") -> Array:
-    """Numpy's array of what lies behind `path`, masked where something is null.
+class _UnevenError(ValueError):
+    """Lists of several lengths, first in this row."""
 
-    Raises ValueError for lists of several lengths, or PartitionMalformed where they were of one length before.
+    def __init__(self, row: int) -> None:
+        super().__init__(row)
+        self.row = row
+
+
+def _values(array: Any, path: tuple[str, ...], shape: tuple[int, ...] | None = None) -> Array:
+    """Numpy's array of what lies behind `path`, masked where something is null and where a row holds nothing.
+
+    Args:
+        array: Rows of a column.
+        path: The structures and lists that lead to the values.
+        shape: Of the values in each row. Without it, it is that of the first row, and rows that hold nothing are left
+            out.
+
+    Raises:
+        _UnevenError: Lists have other lengths than the shape says.
     """
     import pyarrow as pa
+    from pyarrow import compute  # which pyarrow does not import by itself
 
-    if isinstance(array, pa.ExtensionArray):
-        array = array.storage
-    lengths, absent = [len(array)], None
+    bounds = np.arange(len(array) + 1)  # where each row begins in what has been reached
+    lengths, uneven = list[int](), np.zeros(len(array), np.bool_)
     for step in path:
         if isinstance(array, pa.ExtensionArray):
             array = array.storage
         if step != "[]":
-            array = array.field(step) if array.null_count == 0 else pa.compute.struct_field(array, step)
+            array = array.field(step) if array.null_count == 0 else compute.struct_field(array, step)
             continue
-        if array.null_count and len(lengths) == 1:
-            absent = np.asarray(array.is_null())  # a galaxy without images
-            array = array.drop_null()
-        rows = len(array)
-        flat = array.flatten()
-        if rows and len(flat) % rows == 0 and _equally_long(array):
-            lengths.append(len(flat) // rows)
-        elif rows:
-            raise _ragged(name) if shape is not None else ValueError
-        array = flat
-    values = _leaf(array)
-    if len(path) == 0 or not len(values):
-        return values if shape is None or len(values) else _all_absent(absent, shape, values)
-    kept = lengths[0] if absent is None else int((~absent).sum())
-    values = values.reshape(kept, *lengths[1:])
-    if shape is not None and values.shape[1:] != shape:
-        raise _ragged(name)
-    return values if absent is None else _with_absent(values, absent)
-
-
-def _equally_long(lists: Any) -> bool:
-    import pyarrow as pa
-
-    if pa.types.is_fixed_size_list(lists.type):
-        return True
-    lengths = np.asarray(lists.value_lengths())
-    return bool(len(lengths) == 0 or (lengths == lengths[0]).all())
-
-
-def _ragged(name: str) -> PartitionMalformed:
-    return PartitionMalformed(f"{name}: its lists have several lengths, so that they are no array", object=name)
-
-
-def _all_absent(absent: Array | None, shape: tuple[int, ...], values: Array) -> Array:
-    if absent is None:
+        sizes = compute.fill_null(compute.list_value_length(array), 0).to_numpy(zero_copy_only=False)
+        lengths.append(shape[len(lengths)] if shape is not None else int(sizes[0]) if len(sizes) else 0)
+        uneven |= np.diff(_sums(sizes != lengths[-1])[bounds]) > 0
+        bounds, array = _sums(sizes)[bounds], array.flatten()
+    values = _leaf(array.storage if isinstance(array, pa.ExtensionArray) else array)
+    if not lengths:
         return values
-    return _with_absent(np.empty((0, *shape), values.dtype), absent)
+    absent = np.diff(bounds) == 0  # a galaxy without images
+    if (bad := uneven & ~absent).any():
+        raise _UnevenError(int(np.argmax(bad)))
+    values = values.reshape(int(np.count_nonzero(~absent)), *lengths)
+    return _with_absent(values, absent) if shape is not None and absent.any() else values
+
+
+def _sums(numbers: Array) -> Array:
+    """Sums of the first 0, 1, ... numbers."""
+    return np.concatenate([[0], np.cumsum(numbers, dtype=np.int64)])
 
 
 def _with_absent(values: Array, absent: Array) -> Array:
@@ -246,6 +251,8 @@ def _leaf(array: Any) -> Array:
     if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
         texts = [text.encode() if text is not None else b"" for text in array.to_pylist()]
         return np.array(texts or [b""], np.bytes_)[: len(texts)]
+    if pa.types.is_null(array.type):
+        return np.ma.MaskedArray(np.zeros(len(array)), True)
     if not array.null_count:
         return np.asarray(array.to_numpy(zero_copy_only=False))
     missing = np.asarray(array.is_null())

@@ -25,6 +25,7 @@ SOFTENING = {"u": 1.4e-10, "g": 0.9e-10, "r": 1.2e-10, "i": 1.8e-10, "z": 7.4e-1
 POGSON = 2.5 / np.log(10)
 UNITS = ("nanomaggy", "maggy", "nJy", "uJy", "mJy", "Jy")
 UNIT_HELP = "nanomaggy, maggy, nJy, uJy, mJy, Jy or zeropoint=MAG, the AB magnitude of a flux of 1"
+DEFAULT_UNIT = "nanomaggy"  # where nothing says another
 _JANSKYS = {"nJy": 1e-9, "uJy": 1e-6, "mJy": 1e-3, "Jy": 1.0}
 _SPELLINGS = {
     "nanomaggy": r"nano-?magg(y|ie|ies)|nmgy|nmaggy",
@@ -67,6 +68,11 @@ def spelled(text: str) -> str | None:
         if re.fullmatch(pattern, plain, re.IGNORECASE):
             return unit
     return None
+
+
+def meant(text: str | None) -> str:
+    """The unit, as flags name it, that a file gives by a text or by None for nothing; the text if it is not known."""
+    return DEFAULT_UNIT if text is None else spelled(text) or text
 
 
 def nanomaggies_per(unit: str) -> float:

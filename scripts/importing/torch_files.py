@@ -5,6 +5,7 @@ and only what a dataset keeps as plain data is looked at.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from lambda_image.data.torch_archive import TENSOR_DATASET, StoredTensor, TorchA
 from lambda_image.data.torch_format import DATASET_ORDER
 from lambda_image.data.weights import WEIGHTS, are_weights, hold_weights
 from lambda_image.errors import PartitionMalformed
-from scripts.importing.contents import Array, Contents, joined
+from scripts.importing.contents import Array, Contents, dtype_name, joined
 
 DATASETS = "torch.utils.data.dataset."
 SUBSET, CONCAT, STACK = f"{DATASETS}Subset", f"{DATASETS}ConcatDataset", f"{DATASETS}StackDataset"
@@ -97,6 +98,8 @@ class _Walk:
                 return self._within({str(key): item for key, item in value.items()}, depth)
             case list() if (samples := self._samples(value, depth)) is not None:
                 return samples
+            case list() | tuple() if (plain := _plain(value)) is not None:
+                return {"": plain}
             case list() | tuple():
                 return self._within({str(place): item for place, item in enumerate(value)}, depth)
         return {}
@@ -175,8 +178,8 @@ class _Walk:
                 if len(tensors) < len(values):
                     return None
                 found[str(key)] = self._stacked(tensors)
-            elif all(type(value) in (int, float) for value in values):
-                found[str(key)] = _of_values(values)
+            elif (plain := _plain(values)) is not None:
+                found[str(key)] = plain
         return found or None
 
     def _stacked(self, tensors: list[StoredTensor]) -> Column:
@@ -186,9 +189,26 @@ class _Walk:
         return Column(tensors[0].dtype, (len(tensors), *tensors[0].shape), read)
 
 
-def _of_values(values: list[Any]) -> Column:
-    array = np.array(values)
-    return Column(array.dtype.name, array.shape, lambda start, stop: array[start:stop])
+def _plain(values: Sequence[object]) -> Column | None:
+    """A column of numbers or texts that Python's own types hold, such as ids; None for other values."""
+    kinds = {type(value) for value in values}
+    if kinds == {str}:
+        array = np.char.encode(np.array(values, np.str_), "utf-8")
+    elif kinds == {int}:
+        array = _integers(values)
+    elif kinds and kinds <= {int, float}:
+        array = np.array(values, np.float64)
+    else:
+        return None
+    return Column(dtype_name(array.dtype), array.shape, lambda start, stop: array[start:stop])
+
+
+def _integers(values: Sequence[object]) -> Array:
+    """In the first type that has room for all of them, and as text where none has."""
+    for dtype in (np.int64, np.uint64):
+        with suppress(OverflowError):
+            return np.array(values, dtype)
+    return np.array(values, np.bytes_)
 
 
 def _gathered(column: Column, rows: Array) -> Array:

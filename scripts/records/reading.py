@@ -11,6 +11,7 @@ from typing import Any
 from lambda_image.errors import InvalidEvent, UsageError
 from lambda_image.json_text import parse_json
 from lambda_image.partition_names import printable
+from scripts.catalogue.run_source import is_hidden
 from scripts.user_files import check_there
 from scripts.words import counted
 
@@ -110,7 +111,9 @@ def _groups(paths: Iterable[Path]) -> list[list[Path]]:
 def _below(folder: Path) -> list[Path]:
     """The files of records in a folder and its folders. Where there is a combined one, no others are read."""
     found = []
-    for place in sorted([folder, *(path for path in folder.rglob("*") if path.is_dir())], key=_natural):
+    within = [path for path in folder.rglob("*") if path.is_dir()]
+    seen = [path for path in within if not any(is_hidden(Path(part)) for part in path.relative_to(folder).parts)]
+    for place in sorted([folder, *seen], key=_natural):
         if (place / COMBINED).is_file():
             found.append(place / COMBINED)
         elif like := sorted(place.glob(LIKE_COMBINED), key=_natural):

@@ -84,10 +84,10 @@ def latest(results: Path | None = None) -> str:
     Raises:
         UsageError: There is none.
     """
-    from scripts.catalogue.run_source import RESULTS
+    from scripts.catalogue.run_source import RESULTS, is_hidden
 
     results = RESULTS if results is None else results
-    ended = [file for name in ENDED for file in results.glob(f"*/{name}")]
+    ended = [file for name in ENDED for file in results.glob(f"*/{name}") if not is_hidden(file.parent)]
     if not ended:
         raise UsageError(f"there is no run or sweep in {printable(results)}/: name the folder of one")
     return str(max(ended, key=lambda file: file.stat().st_mtime).parent)

@@ -57,7 +57,9 @@ def run_page(facts: RunFacts) -> Page:
         Section(heading, [figures[name] for name in names if name in figures]) for heading, names in SECTIONS.items()
     ]
     failed = [f"rank {one['rank']} failed: {one['error']}: {one['cause']}" for one in summary["failed_ranks"]]
-    galaxies = counted(summary["samples"], "galaxy", "galaxies")
+    galaxies, predicted = summary["samples"], (summary.get("rows") or {}).get("predicted")
+    of = f"{predicted:,} of " if predicted not in (None, galaxies) else ""
+    galaxies = f"{of}{counted(galaxies, 'galaxy', 'galaxies')}"
     lead = f"The run {summary['status']}. It predicted {galaxies} with {counted(summary['world_size'], 'rank')}."
     return Page(
         title=f"Run {summary['run_id']}",

@@ -87,7 +87,7 @@ def _sorted(rows: Sequence[Sequence[Any]]) -> list[Value]:
 def _lines(columns: Sequence[str], setting: str, values: Sequence[Value]) -> Spec:
     x, series, _, y = columns
     scale = {"type": "log", "base": 2} if setting in POWERS else {"type": "linear", "zero": False}
-    along = axis(x, scale=scale, axis={"format": "~s", "values": list(values), "labelOverlap": True})
+    along = axis(x, scale=scale, axis={"format": ",.12~r", "values": list(values), "labelOverlap": True})
     colour = {"field": series, "type": "nominal", "legend": {"orient": "bottom", "columns": 2, "title": None}}
     return {
         "height": HEIGHT,

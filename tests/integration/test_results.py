@@ -156,4 +156,4 @@ def test_the_tables_are_shown_by_the_folder_and_by_the_name_of_the_run(capsys: p
     name = re.search(r"run (\S+): succeeded", said)
     assert name is not None
     assert main(["results", name[1]]) == 0
-    assert capsys.readouterr().out == said
+    assert capsys.readouterr().out == f"out/demo/ is read, which holds the results of {name[1]}\n{said}"

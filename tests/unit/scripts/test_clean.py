@@ -110,6 +110,12 @@ def test_a_published_file_stays_one(tmp_path: Path):
     assert len(read_partition(tmp_path / "c.pt")) == 9
 
 
+def test_a_file_of_another_kind_is_to_be_imported_first(tmp_path: Path):
+    (tmp_path / "a.fits").write_bytes(b"SIMPLE  =                    T".ljust(2880))
+    with pytest.raises(PartitionMalformed, match=r"it is a FITS file and no partition: `cosmicai import "):
+        run(tmp_path / "a.fits", "--out", tmp_path / "c.safetensors")
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [

@@ -108,6 +108,17 @@ def test_predictions_figures_and_plot_are_written(file: Path, tmp_path: Path, ca
     assert "MAE" in printed
 
 
+def test_a_galaxy_without_a_prediction_is_not_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    images = np.full((1, 5, 32, 32), np.nan, np.float32)
+    write_partition(tmp_path / "a.pt", images, np.full((1, 5), 20), np.array([0.1]), file_format="pt")
+    flags = ("--out", tmp_path / "z.parquet", "--plot", tmp_path / "z.png")
+    assert infer.run(parsed(infer, tmp_path / "a.pt", *flags), lambda *_: Echo()) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"1 prediction in {tmp_path}/z.parquet" in printed
+    assert "no plot, as no galaxy has a prediction and a known redshift" in printed
+    assert not (tmp_path / "z.png").exists()
+
+
 def test_nothing_that_is_there_is_replaced_unless_that_is_asked_for(file: Path, tmp_path: Path):
     """Before anything is inferred, which may take hours."""
     flags = {"--out": tmp_path / "z.parquet", "--json": tmp_path / "Results.json", "--plot": tmp_path / "z.png"}

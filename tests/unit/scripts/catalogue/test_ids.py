@@ -73,12 +73,13 @@ def test_keys_keep_every_digit():
 
 
 def test_what_an_import_writes_for_missing_integers_is_no_id():
-    for kind in (np.int32, np.int64):
+    for kind in (np.int8, np.int16, np.int32, np.int64):
         least = int(np.iinfo(kind).min)
         assert listed(least, least + 1, kind=pa.from_numpy_dtype(kind)) == [None, least + 1]
     for kind in (np.uint32, np.uint64):
         greatest = int(np.iinfo(kind).max)
         assert listed(greatest, greatest - 1, kind=pa.from_numpy_dtype(kind)) == [None, greatest - 1]
+    assert listed(65_535, 7, kind=pa.uint16()) == [65_535, 7]  # which 65,536 galaxies have
 
 
 def test_floating_point_ids_are_taken_where_they_are_exact():

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,17 @@ def test_each_galaxy_has_the_mode_and_the_bounds_of_its_own_distribution(tmp_pat
         np.testing.assert_array_equal(table[name].to_numpy(), np.concatenate(bounds))
     chosen, _ = read_predictions(source, lambda schema: ["redshift"])
     assert chosen["z_mode"].equals(table["z_mode"])
+
+
+def test_galaxies_whose_partition_numbers_them_alike_have_distributions_of_their_own(tmp_path: Path):
+    parts = [replace(predictions(count), row=np.array([7, 3, 7, 5, 7][:count])) for count in (5, 4)]
+    source = ResultFolderSource(run_folder(tmp_path / "out", *parts))
+    for rank, part in enumerate(parts):
+        write_distributions(source.folder, rank, part)
+    expected = np.concatenate([part.redshift + np.float32(0.05) for part in parts])
+    np.testing.assert_array_equal(read_predictions(source)[0]["z_mode"].to_numpy(), expected)
+    (source.folder / "quantiles" / "0.parquet").unlink()  # now row 7 has five predictions and two distributions
+    assert read_predictions(source)[0]["z_mode"].null_count == 9
 
 
 def test_a_partition_that_is_read_twice_has_its_modes_twice(tmp_path: Path):

@@ -42,17 +42,36 @@ def test_a_file_of_predictions_holds_nothing_else(tmp_path: Path):
 
 
 def test_a_run_that_is_not_here_is_fetched_once(tmp_path: Path):
-    fetched: list[str] = []
+    fetched, said, arn = list[str](), list[str](), "arn:aws:states:us-east-1:123456789012:execution:m:far-1"
 
     def fetch(name: str) -> Path:
         fetched.append(name)
         out = run_folder(tmp_path / "results" / "far-1", predictions(1))
-        (out / "summary.json").write_text(json.dumps({"run_id": "far-1"}))
+        (out / "summary.json").write_text(json.dumps({"run_id": "far-1", "execution": arn}))
         return out
 
-    for given in ("far-1", "far-1", "arn:aws:states:us-east-1:123456789012:execution:m:far-1"):
-        assert find_run(given, tmp_path / "results", fetch) == ResultFolderSource(tmp_path / "results" / "far-1")
+    for given in ("far-1", "far-1", arn):
+        found = find_run(given, tmp_path / "results", fetch, said.append)
+        assert found == ResultFolderSource(tmp_path / "results" / "far-1")
     assert fetched == ["far-1"]
+    assert said == [f"{tmp_path}/results/far-1/ is read, which holds the results of far-1"] * 2
+
+
+def test_results_that_were_never_whole_are_not_those_of_the_run(tmp_path: Path):
+    """A command that was killed while it fetched them leaves a folder that begins with a dot."""
+    for name in (".demo.1234.partial", "demo"):
+        out = run_folder(tmp_path / name, predictions(1))
+        (out / "summary.json").write_text(json.dumps({"run_id": "demo-1"}))
+    assert find_run("demo-1", tmp_path) == ResultFolderSource(tmp_path / "demo")
+
+
+def test_a_run_of_the_same_name_in_another_region_is_another_run(tmp_path: Path):
+    out = run_folder(tmp_path / "results" / "far-1", predictions(1))
+    arns = [f"arn:aws:states:{region}:123456789012:execution:m:far-1" for region in ("us-east-1", "eu-west-1")]
+    (out / "summary.json").write_text(json.dumps({"run_id": "far-1", "execution": arns[0]}))
+    elsewhere = run_folder(tmp_path / "elsewhere", predictions(2))
+    assert find_run(arns[0], tmp_path / "results", lambda arn: elsewhere) == ResultFolderSource(out)
+    assert find_run(arns[1], tmp_path / "results", lambda arn: elsewhere) == ResultFolderSource(elsewhere)
 
 
 @pytest.mark.parametrize("given", ["predictions.fits", "folder/run", "a b", "x" * 81])

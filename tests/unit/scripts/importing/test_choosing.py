@@ -143,13 +143,28 @@ def test_columns_travel_unless_they_are_used_or_have_a_name_of_the_table():
     found = contents(objid="int64 4", ra="float64 4", quality="int32 4", u=COLUMN, wide="int64 4 2", other="int64 9")
     kept, told = choose_columns(found, None, "objid", ["u"], N)
     assert kept == {"objid": "objid", "ra": "ra"}
-    assert told == ["quality stay behind, since the table of predictions has columns of these names"]
+    assert told == ["quality stays behind, since the table of predictions has a column of this name"]
     assert choose_columns(found, "none", "objid", ["u"], N)[0] == {"objid": "objid"}
     assert choose_columns(found, "RA", None, ["u"], N)[0] == {"ra": "ra"}
     with pytest.raises(UsageError, match=r"--columns dex: a\.file has no such array"):
         choose_columns(found, "ra,dex", None, (), N)
     with pytest.raises(UsageError, match=r"--columns wide is no column of 4 values: wide int64 \[4, 2\]"):
         choose_columns(found, "wide", None, (), N)
+
+
+@pytest.mark.parametrize(("row", "travels"), [("int64 4", True), ("uint16 4", True), ("float64 4", False)])
+def test_a_column_row_travels_if_it_can_number_rows(row: str, travels: bool):
+    for dtype, goes in ((row, travels), ("text 4", False), ("uint64 4", False)):
+        kept, told = choose_columns(contents(objid="int64 4", row=dtype), None, "objid", (), N)
+        assert kept == {"objid": "objid"} | ({"row": "row"} if goes else {})
+        why = "row stays behind, since the table of predictions has a column of this name"
+        assert told == ([] if goes else [why])
+
+
+@pytest.mark.parametrize("name", ["source", "row", "x" * 101])  # no catalogue is joined by `row`
+def test_ids_whose_name_is_taken_are_refused(name: str):
+    with pytest.raises(UsageError, match=f"--id {name} cannot travel, since .*: rename it in a.file$"):
+        choose_columns(contents(**{name: "int64 4"}), None, name, (), N)
 
 
 def test_columns_that_cannot_travel_are_listed():

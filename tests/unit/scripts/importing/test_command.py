@@ -57,16 +57,25 @@ def test_what_a_run_will_flag_is_counted(tmp_path, sample, fits_file, capsys):
         hdus[0].data[3, 0, 5, 5] = np.nan
         hdus[1].data["mag_u"][4:6] = 99
         hdus[1].data["mag_g"][7] = -99
+        hdus[1].data["z_spec"][8:11] = np.nan, -1, -9999
     assert cosmicai(fits_file, "--out", tmp_path / "parts") == 0
     told = capsys.readouterr().out
     assert "1 of 12 galaxies: a pixel of the image is not finite" in told
     assert "2 of 12 galaxies: a magnitude is 99, which says that the galaxy was not detected in that band" in told
     assert "1 of 12 galaxies: a magnitude is -99, which says that the galaxy was not observed in that band" in told
+    assert "3 of 12 galaxies: the true redshift is unknown or stands for an unknown one" in told
     read = read_dataset(tmp_path / "parts")
     flags = judge_inputs(read.images, read.magnitudes)
     assert flags.nonzero()[0].tolist() == [3, 4, 5, 7]
     assert flags[4] & Quality.NOT_DETECTED
     assert flags[7] & Quality.NOT_OBSERVED
+
+
+def test_ids_that_repeat_are_counted_over_all_files(tmp_path, fits_file, capsys):
+    with fits.open(fits_file, mode="update") as hdus:
+        hdus[1].data["objid"][11] = hdus[1].data["objid"][2]
+    assert cosmicai(fits_file, "--out", tmp_path / "parts", "--rows", 5) == 0
+    assert "1 of 12 galaxies: objid is that of an earlier galaxy, as " in capsys.readouterr().out
 
 
 def test_a_refusal_is_one_line_and_leaves_nothing_behind(tmp_path, fits_file, capsys):

@@ -109,6 +109,51 @@ def test_files_lie_beside_the_catalogue_or_where_a_column_says(tmp_path, sample)
     np.testing.assert_array_equal(source.read(0, N), sample.images)
 
 
+def test_a_galaxy_without_what_names_its_file_has_no_image(tmp_path, sample):
+    ids = np.ma.MaskedArray(sample.ids, np.arange(N) == 3)
+    names = np.array([b"" if row == 4 else str(value).encode() for row, value in enumerate(sample.ids.tolist())])
+    for value in sample.ids:  # also under the number that stands where an id is missing
+        legacy(sample.images[0]).writeto(tmp_path / f"{value}.fits")
+    for columns, row, pattern in (({"objid": ids}, 3, "{objid}.fits"), ({"name": names}, 4, "{name}.fits")):
+        source = CutoutImages(catalogue(sample, **columns), pattern, tmp_path, N, NO_FLAGS)
+        assert np.isnan(source.read(0, N)).all(axis=(1, 2, 3)).nonzero()[0].tolist() == [row]
+        assert f"1 of 12 galaxies will be flagged, as row {row} has no {pattern[1:-6]}" in source.notes
+
+
+def test_a_missing_file_is_told_where_it_is_looked_for(tmp_path, sample, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "stamps").mkdir()
+    for row in range(1, N):
+        legacy(sample.images[row]).writeto(tmp_path / "stamps" / f"{sample.ids[row]}.fits")
+    source = opened(sample, "stamps/{objid}.fits", folder=Path("stamps"))
+    assert any(f"flagged, as stamps/{sample.ids[0]}.fits is not there" in note for note in source.notes)
+
+
+def test_the_band_is_told_whose_file_is_missing(tmp_path, sample):
+    for row, band in ((row, band) for row in range(2) for band in range(5)):
+        if (row, band) != (1, 1):
+            fits.PrimaryHDU(sample.images[row, band]).writeto(tmp_path / f"{sample.ids[row]}-{'ugriz'[band]}.fits")
+    source = CutoutImages(catalogue(sample), f"{tmp_path}/{{objid}}-{{band}}.fits", Path(), N, NO_FLAGS)
+    assert f"11 of 12 galaxies will be flagged, as {tmp_path}/{sample.ids[1]}-g.fits is not there" in source.notes
+
+
+@pytest.mark.parametrize(("other", "refused"), [("nJy", True), ("nmgy", False), ("counts", True), (None, False)])
+def test_all_files_have_one_unit(tmp_path, sample, other, refused):
+    for row in range(N):
+        hdus = legacy(sample.images[row])
+        if (unit := other if row == 5 else "nanomaggy") is not None:
+            hdus[0].header["BUNIT"] = unit
+        hdus.writeto(tmp_path / f"{sample.ids[row]}.fits")
+    source = opened(sample, tmp_path / "{objid}.fits")
+    assert source.units == ("nanomaggy",)
+    if refused:
+        named = rf"{sample.ids[5]}\.fits has the unit {other}, and files before have nanomaggy: .* --unit which one"
+        with pytest.raises(UsageError, match=named):
+            source.read(0, N)
+        source = CutoutImages(catalogue(sample), f"{tmp_path}/{{objid}}.fits", Path(), N, NO_FLAGS, "nJy")
+    np.testing.assert_array_equal(source.read(0, N), sample.images)
+
+
 def test_one_of_several_images_of_a_file_is_named_behind_the_pattern(tmp_path, sample):
     for row in range(N):
         hdus = [
@@ -127,7 +172,7 @@ def test_one_of_several_images_of_a_file_is_named_behind_the_pattern(tmp_path, s
 
 
 def test_what_leads_nowhere_is_refused(tmp_path, sample):
-    with pytest.raises(UsageError, match=r"there is no file of any galaxy; the first would be .*nowhere"):
+    with pytest.raises(UsageError, match=r"no galaxy has a file, as .*nowhere/\d+\.fits is not there"):
         opened(sample, tmp_path / "nowhere/{objid}.fits")
     with pytest.raises(UsageError, match=r"--images objname: cat\.fits has no such array"):
         opened(sample, tmp_path / "{objname}.fits")

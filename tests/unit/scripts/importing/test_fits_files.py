@@ -125,6 +125,16 @@ def test_tnull_is_masked(tmp_path):
     assert np.ma.getmaskarray(rows).tolist() == [False, True, False]
 
 
+@pytest.mark.parametrize("null", [999999, 999999 - 2**63])  # as astropy writes it, and as the standard has it
+def test_unsigned_integers_with_nulls(tmp_path, null):
+    ids = np.array([2**63 + 5, 999999, 7], np.uint64)
+    column = fits.Column("objid", "K", bzero=2**63, null=null, array=ids)
+    fits.BinTableHDU.from_columns([column]).writeto(tmp_path / "a.fits")
+    read = open_fits(tmp_path / "a.fits").arrays["objid"].read(0, 3)
+    assert np.ma.getmaskarray(read).tolist() == [False, True, False]
+    assert read[0] == 2**63 + 5
+
+
 def test_scaled_columns_with_nulls(tmp_path):
     stored = np.where(np.arange(N) == 3, -999, np.arange(N) * 50).astype("i2")
     path = written(

@@ -258,6 +258,28 @@ def test_rows_of_a_catalogue_that_was_cut_from_another_are_kept(tmp_path, sample
     assert "row" not in part.columns
 
 
+def test_redshifts_that_are_text_are_told(tmp_path, sample):
+    columns = {**catalogue(sample), "z_spec": ["unknown", *map(str, sample.redshifts[1:])]}
+    np.savez(tmp_path / "a.npz", images=sample.images, bands=list("ugriz"), **columns)
+    galaxies = Galaxies(Request((tmp_path / "a.npz",)))
+    assert "  redshifts  none; z_spec holds text" in galaxies.lines
+    assert galaxies.read(0, N).redshifts is None
+
+
+@pytest.mark.parametrize(("card", "value"), [("BUNIT", "uJy"), ("BANDS", "zirgu"), ("PIXSCALE", 0.262)])
+def test_files_that_follow_one_another_are_not_taken_for_alike_if_their_headers_differ(tmp_path, sample, card, value):
+    files = (cube_and_table(tmp_path / "1.fits", sample), cube_and_table(tmp_path / "2.fits", sample, **{card: value}))
+    if card == "PIXSCALE":
+        assert Galaxies(Request(files)).warnings == [
+            f"{files[1]} has pixels of another width than the files before: import them one by one"
+        ]
+        return
+    with pytest.raises(
+        (UsageError, PartitionMalformed), match=r"several units \(nanomaggy, uJy\)|2\.fits has the bands z, i, r, g, u"
+    ):
+        Galaxies(Request(files))
+
+
 def test_other_numbers_of_images_than_of_galaxies_are_refused(tmp_path, sample):
     Table(catalogue(sample)).write(tmp_path / "cat.fits")
     np.save(tmp_path / "cube.npy", sample.images[:10])
@@ -304,10 +326,13 @@ def test_redshifts_of_a_table_with_more_rows_are_refused(tmp_path, sample):
 def test_tables_in_another_order_are_refused_unless_a_flag_names_the_ids(tmp_path, sample):
     same = several_tables(tmp_path / "same.fits", sample, np.arange(N))
     np.testing.assert_array_equal(Galaxies(Request((same,))).read(0, N).redshifts, sample.redshifts)
+    assert list(Galaxies(Request((same,))).read(0, N).columns) == ["objid", "ra"]  # the name that a catalogue has
     other = several_tables(tmp_path / "other.fits", sample, np.arange(N)[::-1])
     with pytest.raises(PartitionMalformed, match=r"another galaxy in row 0 of PHOT\.objid than of SPEC\.objid: join"):
         Galaxies(Request((other,)))
-    assert Galaxies(Request((other,), id="PHOT.objid")).read(0, N).redshifts[0] == sample.redshifts[-1]
+    read = Galaxies(Request((other,), id="PHOT.objid")).read(0, N)
+    assert read.redshifts[0] == sample.redshifts[-1]
+    assert list(read.columns) == ["PHOT.objid", "ra", "SPEC.objid"]
 
 
 @pytest.mark.parametrize("band", ["extinction_g", "dered_i"])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,12 @@ def test_bands_may_have_an_array_each(sample):
     np.testing.assert_array_equal(images(contents(**arrays)).read(1, 5), sample.images[1:5])
 
 
+def test_bands_may_have_units_of_their_own_which_are_all_told(sample):
+    arrays = {f"image_{band}": sample.images[:, place] for place, band in enumerate("ugriz")}
+    found = replace(contents(**arrays), units={"image_u": "nJy", "image_g": "uJy"})
+    assert images(found).units == ("nJy", "uJy", None)
+
+
 @pytest.mark.parametrize("names", [["u", "g", "r", "i", "z"], ["sdss-z", "sdss-i", "sdss-r", "sdss-g", "sdss-u"]])
 @pytest.mark.parametrize("shape", ["one", "by row"])
 def test_bands_may_stand_in_an_array_beside(sample, names, shape):
@@ -50,6 +58,20 @@ def test_bands_may_stand_in_an_array_beside(sample, names, shape):
     np.testing.assert_array_equal(
         images(contents(image_array=ordered, image_band=words)).read(3, 9), sample.images[3:9]
     )
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_galaxy_that_names_no_bands_has_no_image(sample, mixed):
+    words, given = np.array([list("ugriz")] * N, "S1"), sample.images.copy()
+    words[[0, 1, 5]] = b""
+    if mixed:
+        words[4], given[4] = words[4][::-1].copy(), given[4, ::-1].copy()
+    source = images(contents(image_array=given, image_band=words))
+    for start, stop in ((0, N), (0, 2), (3, 7)):
+        expected = np.where((words[:, 0] == b"")[:, None, None, None], np.nan, sample.images)[start:stop]
+        np.testing.assert_array_equal(source.read(start, stop), expected)
+    with pytest.raises(UsageError, match=r"a\.file does not name the bands of"):
+        images(contents(image_array=given, image_band=np.full((N, 5), b"")))
 
 
 def test_rows_may_have_their_bands_in_different_orders(sample):
@@ -158,6 +180,9 @@ def test_the_scale_of_pixels_may_stand_beside(sample):
     words, scale = np.array([list("ugriz")] * N, "S1"), np.full((N, 5), 0.262, np.float32)
     found = contents(image_array=sample.images, image_band=words, image_scale=scale)
     assert images(found).pixel_scale == pytest.approx(0.262)
+    for missing in (0, np.nan):  # as of a galaxy without images
+        scale[0] = missing
+        assert images(found).pixel_scale == pytest.approx(0.262)
 
 
 def test_other_numbers_of_images_than_of_rows_are_refused(sample):

@@ -46,8 +46,9 @@ def test_magnitudes_in_one_array_are_taken_by_the_names_of_bands(sample):
         np.testing.assert_array_equal(Photometry(found, flags, image_bands).read(0, N), sample.magnitudes)
     with pytest.raises(UsageError, match=r"does not name the bands of mags float32 \[12, 5\]: give them.*--bands"):
         Photometry(contents(mags=shuffled), NO_FLAGS, None)
-    with pytest.raises(UsageError, match="does not name the bands of mags"):
-        Photometry(contents(mags=shuffled), NO_FLAGS, tuple("ugrizy"))
+    for flags, image_bands in ((NO_FLAGS, tuple("ugrizy")), (PhotometryFlags(bands=tuple("ugri")), None)):
+        with pytest.raises(UsageError, match=r"mags .* has 5 magnitudes of a galaxy, and the bands are [46] \(u, g"):
+            Photometry(contents(mags=shuffled), flags, image_bands)
     with pytest.raises(UsageError, match=r"mags of a\.file lacks the band u; found: g, r, i, z, y"):
         Photometry(contents(mags=shuffled, bands=tuple("grizy")), NO_FLAGS, None)
 
@@ -72,6 +73,10 @@ def test_what_a_file_says_of_the_unit_counts_unless_a_flag_contradicts(sample):
         UsageError, match=r"flux_\{band\} has the unit 'counts/s', which is not known: say with --flux-unit"
     ):
         Photometry(contents(units, **by_band("flux_{}", fluxes)), NO_FLAGS, None)
+    for other, listed in (("uJy", "nJy, uJy"), (None, "nJy, nanomaggy")):  # which is what no unit means
+        mixed = {name: unit for name in units if (unit := other if name == "flux_r" else "nJy")}
+        with pytest.raises(UsageError, match=rf"flux_\{{band\}} has several units \({listed}\): bring it to one"):
+            Photometry(contents(mixed, **by_band("flux_{}", fluxes)), NO_FLAGS, None)
     units = dict.fromkeys(units, "nJy")
     photometry = Photometry(contents(units, **by_band("flux_{}", fluxes)), PhotometryFlags(unit="nanomaggy"), None)
     told = "AB magnitudes from fluxes in nanomaggy by --flux-unit, though the file says nJy"
@@ -81,10 +86,14 @@ def test_what_a_file_says_of_the_unit_counts_unless_a_flag_contradicts(sample):
     assert "in nanomaggy, since the file gives no unit" in assumed.notes[0]
 
 
-def test_a_flux_that_was_not_measured_is_told_from_one_that_is_too_faint(sample):
+@pytest.mark.parametrize(
+    ("flux_name", "ivar_name"),
+    [("FLUX_{}", "FLUX_IVAR_{}"), ("modelFlux_{}", "modelFluxIvar_{}"), ("FLUX_{}", "FLUX_{}_IVAR")],
+)
+def test_a_flux_that_was_not_measured_is_told_from_one_that_is_too_faint(sample, flux_name, ivar_name):
     fluxes, ivar = flux(sample.magnitudes), np.ones((N, 5))
     fluxes[1, 2], fluxes[2, 3], ivar[2, 3], fluxes[3, 4], ivar[4, 0] = -0.1, 0, 0, np.nan, 0
-    found = contents(**by_band("FLUX_{}", fluxes), **by_band("FLUX_IVAR_{}", ivar))
+    found = contents(**by_band(flux_name, fluxes), **by_band(ivar_name, ivar))
     read = Photometry(found, NO_FLAGS, None).read(0, N)
     assert read[1, 2] == 99  # looked for and not detected
     assert read[2, 3] == read[4, 0] == -99  # not observed

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -5,7 +8,7 @@ import pytest
 
 from lambda_image.errors import PartitionMalformed
 from scripts.importing.contents import as_numbers
-from scripts.importing.opening import open_file
+from scripts.importing.opening import open_file, open_sources
 from scripts.importing.parquet_files import open_parquet
 
 N = 12
@@ -101,6 +104,28 @@ def test_a_galaxy_without_images_is_masked(tmp_path):
     np.testing.assert_allclose(read[2], STAMPS[4])
 
 
+def test_galaxies_without_images_need_nothing_that_another_program_has_imported(tmp_path):
+    images = pa.array([None, *struct_of_lists().to_pylist()[1:]], struct_of_lists().type)
+    pq.write_table(pa.table({"image": images}), tmp_path / "a.parquet")
+    program = (
+        "from pathlib import Path; from scripts.importing.parquet_files import open_parquet; "
+        f"print(open_parquet(Path({str(tmp_path / 'a.parquet')!r})).arrays['image.scale'].read(0, 2).tolist())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[[None, None, None, None], [0.262, 0.262, 0.262, 0.262]]\n"
+
+
+def test_a_column_without_any_value_is_masked(tmp_path):
+    for number, column in enumerate((pa.array([1, 2]), pa.nulls(3))):
+        pq.write_table(pa.table({"objid": column}), tmp_path / f"{number}.parquet")
+    assert open_parquet(tmp_path / "1.parquet").arrays["objid"].dtype == "null"
+    both, _ = open_sources([tmp_path / "0.parquet", tmp_path / "1.parquet"])
+    assert both.arrays["objid"].dtype == "int64"
+    read = both.arrays["objid"].read(0, 5)
+    assert np.ma.getmaskarray(read).tolist() == [False, False, True, True, True]
+    assert read.dtype == np.int64  # or long ids would be rounded
+
+
 def test_null_pixels_are_masked(tmp_path):
     rows = struct_of_lists().to_pylist()
     rows[3]["flux"][1][2][3] = None
@@ -116,8 +141,37 @@ def test_lists_of_several_lengths_are_no_arrays(tmp_path):
     column = open_parquet(tmp_path / "a.parquet").arrays["mags"]
     assert column.shape == (3, 2)
     assert column.read(0, 2).tolist() == [[1, 2], [3, 4]]
-    with pytest.raises(PartitionMalformed, match="mags: its lists have several lengths"):
-        column.read(0, 3)
+    with pytest.raises(PartitionMalformed, match=r"a\.parquet: mags has lists of other lengths in row 2 than before"):
+        column.read(1, 3)
+
+
+@pytest.mark.parametrize("bad", [STAMPS[5, :3], STAMPS[5, :, :5], STAMPS[5, :, :, :5], STAMPS[5].transpose(1, 0, 2)])
+@pytest.mark.parametrize("rows_in_group", [N, 4, 1])
+def test_the_row_is_named_whose_lists_have_other_lengths(tmp_path, bad, rows_in_group):
+    rows = [bad.tolist() if row == 5 else stamp.tolist() for row, stamp in enumerate(STAMPS)]
+    pq.write_table(pa.table({"stamps": rows}), tmp_path / "a.parquet", row_group_size=rows_in_group)
+    column = open_parquet(tmp_path / "a.parquet").arrays["stamps"]
+    np.testing.assert_allclose(column.read(0, 5), STAMPS[:5])
+    with pytest.raises(PartitionMalformed, match=r"in row 5 than before, which are \[4, 6, 6\]: leave that row out"):
+        column.read(2, 9)
+
+
+@pytest.mark.parametrize("nothing", [None, [], [[]], [[], [], [], []], [[[]] * 6] * 4])
+@pytest.mark.parametrize("where", [{0}, {3}, {3, 4, 5}, set(range(11))])
+@pytest.mark.parametrize("kind", [pa.list_, pa.large_list])
+def test_rows_whose_lists_are_empty_hold_no_images(tmp_path, nothing, where, kind):
+    rows = [nothing if row in where else stamp.tolist() for row, stamp in enumerate(STAMPS)]
+    array = pa.array(rows, kind(kind(kind(pa.float32()))))
+    pq.write_table(pa.table({"stamps": array}), tmp_path / "a.parquet", row_group_size=5)
+    column = open_parquet(tmp_path / "a.parquet").arrays["stamps"]
+    assert column.shape == STAMPS.shape
+    for start, stop in ROWS:
+        read, absent = column.read(start, stop), [row in where for row in range(start, stop)]
+        mask = np.ma.getmaskarray(read)
+        np.testing.assert_array_equal(mask.all(axis=(1, 2, 3)), absent)
+        assert not mask[np.logical_not(absent)].any()
+        for row in set(range(start, stop)) - where:
+            np.testing.assert_array_equal(read[row - start], STAMPS[row])
 
 
 def test_a_unit_in_the_metadata_of_a_field_is_read(tmp_path):
@@ -174,7 +228,6 @@ def test_the_first_galaxy_may_have_no_images(tmp_path, first):
     arrays = open_parquet(tmp_path / "a.parquet").arrays
     assert arrays["image"].shape == (3, 2, 2)
     assert arrays["tags"].dtype == "lists of several lengths"
-    if first is None:
-        read = arrays["image"].read(0, 3)
-        assert np.ma.getmaskarray(read).all(axis=(1, 2)).tolist() == [True, False, True]
-        assert read[1].tolist() == rows[1]
+    read = arrays["image"].read(0, 3)
+    assert np.ma.getmaskarray(read).all(axis=(1, 2)).tolist() == [True, False, True]
+    assert read[1].tolist() == rows[1]

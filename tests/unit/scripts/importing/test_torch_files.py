@@ -99,6 +99,25 @@ def test_a_list_of_dicts(tmp_path):
     check(saved(tmp_path, samples), {"image": IMAGES, "z": REDSHIFTS})
 
 
+@pytest.mark.parametrize(
+    ("values", "dtype", "read"),
+    [
+        (["J1", "J234"], "text", [b"J1", b"J234"]),
+        ([10**17 + 1, -5], "int64", [10**17 + 1, -5]),
+        ([2**63, 1], "uint64", [2**63, 1]),
+        ([2**63, -1], "text", [b"9223372036854775808", b"-1"]),
+        ([0.5, 1], "float64", [0.5, 1.0]),
+    ],
+)
+def test_lists_of_numbers_and_texts_are_columns(tmp_path, values, dtype, read):
+    beside = saved(tmp_path, {"images": IMAGES[:2], "objid": values, "mixed": [1, "a"], "nothing": []}).arrays
+    inside = saved(tmp_path, [{"images": IMAGES[n].clone(), "objid": value} for n, value in enumerate(values)]).arrays
+    for arrays in (beside, inside):
+        assert list(arrays) == ["images", "objid"]
+        assert (arrays["objid"].dtype, arrays["objid"].shape) == (dtype, (2,))
+        assert arrays["objid"].read(0, 2).tolist() == read
+
+
 def test_bfloat16_and_the_format_before_1_6(tmp_path):
     half = IMAGES.bfloat16()
     check(saved(tmp_path, {"stamps": half}), {"stamps": half})

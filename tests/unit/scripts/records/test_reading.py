@@ -45,6 +45,8 @@ def test_folders_of_folders_files_of_ranks_and_the_combined_one(tmp_path: Path):
     write(tmp_path / "a/9/1.json", published("x/9"))
     write(tmp_path / "a/9/0.json", published("x/9"))
     write(tmp_path / "a/9/manifest.json", [{"rank": 0}])
+    write(tmp_path / "a/.11.1234.partial/combined_data.json", [published("x/11")])  # which was never whole
+    write(tmp_path / "a/.11.1234.partial/predictions/combined_data.json", [published("x/12")])
     runs, _ = read_runs([tmp_path / "a"])
     assert [(run.name, len(run.records)) for run in runs] == [("9", 2), ("10", 1)]
     alone, _ = read_runs([tmp_path / "a/9/0.json", tmp_path / "a/9/0.json", tmp_path / "a/10/0.json"])

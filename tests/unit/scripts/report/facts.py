@@ -31,6 +31,7 @@ def run_facts(count: int = 2, galaxies: int = 40, *, flagged: bool = False, fail
     ranks = records(count)
     whole = predictions(galaxies)
     summary = summarise(manifest(count), ranks, whole, lost, wall_s=float(count + 5)).to_json()
+    summary["rows"]["predicted"] = galaxies
     if flagged:
         summary["rows"]["flags"] = {"magnitude_bad": 3, "not_detected": 0}
     true = whole.redshift_true + np.where(np.arange(galaxies) == 0, 3.0, 0.0).astype(np.float32)  # one far outlier

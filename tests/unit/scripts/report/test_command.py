@@ -38,7 +38,8 @@ def test_flags_of_several_runs(folder: Path):
 def test_without_a_name_it_is_what_ended_last(tmp_path: Path):
     with pytest.raises(UsageError, match="there is no run or sweep in"):
         command.latest(tmp_path)
-    for age, name in ((30, "demo/summary.json"), (20, "sweep-quick/runs.csv"), (10, "begun/sweep.json")):
+    half = ".demo.1234.partial/summary.json"  # which a command has left that was killed
+    for age, name in ((30, "demo/summary.json"), (20, "sweep-quick/runs.csv"), (10, "begun/sweep.json"), (5, half)):
         file = tmp_path / name
         file.parent.mkdir()
         file.touch()

@@ -15,6 +15,14 @@ def test_the_page_names_ranks_that_failed_and_what_is_missing():
     assert page.notices[-1] == "predictions.parquet is not there."
 
 
+def test_the_page_begins_with_how_many_galaxies_have_a_prediction():
+    facts = run_facts()
+    for predicted, words in ((40, "40 galaxies"), (37, "37 of 40 galaxies"), (0, "0 of 40 galaxies")):
+        counted = {**facts.summary["rows"], "predicted": predicted}
+        page = run_page(replace(facts, summary={**facts.summary, "rows": counted}))
+        assert page.lead == f"The run succeeded. It predicted {words} with 2 ranks."
+
+
 def test_every_figure_has_a_place():
     facts = run_facts(flagged=True)
     facts = replace(facts, summary={**facts.summary, "distributions": {**MEASURES, "pit": [3, 5] * 10}})

@@ -33,6 +33,13 @@ def test_speedup_efficiency_and_cost_against_one_rank():
     assert [row[3] for row in figures["cost_decrease"].rows] == [0.0, -1.0, -3.0]
 
 
+def test_the_axis_names_each_value_as_it_is():
+    runs = [{**GOOD[0], "world_size": ranks} for ranks in (1, 200, 2001, 1_048_576)]
+    figure = against(runs, "world_size", "wall_s")
+    drawn = vl_convert.vegalite_to_svg(figure.to_vega_lite(config()))
+    assert [label for label in ("1", "200", "2,001", "1,048,576") if f">{label}</text>" not in drawn] == []
+
+
 def test_averages_are_those_of_the_documents():
     assert averages(GOOD).rows[0][:3] == (1, 2, 9.5)
 
