@@ -70,7 +70,7 @@ class RunProgress:
                 TextColumn("{task.fields[name]}"),
                 TextColumn("{task.fields[phase]:<10}"),
                 BarColumn(bar_width=None),
-                TextColumn("{task.completed:>6.0f} {task.fields[unit]}  {task.fields[rate]:>12}"),
+                TextColumn("{task.completed:>7,.0f} {task.fields[unit]}  {task.fields[rate]:>12}"),
                 TimeElapsedColumn(),
                 console=self._console,
             )
@@ -191,7 +191,7 @@ class RunProgress:
         if self._ranks > MOST_BARS:
             self._count_phases(rank, phase)
             return
-        rate = f"{event['samples_per_s']:.0f} samples/s" if event.get("samples_per_s") else ""
+        rate = f"{event['samples_per_s']:,.0f} samples/s" if event.get("samples_per_s") else ""
         if self._bars:
             updates: dict[str, Any] = {"phase": phase}
             if samples is not None:
@@ -210,10 +210,9 @@ class RunProgress:
             self._last_line[rank] = (phase, now)
             count = ""
             if samples is not None:
-                count = (
-                    f"{samples} of {self._totals[rank]} samples" if rank < len(self._totals) else f"{samples} samples"
-                )
-            self.print(f"{now - self._started:6.1f} s  rank {rank}  {phase:<10} {count:<22} {rate}".rstrip())
+                of_all = f" of {self._totals[rank]:,}" if rank < len(self._totals) else ""
+                count = f"{samples:,}{of_all} samples"
+            self.print(f"{now - self._started:6.1f} s  rank {rank}  {phase:<10} {count:<24} {rate}".rstrip())
 
     def _count_phases(self, rank: int, phase: str) -> None:
         """Counts the ranks of a large run by what they have said, which is shown now and then and at the end."""

@@ -128,7 +128,7 @@ def error_bars(found: Mapping[str, Any] | None, own: bool = False, measured: int
 def _throughput(summary: Mapping[str, Any]) -> str:
     if summary["samples_per_s"] is None:
         return "unknown"
-    return f"{summary['samples_per_s']:.0f} samples/s, {summary['bits_per_s'] / 1e6:.1f} Mbit/s"
+    return f"{summary['samples_per_s']:,.0f} samples/s, {summary['bits_per_s'] / 1e6:,.1f} Mbit/s"
 
 
 def _attempts(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
