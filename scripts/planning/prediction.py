@@ -17,7 +17,8 @@ LAMBDA_S = 900.0  # that an invocation may take
 ROOM = 1.1  # of memory above the measured peak
 RECORD_BYTES = 4_000  # of a rank's record in a part
 NETWORK_BYTES_PER_S = 75e6  # that a function receives: 600 Mbit/s, from AWS's documents and not measured
-READERS, REQUEST_S = 16, 0.03  # of Summarize: requests to S3 at a time, and how long each takes on AWS
+RECORDS_AT_ONCE, TABLES_AT_ONCE = 16, 4  # that Summarize reads from S3
+REQUEST_S = 0.03  # that each takes on AWS
 BESIDE_MB = 1024
 GATHER_TIMEOUT_S = 60.0
 
@@ -162,8 +163,8 @@ def _times(
 
 def _summarize(case: Case, gathered: bool) -> float:
     """Seconds to read the records of all ranks, and their tables where nothing was gathered."""
-    requests = case.world_size * (1 if gathered else 2)
-    return 1.0 + requests / READERS * REQUEST_S
+    turns = case.world_size / RECORDS_AT_ONCE + (0 if gathered else case.world_size / TABLES_AT_ONCE)
+    return 1.0 + turns * REQUEST_S
 
 
 def _problems(measured: Calibration, case: Case, longest_s: float, starts: Starts) -> list[str]:

@@ -4,7 +4,7 @@ import pytest
 
 from lambda_image.cost import BillingTerms, usd_of
 from scripts.planning.calibration import from_records
-from scripts.planning.prediction import Case, forecast
+from scripts.planning.prediction import REQUEST_S, TABLES_AT_ONCE, Case, forecast
 from tests.unit.scripts.planning.test_calibration import CLOUD, rank
 
 HERE = from_records([rank(0), rank(1)], 4.0, 2, 4)
@@ -68,7 +68,8 @@ def test_beyond_the_quota_parts_travel_by_s3():
     found = forecast(THERE, lambda_case(quota=50))
     assert not found.gathered
     assert usd_of(found.lines, "rendezvous server") == 0
-    assert found.summarize_s > forecast(THERE, lambda_case()).summarize_s
+    tables_s = found.case.world_size / TABLES_AT_ONCE * REQUEST_S
+    assert found.summarize_s == pytest.approx(forecast(THERE, lambda_case()).summarize_s + tables_s)
 
 
 @pytest.mark.parametrize(
