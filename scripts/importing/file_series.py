@@ -8,6 +8,7 @@ import numpy as np
 
 from lambda_image.data.file_content import Column
 from lambda_image.errors import PartitionMalformed
+from scripts.importing.bands import letter
 from scripts.importing.contents import NOTHING, TEXT, Contents, as_texts, described, is_readable, joined
 
 BANDS = re.compile(r"(band|filter)s?$", re.IGNORECASE)  # ends the name of an array that may name bands
@@ -46,11 +47,11 @@ class FileSeries:
                 lengths[array].append(theirs.shape[0])
                 dtypes[array][theirs.dtype] = None
                 bands, known = contents.bands.get(array), first.bands.get(array)
-                if bands and known and bands != known:
+                if bands and known and _letters(bands) != _letters(known):
                     raise self._differing(path, f"the bands {', '.join(bands)} in {array}", ", ".join(known))
                 if not bands:
                     silent.add(array)
-                if array in once and (words := _texts(theirs)) != once[array]:
+                if array in once and _letters(words := _texts(theirs)) != _letters(once[array]):
                     raise self._differing(path, f"{', '.join(words)} in {array}", ", ".join(once[array]))
                 if (unit := contents.units.get(array)) != first.units.get(array):
                     units.setdefault(array, {})[unit] = None
@@ -90,13 +91,21 @@ class FileSeries:
 
 
 def _once(contents: Contents) -> dict[str, list[str]]:
-    """The names of bands that a file has once for all of its galaxies, by the array that they lie in."""
-    rows = max((column.shape[0] for column in contents.arrays.values()), default=0)
-    return {
+    """The names of bands that a file has once for all of its galaxies, by the array that they lie in.
+
+    They differ, and an array has an axis of as many. A column of a table has a name for each row instead.
+    """
+    axes = {length for column in contents.arrays.values() for length in column.shape[1:]}
+    found = {
         array: _texts(column)
         for array, column in contents.arrays.items()
-        if column.dtype == TEXT and len(column.shape) == 1 and column.shape[0] < rows and BANDS.search(array)
+        if column.dtype == TEXT and len(column.shape) == 1 and column.shape[0] in axes and BANDS.search(array)
     }
+    return {array: names for array, names in found.items() if len(set(names)) == len(names)}
+
+
+def _letters(names: Iterable[str]) -> list[str]:
+    return [letter(name) for name in names]
 
 
 def _texts(column: Column) -> list[str]:

@@ -14,6 +14,7 @@ from scripts.importing.choosing import (
     choose_photometry,
     choose_redshifts,
     find,
+    same_ids,
 )
 from scripts.importing.contents import Contents
 
@@ -137,6 +138,12 @@ def test_ids_are_guessed_in_an_order_and_named_by_a_flag():
     assert choose_id(contents(ra=COLUMN), None, N) is None
     with pytest.raises(UsageError, match=r"--id wide is no column of 4 ids: wide int64 \[4, 2\]"):
         choose_id(found, "wide", N)
+
+
+def test_ids_are_the_same_in_further_tables_only():
+    found = contents(**{"a__objid": "int64 4", "b__OBJID": "int64 4", "a__obj_id": "int64 4"})
+    assert same_ids(found, "a.objid") == ["b.OBJID"]
+    assert same_ids(found, None) == []
 
 
 def test_columns_travel_unless_they_are_used_or_have_a_name_of_the_table():

@@ -26,6 +26,8 @@ def test_files_whose_bands_differ_are_no_series():
     assert series(stamps(bands=one), stamps(bands=one)).contents("x").bands == one
     with pytest.raises(PartitionMalformed, match=r"1 has the bands z, i, r, g, u in images, and 0 has u, g, r, i, z"):
         series(stamps(bands=one), stamps(bands=other)).contents("x")
+    spelled = {"images": ("DES-U", "DES-G", "DES-R", "DES-I", "DES-Z")}
+    assert series(stamps(bands=one), stamps(bands=spelled)).contents("x").bands == one
     for silent in ((one, {}), ({}, one)):  # --bands must say it
         assert series(*(stamps(bands=bands) for bands in silent)).contents("x").bands == {}
 
@@ -38,18 +40,27 @@ def test_units_and_scales_that_differ_between_files_are_kept():
     assert series(*scales).contents("x").other_scales == {"images": Path("2")}
 
 
-def with_array(name: str, *files: np.ndarray) -> Column:
-    found = [Contents("a", "test", {name: column(values), "objid": column(np.arange(9))}) for values in files]
+def with_array(name: str, *files: np.ndarray, galaxies: int = 9) -> Column:
+    images, ids = column(np.zeros((galaxies, 5, 4, 4))), column(np.arange(9))
+    found = [Contents("a", "test", {name: column(values), "images": images, "objid": ids}) for values in files]
     return series(*found).contents("x").arrays[name]
 
 
-def test_names_of_bands_that_each_file_has_once_are_there_once():
+@pytest.mark.parametrize("galaxies", [1, 5, 9])
+def test_names_of_bands_that_each_file_has_once_are_there_once(galaxies: int):
     names = np.array(list("ugriz"))
-    assert with_array("bands", names, names).shape == (5,)
-    assert as_texts(with_array("bands", names, names).read(0, 5)) == list("ugriz")
+    found = with_array("bands", names, np.array(list("UGRIZ")), galaxies=galaxies)
+    assert found.shape == (5,)
+    assert as_texts(found.read(0, 5)) == list("ugriz")
     with pytest.raises(PartitionMalformed, match=r"1 has z, i, r, g, u in bands, and 0 has u, g, r, i, z: import them"):
-        with_array("bands", names, names[::-1])
+        with_array("bands", names, names[::-1], galaxies=galaxies)
+
+
+def test_names_of_bands_that_no_axis_has_follow_one_another():
+    names = np.array(list("ugriz"))
     assert with_array("bands", np.array(["r"] * 9), np.array(["g"] * 9)).shape == (18,)  # a band for each galaxy
+    assert with_array("CCDS.filter", names[:3], names[1:4]).shape == (6,)  # of the exposures that each file lists
+    assert with_array("CCDS.filter", np.array(list("rrrgg")), np.array(list("ggggg"))).shape == (10,)
     for name in ("notes", "filters.name", "bandpass"):
         assert with_array(name, names, names[::-1]).shape == (10,)
 
