@@ -10,7 +10,7 @@ from lambda_image.data.file_content import Column
 from lambda_image.errors import UsageError
 from scripts.id_names import ID_NAMES, folded, is_id_name
 from scripts.importing.bands import PLACE, Template, letter, resolve, templates
-from scripts.importing.contents import TEXT, Contents, is_number, is_readable, short_names
+from scripts.importing.contents import TEXT, Contents, is_number, is_readable, short_names, split_name
 from scripts.importing.wanted import PUBLISHED, Wanted
 
 NONE, ALL = "none", "all"  # as the value of a flag
@@ -213,8 +213,10 @@ def choose_id(contents: Contents, given: str | None, rows: int) -> str | None:
 
 def same_ids(contents: Contents, chosen_id: str | None) -> list[str]:
     """The columns of further tables that are called as the ids are."""
-    wanted = None if chosen_id is None else folded(_last(chosen_id))
-    return [name for name in contents.arrays if name != chosen_id and folded(_last(name)) == wanted]
+    if chosen_id is None:
+        return []
+    table, wanted = split_name(chosen_id)[0], folded(_last(chosen_id))
+    return [name for name in contents.arrays if split_name(name)[0] != table and folded(_last(name)) == wanted]
 
 
 def choose_columns(

@@ -141,7 +141,7 @@ def test_ids_are_guessed_in_an_order_and_named_by_a_flag():
 
 
 def test_ids_are_the_same_in_further_tables_only():
-    found = contents(**{"a__objid": "int64 4", "b__OBJID": "int64 4", "a__obj_id": "int64 4"})
+    found = contents(a__objid="int64 4", b__OBJID="int64 4", a__obj_id="int64 4")
     assert same_ids(found, "a.objid") == ["b.OBJID"]
     assert same_ids(found, None) == []
 
