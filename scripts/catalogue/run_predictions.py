@@ -96,7 +96,8 @@ def _places(predictions: pa.Table, known: pa.Table) -> pa.Array:
     belongs to which, and none is given.
     """
     both = pa.concat_tables([predictions.select(GALAXY), known.select(GALAXY)])
-    sources = both["source"].combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    # As numbers before they are one array, which has no place for 2 GiB of text.
+    sources = both["source"].dictionary_encode().combine_chunks().indices.to_numpy(zero_copy_only=False)
     rows = both["row"].to_numpy()
     order = np.lexsort((rows, sources))  # keeps the order of what is alike, so that predictions come first
     begins = np.ones(len(order), np.bool_)

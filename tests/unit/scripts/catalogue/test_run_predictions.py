@@ -9,7 +9,7 @@ from pyarrow import parquet
 
 from lambda_image.data.distributions import IN_CATALOGUES, NAMES
 from lambda_image.errors import InvalidEvent
-from scripts.catalogue.run_predictions import read_predictions
+from scripts.catalogue.run_predictions import _places, read_predictions
 from scripts.catalogue.run_source import PredictionsFileSource, ResultFolderSource
 from tests.unit.scripts.catalogue.runs import FIRST_ID, predictions, quantiles, run_folder, write_distributions
 
@@ -113,6 +113,12 @@ def test_galaxies_whose_partition_numbers_them_alike_have_distributions_of_their
     np.testing.assert_array_equal(read_predictions(source)[0]["z_mode"].to_numpy(), expected)
     (source.folder / "quantiles" / "0.parquet").unlink()  # now row 7 has five predictions and two distributions
     assert read_predictions(source)[0]["z_mode"].null_count == 9
+
+
+def test_more_text_than_one_array_can_hold_is_compared():
+    one_key = pa.chunked_array([pa.array(["x" * 2**20])] * 1100)  # which is in memory once
+    galaxies = pa.table({"source": one_key, "row": np.arange(1100)})
+    assert _places(galaxies, galaxies).to_pylist() == list(range(1100))
 
 
 def test_a_partition_that_is_read_twice_has_its_modes_twice(tmp_path: Path):
