@@ -215,10 +215,15 @@ def _values(array: Any, path: tuple[str, ...], shape: tuple[int, ...] | None = N
         if step != "[]":
             array = array.field(step) if array.null_count == 0 else compute.struct_field(array, step)
             continue
-        sizes = compute.fill_null(compute.list_value_length(array), 0).to_numpy(zero_copy_only=False)
+        sizes = compute.list_value_length(array)
+        sizes = (sizes.fill_null(0) if sizes.null_count else sizes).to_numpy()
         lengths.append(shape[len(lengths)] if shape is not None else int(sizes[0]) if len(sizes) else 0)
-        uneven |= np.diff(_sums(sizes != lengths[-1])[bounds]) > 0
-        bounds, array = _sums(sizes)[bounds], array.flatten()
+        if (sizes == lengths[-1]).all():  # as nearly always
+            bounds = bounds * lengths[-1]
+        else:
+            uneven |= np.diff(_sums(sizes != lengths[-1])[bounds]) > 0
+            bounds = _sums(sizes)[bounds]
+        array = array.flatten()
     values = _leaf(array.storage if isinstance(array, pa.ExtensionArray) else array)
     if not lengths:
         return values
