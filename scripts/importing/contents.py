@@ -31,6 +31,8 @@ class Contents:
         pixel_scales: Arcseconds per pixel of an array of images, where the file says so.
         more_units: The other units of an array, and None for no unit, where it comes from files that differ in this.
         other_scales: The first file whose images have other pixels than those of the first file, for such an array.
+        ends: The rows at which files end, where there are several. Who reads many arrays should not go beyond one with
+            each of them, since few files are open at a time.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Contents:
     pixel_scales: dict[str, float] = field(default_factory=dict)
     more_units: dict[str, tuple[str | None, ...]] = field(default_factory=dict)
     other_scales: dict[str, Path] = field(default_factory=dict)
+    ends: Array = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def units_of(self, names: Iterable[str]) -> tuple[str | None, ...]:
         """All units that arrays have by what the files say, and None where one says nothing."""
@@ -113,12 +116,17 @@ def joined(first: Column, lengths: Sequence[int], part: Callable[[int], Column])
 
 
 def _of_type(piece: Array, dtype: str) -> Array:
-    """Rows of one file in the type of all: numbers as text, which is empty where one is masked, and nothing as any."""
+    """Rows of one file in the type of all: numbers as text, which is empty where one is masked, and nothing as any.
+
+    Of integers, the type tells which stands for a missing one. Others become floating-point numbers only where they
+    meet, since that rounds long ids.
+    """
     mask = np.ma.getmaskarray(piece)
     if dtype == TEXT and piece.dtype.kind in NUMBERS:
         return np.where(mask, b"", np.ma.getdata(piece).astype(np.bytes_))
-    if is_number(dtype) and mask.all() and dtype != "bfloat16":
-        return piece.astype(dtype)
+    integers = piece.dtype.kind in "iu" and "int" in dtype
+    if integers or (is_number(dtype) and mask.all() and dtype != "bfloat16"):
+        return piece.astype(dtype, copy=False)
     return piece
 
 

@@ -70,6 +70,7 @@ class FileSeries:
             first.pixel_scales,
             {array: tuple(others) for array, others in units.items()},
             scales,
+            np.cumsum(max(lengths.values(), key=sum, default=[0])),
         )
 
     def _differing(self, path: Path, told: str, known: str) -> PartitionMalformed:

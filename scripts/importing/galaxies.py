@@ -3,6 +3,7 @@
 import shlex
 import textwrap
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -154,7 +155,9 @@ class Galaxies:
         """
         step = max(1, BATCH_BYTES // self._images.row_bytes)
         # All of a galaxy at a time, since a table that has images in a column is read by whole rows.
-        pieces = [self._piece(first, min(first + step, stop)) for first in range(start, stop, step)]
+        ends = self._contents.ends
+        bounds = np.union1d([*range(start, stop, step), stop], ends[(start < ends) & (ends < stop)]).tolist()
+        pieces = [self._piece(*piece) for piece in pairwise(bounds)]
         if len(pieces) == 1:
             return pieces[0]
         redshifts = [piece.redshifts for piece in pieces if piece.redshifts is not None]

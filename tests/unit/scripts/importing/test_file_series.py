@@ -77,3 +77,16 @@ def test_what_is_text_in_one_file_is_text_in_all():
 def test_types_of_numbers_are_one_and_what_cannot_be_read_is_not():
     assert with_array("z", np.zeros(2), np.zeros(2, np.int32)).dtype == "float64"
     assert with_array("z", np.zeros(2), np.zeros(2, "datetime64[s]")).dtype == "datetime64[s]"
+
+
+def test_integers_are_of_one_type_whatever_is_read_of_them():
+    small, large = np.ma.MaskedArray([3, 4], [False, True], np.int16), np.array([10**17])
+    found = with_array("run", small, large)
+    read = found.read(0, 2)
+    assert read.dtype == np.int64  # so that the least of this type stands for the missing one
+    assert read.tolist() == [3, None]
+    assert with_array("z", np.zeros(2), np.zeros(2, np.int32)).read(2, 4).dtype == np.int32
+
+
+def test_rows_at_which_files_end_are_told():
+    assert series(stamps(), stamps()).contents("x").ends.tolist() == [2, 4]

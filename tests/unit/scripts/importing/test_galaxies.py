@@ -10,9 +10,11 @@ from astropy.table import Table
 from pyarrow import csv
 
 from lambda_image.errors import PartitionMalformed, UsageError
+from scripts.importing.contents import Contents
 from scripts.importing.galaxies import Galaxies, Request
 from scripts.importing.images import PixelFlags
 from scripts.importing.magnitudes import PhotometryFlags
+from scripts.importing.opening import open_file
 
 N = 12
 
@@ -278,6 +280,24 @@ def test_files_that_follow_one_another_are_not_taken_for_alike_if_their_headers_
         (UsageError, PartitionMalformed), match=r"several units \(nanomaggy, uJy\)|2\.fits has the bands z, i, r, g, u"
     ):
         Galaxies(Request(files))
+
+
+def test_of_many_files_each_is_opened_once_for_all_of_its_columns(tmp_path, sample, monkeypatch):
+    opened = []
+
+    def counting(path: Path) -> Contents:
+        opened.append(path)
+        return open_file(path)
+
+    monkeypatch.setattr("scripts.importing.opening.open_file", counting)
+    files = tuple(cube_and_table(tmp_path / f"{number}.fits", sample) for number in range(4))
+    galaxies = Galaxies(Request(files))
+    opened.clear()
+    part = galaxies.read(0, 4 * N)
+    assert sorted(opened) == sorted(set(opened))
+    np.testing.assert_array_equal(part.images, np.tile(sample.images, (4, 1, 1, 1)))
+    np.testing.assert_array_equal(part.columns["objid"], np.tile(sample.ids, 4))
+    np.testing.assert_array_equal(galaxies.read(N - 1, N + 1).columns["objid"], [sample.ids[-1], sample.ids[0]])
 
 
 def test_other_numbers_of_images_than_of_galaxies_are_refused(tmp_path, sample):
