@@ -182,6 +182,26 @@ def as_texts(values: Array) -> list[str]:
     ]
 
 
+def in_utf8(texts: Array) -> Array:
+    """Texts as a Column has them. Bytes that are not UTF-8 count as Latin-1, in which old files are."""
+    data = np.ma.getdata(texts)
+    if data.dtype.kind == "U":
+        encoded = np.char.encode(data, "utf-8")
+    elif data.size and data.dtype.itemsize and (np.ascontiguousarray(data).view(np.uint8) > 127).any():
+        encoded = np.array([_in_utf8(text) for text in data.ravel().tolist()], np.bytes_).reshape(data.shape)
+    else:
+        return texts
+    return np.ma.MaskedArray(encoded, texts.mask) if isinstance(texts, np.ma.MaskedArray) else encoded
+
+
+def _in_utf8(text: bytes) -> bytes:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1").encode()
+    return text
+
+
 def unit_of(attributes: Mapping[str, Any]) -> str | None:
     """The unit among attributes, by the names that it usually has."""
     for key in ("unit", "units", "UNIT", "UNITS", "BUNIT", "bunit"):

@@ -31,7 +31,7 @@ class IdTally:
         told, total = [], f"{len(ids):,}"
         if repeated := len(known) - len(values):
             first = values[counts > 1][0]
-            example = first.decode(errors="replace") if isinstance(first, bytes) else str(first)
+            example = first.decode() if isinstance(first, bytes) else str(first)
             told.append(
                 f"{repeated:,} of {total} galaxies: {self.label} is that of an earlier galaxy, as {example} is, so "
                 "that cosmicai results --catalogue needs --repeats first"

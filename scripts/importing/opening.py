@@ -14,7 +14,7 @@ from lambda_image.data.inert_pickle import ArchiveError
 from lambda_image.errors import PartitionMalformed, PartitionMissing, UsageError
 from lambda_image.partition_names import natural_order, printable
 from scripts.extras import require
-from scripts.importing.contents import Array, Contents, first_line
+from scripts.importing.contents import TEXT, Array, Contents, first_line, in_utf8
 from scripts.importing.file_series import FileSeries
 
 SUFFIXES = (".fits", ".fit", ".fts", ".fz", ".gz", ".hdf5", ".h5", ".hdf", ".npz", ".npy", ".parquet", ".pq")
@@ -84,11 +84,12 @@ def open_file(path: Path) -> Contents:
 
 
 def _guarded(column: Column, path: Path, name: str) -> Column:
-    """The column, whose faults name the file and the rows."""
+    """The column, whose faults name the file and the rows, and whose text is UTF-8."""
 
     def read(start: int, stop: int) -> Array:
         try:
-            return column.read(start, stop)
+            values = column.read(start, stop)
+            return in_utf8(values) if column.dtype == TEXT else values
         except DAMAGE as error:
             told = f"{printable(path)}: rows {start:,} to {stop:,} of {name} cannot be read: {first_line(error)}"
             raise PartitionMalformed(told, object=str(path)) from error

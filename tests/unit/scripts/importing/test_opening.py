@@ -1,11 +1,13 @@
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from lambda_image.errors import PartitionMalformed, PartitionMissing, UsageError
+from scripts.importing.contents import TEXT
 from scripts.importing.opening import open_file, open_sources
 
 
@@ -126,3 +128,17 @@ def test_a_header_that_python_cannot_read_is_a_damaged_file(header: bytes, tmp_p
         with pytest.raises(PartitionMalformed, match=rf"{major}\.npy.* cannot be read: ") as refused:
             open_file(file)
         assert "\n" not in str(refused.value)
+
+
+def test_text_is_utf8_whatever_the_file_holds(tmp_path):
+    words = ["J1", "Çelebi", "Öpik"]
+    np.save(tmp_path / "wide.npy", np.array([(word,) for word in words], [("name", "U8")]))
+    np.save(tmp_path / "mixed.npy", np.array([b"J1", "Çelebi".encode(), "Öpik".encode("latin-1")]))
+    with h5py.File(tmp_path / "mixed.h5", "w") as file:
+        file["name"] = np.load(tmp_path / "mixed.npy")
+    for file, name in (("wide.npy", "name"), ("mixed.npy", "mixed"), ("mixed.h5", "name")):
+        column = open_file(tmp_path / file).arrays[name]
+        assert column.dtype == TEXT
+        assert column.read(0, 3).tolist() == [word.encode() for word in words]
+        assert column.read(0, 1).tolist() == [b"J1"]
+        assert column.read(0, 0).shape == (0,)
