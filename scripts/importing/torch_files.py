@@ -19,7 +19,7 @@ from lambda_image.data.torch_archive import TENSOR_DATASET, StoredTensor, TorchA
 from lambda_image.data.torch_format import DATASET_ORDER
 from lambda_image.data.weights import WEIGHTS, are_weights, hold_weights
 from lambda_image.errors import PartitionMalformed
-from scripts.importing.contents import Array, Contents, dtype_name, joined
+from scripts.importing.contents import TEXT, Array, Contents, dtype_name, joined
 
 DATASETS = "torch.utils.data.dataset."
 SUBSET, CONCAT, STACK = f"{DATASETS}Subset", f"{DATASETS}ConcatDataset", f"{DATASETS}StackDataset"
@@ -192,15 +192,19 @@ class _Walk:
 def _plain(values: Sequence[object]) -> Column | None:
     """A column of numbers or texts that Python's own types hold, such as ids; None for other values."""
     kinds = {type(value) for value in values}
-    if kinds == {str}:
-        array = np.char.encode(np.array(values, np.str_), "utf-8")
-    elif kinds == {int}:
+    if kinds == {str}:  # an array of all would have the longest one's place for each
+        return Column(TEXT, (len(values),), lambda start, stop: _encoded(values[start:stop]))
+    if kinds == {int}:
         array = _integers(values)
     elif kinds and kinds <= {int, float}:
         array = np.array(values, np.float64)
     else:
         return None
     return Column(dtype_name(array.dtype), array.shape, lambda start, stop: array[start:stop])
+
+
+def _encoded(texts: Sequence[object]) -> Array:
+    return np.array([str(text).encode() for text in texts], np.bytes_)
 
 
 def _integers(values: Sequence[object]) -> Array:

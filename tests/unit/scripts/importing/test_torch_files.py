@@ -118,6 +118,12 @@ def test_lists_of_numbers_and_texts_are_columns(tmp_path, values, dtype, read):
         assert arrays["objid"].read(0, 2).tolist() == read
 
 
+def test_a_long_text_does_not_make_all_others_as_long(tmp_path):
+    notes = saved(tmp_path, {"images": IMAGES, "notes": ["short", "x" * 10_000, *["é"] * (N - 2)]}).arrays["notes"]
+    assert notes.read(0, 1).dtype == "S5"
+    assert notes.read(1, 3).tolist() == [b"x" * 10_000, "é".encode()]
+
+
 def test_bfloat16_and_the_format_before_1_6(tmp_path):
     half = IMAGES.bfloat16()
     check(saved(tmp_path, {"stamps": half}), {"stamps": half})
