@@ -148,7 +148,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             np.column_stack((aside.magnitudes @ COLOURS.T, light - aside.magnitudes))
             for light in (drawn, aside.petrosian)
         ]
-        print(f"Petrosian magnitudes drawn for real galaxies or real, AUC: {separability(*inputs):.3f}")
+        print(f"Petrosian magnitudes drawn for real galaxies or real, AUC: {separability(*inputs):.3f}", end="")
+        # Of the same galaxies, since two catalogues differ in what they hold.
+        profiles = (sizes(render(aside.magnitudes, rng, light)[:, R]) for light in (drawn, aside.petrosian))
+        features = [np.column_stack((found.half_light, found.concentration)) for found in profiles]
+        print(f", sizes and concentrations {separability(*features):.3f}")
     return 0
 
 
