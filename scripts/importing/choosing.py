@@ -1,19 +1,19 @@
-"""Which array is what: by the flags, or by guesses from names and shapes, which are refused if there are several."""
+"""Which arrays are images, photometry and redshifts.
+
+The flags say so, or guesses from names and shapes do, which are refused if there are several.
+"""
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 
-from lambda_image.data.columns import MAX_COLUMNS, MAX_NAME_LENGTH, RESERVED, ROW_DTYPES
 from lambda_image.data.file_content import Column
 from lambda_image.errors import UsageError
-from scripts.id_names import ID_NAMES, folded, is_id_name
 from scripts.importing.bands import PLACE, Template, letter, resolve, templates
-from scripts.importing.contents import TEXT, Contents, is_number, is_readable, short_names, split_name
+from scripts.importing.contents import TEXT, Contents, is_number, last_name
 from scripts.importing.wanted import PUBLISHED, Wanted
 
-NONE, ALL = "none", "all"  # as the value of a flag
+NONE = "none"  # as the value of a flag
 IMAGE_NAMES = ("images", "image", "image_array", "image_flux", "image.flux", "image.array", "cutouts", "stamps")
 MAGNITUDE_NAMES = ("magnitudes", "mags", "magnitude", "mag", "photometry")
 FLUX_NAMES = ("fluxes", "flux")
@@ -21,7 +21,6 @@ REDSHIFT_NAMES = (
     *("redshift", "redshifts", "z_spec", "zspec", "spec_z", "specz", "z_sp", "zsp", "z_true", "redshift_true"),
     *("true_redshift", "redshift_spec", "spectroscopic_redshift", "zbest", "z_best", "zredshift", "z"),
 )
-POSITION_NAMES = ("ra", "dec", "raj2000", "dej2000", "ra_icrs", "de_icrs", "_ra", "_de", "alpha_j2000", "delta_j2000")
 # Words in the names of what stands beside images, magnitudes and fluxes.
 _BESIDE = re.compile(
     r"ivar|invvar|inv_var|weight|(?<!co)var(?![a-z])|err|sigma|noise|mask|psf|seeing|model_image|resid|segm|flag|rgb"
@@ -61,7 +60,7 @@ def find(contents: Contents, name: str, flag: str) -> str:
     for same in (
         [array for array in contents.arrays if array == name],
         [array for array in contents.arrays if array.lower() == name.lower()],
-        [array for array in contents.arrays if _last(array) == name.lower()],
+        [array for array in contents.arrays if last_name(array) == name.lower()],
     ):
         if len(same) == 1:
             return same[0]
@@ -83,7 +82,7 @@ def choose_images(contents: Contents, given: str | None, wanted: Wanted = PUBLIS
         name = find(contents, given, "--images")
         _check_dimensions(contents, name, 4, "--images")
         return Choice(name, (name,), guessed=False)
-    numbers = [name for name, column in contents.arrays.items() if _is_number(column) and not _BESIDE.search(name)]
+    numbers = [name for name, column in contents.arrays.items() if is_number(column.dtype) and not _BESIDE.search(name)]
     whole = [name for name in numbers if len(contents.arrays[name].shape) == 4]
     if len(whole) > 1:  # one with a name that says so comes before others
         whole = [name for name in whole if _is_named(name, IMAGE_NAMES)] or whole
@@ -139,14 +138,16 @@ def _guessed_photometry(
 ) -> Choice | None:
     flag = "--fluxes" if is_flux else "--magnitudes"
     numbers = [
-        name for name, column in contents.arrays.items() if _is_number(column) and not _BESIDE.search(_last(name))
+        name
+        for name, column in contents.arrays.items()
+        if is_number(column.dtype) and not _BESIDE.search(last_name(name))
     ]
     whole = [name for name in numbers if len(contents.arrays[name].shape) == 2 and _is_named(name, names)]
     by_band = _best(
         (
             template
             for template in templates((name for name in numbers if _is_column(contents.arrays[name])), wanted)
-            if pattern.search(template.name) or (not is_flux and _last(template.name) == PLACE)
+            if pattern.search(template.name) or (not is_flux and last_name(template.name) == PLACE)
         ),
         wanted,
     )
@@ -178,7 +179,7 @@ def choose_redshifts(contents: Contents, given: str | None, taken: Iterable[str]
     found = [
         name
         for name, column in contents.arrays.items()
-        if name not in taken and _is_number(column) and _is_column(column) and _is_named(name, REDSHIFT_NAMES)
+        if name not in taken and is_number(column.dtype) and _is_column(column) and _is_named(name, REDSHIFT_NAMES)
     ]
     if len(found) > 1:
         found = [name for name in found if _is_named(name, ("redshift", "redshifts"))] or found
@@ -197,85 +198,10 @@ def texts_named_redshifts(contents: Contents) -> list[str]:
     ]
 
 
-def choose_id(contents: Contents, given: str | None, rows: int) -> str | None:
-    """The column of ids: the one that is named, or the first that has a name of ids."""
-    if given is not None:
-        name = find(contents, given, "--id")
-        if not _can_travel(contents.arrays[name], rows):
-            raise UsageError(f"--id {name} is no column of {rows:,} ids: {contents.listed([name])}")
-        return name
-    usable = [name for name, column in contents.arrays.items() if _can_travel(column, rows)]
-    for wanted in ID_NAMES:
-        if found := [name for name in usable if folded(_last(name)) == wanted]:
-            return found[0]
-    return None
-
-
-def same_ids(contents: Contents, chosen_id: str | None) -> list[str]:
-    """The columns of further tables that are called as the ids are."""
-    if chosen_id is None:
-        return []
-    table, wanted = split_name(chosen_id)[0], folded(_last(chosen_id))
-    return [name for name in contents.arrays if split_name(name)[0] != table and folded(_last(name)) == wanted]
-
-
-def choose_columns(
-    contents: Contents, given: str | None, chosen_id: str | None, taken: Iterable[str], rows: int
-) -> tuple[dict[str, str], list[str]]:
-    """The columns that travel along: the arrays by the names that they get, and sentences about what stays behind.
-
-    Raises:
-        UsageError: a column that is named, or that of the ids, cannot travel.
-    """
-    taken = set(taken)
-    usable = [name for name, column in contents.arrays.items() if _can_travel(column, rows) and name not in taken]
-    told = []
-    if given is not None and given not in (ALL, NONE):
-        chosen = [find(contents, name.strip(), "--columns") for name in given.split(",") if name.strip()]
-        if bad := [name for name in chosen if not _can_travel(contents.arrays[name], rows)]:
-            raise UsageError(f"--columns {bad[0]} is no column of {rows:,} values: {contents.listed(bad)}")
-    elif given == NONE:
-        chosen = []
-    else:
-        chosen = usable
-        if strange := [name for name, column in contents.arrays.items() if _is_strange(column, rows)]:
-            told.append(f"what holds neither numbers nor text stays behind: {contents.listed(strange)}")
-        if len(chosen) > MAX_COLUMNS - 1:
-            telling = [name for name in usable if is_id_name(_last(name)) or _last(name) in POSITION_NAMES]
-            chosen = telling[: MAX_COLUMNS - 1]
-            told.append(f"{len(usable) - len(chosen):,} of {len(usable):,} columns stay behind; --columns names others")
-    named = [name for name, column in contents.arrays.items() if is_id_name(_last(name)) and column.shape != (rows,)]
-    if chosen_id is None and named:
-        told.append(f"no ids come from {contents.listed(named)}, as {rows:,} are needed")
-    if chosen_id is not None:
-        chosen = [chosen_id, *(name for name in chosen if name != chosen_id)]
-    names = {name: label.strip() for name, label in short_names(chosen).items()}
-    hindered = {}
-    for name, label in names.items():
-        if why := _hindrance(label, contents.arrays[name], is_id=name == chosen_id):
-            hindered[name] = why
-    if chosen_id in hindered:
-        raise UsageError(f"--id {chosen_id} cannot travel, since {hindered[chosen_id]}: rename it in {contents.name}")
-    told += [f"{name} stays behind, since {why}" for name, why in hindered.items()]
-    kept = {label: name for name, label in names.items() if name not in hindered}
-    if len(kept) > MAX_COLUMNS - 1:  # `row` is one, too
-        raise UsageError(f"--columns: {len(kept)} columns are to travel; {MAX_COLUMNS - 1} can")
-    return kept, told
-
-
-def _hindrance(label: str, column: Column, *, is_id: bool) -> str | None:
-    """Why the table of predictions has no place for a column. Its `row` takes whole numbers, and joins nothing."""
-    if len(label) > MAX_NAME_LENGTH:
-        return f"its name has more than {MAX_NAME_LENGTH} letters"
-    if label in RESERVED or (label == "row" and (is_id or column.dtype not in ROW_DTYPES)):
-        return "the table of predictions has a column of this name"
-    return None
-
-
 def beside(contents: Contents, choice: Choice, words: Sequence[str], shapes: Iterable[tuple[int, ...]]) -> str | None:
     """The array that stands beside the chosen one and has one of these words in its name, if there is exactly one."""
     allowed = set(shapes)
-    stem = re.sub(r"(array|flux|images?|data|s)$", "", _last(choice.label), flags=re.IGNORECASE).strip("_. ")
+    stem = re.sub(r"(array|flux|images?|data|s)$", "", last_name(choice.label), flags=re.IGNORECASE).strip("_. ")
     found = [
         name
         for name, column in contents.arrays.items()
@@ -285,7 +211,7 @@ def beside(contents: Contents, choice: Choice, words: Sequence[str], shapes: Ite
         and not re.search(r"psf|model|catalog", name.lower())
     ]
     if len(found) > 1 and stem:
-        found = [name for name in found if _last(name).startswith(stem)] or found
+        found = [name for name in found if last_name(name).startswith(stem)] or found
     return found[0] if len(found) == 1 else None
 
 
@@ -298,7 +224,11 @@ def bands_beside(contents: Contents, choice: Choice) -> str | None:
     }
     for wanted in (names, {"bands", "band", "filters"}):
         for name, column in contents.arrays.items():
-            if column.dtype == TEXT and (name.lower() in wanted or _last(name) in wanted) and len(column.shape) <= 2:
+            if (
+                column.dtype == TEXT
+                and (name.lower() in wanted or last_name(name) in wanted)
+                and len(column.shape) <= 2
+            ):
                 return name
     return None
 
@@ -327,30 +257,14 @@ def _per_band(
 def _check_dimensions(contents: Contents, name: str, dimensions: int, flag: str) -> None:
     column = contents.arrays[name]
     fits = len(column.shape) == dimensions or (dimensions == 1 and column.shape[1:] == (1,))
-    if not fits or not _is_number(column):
+    if not fits or not is_number(column.dtype):
         needed = {1: "[N]", 2: "[N, bands]", 3: "[N, rows, columns]", 4: "[N, bands, rows, columns]"}[dimensions]
         raise UsageError(f"{flag} {name}: numbers {needed} are needed, and it is {contents.listed([name])}")
-
-
-def _is_number(column: Column) -> bool:
-    return is_number(column.dtype)
 
 
 def _is_column(column: Column) -> bool:
     return len(column.shape) == 1 or column.shape[1:] == (1,)
 
 
-def _can_travel(column: Column, rows: int) -> bool:
-    return column.shape == (rows,) and is_readable(column.dtype)
-
-
-def _is_strange(column: Column, rows: int) -> bool:
-    return column.shape == (rows,) and not _can_travel(column, rows)
-
-
 def _is_named(name: str, names: Sequence[str]) -> bool:
-    return name.lower() in names or _last(name) in names
-
-
-def _last(name: str) -> str:
-    return PurePath(name.replace(".", "/").lower()).name
+    return name.lower() in names or last_name(name) in names

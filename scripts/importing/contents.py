@@ -81,8 +81,13 @@ def described(name: str, column: Column) -> str:
 
 def split_name(name: str) -> tuple[str, str]:
     """The table or group in which an array lies, or nothing, and its name in there."""
-    table, _, last = name.replace("/", ".").rpartition(".")
+    table, _, last = name.replace("/", ".").rstrip(".").rpartition(".")
     return table, last
+
+
+def last_name(name: str) -> str:
+    """The name of an array within its table or group, in lower case."""
+    return split_name(name)[1].lower()
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:

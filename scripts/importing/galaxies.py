@@ -16,18 +16,11 @@ from lambda_image.errors import PartitionMalformed, UsageError
 from scripts.galaxies import PIXEL_SCALE
 from scripts.importing.alignment import check_lengths, check_order
 from scripts.importing.bands import PLACE
-from scripts.importing.choosing import (
-    Choice,
-    choose_columns,
-    choose_id,
-    choose_images,
-    choose_redshifts,
-    same_ids,
-    texts_named_redshifts,
-)
+from scripts.importing.choosing import Choice, choose_images, choose_redshifts, texts_named_redshifts
 from scripts.importing.contents import TEXT, Array, Contents, as_numbers
 from scripts.importing.cutouts import CutoutImages, is_pattern, with_array
 from scripts.importing.file_series import SCALE_TOLERANCE
+from scripts.importing.ids_and_columns import choose_columns, choose_id, same_ids
 from scripts.importing.images import ArrayImages, Images, PixelFlags, checked_length
 from scripts.importing.magnitudes import Photometry, PhotometryFlags, chosen_unit
 from scripts.importing.opening import open_file, open_sources

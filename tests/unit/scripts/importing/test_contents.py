@@ -10,6 +10,7 @@ from scripts.importing.contents import (
     dtype_name,
     fields_of,
     joined,
+    last_name,
     short_names,
     unit_of,
 )
@@ -24,6 +25,11 @@ def test_arrays_are_listed_with_types_and_shapes_and_the_rest_is_counted():
     assert found.listed(["x1"]) == "x1 float32 [3, 2]"
     assert found.listed().endswith("x11 float32 [3, 12], 2 more")
     assert Contents("a", "test", {}).listed() == "nothing"
+
+
+def test_a_name_that_ends_with_a_dot_is_no_table():
+    assert short_names(["B.", "cat/V."]) == {"B.": "B", "cat/V.": "V"}
+    assert [last_name(name) for name in ("B.", "cat/V.", "photo.G")] == ["b", "v", "g"]
 
 
 def test_names_lose_their_table_where_the_rest_tells_them_apart():
