@@ -17,24 +17,31 @@ ROOT, VICTIM = 0, 2  # the two ranks between which the network is bad
 FLIPPED = 0x10  # the bit of a byte
 MIDDLE_OF_PROBE = range(len(PROBE) // 4, len(PROBE) // 2)  # bytes of a connection
 SEGMENTS = 10  # more than a part of this size has
+SEQUENCES = 2**32  # numbers of bytes, after which TCP begins anew
 WHOLE = 400  # bytes of a segment that a frame's header alone does not fill
 
 MakeHarm = Callable[[Reach], Harm]
 
 
 class Carried:
-    """Counts the bytes that connections have carried."""
+    """Counts the bytes that connections have carried. One that is sent again, as after a pause, counts once."""
 
     def __init__(self) -> None:
+        self._starts: dict[tuple[str, int, str, int], int] = {}  # the first byte of each direction
         self._bytes: dict[frozenset[tuple[str, int]], dict[str, int]] = defaultdict(lambda: defaultdict(int))
 
     def add(self, packet: Packet) -> int:
         """Counts a packet, and tells how many bytes have come in the direction in which more have."""
+        direction = packet.source, packet.source_port, packet.destination, packet.destination_port
         directions = self._bytes[packet.flow]
         if packet.flags & SYN:  # ranks use their ports again
-            directions.clear()
-        directions[packet.source] += len(packet.payload)
-        return max(directions.values())
+            self._starts[direction] = (packet.sequence + 1) % SEQUENCES
+            directions[packet.source] = 0
+        if packet.payload:
+            start = self._starts.setdefault(direction, packet.sequence)
+            end = (packet.sequence - start) % SEQUENCES + len(packet.payload)
+            directions[packet.source] = max(directions[packet.source], end)
+        return max(directions.values(), default=0)
 
 
 def far_and_lossy(delay_s: float, loss: float) -> Injection:

@@ -8,7 +8,8 @@ import pytest
 from tests.faults.catalogue import EVERY
 from tests.faults.fault import Place
 from tests.faults.guards import GUARDS
-from tests.faults.packets import ACK, RST, made, parse, resets
+from tests.faults.network import Carried
+from tests.faults.packets import ACK, RST, SYN, made, parse, resets
 from tests.faults.pairs import can_meet, pair
 
 FAULTS = [fault for _, fault in EVERY]
@@ -68,3 +69,21 @@ def test_a_reset_fits_what_either_end_waits_for(one: str, other: str):
     assert (first.payload, first.sequence) == (b"part", 7)
     assert (there.source, there.sequence, there.flags & RST) == (one, 11, RST)
     assert (back.source, back.sequence, back.flags & RST) == (other, 9, RST)
+
+
+@pytest.mark.parametrize("first", [0, 7, 2**32 - 1, 2**32 - 900])
+def test_bytes_of_a_connection_count_once_however_often_they_are_sent(first: int):
+    one, other = HOSTS[0]
+    carried = Carried()
+
+    def sent(place: int, size: int, flags: int = ACK) -> int:
+        return carried.add(made(one, other, 1000, 2000, (first + place) % 2**32, 9, flags, bytes(size)))
+
+    assert sent(0, 0, SYN) == 0
+    assert [sent(1, 1000), sent(1001, 500), sent(1001, 500), sent(1, 1000)] == [1000, 1500, 1500, 1500]
+    back = made(other, one, 2000, 1000, 9, 7, ACK, bytes(20))
+    assert carried.add(back) == 1500  # that of the direction which has carried more
+    assert sent(1501, 100) == 1600
+    first += 5_000_000  # the port is used again
+    assert sent(0, 0, SYN) == 20
+    assert sent(1, 300) == 300
