@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
         check_new_folder("--out", args.out, overwrite=args.overwrite, read=args.sources)
     galaxies = Galaxies(_request(args))
     print("\n".join(galaxies.lines))
-    for warning in galaxies.warnings:
+    for warning in [*galaxies.warnings, *(galaxies.told() if args.show else [])]:
         print(f"warning: {warning}")
     if args.show:
         return 0
@@ -110,7 +110,8 @@ def run(args: argparse.Namespace) -> int:
             progress.advance(len(part))
 
         files = write_partitions(args.out, len(galaxies), rows_per_file, args.format, galaxies.read, written)
-    told = [*tally.lines(len(galaxies)), *_missing_integers(galaxies.missing_integers)]
+    told = [f"warning: {warning}" for warning in galaxies.told()]
+    told += [*tally.lines(len(galaxies)), *_missing_integers(galaxies.missing_integers)]
     for line in [*told, *(ids.lines() if ids is not None else [])]:
         print(line)
     print(f"{counted(len(galaxies), 'galaxy', 'galaxies')} in {counted(files, 'file')} in {args.out}")

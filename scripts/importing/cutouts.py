@@ -11,14 +11,16 @@ from pathlib import Path
 import numpy as np
 
 from lambda_image.data.file_content import Column
-from lambda_image.errors import UsageError
+from lambda_image.errors import PartitionMalformed, UsageError
 from lambda_image.partition_names import printable
 from scripts.importing.bands import places_of
 from scripts.importing.choosing import find
 from scripts.importing.contents import TEXT, Array, Contents, as_texts
+from scripts.importing.file_series import SCALE_TOLERANCE
 from scripts.importing.images import PixelFlags, centred, check_side, stamps
 from scripts.importing.opening import open_file
 from scripts.importing.photometry import meant
+from scripts.words import counted
 
 BAND = "band"  # the field of a pattern that stands for each of the bands
 # Bits of MASKBITS that say that a band has no good data in a pixel: saturated in it, or bad in all its exposures
@@ -46,7 +48,8 @@ class CutoutImages:
             unit: The unit of all files, where it does not matter what they say of it.
 
         Raises:
-            UsageError: the pattern names no column, or there is none of the files.
+            UsageError: the pattern names no column, there is none of the files, or they cannot be used as they are.
+            PartitionMalformed: none of the files can be read. The message names the first.
         """
         self.rows, self._pattern, self._folder, self._flags = rows, pattern, folder, flags
         self._bands = flags.wanted.bands
@@ -60,7 +63,11 @@ class CutoutImages:
             if column.shape != (rows,):
                 raise UsageError(f"--images {pattern}: {field} is no column of {rows:,} values")
         self.absent, first = self._look_for_all()
-        example = self._open(first)
+        example = self._first_readable(first)
+        self._unusable = _Noted(
+            "cannot be used, and its galaxy is flagged", "cannot be used, and their galaxies are flagged"
+        )
+        self._rescaled = _Noted("has pixels of another width", "have pixels of another width")
         self.units, self.pixel_scale = example.units, example.pixel_scale
         self._unit_matters = unit is None
         self.notes = [f"bands {', '.join(example.bands)} by {example.source}", *example.notes]
@@ -117,23 +124,64 @@ class CutoutImages:
         paths = (self._path(values, letter) for letter in (band, band.upper()))
         return next((path for path in paths if path.is_file()), None)
 
-    def _open(self, row: int) -> "_Cutout":
-        paths = self._files(self._values(row))
-        assert paths is not None
-        return _Cutout(paths, self._array, self._flags)
+    def _first_readable(self, first: int) -> "_Cutout":
+        """The cut-out of the first galaxy whose file is not damaged, from row `first` on."""
+        damage: PartitionMalformed | None = None
+        for row in range(first, self.rows):
+            if (paths := self._files(self._values(row))) is not None:
+                try:
+                    return _Cutout(paths, self._array, self._flags)
+                except PartitionMalformed as error:
+                    damage = damage or error
+        assert damage is not None
+        raise damage
 
     def read(self, start: int, stop: int) -> Array:
+        """As `Images` says. A galaxy whose file is damaged, or has no such image, has none; `told` tells of it."""
         images = np.full((stop - start, *self._flags.wanted.image), np.nan, np.float32)
-        for place, values in enumerate(self._values_of(start, stop)):
+        for row, values in enumerate(self._values_of(start, stop), start):
             if (paths := self._files(values)) is not None:
-                cutout = _Cutout(paths, self._array, self._flags)
-                if self._unit_matters and (other := {*map(meant, cutout.units)} - {*map(meant, self.units)}):
-                    raise UsageError(
-                        f"{printable(paths[0])} has the unit {min(other)}, and files before have "
-                        f"{meant(self.units[0])}: bring all to one, or say with --unit which one they have"
-                    )
-                images[place] = cutout.image()
+                try:
+                    cutout = _Cutout(paths, self._array, self._flags)
+                    images[row - start] = cutout.image()
+                except (PartitionMalformed, UsageError) as error:
+                    images[row - start] = np.nan
+                    self._unusable.add(row, str(error))
+                    continue
+                self._compare(row, cutout, printable(paths[0]))
         return images
+
+    def told(self) -> list[str]:
+        return [noted.sentence() for noted in (self._unusable, self._rescaled) if noted.rows]
+
+    def _compare(self, row: int, cutout: "_Cutout", path: str) -> None:
+        """Compares what a file says of its pixels with what the first one says."""
+        if self._unit_matters and (other := {*map(meant, cutout.units)} - {*map(meant, self.units)}):
+            raise UsageError(
+                f"{path} has the unit {min(other)}, and files before have {meant(self.units[0])}: bring all to one, "
+                "or say with --unit which one they have"
+            )
+        scale, usual = cutout.pixel_scale, self.pixel_scale
+        if scale is not None and usual is not None and abs(scale / usual - 1) > SCALE_TOLERANCE:
+            self._rescaled.add(row, f'{path} has {scale:.3f}", and files before have {usual:.3f}"')
+
+
+class _Noted:
+    """Galaxies with the same fault, which may be read more than once, and what is known of the first."""
+
+    def __init__(self, one: str, many: str) -> None:
+        self._one, self._many = one, many
+        self.rows: set[int] = set()
+        self._first = ""
+
+    def add(self, row: int, first: str) -> None:
+        self._first = self._first or first
+        self.rows.add(row)
+
+    def sentence(self) -> str:
+        words = self._one if len(self.rows) == 1 else self._many
+        first = "" if len(self.rows) == 1 else "the first one, "
+        return f"{counted(len(self.rows), 'cut-out')} {words}: {first}{self._first}"
 
 
 class _Cutout:

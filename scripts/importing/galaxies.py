@@ -163,6 +163,10 @@ class Galaxies:
             np.concatenate([piece.rows for piece in pieces]),
         )
 
+    def told(self) -> list[str]:
+        """Makes sentences about what was wrong with images that have been read so far."""
+        return self._images.told()
+
     def _piece(self, start: int, stop: int) -> Partition:
         images = self._images.read(start, stop)
         images *= self._factor

@@ -63,6 +63,10 @@ class Images(Protocol):
         """Float32 [stop - start, bands, side, side] in the file's unit, with NaN where a pixel is missing."""
         ...
 
+    def told(self) -> list[str]:
+        """Sentences about what was wrong with images that have been read."""
+        ...
+
 
 def axis_of_bands(shape: Sequence[int], bands: int, name: str) -> int:
     """Which axis of [N, ...] has the bands: 1 or 3. Raises UsageError where none has their number, or both have."""
@@ -195,6 +199,9 @@ class ArrayImages:
         images = stamps(self._select(self._columns[0].read(start, stop), places), self._missing(start, stop, places))
         images[nameless] = np.nan
         return images
+
+    def told(self) -> list[str]:
+        return []
 
     def _select(self, batch: Array, places: Array | list[int]) -> Array:
         """The model's bands, first, and the centre."""

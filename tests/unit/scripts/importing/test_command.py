@@ -71,6 +71,26 @@ def test_what_a_run_will_flag_is_counted(tmp_path, sample, fits_file, capsys):
     assert flags[7] & Quality.NOT_OBSERVED
 
 
+def test_a_damaged_cutout_costs_its_galaxy_the_image_and_is_told(tmp_path, sample, fits_file, capsys):
+    for row in range(N):
+        image = fits.PrimaryHDU(sample.images[row])
+        image.header.update({"BANDS": "ugriz", "BUNIT": "nanomaggy", "PIXSCALE": 0.396})
+        image.writeto(tmp_path / f"{sample.ids[row]}.fits")
+    damaged = tmp_path / f"{sample.ids[3]}.fits"
+    damaged.write_bytes(damaged.read_bytes()[:3000])
+    images = "--images", f"{tmp_path}/{{objid}}.fits"
+    warning = f"warning: 1 cut-out cannot be used, and its galaxy is flagged: {damaged} is cut off"
+    assert cosmicai(fits_file, *images, "--show") == 0
+    assert warning in capsys.readouterr().out
+    assert cosmicai(fits_file, *images, "--out", tmp_path / "parts") == 0
+    told = capsys.readouterr().out
+    assert told.count(warning) == 1
+    assert "1 of 12 galaxies: a pixel of the image is not finite" in told
+    read = read_dataset(tmp_path / "parts")
+    assert read.columns["objid"].tolist() == sample.ids.tolist()
+    assert np.isnan(read.images).all(axis=(1, 2, 3)).nonzero()[0].tolist() == [3]
+
+
 def test_ids_that_repeat_are_counted_over_all_files(tmp_path, fits_file, capsys):
     with fits.open(fits_file, mode="update") as hdus:
         hdus[1].data["objid"][11] = hdus[1].data["objid"][2]

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -183,17 +184,71 @@ def test_what_leads_nowhere_is_refused(tmp_path, sample):
         opened(sample, tmp_path / "{objid.fits")
 
 
-def test_a_cutout_that_is_damaged_or_too_small_is_named(tmp_path, sample):
-    for row in range(N):
-        legacy(sample.images[row]).writeto(tmp_path / f"{sample.ids[row]}.fits")
-    damaged = tmp_path / f"{sample.ids[5]}.fits"
-    damaged.write_bytes(damaged.read_bytes()[:-9000])
+def spoil(path: Path, how: str, image: np.ndarray) -> None:
+    match how:
+        case "cut off":
+            path.write_bytes(path.read_bytes()[:-9000])
+        case "empty":
+            path.write_bytes(b"")
+        case "a page about an error":
+            path.write_text("<html><body>504 Gateway Time-out</body></html>")
+        case "too small":
+            legacy(image[:, :31]).writeto(path, overwrite=True)
+        case "three bands":
+            legacy(image[:3], "ugr").writeto(path, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("how", "named"),
+    [
+        ("cut off", "is cut off"),
+        ("empty", "it is empty"),
+        ("a page about an error", "cannot be read"),
+        ("too small", "has images of 31 x 32 pixels"),
+        ("three bands", "lacks the bands i, z; found: u, g, r"),
+    ],
+)
+def test_a_cutout_that_cannot_be_used_costs_its_galaxy_the_image_and_no_other(tmp_path, sample, how, named):
+    paths = [tmp_path / f"{sample.ids[row]}.fits" for row in range(N)]
+    for row, path in enumerate(paths):
+        legacy(sample.images[row]).writeto(path)
+    for row in (5, 7):
+        spoil(paths[row], how, sample.images[row])
     source = opened(sample, tmp_path / "{objid}.fits")
-    with pytest.raises(PartitionMalformed, match=damaged.name):
-        source.read(0, N)
-    legacy(sample.images[5, :, :31]).writeto(damaged, overwrite=True)
-    with pytest.raises(UsageError, match=f"{damaged.name}.* has images of 31 x 32 pixels"):
-        source.read(0, N)
+    assert source.told() == []
+    for _ in range(2):  # the first rows are read twice, since they are looked at before
+        images = source.read(0, N)
+    assert np.isnan(images).all(axis=(1, 2, 3)).nonzero()[0].tolist() == [5, 7]
+    np.testing.assert_array_equal(np.delete(images, [5, 7], 0), np.delete(sample.images, [5, 7], 0))
+    (said,) = source.told()
+    assert said.startswith(f"2 cut-outs cannot be used, and their galaxies are flagged: the first one, {paths[5]}")
+    assert re.search(named, said)
+
+
+def test_the_first_cutout_may_be_damaged(tmp_path, sample):
+    paths = [tmp_path / f"{sample.ids[row]}.fits" for row in range(N)]
+    for row, path in enumerate(paths):
+        legacy(sample.images[row]).writeto(path)
+    for path in paths[:2]:
+        path.write_bytes(b"")
+    source = opened(sample, tmp_path / "{objid}.fits")
+    np.testing.assert_array_equal(source.read(2, N), sample.images[2:])
+    for path in paths[2:]:
+        path.write_bytes(b"")
+    with pytest.raises(PartitionMalformed, match=rf"{paths[0].name}: it is empty"):
+        opened(sample, tmp_path / "{objid}.fits")
+
+
+def test_a_cutout_with_pixels_of_another_width_is_told(tmp_path, sample):
+    for row in range(N):
+        hdus = legacy(sample.images[row])
+        if row == 5:
+            hdus[0].header["CD1_1"], hdus[0].header["CD2_2"] = -0.396 / 3600, 0.396 / 3600
+        hdus.writeto(tmp_path / f"{sample.ids[row]}.fits")
+    source = opened(sample, tmp_path / "{objid}.fits")
+    np.testing.assert_array_equal(source.read(0, N), sample.images)
+    path = tmp_path / f"{sample.ids[5]}.fits"
+    assert source.told() == [f'1 cut-out has pixels of another width: {path} has 0.396", and files before have 0.262"']
 
 
 @pytest.mark.parametrize(
