@@ -37,6 +37,19 @@ def test_a_plan_says_what_distributions_take_on_s3(tmp_path: Path, capsys: pytes
     assert said in capsys.readouterr().out
 
 
+def test_a_run_of_few_galaxies_is_said_to_tell_little(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    def said(each: int) -> str:
+        for rank in range(2):
+            content = json.loads((tmp_path / f"{rank}.json").read_bytes())
+            (tmp_path / f"{rank}.json").write_text(json.dumps(content | {"samples": each}))
+        run(tmp_path, "--galaxies", 10_000, "--partition-mb", 100, "--memory", 10240)
+        return " ".join(capsys.readouterr().out.split())
+
+    folder(tmp_path)
+    assert "warning: a rank of this run had 999 galaxies, so that its start is much of what is measured." in said(999)
+    assert "warning" not in said(1000)
+
+
 def test_data_by_size_and_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     folder(tmp_path)
     flags = ("--data-gb", 0.5, "--world-size", "1,4", "--memory", 1769, "--partition-mb", 100, "--concurrency", 3)
