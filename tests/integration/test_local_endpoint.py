@@ -266,14 +266,14 @@ def test_a_worker_killed_in_mid_invocation_fails_it_and_is_replaced(
 def test_a_timeout_ends_the_invocation_and_its_process(
     endpoint: Endpoint, invoke: Callable[..., Any], tmp_path: Path
 ) -> None:
-    (worker,) = endpoint.workers("brief")
+    before = endpoint.workers("brief")
     answer, error = invoke("brief", {"until": str(tmp_path / "never")})
     assert error == "Unhandled"
     assert answer["errorType"] == "Sandbox.Timedout"
     assert answer["errorMessage"].endswith("Error: Task timed out after 1.00 seconds")
-    eventually(lambda: not running(worker), endpoint)
+    eventually(lambda: not any(map(running, before)), endpoint)
     # Another one waits for work. It is given none, since a busy machine may not do it within its second.
-    eventually(lambda: len(endpoint.workers("brief")) == 2, endpoint)
+    eventually(lambda: endpoint.workers("brief") > before, endpoint)
     eventually(lambda: endpoint.health()["functions"]["brief"]["idle"] == 1, endpoint)
 
 
