@@ -13,6 +13,7 @@ from scripts.runs.finding import find_execution
 from scripts.runs.place import Place
 
 MARGIN_MS = 120_000  # after the end: a rank whose time Step Functions gave up on ends later, and clocks differ
+LAST = "summarize"
 SETTLING_S, SETTLING_TRIES = 2.0, 5  # CloudWatch shows what was logged a few seconds later
 
 
@@ -33,6 +34,10 @@ class RunLogs:
     def silent(self) -> int:
         """Counts the ranks of which no invocation is reported."""
         return 0 if self.ranks is None else max(0, self.ranks - len(_ranks(self.found)))
+
+    def is_told(self, function: str) -> bool:
+        """Tells whether an invocation of a function is reported."""
+        return any(one.function == function for one in self.found.invocations)
 
 
 def logs_of_run(
@@ -57,7 +62,9 @@ def logs_of_run(
         found = _find(place, described, now)
         logs = RunLogs(arn, described["status"], times, ranks, found)
         fresh = "stopDate" in described and now() - described["stopDate"].timestamp() < SETTLING_S * SETTLING_TRIES
-        if not (logs.silent() and fresh) or attempt == SETTLING_TRIES - 1:
+        # Summarize ends last, and a run that succeeded has had it.
+        last = logs.status != "SUCCEEDED" or LAST not in place.functions or logs.is_told(LAST)
+        if (last and not logs.silent()) or not fresh or attempt == SETTLING_TRIES - 1:
             break
         sleep(SETTLING_S)
     return logs

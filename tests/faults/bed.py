@@ -42,6 +42,8 @@ EACH = 30  # galaxies of a partition, of which every rank has one
 RANK_TIMEOUT_S = 25.0
 CLOSE = 2e-5  # in redshift, between engines and instruction sets
 PREFIX = "galaxies"
+# A rank stays in the phase that a fault waits for until the fault has come.
+HANDLERS = {name: settings.handler for name, settings in FUNCTIONS.items()} | {"rank": "tests.faults.held_rank.handler"}
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ class Bed:
             inside = self.reach.wrapper(host) if self.reach and host else ()
             worker = Worker(
                 function,
-                handler or FUNCTIONS[function].handler,
+                handler or HANDLERS[function],
                 {**settings, **environ},
                 self.events,
                 (*inside, *wrapper),

@@ -16,6 +16,8 @@ from typing import Any
 from statemachine.definition import definition
 from statemachine.local.settings import ACCOUNT, function_arn
 from tests.faults.faulty_s3 import FaultyS3
+from tests.faults.held_rank import PHASE
+from tests.faults.worker import go_on
 from tests.integration.communicators import serving
 from tests.integration.system import write_galaxies
 from tests.integration.test_local_endpoint import Endpoint, eventually
@@ -53,6 +55,7 @@ class FaultyRuns:
         self.client = endpoint.client("s3")
         self.client.create_bucket(Bucket=BUCKET)
         self.workers: list[Worker] = []
+        self._freezes: dict[tuple[int, str], Worker | None] = {}  # by rank and phase, with the one that was frozen
 
     def add_worker(self, **environ: str) -> Worker:
         """Starts a worker, which is ready when it has been given work."""
@@ -70,15 +73,40 @@ class FaultyRuns:
             "NO_PROXY": "127.0.0.1,localhost",
         }
         process = subprocess.Popen(
-            [sys.executable, "-m", "awslambdaric", "lambda_image.handlers.rank.handler"],
+            [sys.executable, "-m", "awslambdaric", "tests.faults.held_rank.handler"],
             env=base | environ,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd=Path(__file__).resolve().parents[2],
         )
         worker = Worker(process, [])
-        threading.Thread(target=_follow, args=(worker,), daemon=True).start()
+        threading.Thread(target=self._follow, args=(worker,), daemon=True).start()
         self.workers.append(worker)
+        return worker
+
+    def _follow(self, worker: Worker) -> None:
+        assert worker.process.stdout is not None
+        for line in worker.process.stdout:
+            event = json.loads(line) if line.startswith("{") else {}
+            if event:
+                worker.events.append(event | {"at": time.monotonic()})
+            if event.get("event") == PHASE:
+                found = event["rank"], event["phase"]
+                if found in self._freezes and self._freezes[found] is None:
+                    worker.stop()
+                    self._freezes[found] = worker
+                go_on(worker.process)
+
+    def freeze(self, rank: int, phase: str) -> None:
+        """Has the next worker frozen that comes to a phase as this rank. It does nothing of the phase before."""
+        self._freezes[rank, phase] = None
+
+    def frozen(self, rank: int, phase: str) -> Worker:
+        """Waits until it is."""
+        eventually(lambda: self._freezes[rank, phase])
+        worker = self._freezes[rank, phase]
+        assert worker is not None
         return worker
 
     def add_workers(self, count: int) -> None:
@@ -93,6 +121,7 @@ class FaultyRuns:
             worker.process.kill()
             worker.process.wait()
         self.workers.clear()
+        self._freezes.clear()
         self.s3.faults.clear()
         self.s3.requests.clear()
         for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
@@ -194,13 +223,6 @@ def faulty_runs(
                 worker.process.kill()
                 worker.process.wait()
             endpoint.end(signal.SIGTERM)
-
-
-def _follow(worker: Worker) -> None:
-    assert worker.process.stdout is not None
-    for line in worker.process.stdout:
-        if line.startswith("{"):
-            worker.events.append(json.loads(line) | {"at": time.monotonic()})
 
 
 def _now() -> str:

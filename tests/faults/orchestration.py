@@ -52,10 +52,14 @@ def with_one_name_twice(bed: Bed, given: Mapping[str, Any]) -> Run:
 
 def with_one_path_twice(bed: Bed, given: Mapping[str, Any]) -> Run:
     """Another run to the same path is refused while the first one is at work."""
-    second: list[str] = []
-    bed.on(lambda _: second.append(bed.system.start(**bed.given)), phase="inference", rank=1)
+    second: list[dict[str, Any]] = []
+
+    def start_again(_worker: Worker) -> None:
+        second.append(bed.system.cloud.wait_for(bed.system.start(**bed.given)))
+
+    bed.on(start_again, phase="inference", rank=1)  # which rank 1 does not leave before
     run = bed.run(**given)
-    ended = bed.system.cloud.wait_for(second[0])
+    (ended,) = second
     said = f"{ended.get('error')}: {message_of(ended.get('cause') or '')}"
     problems = [] if ended["status"] == "FAILED" else ["the second run to one path is not refused"]
     return replace(run, said=f"{run.said}\n{said}", problems=tuple(problems))

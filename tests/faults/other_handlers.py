@@ -47,6 +47,6 @@ def without_address_space(event: dict[str, Any], context: object) -> Any:
 
 
 def _handler() -> Any:
-    from lambda_image.handlers.rank import handler
+    from tests.faults.held_rank import handler
 
     return handler

@@ -60,13 +60,11 @@ def test_a_rank_of_an_earlier_run_that_wakes_replaces_nothing(runs: FaultyRuns, 
     prefix = runs.upload(tmp_path, 3, 40)
     given = {"data_prefix": prefix, "batch_size": 4, "result_path": "r", "gather_timeout_s": 3}
     run, items = runs.init("earlier", world_size=3, **given)
+    frozen = (2, "inference"), (0, "gather")
+    for rank, phase in frozen:
+        runs.freeze(rank, phase)
     earlier = [runs.rank(item) for item in items]
-    zombies = []
-    for rank, phase in ((2, "inference"), (0, "gather")):  # in which it waits for rank 2, and for nobody else
-        while not (found := [w for w in runs.workers for e in w.phases(phase) if e["rank"] == rank]):
-            time.sleep(0.001)
-        found[0].stop()
-        zombies.append(found[0])
+    zombies = [runs.frozen(rank, phase) for rank, phase in frozen]
     earlier[1].end()
     runs.invoke(
         "summarize", {"state": {"run": run, "ranks": []}}

@@ -8,8 +8,10 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from statemachine.local.child import command as child_command
+from tests.faults.held_rank import PHASE
 from tests.integration.system import Events
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,14 +62,24 @@ class Worker:
     def _started(self) -> "subprocess.Popen[bytes]":
         """Starts the process, in a thread that stays, since the process ends with it."""
         command = [*self._wrapper, *child_command("awslambdaric", self._handler)]
-        return subprocess.Popen(command, cwd=ROOT, env=self._environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=self._environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
 
     def _listen(self) -> None:
         while True:
             process = self.process
             assert process.stdout is not None
             for line in process.stdout:
-                self._tell(line, process.pid)
+                event = self._read(line)
+                self._events({**event, "function": self.name, "worker": process.pid})
+                if event.get("event") == PHASE:
+                    go_on(process)
             process.wait()
             if self._over:
                 return
@@ -75,10 +87,16 @@ class Worker:
             if self._over:
                 self.process.kill()
 
-    def _tell(self, line: bytes, pid: int) -> None:
+    def _read(self, line: bytes) -> dict[str, Any]:
         try:
             event = json.loads(line)
         except ValueError:
-            event = {"event": "log", "line": line.decode(errors="replace").rstrip()}
-        if isinstance(event, dict):
-            self._events({**event, "function": self.name, "worker": pid})
+            event = None
+        return event if isinstance(event, dict) else {"event": "log", "line": line.decode(errors="replace").rstrip()}
+
+
+def go_on(process: "subprocess.Popen[Any]") -> None:
+    """Lets a rank go on that waits behind a line about a phase (held_rank.py), unless it has ended."""
+    assert process.stdin is not None
+    with suppress(OSError):
+        os.write(process.stdin.fileno(), b"\n")

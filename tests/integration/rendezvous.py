@@ -120,7 +120,9 @@ class Client:
         self.events: list[p.ClientEvent] = []
         while self.connection.state is p.ClientState.HELLO:
             self.sock.sendall(self.connection.data_to_send())
-            self.events += self.connection.receive_data(self.sock.recv(1))
+            data = self.sock.recv(1)
+            assert data, "the server has ended the connection"
+            self.events += self.connection.receive_data(data)
         self.sock.sendall(self.connection.data_to_send())
 
     @property

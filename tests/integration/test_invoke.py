@@ -233,7 +233,7 @@ def test_a_stopped_run_ends_with_the_status_of_a_failure(system: System, many_ga
 
 def test_at_ctrl_c_a_user_is_asked_and_stops_the_run(system: System, many_galaxies: str, tmp_path: Path):
     command = [sys.executable, "-m", "scripts", "invoke", "--endpoint-url", system.cloud.endpoint_url]
-    given = ["--bucket", BUCKET, "--data-prefix", many_galaxies, "--world-size", "1", "--batch-size", "8"]
+    given = ["--bucket", BUCKET, "--data-prefix", many_galaxies, "--world-size", "1", "--batch-size", "1"]
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(Path(__file__).parents[2])

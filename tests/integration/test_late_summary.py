@@ -1,6 +1,8 @@
 """Runs that end before Summarize, and the summary that they get all the same."""
 
 import json
+import os
+import signal
 import time
 from typing import Any
 
@@ -51,15 +53,27 @@ def test_a_run_that_is_stopped_gets_a_summary_of_what_its_ranks_have_left(system
 
 def test_a_run_that_the_state_machine_ends_gets_one_too(system: System, some_galaxies: str):
     arns = {f"{name.capitalize()}FunctionArn": function_arn(name, REGION) for name in FUNCTIONS}
-    brief = {**json.loads(definition(arns)), "TimeoutSeconds": 1}
+    brief = {**json.loads(definition(arns)), "TimeoutSeconds": 3}  # in which Init ends, on a busy machine, too
     client = system.cloud.client("stepfunctions")
     machine = client.create_state_machine(
         name="brief", definition=json.dumps(brief), roleArn=f"arn:aws:iam::{ACCOUNT}:role/machine"
     )["stateMachineArn"]
     path = "results/brief"
     given = {"bucket": BUCKET, "data_prefix": some_galaxies, "result_path": path, **LONG}
-    run = client.start_execution(stateMachineArn=machine, input=json.dumps(given))["executionArn"]
-    described = system.cloud.wait_for(run)
+    frozen: list[int] = []
+
+    def freeze(event: dict[str, Any]) -> None:
+        if event.get("phase") == "start" and event["rank"] == 0:
+            frozen.append(event["worker"])
+            os.kill(event["worker"], signal.SIGSTOP)
+
+    system.events.react(freeze)  # so that the run cannot end before, however fast this machine is
+    try:
+        run = client.start_execution(stateMachineArn=machine, input=json.dumps(given))["executionArn"]
+        described = system.cloud.wait_for(run)
+    finally:
+        for worker in frozen:
+            os.kill(worker, signal.SIGCONT)
     assert described["status"] == "TIMED_OUT"
     summary = late(system, path, described)
     assert summary.execution == run

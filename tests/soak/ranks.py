@@ -11,7 +11,7 @@ from typing import Any
 
 from scripts.local_cloud import RENDEZVOUS, local_cloud
 from tests.integration.system import BUCKET, Events, System, write_galaxies
-from tests.soak.readings import Holding, Soaked
+from tests.soak.readings import Holding, Soaked, settled
 
 RANKS = 2
 EACH = 8  # galaxies of a partition, of which every rank has one
@@ -72,7 +72,7 @@ def soak_ranks(invocations: int, warm_up: int) -> list[Soaked]:
         before, pids = system.holdings(), system.pids()
         for number in range(invocations):
             system.run(f"soak-{number}")
-        after = system.holdings()
+        after = settled(system.holdings, before)
         assert system.pids() == pids, "a worker has ended"
         names = [*(f"rank process {number}" for number in range(RANKS)), "its rendezvous server"]
         return [Soaked(*each) for each in zip(names, before, after, strict=True)]

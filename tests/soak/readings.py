@@ -1,11 +1,15 @@
 """What a process holds at one moment, and whether it holds more than it did."""
 
 import os
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 ALLOWED = 0.02  # growth of each number from the end of the warm-up to the end
 MIB = 1024 * 1024
+COUNTED = {"descriptors", "threads", "tasks"}
+SETTLING_S, LOOK_S = 30.0, 0.1  # for the last threads and connections to end on a busy machine; between two looks
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,18 @@ class Soaked:
     def kept_nothing(self) -> bool:
         """Says whether each number is back within the allowed growth."""
         return all(allowed for *_, allowed in self.rows())
+
+
+def settled(read: Callable[[], Sequence[Holding]], before: Sequence[Holding]) -> Sequence[Holding]:
+    """Reads what processes hold until that is no more than before, of what is counted. What they keep stays more."""
+    until = time.monotonic() + SETTLING_S
+    while True:
+        found = read()
+        pairs = [Soaked("", *each) for each in zip(before, found, strict=True)]
+        more = [name for pair in pairs for name, *_, allowed in pair.rows() if name in COUNTED and not allowed]
+        if not more or time.monotonic() > until:
+            return found
+        time.sleep(LOOK_S)
 
 
 NAMES = {"descriptors": "descriptors", "threads": "threads", "tasks": "asyncio tasks", "rss_mib": "RSS, MiB"}

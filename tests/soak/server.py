@@ -17,7 +17,7 @@ from tests.integration.rendezvous import (
     servers,
     until,
 )
-from tests.soak.readings import Holding, Soaked
+from tests.soak.readings import Holding, Soaked, settled
 
 AT_ONCE = 8  # groups
 WAYS = 3  # to leave
@@ -32,7 +32,8 @@ def soak_server(groups: int, joins: int, warm_up: int) -> Soaked:
         come_and_go(server, warm_up, size, "warm-up")
         before = at_rest(server)
         come_and_go(server, groups, size, "soak")
-        return Soaked("rendezvous server", before, at_rest(server))
+        (after,) = settled(lambda: [at_rest(server)], [before])
+        return Soaked("rendezvous server", before, after)
 
 
 def come_and_go(server: Server, groups: int, size: int, name: str) -> None:

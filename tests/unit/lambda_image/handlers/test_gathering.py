@@ -1,6 +1,7 @@
 """The gather over real channels, with the ranks' records in a bucket in memory."""
 
 import json
+import re
 import socket
 import struct
 import threading
@@ -280,7 +281,10 @@ def test_nobody_waits_for_a_root_beyond_the_deadline(scene):
     began = time.monotonic()
     here.start(1, timeout_s=2 * POLL_S).join(TIMEOUT_S)
     assert time.monotonic() - began < ROOT_LATE_S / 2
-    assert here.outcomes[1][:2] == ("storage", "rank 0 had not joined 0.1 s after this rank's work was done")
+    transport, reason, _ = here.outcomes[1]
+    assert transport == "storage"
+    # What was left of the time when it began to wait, which is a little less where the machine is busy.
+    assert re.fullmatch(r"rank 0 had not joined 0\.(1|0\d+) s after this rank's work was done", str(reason)), reason
 
 
 def test_a_rank_that_is_tried_again_does_not_wait_for_a_root_that_has_gone(scene):

@@ -22,7 +22,9 @@ def events(ranks: int, run: str = "run-1") -> list[dict[str, Any]]:
     ]
 
 
-def place_with(pages: Callable[[str], list[dict[str, Any]]], **described: Any) -> Place:
+def place_with(
+    pages: Callable[[str], list[dict[str, Any]]], names: tuple[str, ...] = ("init", "rank"), **described: Any
+) -> Place:
     answer = {"name": "run-1", "executionArn": ARN, **DONE, **described}
     history = [
         {"type": "ExecutionStarted", "timestamp": START},
@@ -38,7 +40,7 @@ def place_with(pages: Callable[[str], list[dict[str, Any]]], **described: Any) -
         }
     )
     logs = Client({"filter_log_events": lambda **asked: {"events": pages(asked["logGroupName"])}})
-    functions = {name: f"stars-{name}" for name in ("init", "rank")}
+    functions = {name: f"stars-{name}" for name in names}
     return place_of({"stepfunctions": stepfunctions, "logs": logs}, functions)
 
 
@@ -79,6 +81,15 @@ def test_reports_that_come_late_are_waited_for_only_after_a_run_that_has_just_en
     pauses.clear()
     assert asked(place_with(lambda _: []), 500.0, pauses).silent() == 3
     assert pauses == []
+
+
+@pytest.mark.parametrize(("status", "waited"), [("SUCCEEDED", [2.0]), ("FAILED", [])])
+def test_the_report_of_the_last_function_is_waited_for_where_the_run_has_come_to_it(status: str, waited: list[float]):
+    answers = iter([[], events(3), [], [], events(3), events(1)])  # of Init, the ranks and Summarize, twice
+    pauses: list[float] = []
+    place = place_with(lambda _: next(answers), ("init", "rank", "summarize"), status=status)
+    assert asked(place, 22.0, pauses).is_told("summarize") is bool(waited)
+    assert pauses == waited
 
 
 def test_a_run_that_goes_on_is_read_up_to_now():
