@@ -142,3 +142,8 @@ def test_text_is_utf8_whatever_the_file_holds(tmp_path):
         assert column.read(0, 3).tolist() == [word.encode() for word in words]
         assert column.read(0, 1).tolist() == [b"J1"]
         assert column.read(0, 0).shape == (0,)
+
+
+def test_a_file_that_the_system_does_not_let_be_read_is_told(tmp_path):
+    with pytest.raises(PartitionMalformed, match=r"/x+ cannot be read: File name too long$"):
+        open_file(tmp_path / ("x" * 300))
