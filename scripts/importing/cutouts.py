@@ -253,8 +253,8 @@ class _Part:
             )
         if dimensions == 3 and column.shape[0] != len(self.bands):
             raise UsageError(f"{path}: {self._contents.listed([name])} has other bands than {', '.join(self.bands)}")
-        self._ivar = self._beside(name, flags.ivar, ("ivar", "invvar"))
-        self._mask = self._beside(name, flags.mask, ("mask",))
+        self._ivar = self._beside(name, flags.ivar, ("ivar", "invvar"), "--ivar")
+        self._mask = self._beside(name, flags.mask, ("mask",), "--mask")
         self.notes = [f"missing where {self._ivar[0]} is 0"] if self._ivar else []
         if self._mask and self._mask[0].upper().startswith("MASKBITS"):
             self.notes.append(f"missing where {self._mask[0]} says saturated or masked in the band")
@@ -273,7 +273,7 @@ class _Part:
         shape = "[rows, columns]" if dimensions == 2 else "[bands, rows, columns]"
         raise UsageError(f"{name} has no single image {shape}: name it behind the pattern, as [NAME]; found: {found}")
 
-    def _beside(self, name: str, given: str | None, words: Sequence[str]) -> tuple[str, Column] | None:
+    def _beside(self, name: str, given: str | None, words: Sequence[str], flag: str) -> tuple[str, Column] | None:
         if given == "none":
             return None
         shape = self._column.shape
@@ -284,6 +284,11 @@ class _Part:
             and column.shape in (shape, shape[-2:])
             and (label.lower() == given.lower() if given else any(word in label.lower() for word in words))
         ]
+        if given and not found:
+            raise UsageError(
+                f"{flag} {given}: {self._contents.name} has no such array of the shape of {name}; "
+                f"found: {self._contents.listed()}"
+            )
         return found[0] if len(found) == 1 else None
 
     def stamp(self, bands: Sequence[str], places: Sequence[int]) -> Array:

@@ -298,6 +298,14 @@ def test_a_cutout_that_goes_after_it_was_looked_for_costs_its_galaxy_the_image(t
     assert source.told()[0].startswith("2 cut-outs cannot be used")
 
 
+@pytest.mark.parametrize(("flag", "given"), [("ivar", "weight"), ("mask", "flags")])
+def test_a_mask_that_is_asked_for_must_be_there(tmp_path, sample, flag, given):
+    for row in range(N):
+        legacy(sample.images[row], ivar=np.ones((5, 32, 32), "f4")).writeto(tmp_path / f"{sample.ids[row]}.fits")
+    with pytest.raises(UsageError, match=rf"--{flag} {given}: .*fits has no such array .*found: PRIMARY .*, INVVAR"):
+        opened(sample, tmp_path / "{objid}.fits", PixelFlags(**{flag: given}))
+
+
 def test_a_cutout_with_pixels_of_another_width_is_told(tmp_path, sample):
     for row in range(N):
         hdus = legacy(sample.images[row])
