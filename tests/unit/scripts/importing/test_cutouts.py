@@ -208,7 +208,7 @@ def spoil(path: Path, how: str, image: np.ndarray) -> None:
         ("cut off", "is cut off"),
         pytest.param("unreadable", "cannot be read: Input/output error", marks=LINUX),
         ("empty", "it is empty"),
-        ("a page about an error", "cannot be read"),
+        ("a page about an error", r"it is a page of a web site \(HTML\): fetch the file again"),
         ("too small", "has images of 31 x 32 pixels"),
         ("three bands", "lacks the bands i, z; found: u, g, r"),
     ],

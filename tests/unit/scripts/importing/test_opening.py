@@ -107,7 +107,8 @@ def test_what_cannot_be_opened_is_named(tmp_path):
         ("a.bin", bytes(range(1, 100)), "it is none of the formats that are read, which are FITS"),
         ("a.csv", "name,u\nÅngström,1\n".encode("latin-1"), "it is text in another encoding than UTF-8"),
         ("b.csv", "name,u\nÅngström,1\n".encode("utf-16"), "it is text in another encoding than UTF-8"),
-        ("a.html", b"<html>404</html>", "or no table: save a table as CSV"),
+        ("a.html", b"<html>404</html>", r"it is a page of a web site \(HTML\): fetch the file again"),
+        ("a.txt", b"not found", "or no table: save a table as CSV"),
         ("a.pkl", b"\x80\x04\x95", "a.pkl"),
     ):
         (tmp_path / name).write_bytes(content)
