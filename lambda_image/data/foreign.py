@@ -52,6 +52,7 @@ MAGIC: dict[bytes, Foreign] = {
     b"<?xml": _unread("an XML file", "save a VOTable as FITS or Parquet"),
     b"\x80": _unread("a pickle", "save its arrays with numpy.savez, as pickles can execute anything and are not read"),
 }
+HTML = _unread("a page of a web site (HTML)", "fetch the file again, as a server gave this page instead of it")
 TEXT = _unread("text", "name a dataset (a table needs as many fields in each row as in its header, and numbers)")
 NPY_MAGIC = b"\x93NUMPY"
 GZIP_MAGIC = b"\x1f\x8b"
@@ -85,6 +86,8 @@ def foreign_format(beginning: bytes) -> Foreign | None:
     if beginning.startswith(ZIP_MAGIC):
         name = beginning[30 : 30 + int.from_bytes(beginning[26:28], "little")]
         return SUFFIXES[".npz"] if name.endswith(b".npy") else None
+    if beginning.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        return HTML
     for magic, known in MAGIC.items():
         if beginning.startswith(magic):
             return known

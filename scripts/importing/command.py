@@ -13,7 +13,7 @@ from lambda_image.data.sizes import BANDS, MAX_BANDS, MAX_SIDE, PUBLISHED_SIDE, 
 from lambda_image.errors import UsageError
 from scripts.flag_values import check_positive, check_whole
 from scripts.galaxy_progress import GalaxyProgress
-from scripts.importing.galaxies import Galaxies, Request
+from scripts.importing.galaxies import SAMPLE_ROWS, Galaxies, Request
 from scripts.importing.id_tally import IdTally
 from scripts.importing.images import PixelFlags
 from scripts.importing.magnitudes import PhotometryFlags
@@ -94,9 +94,12 @@ def run(args: argparse.Namespace) -> int:
         check_new_folder("--out", args.out, overwrite=args.overwrite, read=args.sources)
     galaxies = Galaxies(_request(args))
     print("\n".join(galaxies.lines))
-    for warning in [*galaxies.warnings, *(galaxies.told() if args.show else [])]:
+    for warning in galaxies.warnings:
         print(f"warning: {warning}")
     if args.show:
+        among = f"among the first {SAMPLE_ROWS} galaxies, " if len(galaxies) > SAMPLE_ROWS else ""  # which were read
+        for warning in galaxies.told():
+            print(f"warning: {among}{warning}")
         return 0
     tally = _Tally()
     ids = None if galaxies.id is None else IdTally(galaxies.id)

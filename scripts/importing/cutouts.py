@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lambda_image.data.file_content import Column
-from lambda_image.errors import PartitionMalformed, UsageError
+from lambda_image.errors import PartitionMalformed, PartitionMissing, UsageError
 from lambda_image.partition_names import printable
 from scripts.importing.bands import places_of
 from scripts.importing.choosing import find
@@ -27,6 +27,8 @@ BAND = "band"  # the field of a pattern that stands for each of the bands
 # (SATUR_x and ALLMASK_x, https://www.legacysurvey.org/dr10/bitmasks/).
 LEGACY_BITS = {"g": 1 << 2 | 1 << 5, "r": 1 << 3 | 1 << 6, "z": 1 << 4 | 1 << 7, "i": 1 << 14 | 1 << 15}
 CHECKED_AT_A_TIME = 10_000
+LOOKED_AT = 64  # of all cut-outs, where the first ones are not as they are needed
+DAMAGE = (PartitionMalformed, PartitionMissing)  # the latter of a file that has gone since it was looked for
 _BESIDE = re.compile(r"ivar|invvar|var|err|mask|psf|model|resid|weight", re.IGNORECASE)
 
 
@@ -36,7 +38,7 @@ class CutoutImages:
     def __init__(
         self, catalogue: Contents, pattern: str, folder: Path, rows: int, flags: PixelFlags, unit: str | None = None
     ) -> None:
-        """Looks for all files and reads the first.
+        """Looks for all files and reads the first that can be used.
 
         Args:
             catalogue: What has the columns.
@@ -51,6 +53,7 @@ class CutoutImages:
             UsageError: the pattern names no column, there is none of the files, or they cannot be used as they are.
             PartitionMalformed: none of the files can be read. The message names the first.
         """
+        self._held: tuple[int, list[dict[str, object]]] = -1, []
         self.rows, self._pattern, self._folder, self._flags = rows, pattern, folder, flags
         self._bands = flags.wanted.bands
         pattern, self._array = with_array(pattern)
@@ -62,8 +65,9 @@ class CutoutImages:
         for field, column in self._columns.items():
             if column.shape != (rows,):
                 raise UsageError(f"--images {pattern}: {field} is no column of {rows:,} values")
-        self.absent, first = self._look_for_all()
-        example = self._first_readable(first)
+        absent, first = self._look_for_all()
+        self._absent = frozenset(absent)
+        self._example, example = self._first_usable(first)
         self._unusable = _Noted(
             "cannot be used, and its galaxy is flagged", "cannot be used, and their galaxies are flagged"
         )
@@ -71,10 +75,10 @@ class CutoutImages:
         self.units, self.pixel_scale = example.units, example.pixel_scale
         self._unit_matters = unit is None
         self.notes = [f"bands {', '.join(example.bands)} by {example.source}", *example.notes]
-        self.described = f"{self._pattern} ({rows - len(self.absent):,} galaxies with files)"
-        if self.absent:
-            why = self._why_absent(self.absent[0])
-            self.notes.append(f"{len(self.absent):,} of {rows:,} galaxies will be flagged, as {why}")
+        self.described = f"{self._pattern} ({rows - len(absent):,} galaxies with files)"
+        if absent:
+            why = self._why_absent(absent[0])
+            self.notes.append(f"{len(absent):,} of {rows:,} galaxies will be flagged, as {why}")
         self.row_bytes = 4 * len(self._bands) * example.pixels
 
     def _look_for_all(self) -> tuple[list[int], int]:
@@ -94,7 +98,7 @@ class CutoutImages:
         values = self._values(row)
         if unknown := [field for field, value in values.items() if value is None]:
             return f"row {row:,} has no {unknown[0]}"
-        lacking = next(band for band in self._bands if self._file(values, band) is None)
+        lacking = next((band for band in self._bands if self._file(values, band) is None), self._bands[0])
         return f"{printable(self._path(values, lacking))} is not there"
 
     def _values_of(self, start: int, stop: int) -> list[dict[str, object]]:
@@ -102,7 +106,11 @@ class CutoutImages:
         return [{field: values[n] for field, values in read.items()} for n in range(stop - start)]
 
     def _values(self, row: int) -> dict[str, object]:
-        return self._values_of(row, row + 1)[0]
+        """Those of one row. The rows around it are held, as the next are often asked for."""
+        start = row - row % CHECKED_AT_A_TIME
+        if self._held[0] != start:
+            self._held = start, self._values_of(start, min(start + CHECKED_AT_A_TIME, self.rows))
+        return self._held[1][row - start]
 
     def _path(self, values: Mapping[str, object], band: str) -> Path:
         try:
@@ -124,17 +132,31 @@ class CutoutImages:
         paths = (self._path(values, letter) for letter in (band, band.upper()))
         return next((path for path in paths if path.is_file()), None)
 
-    def _first_readable(self, first: int) -> "_Cutout":
-        """The cut-out of the first galaxy whose file is not damaged, from row `first` on."""
-        damage: PartitionMalformed | None = None
-        for row in range(first, self.rows):
+    def _first_usable(self, first: int) -> tuple[Path, "_Cutout"]:
+        """The file and the cut-out of the first galaxy that can be used, from row `first` on.
+
+        Damage says nothing of the next file. What is not as it is needed is likely so in all, of which a few then tell.
+        """
+        fault: Exception | None = None
+        row, step = first, 1
+        while row < self.rows:
             if (paths := self._files(self._values(row))) is not None:
                 try:
-                    return _Cutout(paths, self._array, self._flags)
-                except PartitionMalformed as error:
-                    damage = damage or error
-        assert damage is not None
-        raise damage
+                    cutout = _Cutout(paths, self._array, self._flags)
+                    cutout.image()
+                    return paths[0], cutout
+                except UsageError as error:
+                    if not isinstance(fault, UsageError):
+                        fault, step = error, (self.rows - row) // LOOKED_AT | 1  # odd, as kinds may alternate
+                except DAMAGE as error:
+                    fault = fault or error
+            row += step
+        if isinstance(fault, UsageError):
+            raise fault
+        raise PartitionMalformed(
+            f"--images {self._pattern}: no cut-out can be read, so fetch them again: the first one, {fault}",
+            object=self._pattern,
+        ) from fault
 
     def read(self, start: int, stop: int) -> Array:
         """As `Images` says. A galaxy whose file is damaged, or has no such image, has none; `told` tells of it."""
@@ -144,26 +166,29 @@ class CutoutImages:
                 try:
                     cutout = _Cutout(paths, self._array, self._flags)
                     images[row - start] = cutout.image()
-                except (PartitionMalformed, UsageError) as error:
+                except (*DAMAGE, UsageError) as error:
                     images[row - start] = np.nan
                     self._unusable.add(row, str(error))
                     continue
                 self._compare(row, cutout, printable(paths[0]))
+            elif row not in self._absent:
+                self._unusable.add(row, f"{self._why_absent(row)} any more")
         return images
 
     def told(self) -> list[str]:
         return [noted.sentence() for noted in (self._unusable, self._rescaled) if noted.rows]
 
     def _compare(self, row: int, cutout: "_Cutout", path: str) -> None:
-        """Compares what a file says of its pixels with what the first one says."""
+        """Compares what a file says of its pixels with what the first that could be used says."""
+        example = printable(self._example)
         if self._unit_matters and (other := {*map(meant, cutout.units)} - {*map(meant, self.units)}):
             raise UsageError(
-                f"{path} has the unit {min(other)}, and files before have {meant(self.units[0])}: bring all to one, "
+                f"{path} has the unit {min(other)}, and {example} has {meant(self.units[0])}: bring all to one, "
                 "or say with --unit which one they have"
             )
         scale, usual = cutout.pixel_scale, self.pixel_scale
         if scale is not None and usual is not None and abs(scale / usual - 1) > SCALE_TOLERANCE:
-            self._rescaled.add(row, f'{path} has {scale:.3f}", and files before have {usual:.3f}"')
+            self._rescaled.add(row, f'{path} has {scale:.3f}", and {example} has {usual:.3f}"')
 
 
 class _Noted:
@@ -228,8 +253,8 @@ class _Part:
             )
         if dimensions == 3 and column.shape[0] != len(self.bands):
             raise UsageError(f"{path}: {self._contents.listed([name])} has other bands than {', '.join(self.bands)}")
-        self._ivar = self._beside(name, flags.ivar, ("ivar", "invvar"))
-        self._mask = self._beside(name, flags.mask, ("mask",))
+        self._ivar = self._beside(name, flags.ivar, ("ivar", "invvar"), "--ivar")
+        self._mask = self._beside(name, flags.mask, ("mask",), "--mask")
         self.notes = [f"missing where {self._ivar[0]} is 0"] if self._ivar else []
         if self._mask and self._mask[0].upper().startswith("MASKBITS"):
             self.notes.append(f"missing where {self._mask[0]} says saturated or masked in the band")
@@ -248,7 +273,7 @@ class _Part:
         shape = "[rows, columns]" if dimensions == 2 else "[bands, rows, columns]"
         raise UsageError(f"{name} has no single image {shape}: name it behind the pattern, as [NAME]; found: {found}")
 
-    def _beside(self, name: str, given: str | None, words: Sequence[str]) -> tuple[str, Column] | None:
+    def _beside(self, name: str, given: str | None, words: Sequence[str], flag: str) -> tuple[str, Column] | None:
         if given == "none":
             return None
         shape = self._column.shape
@@ -259,6 +284,11 @@ class _Part:
             and column.shape in (shape, shape[-2:])
             and (label.lower() == given.lower() if given else any(word in label.lower() for word in words))
         ]
+        if given and not found:
+            raise UsageError(
+                f"{flag} {given}: {self._contents.name} has no such array of the shape of {name}; "
+                f"found: {self._contents.listed()}"
+            )
         return found[0] if len(found) == 1 else None
 
     def stamp(self, bands: Sequence[str], places: Sequence[int]) -> Array:

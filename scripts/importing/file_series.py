@@ -36,7 +36,8 @@ class FileSeries:
         dtypes = {array: {column.dtype: None} for array, column in first.arrays.items()}
         units: dict[str, dict[str | None, None]] = {}
         scales: dict[str, Path] = {}
-        silent = set[str]()  # about the bands of these arrays, in one file at least
+        silent = dict[str, Path]()  # about the bands of these arrays: the first such file
+        named = set[str]()  # arrays of which a file names the bands
         for index, path in enumerate(self._paths):
             contents = self._at(index)
             for array, column in first.arrays.items():
@@ -49,8 +50,10 @@ class FileSeries:
                 bands, known = contents.bands.get(array), first.bands.get(array)
                 if bands and known and _letters(bands) != _letters(known):
                     raise self._differing(path, f"the bands {', '.join(bands)} in {array}", ", ".join(known))
-                if not bands:
-                    silent.add(array)
+                if bands:
+                    named.add(array)
+                else:
+                    silent.setdefault(array, path)
                 if array in once and _letters(words := _texts(theirs)) != _letters(once[array]):
                     raise self._differing(path, f"{', '.join(words)} in {array}", ", ".join(once[array]))
                 if (unit := contents.units.get(array)) != first.units.get(array):
@@ -70,6 +73,7 @@ class FileSeries:
             first.pixel_scales,
             {array: tuple(others) for array, others in units.items()},
             scales,
+            {array: path for array, path in silent.items() if array in named},
             np.cumsum(max(lengths.values(), key=sum, default=[0])),
         )
 

@@ -48,9 +48,11 @@ def open_fits(path: Path) -> Contents:
             for (_, hdu), label in zip(parts, labels, strict=True):
                 if isinstance(hdu, fits.BinTableHDU):
                     _add_table(found, hdu, "" if len(tables) == 1 else f"{label}.", hdus.filename())
-                elif hdu.is_image and hdu.shape and hasattr(hdu, "section"):
-                    _add_image(found, hdu, label)
-    except (OSError, ValueError, KeyError, TypeError, fits.VerifyError) as error:
+                elif hdu.is_image and getattr(hdu, "shape", ()) and hasattr(hdu, "section"):
+                    _add_image(found, hdu, label, path)
+    except PartitionMalformed:
+        raise
+    except Exception as error:  # astropy meets some damage by an AttributeError, or an exception that derives from none
         raise PartitionMalformed(f"{path} cannot be read as FITS: {first_line(error)}", object=str(path)) from error
     if not found.arrays:
         raise PartitionMalformed(f"{path} holds no image and no table, or is cut off before one", object=str(path))
@@ -70,7 +72,7 @@ def _unpacked(path: Path) -> Any:
                 shutil.copyfileobj(unpacked, kept, 1 << 20)
         except (OSError, EOFError) as error:
             kept.close()
-            raise PartitionMalformed(f"{path} cannot be unpacked: {error}", object=str(path)) from error
+            raise PartitionMalformed(f"{path} cannot be unpacked: {first_line(error)}", object=str(path)) from error
     kept.flush()
     return kept
 
@@ -86,6 +88,10 @@ def _keeping(column: Column, kept: object) -> Column:
 
 def _check_whole(file: Path, path: Path, hdus: Any) -> None:
     """Refuses a file that was cut off, which astropy only warns of. Padding at the end may be missing."""
+    if not hasattr(hdus[-1], "fileinfo"):  # as astropy's stand-in for what it could not read
+        raise PartitionMalformed(
+            f"{path} is damaged in the header of HDU {len(hdus) - 1}: fetch it again", object=str(path)
+        )
     info = hdus[-1].fileinfo()
     end, size = info["datLoc"] + info["datSpan"], file.stat().st_size
     if size <= end - BLOCK_BYTES:
@@ -106,11 +112,15 @@ def _labels(parts: list[tuple[int, Any]]) -> list[str]:
     ]
 
 
-def _add_image(found: Contents, hdu: Any, label: str) -> None:
+def _add_image(found: Contents, hdu: Any, label: str, path: Path) -> None:
     def read(start: int, stop: int) -> Array:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            raw = np.asarray(hdu.section[start:stop])
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                raw = np.asarray(hdu.section[start:stop])
+        except Exception as error:  # a tile that is damaged, of which astropy's C code raises what derives from none
+            told = f"{path}: {label} is damaged: {first_line(error)}"
+            raise PartitionMalformed(told, object=str(path)) from error
         return raw.astype(raw.dtype.newbyteorder("="), copy=False)
 
     dtype = hdu.section.dtype if hasattr(hdu.section, "dtype") else np.dtype("float32")

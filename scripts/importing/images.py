@@ -164,8 +164,9 @@ class ArrayImages:
             if column.shape[0] == self.rows and (first := _first_names(column)) is not None:
                 self._band_names = column
                 return first, beside_name
+        file = contents.nameless.get(name, contents.name)
         raise UsageError(
-            f"{contents.name} does not name the bands of {contents.listed([name])}: give them in their order, as in "
+            f"{file} does not name the bands of {contents.listed([name])}: give them in their order, as in "
             f"{flags.wanted.bands_flag}"
         )
 

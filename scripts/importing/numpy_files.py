@@ -10,7 +10,7 @@ from numpy.lib import format as npy_format
 
 from lambda_image.data.file_content import Column
 from lambda_image.errors import PartitionMalformed
-from scripts.importing.contents import NUMBERS, Array, Contents, dtype_name, fields_of
+from scripts.importing.contents import NUMBERS, Array, Contents, dtype_name, fields_of, first_line
 
 MAX_MEMBERS = 10_000
 SKIPPED_BYTES = 1 << 20  # at a time
@@ -38,7 +38,7 @@ def open_npz(path: Path) -> Contents:
         archive = zipfile.ZipFile(path)
         members = [name for name in archive.namelist() if name.endswith(".npy")]
     except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise PartitionMalformed(f"{path} cannot be read as .npz: {error}", object=str(path)) from error
+        raise PartitionMalformed(f"{path} cannot be read as .npz: {first_line(error)}", object=str(path)) from error
     for member in members[:MAX_MEMBERS]:
         name = member.removesuffix(".npy")
         _add(found, f"{name}.", name, path, _opener(archive, member))
@@ -53,7 +53,7 @@ def _add(found: Contents, prefix: str, name: str, path: Path, opened: Callable[[
     try:
         stored = _StoredArray(path, name, opened)
     except (ValueError, OSError, zipfile.BadZipFile, EOFError, SyntaxError) as error:
-        raise PartitionMalformed(f"{path}: {name} cannot be read: {error}", object=str(path)) from error
+        raise PartitionMalformed(f"{path}: {name} cannot be read: {first_line(error)}", object=str(path)) from error
     if stored.dtype.hasobject:
         found.arrays[name] = Column("objects, which only pickle could read", stored.shape, stored.rows)
     elif stored.dtype.names:
@@ -118,7 +118,7 @@ class _StoredArray:
             data = self._file.read(size)
         except (OSError, zipfile.BadZipFile, EOFError, ValueError) as error:
             raise PartitionMalformed(
-                f"{self._path}: {self._name} is damaged: {error}", object=str(self._path)
+                f"{self._path}: {self._name} is damaged: {first_line(error)}", object=str(self._path)
             ) from error
         self._position = offset + len(data)
         if len(data) < size:

@@ -73,6 +73,9 @@ def open_file(path: Path) -> Contents:
             beginning = file.read(BEGINNING)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise PartitionMissing(f"{printable(path)}: there is no such file", object=str(path)) from error
+    except OSError as error:
+        told = f"{printable(path)} cannot be read: {error.strerror or error}"
+        raise PartitionMalformed(told, object=str(path)) from error
     if not beginning:
         raise PartitionMalformed(f"{printable(path)}: it is empty", object=str(path))
     try:

@@ -169,6 +169,14 @@ def test_what_cannot_be_imported_has_another_advice(content):
         read_partition(io.BytesIO(content), "x")
 
 
+@pytest.mark.parametrize("content", [b"<html><body>\n404", b"\n<!doctype HTML>\n<html>\n", b"<HTML lang='en'>\n"])
+def test_a_page_that_a_server_gave_instead_of_a_file_is_told(content):
+    with pytest.raises(
+        PartitionMalformed, match=r"it is a page of a web site \(HTML\) and no partition: fetch the file"
+    ):
+        read_partition(io.BytesIO(content), "x")
+
+
 @pytest.mark.parametrize("content", [b"\0" * 50, b"hello", b"one line, with a comma", b"\xff\xfe\n\0", b"{}"])
 def test_what_is_nothing_is_told_so(content):
     with pytest.raises(PartitionMalformed, match=r"neither a PyTorch archive \(\.pt\) nor safetensors"):

@@ -91,6 +91,22 @@ def test_a_damaged_cutout_costs_its_galaxy_the_image_and_is_told(tmp_path, sampl
     assert np.isnan(read.images).all(axis=(1, 2, 3)).nonzero()[0].tolist() == [3]
 
 
+def test_what_is_shown_of_cutouts_is_said_of_those_that_were_looked_at(tmp_path, sample, capsys):
+    count = 80
+    table = {f"mag_{band}": np.full(count, 18.0) for band in "ugriz"}
+    Table({"objid": np.arange(count), **table}).write(tmp_path / "cat.csv")
+    for row in range(count):
+        np.save(tmp_path / f"{row}.npy", sample.images[row % N, : 3 if row in (2, 70) else 5])
+    given = tmp_path / "cat.csv", "--images", f"{tmp_path}/{{objid}}.npy", "--bands", "u,g,r,i,z"
+    assert cosmicai(*given, "--show") == 0
+    first = f"{tmp_path}/2.npy: 2 float32 [3, 32, 32] has other bands than u, g, r, i, z"
+    shown = f"warning: among the first 64 galaxies, 1 cut-out cannot be used, and its galaxy is flagged: {first}"
+    assert shown in capsys.readouterr().out.splitlines()
+    assert cosmicai(*given, "--out", tmp_path / "parts") == 0
+    told = f"warning: 2 cut-outs cannot be used, and their galaxies are flagged: the first one, {first}"
+    assert told in capsys.readouterr().out.splitlines()
+
+
 def test_ids_that_repeat_are_counted_over_all_files(tmp_path, fits_file, capsys):
     with fits.open(fits_file, mode="update") as hdus:
         hdus[1].data["objid"][11] = hdus[1].data["objid"][2]

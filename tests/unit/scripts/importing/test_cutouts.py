@@ -13,6 +13,7 @@ from scripts.importing.images import PixelFlags
 
 N = 12
 NO_FLAGS = PixelFlags()
+LINUX = pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="a file that cannot be read is had on Linux")
 
 
 def catalogue(sample, **more: np.ndarray) -> Contents:
@@ -148,7 +149,7 @@ def test_all_files_have_one_unit(tmp_path, sample, other, refused):
     source = opened(sample, tmp_path / "{objid}.fits")
     assert source.units == ("nanomaggy",)
     if refused:
-        named = rf"{sample.ids[5]}\.fits has the unit {other}, and files before have nanomaggy: .* --unit which one"
+        named = rf"{sample.ids[5]}\.fits has the unit {other}, and .*fits has nanomaggy: .* --unit which one"
         with pytest.raises(UsageError, match=named):
             source.read(0, N)
         source = CutoutImages(catalogue(sample), f"{tmp_path}/{{objid}}.fits", Path(), N, NO_FLAGS, "nJy")
@@ -186,6 +187,9 @@ def test_what_leads_nowhere_is_refused(tmp_path, sample):
 
 def spoil(path: Path, how: str, image: np.ndarray) -> None:
     match how:
+        case "unreadable":
+            path.unlink()
+            path.symlink_to("/proc/self/mem")  # whose beginning the kernel refuses to read, as a disk does that fails
         case "cut off":
             path.write_bytes(path.read_bytes()[:-9000])
         case "empty":
@@ -202,8 +206,9 @@ def spoil(path: Path, how: str, image: np.ndarray) -> None:
     ("how", "named"),
     [
         ("cut off", "is cut off"),
+        pytest.param("unreadable", "cannot be read: Input/output error", marks=LINUX),
         ("empty", "it is empty"),
-        ("a page about an error", "cannot be read"),
+        ("a page about an error", r"it is a page of a web site \(HTML\): fetch the file again"),
         ("too small", "has images of 31 x 32 pixels"),
         ("three bands", "lacks the bands i, z; found: u, g, r"),
     ],
@@ -225,18 +230,80 @@ def test_a_cutout_that_cannot_be_used_costs_its_galaxy_the_image_and_no_other(tm
     assert re.search(named, said)
 
 
-def test_the_first_cutout_may_be_damaged(tmp_path, sample):
+@pytest.mark.parametrize("how", ["empty", "cut off", "too small", "three bands"])
+@pytest.mark.parametrize("spoilt", [[0], [0, 1, 2, 3, 4, 5], [0, 2, 4, 6, 8, 10]])
+def test_the_first_cutouts_may_be_those_that_cannot_be_used(tmp_path, sample, how, spoilt):
+    for row in range(N):
+        path = tmp_path / f"{sample.ids[row]}.fits"
+        legacy(sample.images[row]).writeto(path)
+        if row in spoilt:
+            spoil(path, how, sample.images[row])
+    source = opened(sample, tmp_path / "{objid}.fits")
+    images = source.read(0, N)
+    assert np.isnan(images).all(axis=(1, 2, 3)).nonzero()[0].tolist() == spoilt
+    np.testing.assert_array_equal(np.delete(images, spoilt, 0), np.delete(sample.images, spoilt, 0))
+    assert re.match(rf"{len(spoilt)} cut-outs? cannot be used, .*{sample.ids[0]}\.fits", source.told()[0])
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "named"),
+    [
+        (
+            "empty",
+            PartitionMalformed,
+            r"--images .*: no cut-out can be read, so fetch .* first one, {path}: it is empty",
+        ),
+        ("three bands", UsageError, r"{path} lacks the bands i, z"),
+    ],
+)
+def test_cutouts_of_which_none_can_be_used_are_refused(tmp_path, sample, how, error, named):
+    for row in range(1, N):
+        spoil(tmp_path / f"{sample.ids[row]}.fits", how, sample.images[row])
+    with pytest.raises(error, match=named.format(path=re.escape(f"{tmp_path}/{sample.ids[1]}.fits"))):
+        opened(sample, tmp_path / "{objid}.fits")
+
+
+def test_damage_that_only_reading_tells_is_told_before_anything_is_written(tmp_path, sample):
+    for row in range(N):
+        path = tmp_path / f"{sample.ids[row]}.npz"
+        np.savez_compressed(path, image=sample.images[row])
+        content = bytearray(path.read_bytes())
+        content[3000:3100] = bytes(100)
+        path.write_bytes(content)
+    with pytest.raises(PartitionMalformed, match="no cut-out can be read"):
+        opened(sample, tmp_path / "{objid}.npz", PixelFlags(bands=tuple("ugriz")))
+
+
+def test_a_cutout_that_goes_after_it_was_looked_for_costs_its_galaxy_the_image(tmp_path, sample):
+    gone = list[Path]()
+
+    class Late(CutoutImages):
+        """Opens a file when it may have gone."""
+
+        def _files(self, values):
+            found = super()._files(values)
+            for path in gone:
+                path.unlink(missing_ok=True)
+            return found
+
     paths = [tmp_path / f"{sample.ids[row]}.fits" for row in range(N)]
     for row, path in enumerate(paths):
         legacy(sample.images[row]).writeto(path)
-    for path in paths[:2]:
-        path.write_bytes(b"")
-    source = opened(sample, tmp_path / "{objid}.fits")
-    np.testing.assert_array_equal(source.read(2, N), sample.images[2:])
-    for path in paths[2:]:
-        path.write_bytes(b"")
-    with pytest.raises(PartitionMalformed, match=rf"{paths[0].name}: it is empty"):
-        opened(sample, tmp_path / "{objid}.fits")
+    source = Late(catalogue(sample), f"{tmp_path}/{{objid}}.fits", Path(), N, NO_FLAGS)
+    paths[8].unlink()
+    assert np.isnan(source.read(6, N)).all(axis=(1, 2, 3)).nonzero()[0].tolist() == [2]
+    assert source.told()[0].endswith(f"{paths[8]} is not there any more")
+    gone.append(paths[5])
+    assert np.isnan(source.read(5, 6)).all()
+    assert source.told()[0].startswith("2 cut-outs cannot be used")
+
+
+@pytest.mark.parametrize(("flag", "given"), [("ivar", "weight"), ("mask", "flags")])
+def test_a_mask_that_is_asked_for_must_be_there(tmp_path, sample, flag, given):
+    for row in range(N):
+        legacy(sample.images[row], ivar=np.ones((5, 32, 32), "f4")).writeto(tmp_path / f"{sample.ids[row]}.fits")
+    with pytest.raises(UsageError, match=rf"--{flag} {given}: .*fits has no such array .*found: PRIMARY .*, INVVAR"):
+        opened(sample, tmp_path / "{objid}.fits", PixelFlags(**{flag: given}))
 
 
 def test_a_cutout_with_pixels_of_another_width_is_told(tmp_path, sample):
@@ -248,7 +315,8 @@ def test_a_cutout_with_pixels_of_another_width_is_told(tmp_path, sample):
     source = opened(sample, tmp_path / "{objid}.fits")
     np.testing.assert_array_equal(source.read(0, N), sample.images)
     path = tmp_path / f"{sample.ids[5]}.fits"
-    assert source.told() == [f'1 cut-out has pixels of another width: {path} has 0.396", and files before have 0.262"']
+    usual = tmp_path / f"{sample.ids[0]}.fits"
+    assert source.told() == [f'1 cut-out has pixels of another width: {path} has 0.396", and {usual} has 0.262"']
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,9 @@ def test_files_whose_bands_differ_are_no_series():
     spelled = {"images": ("DES-U", "DES-G", "DES-R", "DES-I", "DES-Z")}
     assert series(stamps(bands=one), stamps(bands=spelled)).contents("x").bands == one
     for silent in ((one, {}), ({}, one)):  # --bands must say it
-        assert series(*(stamps(bands=bands) for bands in silent)).contents("x").bands == {}
+        found = series(*(stamps(bands=bands) for bands in silent)).contents("x")
+        assert (found.bands, found.nameless) == ({}, {"images": Path(str(silent.index({})))})
+    assert series(stamps(), stamps()).contents("x").nameless == {}  # as none names them, no file is at fault
 
 
 def test_units_and_scales_that_differ_between_files_are_kept():

@@ -233,3 +233,41 @@ def test_a_file_that_was_cut_off_is_told_before_anything_is_missed_in_it(tmp_pat
         open_fits(tmp_path / "cut.fits")
     (tmp_path / "bare.fits").write_bytes(whole[:-2800])  # without padding
     assert open_fits(tmp_path / "bare.fits").arrays["objid"].read(0, 5).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_tile_that_is_damaged_is_told(tmp_path):
+    path = tmp_path / "a.fits"
+    tiles = fits.CompImageHDU(np.arange(5 * 32 * 32, dtype="i4").reshape(5, 32, 32), name="SCI")
+    fits.HDUList([fits.PrimaryHDU(), tiles]).writeto(path)
+    with fits.open(path, disable_image_compression=True) as hdus:
+        start = hdus[1].fileinfo()["datLoc"] + hdus[1].header["NAXIS1"] * hdus[1].header["NAXIS2"]
+    content = bytearray(path.read_bytes())
+    content[start : start + 200] = b"\xff" * 200
+    path.write_bytes(content)
+    (image,) = open_file(path).arrays.values()
+    with pytest.raises(PartitionMalformed, match=r"a\.fits: SCI is damaged: decompression"):
+        image.read(0, 5)
+
+
+@pytest.mark.parametrize(
+    ("card", "damaged", "told"),
+    [
+        ("XTENSION= 'IMAGE", "XTENSION= 'IMAG?", "holds no image and no table"),
+        (
+            "SIMPLE  =                    T /",
+            "SIMPLE  =                    T 6",
+            "damaged in the header of HDU 0: fetch",
+        ),
+        ("ZVAL1   =     ", "ZVAL1   = \xff\xfe\xfd ", "is damaged: Unparsable card"),
+    ],
+)
+def test_a_header_that_is_damaged_is_told(tmp_path, card, damaged, told):
+    path, image = tmp_path / "a.fits", np.ones((5, 32, 32), "f4")
+    packed = card.startswith("ZVAL")
+    second = fits.CompImageHDU(image) if packed else fits.ImageHDU(image)
+    fits.HDUList([fits.PrimaryHDU(), second]).writeto(path)
+    content = path.read_bytes()
+    assert card.encode() in content
+    path.write_bytes(content.replace(card.encode(), damaged.encode("latin-1")))
+    with pytest.raises(PartitionMalformed, match=told):
+        read_all(path)

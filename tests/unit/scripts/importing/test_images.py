@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,6 +86,9 @@ def test_bands_that_nothing_names_are_asked_for_and_never_assumed(sample):
     with pytest.raises(
         UsageError, match=r"does not name the bands of images float32 \[12, 5, 32, 32\].*--bands u,g,r,i,z"
     ):
+        images(found)
+    found.nameless["images"] = Path("second.fits")
+    with pytest.raises(UsageError, match=r"^second\.fits does not name the bands of images"):
         images(found)
     flags = PixelFlags(bands=tuple("zirgu"))
     np.testing.assert_array_equal(images(found, flags).read(0, N), sample.images[:, ::-1])

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,6 +47,9 @@ def test_magnitudes_in_one_array_are_taken_by_the_names_of_bands(sample):
         np.testing.assert_array_equal(Photometry(found, flags, image_bands).read(0, N), sample.magnitudes)
     with pytest.raises(UsageError, match=r"does not name the bands of mags float32 \[12, 5\]: give them.*--bands"):
         Photometry(contents(mags=shuffled), NO_FLAGS, None)
+    series = replace(contents(mags=shuffled), nameless={"mags": Path("second.fits")})
+    with pytest.raises(UsageError, match=r"^second\.fits does not name the bands of mags"):
+        Photometry(series, NO_FLAGS, None)
     for flags, image_bands in ((NO_FLAGS, tuple("ugrizy")), (PhotometryFlags(bands=tuple("ugri")), None)):
         with pytest.raises(UsageError, match=r"mags .* has 5 magnitudes of a galaxy, and the bands are [46] \(u, g"):
             Photometry(contents(mags=shuffled), flags, image_bands)

@@ -99,3 +99,10 @@ def test_an_archive_with_a_wrong_checksum_is_refused(tmp_path):
     column = open_file(tmp_path / "a.npz").arrays["images"]
     with pytest.raises(PartitionMalformed, match=r"a\.npz"):
         column.read(0, N)
+
+
+def test_a_header_that_is_damaged_is_told_in_one_line(tmp_path):
+    path = tmp_path / "images.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00\x60\xea" + b" " * 60_000)
+    with pytest.raises(PartitionMalformed, match=r"^.*images cannot be read: Header info length .*$"):
+        open_file(path)

@@ -107,7 +107,8 @@ def test_what_cannot_be_opened_is_named(tmp_path):
         ("a.bin", bytes(range(1, 100)), "it is none of the formats that are read, which are FITS"),
         ("a.csv", "name,u\nÅngström,1\n".encode("latin-1"), "it is text in another encoding than UTF-8"),
         ("b.csv", "name,u\nÅngström,1\n".encode("utf-16"), "it is text in another encoding than UTF-8"),
-        ("a.html", b"<html>404</html>", "or no table: save a table as CSV"),
+        ("a.html", b"<html>404</html>", r"it is a page of a web site \(HTML\): fetch the file again"),
+        ("a.txt", b"not found", "or no table: save a table as CSV"),
         ("a.pkl", b"\x80\x04\x95", "a.pkl"),
     ):
         (tmp_path / name).write_bytes(content)
@@ -142,3 +143,8 @@ def test_text_is_utf8_whatever_the_file_holds(tmp_path):
         assert column.read(0, 3).tolist() == [word.encode() for word in words]
         assert column.read(0, 1).tolist() == [b"J1"]
         assert column.read(0, 0).shape == (0,)
+
+
+def test_a_file_that_the_system_does_not_let_be_read_is_told(tmp_path):
+    with pytest.raises(PartitionMalformed, match=r"/x+ cannot be read: File name too long$"):
+        open_file(tmp_path / ("x" * 300))
