@@ -319,6 +319,23 @@ def test_a_cutout_with_pixels_of_another_width_is_told(tmp_path, sample):
     assert source.told() == [f'1 cut-out has pixels of another width: {path} has 0.396", and {usual} has 0.262"']
 
 
+@pytest.mark.parametrize("unit", ["nanomaggy", "nJy"])
+def test_the_band_is_told_whose_pixels_are_others(tmp_path, sample, unit):
+    for row, band in ((row, band) for row in range(N) for band in range(5)):
+        image = fits.PrimaryHDU(sample.images[row, band])
+        odd = (row, band) == (5, 3)
+        image.header.update({"BUNIT": unit if odd else "nanomaggy", "PIXSCALE": 0.262 if odd else 0.396})
+        image.writeto(tmp_path / f"{sample.ids[row]}-{'ugriz'[band]}.fits")
+    source = opened(sample, tmp_path / "{objid}-{band}.fits")
+    odd, first = f"{tmp_path}/{sample.ids[5]}-i.fits", f"{tmp_path}/{sample.ids[0]}-u.fits"
+    if unit != "nanomaggy":
+        with pytest.raises(UsageError, match=rf"^{odd} has the unit nJy, and {first} has nanomaggy"):
+            source.read(0, N)
+        return
+    np.testing.assert_array_equal(source.read(0, N), sample.images)
+    assert source.told() == [f'1 cut-out has pixels of another width: {odd} has 0.262", and {first} has 0.396"']
+
+
 @pytest.mark.parametrize(
     ("given", "pattern"),
     [
