@@ -15,7 +15,7 @@ from lambda_image.errors import PartitionMalformed, PartitionMissing, UsageError
 from lambda_image.partition_names import printable
 from scripts.importing.bands import places_of
 from scripts.importing.choosing import find
-from scripts.importing.contents import TEXT, Array, Contents, as_texts
+from scripts.importing.contents import TEXT, Array, Contents, as_texts, is_number
 from scripts.importing.file_series import SCALE_TOLERANCE
 from scripts.importing.images import PixelFlags, centred, check_side, stamps
 from scripts.importing.opening import open_file
@@ -242,6 +242,8 @@ class _Part:
         self._good, self._side = flags.good_mask or 0, flags.wanted.side
         name = find(self._contents, array, "--images") if array else self._only(dimensions)
         column = self._contents.arrays[name]
+        if not is_number(column.dtype):
+            raise UsageError(f"{path}: {self._contents.listed([name])} holds no numbers, of which images are made")
         self._column, self.shape = column, column.shape
         self.unit = self._contents.units.get(name)
         self.pixel_scale = self._contents.pixel_scales.get(name)
@@ -267,7 +269,7 @@ class _Part:
         usable = [
             name
             for name, column in self._contents.arrays.items()
-            if len(column.shape) == dimensions and not _BESIDE.search(name)
+            if len(column.shape) == dimensions and is_number(column.dtype) and not _BESIDE.search(name)
         ]
         if len(usable) == 1:
             return usable[0]

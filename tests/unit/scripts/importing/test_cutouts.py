@@ -198,6 +198,9 @@ def spoil(path: Path, how: str, image: np.ndarray) -> None:
             path.write_text("<html><body>504 Gateway Time-out</body></html>")
         case "too small":
             legacy(image[:, :31]).writeto(path, overwrite=True)
+        case "text":
+            with path.open("wb") as file:
+                np.save(file, np.full((5, 32, 32), "0.1"))
         case "three bands":
             legacy(image[:3], "ugr").writeto(path, overwrite=True)
 
@@ -211,6 +214,7 @@ def spoil(path: Path, how: str, image: np.ndarray) -> None:
         ("a page about an error", r"it is a page of a web site \(HTML\): fetch the file again"),
         ("too small", "has images of 31 x 32 pixels"),
         ("three bands", "lacks the bands i, z; found: u, g, r"),
+        ("text", r"has no single image \[bands, rows, columns\].* text \[5, 32, 32\]"),
     ],
 )
 def test_a_cutout_that_cannot_be_used_costs_its_galaxy_the_image_and_no_other(tmp_path, sample, how, named):
@@ -296,6 +300,13 @@ def test_a_cutout_that_goes_after_it_was_looked_for_costs_its_galaxy_the_image(t
     gone.append(paths[5])
     assert np.isnan(source.read(5, 6)).all()
     assert source.told()[0].startswith("2 cut-outs cannot be used")
+
+
+def test_an_image_that_a_flag_names_has_numbers(tmp_path, sample):
+    for row in range(N):
+        np.savez(tmp_path / f"{sample.ids[row]}.npz", sci=np.full((5, 32, 32), "0.1"))
+    with pytest.raises(UsageError, match=r"\.npz: sci text \[5, 32, 32\] holds no numbers"):
+        opened(sample, f"{tmp_path}/{{objid}}.npz[sci]", PixelFlags(bands=tuple("ugriz")))
 
 
 @pytest.mark.parametrize(("flag", "given"), [("ivar", "weight"), ("mask", "flags")])
