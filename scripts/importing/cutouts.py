@@ -13,7 +13,7 @@ import numpy as np
 from lambda_image.data.file_content import Column
 from lambda_image.errors import PartitionMalformed, PartitionMissing, UsageError
 from lambda_image.partition_names import printable
-from scripts.importing.bands import places_of
+from scripts.importing.bands import letter, places_of
 from scripts.importing.choosing import find
 from scripts.importing.contents import TEXT, Array, Contents, as_texts, is_number
 from scripts.importing.file_series import SCALE_TOLERANCE
@@ -74,6 +74,7 @@ class CutoutImages:
         self._rescaled = _Noted("has pixels of another width", "have pixels of another width")
         self.units, self.pixel_scale = example.units, example.pixel_scale
         self._unit_matters = unit is None
+        self._order = [letter(band) for band in example.parts[0].named or flags.bands or ()]
         self.notes = [f"bands {', '.join(example.bands)} by {example.source}", *example.notes]
         self.described = f"{self._pattern} ({rows - len(absent):,} galaxies with files)"
         if absent:
@@ -165,6 +166,7 @@ class CutoutImages:
             if (paths := self._files(values)) is not None:
                 try:
                     cutout = _Cutout(paths, self._array, self._flags)
+                    self._check_order(cutout.parts[0])
                     images[row - start] = cutout.image()
                 except (*DAMAGE, UsageError) as error:
                     images[row - start] = np.nan
@@ -177,6 +179,15 @@ class CutoutImages:
 
     def told(self) -> list[str]:
         return [noted.sentence() for noted in (self._unusable, self._rescaled) if noted.rows]
+
+    def _check_order(self, part: "_Part") -> None:
+        """Refuses a file that says of its bands another order than others, where --bands gives one for all."""
+        named = [letter(band) for band in part.named]
+        if self._flags.bands is not None and named != self._order and sorted(named) == sorted(self._order):
+            raise UsageError(
+                f"{printable(part.path)} has the bands {', '.join(part.named)}, and others have "
+                f"{', '.join(self._order)}: bring all to one order, which --bands gives, or leave it out"
+            )
 
     def _compare(self, row: int, cutout: "_Cutout") -> None:
         """Compares what files say of their pixels with what the first that could be used says."""
@@ -247,7 +258,8 @@ class _Part:
         self._column, self.shape = column, column.shape
         self.unit = self._contents.units.get(name)
         self.pixel_scale = self._contents.pixel_scales.get(name)
-        self.bands, self.source = self._contents.bands.get(name, ()), "the file"
+        self.named = self._contents.bands.get(name, ())
+        self.bands, self.source = self.named, "the file"
         if flags.bands is not None and dimensions == 3:
             self.bands, self.source = flags.bands, "--bands"
         if dimensions == 3 and not self.bands:

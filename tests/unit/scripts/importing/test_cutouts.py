@@ -302,6 +302,18 @@ def test_a_cutout_that_goes_after_it_was_looked_for_costs_its_galaxy_the_image(t
     assert source.told()[0].startswith("2 cut-outs cannot be used")
 
 
+@pytest.mark.parametrize("named", [[], [0], range(N)])
+def test_a_cutout_that_names_another_order_is_not_read_in_that_of_a_flag(tmp_path, sample, named):
+    for row in range(N):
+        image = legacy(sample.images[row], "ugriz" if row in named else "")
+        (image if row != 5 else legacy(sample.images[row, ::-1], "zirgu")).writeto(tmp_path / f"{sample.ids[row]}.fits")
+    source = opened(sample, tmp_path / "{objid}.fits", PixelFlags(bands=tuple("ugriz")))
+    images = source.read(0, N)
+    assert np.isnan(images).all(axis=(1, 2, 3)).nonzero()[0].tolist() == [5]
+    np.testing.assert_array_equal(np.delete(images, 5, 0), np.delete(sample.images, 5, 0))
+    assert re.search(r"has the bands z, i, r, g, u, and others have u, g, r, i, z: bring all", source.told()[0])
+
+
 def test_an_image_that_a_flag_names_has_numbers(tmp_path, sample):
     for row in range(N):
         np.savez(tmp_path / f"{sample.ids[row]}.npz", sci=np.full((5, 32, 32), "0.1"))
