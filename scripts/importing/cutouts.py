@@ -13,9 +13,9 @@ import numpy as np
 from lambda_image.data.file_content import Column
 from lambda_image.errors import PartitionMalformed, PartitionMissing, UsageError
 from lambda_image.partition_names import printable
-from scripts.importing.bands import places_of
+from scripts.importing.bands import letter, places_of
 from scripts.importing.choosing import find
-from scripts.importing.contents import TEXT, Array, Contents, as_texts
+from scripts.importing.contents import TEXT, Array, Contents, as_texts, is_number
 from scripts.importing.file_series import SCALE_TOLERANCE
 from scripts.importing.images import PixelFlags, centred, check_side, stamps
 from scripts.importing.opening import open_file
@@ -74,6 +74,7 @@ class CutoutImages:
         self._rescaled = _Noted("has pixels of another width", "have pixels of another width")
         self.units, self.pixel_scale = example.units, example.pixel_scale
         self._unit_matters = unit is None
+        self._order = [letter(band) for band in example.parts[0].named or flags.bands or ()]
         self.notes = [f"bands {', '.join(example.bands)} by {example.source}", *example.notes]
         self.described = f"{self._pattern} ({rows - len(absent):,} galaxies with files)"
         if absent:
@@ -165,12 +166,13 @@ class CutoutImages:
             if (paths := self._files(values)) is not None:
                 try:
                     cutout = _Cutout(paths, self._array, self._flags)
+                    self._check_order(cutout.parts[0])
                     images[row - start] = cutout.image()
                 except (*DAMAGE, UsageError) as error:
                     images[row - start] = np.nan
                     self._unusable.add(row, str(error))
                     continue
-                self._compare(row, cutout, printable(paths[0]))
+                self._compare(row, cutout)
             elif row not in self._absent:
                 self._unusable.add(row, f"{self._why_absent(row)} any more")
         return images
@@ -178,17 +180,27 @@ class CutoutImages:
     def told(self) -> list[str]:
         return [noted.sentence() for noted in (self._unusable, self._rescaled) if noted.rows]
 
-    def _compare(self, row: int, cutout: "_Cutout", path: str) -> None:
-        """Compares what a file says of its pixels with what the first that could be used says."""
-        example = printable(self._example)
-        if self._unit_matters and (other := {*map(meant, cutout.units)} - {*map(meant, self.units)}):
+    def _check_order(self, part: "_Part") -> None:
+        """Refuses a file that says of its bands another order than others, where --bands gives one for all."""
+        named = [letter(band) for band in part.named]
+        if self._flags.bands is not None and named != self._order and sorted(named) == sorted(self._order):
             raise UsageError(
-                f"{path} has the unit {min(other)}, and {example} has {meant(self.units[0])}: bring all to one, "
-                "or say with --unit which one they have"
+                f"{printable(part.path)} has the bands {', '.join(part.named)}, and others have "
+                f"{', '.join(self._order)}: bring all to one order, which --bands gives, or leave it out"
             )
-        scale, usual = cutout.pixel_scale, self.pixel_scale
-        if scale is not None and usual is not None and abs(scale / usual - 1) > SCALE_TOLERANCE:
-            self._rescaled.add(row, f'{path} has {scale:.3f}", and {example} has {usual:.3f}"')
+
+    def _compare(self, row: int, cutout: "_Cutout") -> None:
+        """Compares what files say of their pixels with what the first that could be used says."""
+        example, usual, units = printable(self._example), self.pixel_scale, [meant(unit) for unit in self.units]
+        for part in cutout.parts:
+            if self._unit_matters and (unit := meant(part.unit)) not in units:
+                raise UsageError(
+                    f"{printable(part.path)} has the unit {unit}, and {example} has {units[0]}: bring all to one, "
+                    "or say with --unit which one they have"
+                )
+            scale = part.pixel_scale
+            if scale is not None and usual is not None and abs(scale / usual - 1) > SCALE_TOLERANCE:
+                self._rescaled.add(row, f'{printable(part.path)} has {scale:.3f}", and {example} has {usual:.3f}"')
 
 
 class _Noted:
@@ -214,12 +226,12 @@ class _Cutout:
 
     def __init__(self, paths: Sequence[Path], array: str | None, flags: PixelFlags) -> None:
         self._wanted = flags.wanted
-        self._parts = [_Part(path, array, flags, 2 if len(paths) > 1 else 3) for path in paths]
-        first = self._parts[0]
+        self.parts = [_Part(path, array, flags, 2 if len(paths) > 1 else 3) for path in paths]
+        first = self.parts[0]
         self.bands: Sequence[str] = self._wanted.bands if len(paths) > 1 else first.bands
         self.source = "the files' names" if len(paths) > 1 else first.source
         self.notes = [*check_side(first.shape, str(paths[0]), self._wanted.side), *first.notes]
-        self.units = tuple(dict.fromkeys(part.unit for part in self._parts))
+        self.units = tuple(dict.fromkeys(part.unit for part in self.parts))
         self.pixel_scale = first.pixel_scale
         self.pixels = int(np.prod(first.shape[-2:]))
         self._places = None if len(paths) > 1 else places_of(self.bands, str(paths[0]), self._wanted)
@@ -228,22 +240,26 @@ class _Cutout:
         """Float32 [5, 32, 32] with NaN where a pixel is missing."""
         if self._places is None:
             return np.concatenate(
-                [part.stamp([band], [0]) for part, band in zip(self._parts, self._wanted.bands, strict=True)]
+                [part.stamp([band], [0]) for part, band in zip(self.parts, self._wanted.bands, strict=True)]
             )
-        return self._parts[0].stamp(self._wanted.bands, self._places)
+        return self.parts[0].stamp(self._wanted.bands, self._places)
 
 
 class _Part:
     """A file with the image of a galaxy in some bands, or in one."""
 
     def __init__(self, path: Path, array: str | None, flags: PixelFlags, dimensions: int) -> None:
-        self._contents, self._good, self._side = open_file(path), flags.good_mask or 0, flags.wanted.side
+        self.path, self._contents = path, open_file(path)
+        self._good, self._side = flags.good_mask or 0, flags.wanted.side
         name = find(self._contents, array, "--images") if array else self._only(dimensions)
         column = self._contents.arrays[name]
+        if not is_number(column.dtype):
+            raise UsageError(f"{path}: {self._contents.listed([name])} holds no numbers, of which images are made")
         self._column, self.shape = column, column.shape
         self.unit = self._contents.units.get(name)
         self.pixel_scale = self._contents.pixel_scales.get(name)
-        self.bands, self.source = self._contents.bands.get(name, ()), "the file"
+        self.named = self._contents.bands.get(name, ())
+        self.bands, self.source = self.named, "the file"
         if flags.bands is not None and dimensions == 3:
             self.bands, self.source = flags.bands, "--bands"
         if dimensions == 3 and not self.bands:
@@ -265,7 +281,7 @@ class _Part:
         usable = [
             name
             for name, column in self._contents.arrays.items()
-            if len(column.shape) == dimensions and not _BESIDE.search(name)
+            if len(column.shape) == dimensions and is_number(column.dtype) and not _BESIDE.search(name)
         ]
         if len(usable) == 1:
             return usable[0]

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -142,10 +143,10 @@ def bands_of(header: Any) -> tuple[str, ...]:
     """
     for stem in ("BAND", "FILTER"):
         for first in (0, 1):
-            numbered = [header.get(f"{stem}{number}") for number in range(first, first + MAX_BANDS)]
-            count = numbered.index(None) if None in numbered else MAX_BANDS
-            if count > 1:
-                return tuple(str(band).strip() for band in numbered[:count])
+            cards = (header.get(f"{stem}{number}") for number in range(first, first + MAX_BANDS))
+            numbered = list(takewhile(lambda band: band is not None, cards))  # each is a search of the header
+            if len(numbered) > 1:
+                return tuple(str(band).strip() for band in numbered)
     if given := str(header.get("BANDS", "")).strip():
         words = given.replace(",", " ").split()
         return tuple(words) if len(words) > 1 else tuple(given)

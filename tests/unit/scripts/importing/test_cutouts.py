@@ -198,6 +198,9 @@ def spoil(path: Path, how: str, image: np.ndarray) -> None:
             path.write_text("<html><body>504 Gateway Time-out</body></html>")
         case "too small":
             legacy(image[:, :31]).writeto(path, overwrite=True)
+        case "text":
+            with path.open("wb") as file:
+                np.save(file, np.full((5, 32, 32), "0.1"))
         case "three bands":
             legacy(image[:3], "ugr").writeto(path, overwrite=True)
 
@@ -211,6 +214,7 @@ def spoil(path: Path, how: str, image: np.ndarray) -> None:
         ("a page about an error", r"it is a page of a web site \(HTML\): fetch the file again"),
         ("too small", "has images of 31 x 32 pixels"),
         ("three bands", "lacks the bands i, z; found: u, g, r"),
+        ("text", r"has no single image \[bands, rows, columns\].* text \[5, 32, 32\]"),
     ],
 )
 def test_a_cutout_that_cannot_be_used_costs_its_galaxy_the_image_and_no_other(tmp_path, sample, how, named):
@@ -298,6 +302,25 @@ def test_a_cutout_that_goes_after_it_was_looked_for_costs_its_galaxy_the_image(t
     assert source.told()[0].startswith("2 cut-outs cannot be used")
 
 
+@pytest.mark.parametrize("named", [[], [0], range(N)])
+def test_a_cutout_that_names_another_order_is_not_read_in_that_of_a_flag(tmp_path, sample, named):
+    for row in range(N):
+        image = legacy(sample.images[row], "ugriz" if row in named else "")
+        (image if row != 5 else legacy(sample.images[row, ::-1], "zirgu")).writeto(tmp_path / f"{sample.ids[row]}.fits")
+    source = opened(sample, tmp_path / "{objid}.fits", PixelFlags(bands=tuple("ugriz")))
+    images = source.read(0, N)
+    assert np.isnan(images).all(axis=(1, 2, 3)).nonzero()[0].tolist() == [5]
+    np.testing.assert_array_equal(np.delete(images, 5, 0), np.delete(sample.images, 5, 0))
+    assert re.search(r"has the bands z, i, r, g, u, and others have u, g, r, i, z: bring all", source.told()[0])
+
+
+def test_an_image_that_a_flag_names_has_numbers(tmp_path, sample):
+    for row in range(N):
+        np.savez(tmp_path / f"{sample.ids[row]}.npz", sci=np.full((5, 32, 32), "0.1"))
+    with pytest.raises(UsageError, match=r"\.npz: sci text \[5, 32, 32\] holds no numbers"):
+        opened(sample, f"{tmp_path}/{{objid}}.npz[sci]", PixelFlags(bands=tuple("ugriz")))
+
+
 @pytest.mark.parametrize(("flag", "given"), [("ivar", "weight"), ("mask", "flags")])
 def test_a_mask_that_is_asked_for_must_be_there(tmp_path, sample, flag, given):
     for row in range(N):
@@ -317,6 +340,23 @@ def test_a_cutout_with_pixels_of_another_width_is_told(tmp_path, sample):
     path = tmp_path / f"{sample.ids[5]}.fits"
     usual = tmp_path / f"{sample.ids[0]}.fits"
     assert source.told() == [f'1 cut-out has pixels of another width: {path} has 0.396", and {usual} has 0.262"']
+
+
+@pytest.mark.parametrize("unit", ["nanomaggy", "nJy"])
+def test_the_band_is_told_whose_pixels_are_others(tmp_path, sample, unit):
+    for row, band in ((row, band) for row in range(N) for band in range(5)):
+        image = fits.PrimaryHDU(sample.images[row, band])
+        odd = (row, band) == (5, 3)
+        image.header.update({"BUNIT": unit if odd else "nanomaggy", "PIXSCALE": 0.262 if odd else 0.396})
+        image.writeto(tmp_path / f"{sample.ids[row]}-{'ugriz'[band]}.fits")
+    source = opened(sample, tmp_path / "{objid}-{band}.fits")
+    odd, first = f"{tmp_path}/{sample.ids[5]}-i.fits", f"{tmp_path}/{sample.ids[0]}-u.fits"
+    if unit != "nanomaggy":
+        with pytest.raises(UsageError, match=rf"^{odd} has the unit nJy, and {first} has nanomaggy"):
+            source.read(0, N)
+        return
+    np.testing.assert_array_equal(source.read(0, N), sample.images)
+    assert source.told() == [f'1 cut-out has pixels of another width: {odd} has 0.262", and {first} has 0.396"']
 
 
 @pytest.mark.parametrize(
