@@ -31,6 +31,7 @@ class Contents:
         pixel_scales: Arcseconds per pixel of an array of images, where the file says so.
         more_units: The other units of an array, and None for no unit, where it comes from files that differ in this.
         other_scales: The first file whose images have other pixels than those of the first file, for such an array.
+        bad_bits: The bits of a mask that stand for bad pixels, where the file names what its bits stand for.
         nameless: The first file that does not name the bands of an array, where others name them.
         ends: The rows at which files end, where there are several. Who reads many arrays should not go beyond one with
             each of them, since few files are open at a time.
@@ -45,6 +46,7 @@ class Contents:
     more_units: dict[str, tuple[str | None, ...]] = field(default_factory=dict)
     other_scales: dict[str, Path] = field(default_factory=dict)
     nameless: dict[str, Path] = field(default_factory=dict)
+    bad_bits: dict[str, int] = field(default_factory=dict)
     ends: Array = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def units_of(self, names: Iterable[str]) -> tuple[str | None, ...]:

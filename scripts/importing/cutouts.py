@@ -250,7 +250,7 @@ class _Part:
 
     def __init__(self, path: Path, array: str | None, flags: PixelFlags, dimensions: int) -> None:
         self.path, self._contents = path, open_file(path)
-        self._good, self._side = flags.good_mask or 0, flags.wanted.side
+        self._good, self._wanted = flags.good_mask or 0, flags.wanted
         name = find(self._contents, array, "--images") if array else self._only(dimensions)
         column = self._contents.arrays[name]
         if not is_number(column.dtype):
@@ -272,10 +272,18 @@ class _Part:
         self._ivar = self._beside(name, flags.ivar, ("ivar", "invvar"), "--ivar")
         self._mask = self._beside(name, flags.mask, ("mask",), "--mask")
         self.notes = [f"missing where {self._ivar[0]} is 0"] if self._ivar else []
-        if self._mask and self._mask[0].upper().startswith("MASKBITS"):
-            self.notes.append(f"missing where {self._mask[0]} says saturated or masked in the band")
-        elif self._mask:
-            self.notes.append(f"missing where {self._mask[0]} is not {self._good}")
+        self._bits: Mapping[str, int] | None = None  # of the mask, that say of each band that it has no good data
+        if self._mask:
+            self._bits, note = self._meaning(self._mask[0], flags.good_mask)
+            self.notes.append(f"missing where {self._mask[0]} {note}")
+
+    def _meaning(self, label: str, good: int | None) -> tuple[Mapping[str, int] | None, str]:
+        """The bits of a mask that are bad in each band, and in words; None where it has no bits but 0 and others."""
+        if label.upper().startswith("MASKBITS"):
+            return LEGACY_BITS, "says saturated or masked in the band"
+        if good is None and (bits := self._contents.bad_bits.get(label)):
+            return dict.fromkeys(self._wanted.bands, bits), "says bad, saturated or without data"
+        return None, f"is not {self._good}"
 
     def _only(self, dimensions: int) -> str:
         usable = [
@@ -309,23 +317,23 @@ class _Part:
 
     def stamp(self, bands: Sequence[str], places: Sequence[int]) -> Array:
         """Float32 [len(bands), 32, 32]."""
-        missing = np.zeros((len(bands), self._side, self._side), np.bool_)
+        missing = np.zeros((len(bands), self._wanted.side, self._wanted.side), np.bool_)
         if self._ivar:
             missing |= ~(np.ma.getdata(self._crop(self._ivar[1], places)) > 0)
         if self._mask:
             mask = np.ma.getdata(self._crop(self._mask[1], places))
-            if self._mask[0].upper().startswith("MASKBITS"):
-                bits = np.array([LEGACY_BITS.get(band, 0) for band in bands])
-                missing |= (mask.astype(np.int64) & bits[:, None, None]) != 0
-            else:
+            if self._bits is None:
                 missing |= mask.astype(bool) != bool(self._good)
+            else:
+                bits = np.array([self._bits.get(band, 0) for band in bands])
+                missing |= (mask.astype(np.int64) & bits[:, None, None]) != 0
         return stamps(self._crop(self._column, places), missing)
 
     def _crop(self, column: Column, places: Sequence[int]) -> Array:
         whole = column.read(0, column.shape[0])
         planes = whole[None] if whole.ndim == 2 else whole[list(places)]
-        check_side(planes.shape, self._contents.name, self._side)
-        return centred(planes, 1, self._side)
+        check_side(planes.shape, self._contents.name, self._wanted.side)
+        return centred(planes, 1, self._wanted.side)
 
 
 def is_pattern(given: str) -> bool:

@@ -74,7 +74,7 @@ class FileSeries:
             {array: tuple(others) for array, others in units.items()},
             scales,
             {array: path for array, path in silent.items() if array in named},
-            np.cumsum(max(lengths.values(), key=sum, default=[0])),
+            ends=np.cumsum(max(lengths.values(), key=sum, default=[0])),
         )
 
     def _differing(self, path: Path, told: str, known: str) -> PartitionMalformed:

@@ -23,6 +23,9 @@ GZIP_MAGIC = b"\x1f\x8b"
 BLOCK_BYTES = 2880  # of which a FITS file consists
 MAX_BANDS = 100  # of keywords BAND0, BAND1, ...
 ARCSEC = 3600.0
+# Keywords by which a mask of Rubin's pipelines, which are HSC's, tells the bits of pixels without good data: MP_ and
+# the name of a plane (https://dp1.lsst.io/tutorials/notebook/202/notebook-202-6.html). Detected sources have bits, too.
+BAD_PLANES = ("MP_BAD", "MP_SAT", "MP_NO_DATA")
 SCALE_KEYWORDS = ("PIXSCALE", "PIXSCAL", "PIXELSCL", "PIXSCAL1", "SECPIX", "SECPIX1")  # arcsec per pixel
 
 
@@ -103,7 +106,7 @@ def _check_whole(file: Path, path: Path, hdus: Any) -> None:
 
 def _labels(parts: list[tuple[int, Any]]) -> list[str]:
     """Names of HDUs: as the file says where that is one of a kind, or else by their number."""
-    names = [str(hdu.name or "") for _, hdu in parts]
+    names = [str(hdu.name or hdu.header.get("EXTTYPE", "")) for _, hdu in parts]
     kinds = [str(hdu.header.get("IMAGETYP", "")) for _, hdu in parts]  # all that the Legacy Surveys' cut-outs have
     if len({kind for kind in kinds if kind}) == len(kinds) > 1:
         names = [name or kind for name, kind in zip(names, kinds, strict=True)]
@@ -133,6 +136,8 @@ def _add_image(found: Contents, hdu: Any, label: str, path: Path) -> None:
         found.units[label] = str(header["BUNIT"]).strip()
     if (scale := pixel_scale_of(header)) is not None:
         found.pixel_scales[label] = scale
+    if planes := [header[plane] for plane in BAD_PLANES if isinstance(header.get(plane), int)]:
+        found.bad_bits[label] = sum(1 << plane for plane in set(planes))
 
 
 def bands_of(header: Any) -> tuple[str, ...]:

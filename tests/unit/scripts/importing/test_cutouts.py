@@ -76,6 +76,39 @@ def test_pixels_without_weight_and_saturated_ones_are_missing_in_their_band(tmp_
     assert missing == [[1, 6, 7], [2, 16, 17], [3, 10, 11], [4, 8, 9]]
 
 
+def of_rubin(image: np.ndarray, mask: np.ndarray, **planes: int) -> fits.HDUList:
+    """As Rubin's pipelines write a cut-out, also of HSC: EXTTYPE in each HDU, and MP_* for the bits of the mask."""
+    hdus = fits.HDUList([fits.PrimaryHDU(), *(fits.ImageHDU(each) for each in (image, mask, np.ones_like(image)))])
+    for hdu, kind in zip(hdus[1:], ("IMAGE", "MASK", "VARIANCE"), strict=True):
+        hdu.header["EXTTYPE"] = kind
+    hdus[2].header.update({f"HIERARCH MP_{plane}": bit for plane, bit in planes.items()})
+    return hdus
+
+
+PLANES = {"BAD": 0, "SAT": 1, "INTRP": 2, "CR": 3, "DETECTED": 5, "DETECTED_NEGATIVE": 6, "NO_DATA": 8}
+
+
+@pytest.mark.parametrize(("planes", "good", "missing"), [
+    (PLANES, None, [[20, 21], [22, 23], [24, 25]]),
+    ({**PLANES, "SAT": 5, "DETECTED": 1}, None, [[0, 0], [20, 21], [24, 25]]),  # as each file says, and not by habit
+    ({"DETECTED": 5}, None, [[0, 0], [20, 21], [22, 23], [24, 25], [26, 27]]),
+    (PLANES, 0, [[0, 0], [20, 21], [22, 23], [24, 25], [26, 27]]),  # --good-mask 0 says so
+])  # fmt: skip
+def test_pixels_of_a_detected_source_are_good_where_a_mask_names_its_bits(tmp_path, sample, planes, good, missing):
+    mask = np.zeros((32, 32), "i4")
+    mask[20, 21], mask[22, 23], mask[24, 25] = 1 << 0, 1 << 1 | 1 << 2, 1 << 8
+    mask[26, 27], mask[0, 0] = 1 << 3 | 1 << 2, 1 << 5
+    for row in range(N):
+        for place, band in enumerate("ugriz"):
+            path = tmp_path / f"{sample.ids[row]}-{band}.fits"
+            of_rubin(sample.images[row, place], mask if band == "r" else 0 * mask, **planes).writeto(path)
+    source = opened(sample, tmp_path / "{objid}-{band}.fits", PixelFlags(good_mask=good))
+    images = source.read(0, N)
+    assert np.argwhere(np.isnan(images[3])).tolist() == [[2, *place] for place in missing]
+    np.testing.assert_array_equal(images[:, [0, 1, 3, 4]], sample.images[:, [0, 1, 3, 4]])
+    assert ("missing where MASK says bad, saturated or without data" in source.notes) == (len(missing) < 5)
+
+
 def test_a_file_for_each_band(tmp_path, sample):
     for row in range(N):
         for place, band in enumerate("ugriz"):
