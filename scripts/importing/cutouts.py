@@ -1,7 +1,4 @@
-"""Images in files of their own, one for each galaxy (or one for each of its bands), named by columns of a catalogue.
-
-A FITS file of the Legacy Surveys' viewer is such a one: bands in BANDS, with the HDUs INVVAR and MASKBITS if asked for.
-"""
+"""Images in files of their own, one for each galaxy (or one for each of its bands), named by columns of a catalogue."""
 
 import re
 import string
@@ -13,23 +10,19 @@ import numpy as np
 from lambda_image.data.file_content import Column
 from lambda_image.errors import PartitionMalformed, PartitionMissing, UsageError
 from lambda_image.partition_names import printable
-from scripts.importing.bands import letter, places_of
+from scripts.importing.bands import letter
 from scripts.importing.choosing import find
-from scripts.importing.contents import TEXT, Array, Contents, as_texts, is_number
+from scripts.importing.contents import TEXT, Array, Contents, as_texts
+from scripts.importing.cutout import Cutout, CutoutPart
 from scripts.importing.file_series import SCALE_TOLERANCE
-from scripts.importing.images import PixelFlags, centred, check_side, stamps
-from scripts.importing.opening import open_file
+from scripts.importing.images import PixelFlags
 from scripts.importing.photometry import meant
 from scripts.words import counted
 
 BAND = "band"  # the field of a pattern that stands for each of the bands
-# Bits of MASKBITS that say that a band has no good data in a pixel: saturated in it, or bad in all its exposures
-# (SATUR_x and ALLMASK_x, https://www.legacysurvey.org/dr10/bitmasks/).
-LEGACY_BITS = {"g": 1 << 2 | 1 << 5, "r": 1 << 3 | 1 << 6, "z": 1 << 4 | 1 << 7, "i": 1 << 14 | 1 << 15}
 CHECKED_AT_A_TIME = 10_000
 LOOKED_AT = 64  # of all cut-outs, where the first ones are not as they are needed
 DAMAGE = (PartitionMalformed, PartitionMissing)  # the latter of a file that has gone since it was looked for
-_BESIDE = re.compile(r"ivar|invvar|var|err|mask|psf|model|resid|weight", re.IGNORECASE)
 
 
 class CutoutImages:
@@ -133,7 +126,7 @@ class CutoutImages:
         paths = (self._path(values, letter) for letter in (band, band.upper()))
         return next((path for path in paths if path.is_file()), None)
 
-    def _first_usable(self, first: int) -> tuple[Path, "_Cutout"]:
+    def _first_usable(self, first: int) -> tuple[Path, Cutout]:
         """The file and the cut-out of the first galaxy that can be used, from row `first` on.
 
         Damage says nothing of the next file. What is not as it is needed is likely so in all, of which a few then tell.
@@ -143,7 +136,7 @@ class CutoutImages:
         while row < self.rows:
             if (paths := self._files(self._values(row))) is not None:
                 try:
-                    cutout = _Cutout(paths, self._array, self._flags)
+                    cutout = Cutout(paths, self._array, self._flags)
                     cutout.image()
                     return paths[0], cutout
                 except UsageError as error:
@@ -165,7 +158,7 @@ class CutoutImages:
         for row, values in enumerate(self._values_of(start, stop), start):
             if (paths := self._files(values)) is not None:
                 try:
-                    cutout = _Cutout(paths, self._array, self._flags)
+                    cutout = Cutout(paths, self._array, self._flags)
                     self._check_order(cutout.parts[0])
                     images[row - start] = cutout.image()
                 except (*DAMAGE, UsageError) as error:
@@ -180,7 +173,7 @@ class CutoutImages:
     def told(self) -> list[str]:
         return [noted.sentence() for noted in (self._unusable, self._rescaled) if noted.rows]
 
-    def _check_order(self, part: "_Part") -> None:
+    def _check_order(self, part: CutoutPart) -> None:
         """Refuses a file that says of its bands another order than others, where --bands gives one for all."""
         named = [letter(band) for band in part.named]
         if self._flags.bands is not None and named != self._order and sorted(named) == sorted(self._order):
@@ -189,7 +182,7 @@ class CutoutImages:
                 f"{', '.join(self._order)}: bring all to one order, which --bands gives, or leave it out"
             )
 
-    def _compare(self, row: int, cutout: "_Cutout") -> None:
+    def _compare(self, row: int, cutout: Cutout) -> None:
         """Compares what files say of their pixels with what the first that could be used says."""
         example, usual, units = printable(self._example), self.pixel_scale, [meant(unit) for unit in self.units]
         for part in cutout.parts:
@@ -219,121 +212,6 @@ class _Noted:
         words = self._one if len(self.rows) == 1 else self._many
         first = "" if len(self.rows) == 1 else "the first one, "
         return f"{counted(len(self.rows), 'cut-out')} {words}: {first}{self._first}"
-
-
-class _Cutout:
-    """The image of one galaxy, in one file or in one for each band."""
-
-    def __init__(self, paths: Sequence[Path], array: str | None, flags: PixelFlags) -> None:
-        self._wanted = flags.wanted
-        self.parts = [_Part(path, array, flags, 2 if len(paths) > 1 else 3) for path in paths]
-        first = self.parts[0]
-        self.bands: Sequence[str] = self._wanted.bands if len(paths) > 1 else first.bands
-        self.source = "the files' names" if len(paths) > 1 else first.source
-        self.notes = [*check_side(first.shape, str(paths[0]), self._wanted.side), *first.notes]
-        self.units = tuple(dict.fromkeys(part.unit for part in self.parts))
-        self.pixel_scale = first.pixel_scale
-        self.pixels = int(np.prod(first.shape[-2:]))
-        self._places = None if len(paths) > 1 else places_of(self.bands, str(paths[0]), self._wanted)
-
-    def image(self) -> Array:
-        """Float32 [5, 32, 32] with NaN where a pixel is missing."""
-        if self._places is None:
-            return np.concatenate(
-                [part.stamp([band], [0]) for part, band in zip(self.parts, self._wanted.bands, strict=True)]
-            )
-        return self.parts[0].stamp(self._wanted.bands, self._places)
-
-
-class _Part:
-    """A file with the image of a galaxy in some bands, or in one."""
-
-    def __init__(self, path: Path, array: str | None, flags: PixelFlags, dimensions: int) -> None:
-        self.path, self._contents = path, open_file(path)
-        self._good, self._wanted = flags.good_mask or 0, flags.wanted
-        name = find(self._contents, array, "--images") if array else self._only(dimensions)
-        column = self._contents.arrays[name]
-        if not is_number(column.dtype):
-            raise UsageError(f"{path}: {self._contents.listed([name])} holds no numbers, of which images are made")
-        self._column, self.shape = column, column.shape
-        self.unit = self._contents.units.get(name)
-        self.pixel_scale = self._contents.pixel_scales.get(name)
-        self.named = self._contents.bands.get(name, ())
-        self.bands, self.source = self.named, "the file"
-        if flags.bands is not None and dimensions == 3:
-            self.bands, self.source = flags.bands, "--bands"
-        if dimensions == 3 and not self.bands:
-            raise UsageError(
-                f"{path} does not name the bands of {self._contents.listed([name])}: give them in their order, as in "
-                f"{flags.wanted.bands_flag}"
-            )
-        if dimensions == 3 and column.shape[0] != len(self.bands):
-            raise UsageError(f"{path}: {self._contents.listed([name])} has other bands than {', '.join(self.bands)}")
-        self._ivar = self._beside(name, flags.ivar, ("ivar", "invvar"), "--ivar")
-        self._mask = self._beside(name, flags.mask, ("mask",), "--mask")
-        self.notes = [f"missing where {self._ivar[0]} is 0"] if self._ivar else []
-        self._bits: Mapping[str, int] | None = None  # of the mask, that say of each band that it has no good data
-        if self._mask:
-            self._bits, note = self._meaning(self._mask[0], flags.good_mask)
-            self.notes.append(f"missing where {self._mask[0]} {note}")
-
-    def _meaning(self, label: str, good: int | None) -> tuple[Mapping[str, int] | None, str]:
-        """The bits of a mask that are bad in each band, and in words; None where it has no bits but 0 and others."""
-        if label.upper().startswith("MASKBITS"):
-            return LEGACY_BITS, "says saturated or masked in the band"
-        if good is None and (bits := self._contents.bad_bits.get(label)):
-            return dict.fromkeys(self._wanted.bands, bits), "says bad, saturated or without data"
-        return None, f"is not {self._good}"
-
-    def _only(self, dimensions: int) -> str:
-        usable = [
-            name
-            for name, column in self._contents.arrays.items()
-            if len(column.shape) == dimensions and is_number(column.dtype) and not _BESIDE.search(name)
-        ]
-        if len(usable) == 1:
-            return usable[0]
-        name, found = self._contents.name, self._contents.listed(usable or None)
-        shape = "[rows, columns]" if dimensions == 2 else "[bands, rows, columns]"
-        raise UsageError(f"{name} has no single image {shape}: name it behind the pattern, as [NAME]; found: {found}")
-
-    def _beside(self, name: str, given: str | None, words: Sequence[str], flag: str) -> tuple[str, Column] | None:
-        if given == "none":
-            return None
-        shape = self._column.shape
-        found = [
-            (label, column)
-            for label, column in self._contents.arrays.items()
-            if label != name
-            and column.shape in (shape, shape[-2:])
-            and (label.lower() == given.lower() if given else any(word in label.lower() for word in words))
-        ]
-        if given and not found:
-            raise UsageError(
-                f"{flag} {given}: {self._contents.name} has no such array of the shape of {name}; "
-                f"found: {self._contents.listed()}"
-            )
-        return found[0] if len(found) == 1 else None
-
-    def stamp(self, bands: Sequence[str], places: Sequence[int]) -> Array:
-        """Float32 [len(bands), 32, 32]."""
-        missing = np.zeros((len(bands), self._wanted.side, self._wanted.side), np.bool_)
-        if self._ivar:
-            missing |= ~(np.ma.getdata(self._crop(self._ivar[1], places)) > 0)
-        if self._mask:
-            mask = np.ma.getdata(self._crop(self._mask[1], places))
-            if self._bits is None:
-                missing |= mask.astype(bool) != bool(self._good)
-            else:
-                bits = np.array([self._bits.get(band, 0) for band in bands])
-                missing |= (mask.astype(np.int64) & bits[:, None, None]) != 0
-        return stamps(self._crop(self._column, places), missing)
-
-    def _crop(self, column: Column, places: Sequence[int]) -> Array:
-        whole = column.read(0, column.shape[0])
-        planes = whole[None] if whole.ndim == 2 else whole[list(places)]
-        check_side(planes.shape, self._contents.name, self._wanted.side)
-        return centred(planes, 1, self._wanted.side)
 
 
 def is_pattern(given: str) -> bool:

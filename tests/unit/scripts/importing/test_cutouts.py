@@ -10,6 +10,7 @@ from lambda_image.errors import PartitionMalformed, UsageError
 from scripts.importing.contents import TEXT, Contents
 from scripts.importing.cutouts import CutoutImages, is_pattern
 from scripts.importing.images import PixelFlags
+from tests.unit.scripts.importing.cutout_files import legacy
 
 N = 12
 NO_FLAGS = PixelFlags()
@@ -33,24 +34,6 @@ def opened(sample, pattern: Path | str, flags: PixelFlags = NO_FLAGS, folder: Pa
     return CutoutImages(catalogue(sample), str(pattern), folder, N, flags)
 
 
-def legacy(image: np.ndarray, bands: str = "ugriz", ivar: np.ndarray | None = None, bits: np.ndarray | None = None):
-    """As the Legacy Surveys' viewer writes cut-outs: BANDS, BAND0, ... and IMAGETYP in each HDU."""
-    hdus = fits.HDUList([fits.PrimaryHDU(image)])
-    if ivar is not None:
-        hdus.append(fits.ImageHDU(ivar))
-    if bits is not None:
-        hdus.append(fits.ImageHDU(bits))
-    for hdu, kind in zip(
-        hdus, ["IMAGE"] + ["INVVAR"] * (ivar is not None) + ["MASKBITS"] * (bits is not None), strict=True
-    ):
-        hdu.header["IMAGETYP"], hdu.header["BANDS"] = kind, bands
-        for place, band in enumerate(bands):
-            hdu.header[f"BAND{place}"] = band
-        hdu.header["CTYPE1"], hdu.header["CTYPE2"] = "RA---TAN", "DEC--TAN"
-        hdu.header["CD1_1"], hdu.header["CD2_2"] = -0.262 / 3600, 0.262 / 3600
-    return hdus
-
-
 def test_a_file_of_the_legacy_surveys_for_each_galaxy(tmp_path, sample):
     for row in range(N):
         order = "zirgu" if row % 2 else "ugriz"
@@ -60,53 +43,6 @@ def test_a_file_of_the_legacy_surveys_for_each_galaxy(tmp_path, sample):
     np.testing.assert_array_equal(source.read(2, 9), sample.images[2:9])
     assert source.pixel_scale == pytest.approx(0.262)
     assert "the centre 32 x 32 of 40 x 40 pixels" in source.notes
-
-
-def test_pixels_without_weight_and_saturated_ones_are_missing_in_their_band(tmp_path, sample):
-    ivar, bits = np.ones((5, 40, 40), "f4"), np.zeros((40, 40), "i2")
-    ivar[2, 20, 21] = 0
-    bits[10, 11] = 1 << 2  # saturated in g
-    bits[12, 13] = 1 << 7  # bad in all exposures in z
-    bits[14, 15] = 1 << 14  # saturated in i
-    bits[16, 17] = 1 << 12 | 1  # on a large galaxy, and outside of the brick: good pixels
-    for row in range(N):
-        legacy(sample.wide[row], ivar=ivar, bits=bits).writeto(tmp_path / f"{sample.ids[row]}.fits")
-    source = opened(sample, tmp_path / "{objid}.fits")
-    missing = np.argwhere(np.isnan(source.read(5, 6)[0])).tolist()
-    assert missing == [[1, 6, 7], [2, 16, 17], [3, 10, 11], [4, 8, 9]]
-
-
-def of_rubin(image: np.ndarray, mask: np.ndarray, **planes: int) -> fits.HDUList:
-    """As Rubin's pipelines write a cut-out, also of HSC: EXTTYPE in each HDU, and MP_* for the bits of the mask."""
-    hdus = fits.HDUList([fits.PrimaryHDU(), *(fits.ImageHDU(each) for each in (image, mask, np.ones_like(image)))])
-    for hdu, kind in zip(hdus[1:], ("IMAGE", "MASK", "VARIANCE"), strict=True):
-        hdu.header["EXTTYPE"] = kind
-    hdus[2].header.update({f"HIERARCH MP_{plane}": bit for plane, bit in planes.items()})
-    return hdus
-
-
-PLANES = {"BAD": 0, "SAT": 1, "INTRP": 2, "CR": 3, "DETECTED": 5, "DETECTED_NEGATIVE": 6, "NO_DATA": 8}
-
-
-@pytest.mark.parametrize(("planes", "good", "missing"), [
-    (PLANES, None, [[20, 21], [22, 23], [24, 25]]),
-    ({**PLANES, "SAT": 5, "DETECTED": 1}, None, [[0, 0], [20, 21], [24, 25]]),  # as each file says, and not by habit
-    ({"DETECTED": 5}, None, [[0, 0], [20, 21], [22, 23], [24, 25], [26, 27]]),
-    (PLANES, 0, [[0, 0], [20, 21], [22, 23], [24, 25], [26, 27]]),  # --good-mask 0 says so
-])  # fmt: skip
-def test_pixels_of_a_detected_source_are_good_where_a_mask_names_its_bits(tmp_path, sample, planes, good, missing):
-    mask = np.zeros((32, 32), "i4")
-    mask[20, 21], mask[22, 23], mask[24, 25] = 1 << 0, 1 << 1 | 1 << 2, 1 << 8
-    mask[26, 27], mask[0, 0] = 1 << 3 | 1 << 2, 1 << 5
-    for row in range(N):
-        for place, band in enumerate("ugriz"):
-            path = tmp_path / f"{sample.ids[row]}-{band}.fits"
-            of_rubin(sample.images[row, place], mask if band == "r" else 0 * mask, **planes).writeto(path)
-    source = opened(sample, tmp_path / "{objid}-{band}.fits", PixelFlags(good_mask=good))
-    images = source.read(0, N)
-    assert np.argwhere(np.isnan(images[3])).tolist() == [[2, *place] for place in missing]
-    np.testing.assert_array_equal(images[:, [0, 1, 3, 4]], sample.images[:, [0, 1, 3, 4]])
-    assert ("missing where MASK says bad, saturated or without data" in source.notes) == (len(missing) < 5)
 
 
 def test_a_file_for_each_band(tmp_path, sample):
@@ -191,17 +127,9 @@ def test_all_files_have_one_unit(tmp_path, sample, other, refused):
 
 def test_one_of_several_images_of_a_file_is_named_behind_the_pattern(tmp_path, sample):
     for row in range(N):
-        hdus = [
-            fits.PrimaryHDU(),
-            fits.ImageHDU(sample.images[row], name="SCI"),
-            fits.ImageHDU(sample.images[0], name="X"),
-        ]
+        hdus = [fits.PrimaryHDU(sample.images[0]), fits.ImageHDU(sample.images[row], name="SCI")]
         hdus[1].header["BANDS"] = "ugriz"
         fits.HDUList(hdus).writeto(tmp_path / f"{sample.ids[row]}.fits")
-    with pytest.raises(
-        UsageError, match=r"has no single image \[bands, rows, columns\].*found: SCI float32.*X float32"
-    ):
-        opened(sample, tmp_path / "{objid}.fits")
     source = opened(sample, f"{tmp_path}/{{objid}}.fits[SCI]")
     np.testing.assert_array_equal(source.read(0, N), sample.images)
 
@@ -345,21 +273,6 @@ def test_a_cutout_that_names_another_order_is_not_read_in_that_of_a_flag(tmp_pat
     assert np.isnan(images).all(axis=(1, 2, 3)).nonzero()[0].tolist() == [5]
     np.testing.assert_array_equal(np.delete(images, 5, 0), np.delete(sample.images, 5, 0))
     assert re.search(r"has the bands z, i, r, g, u, and others have u, g, r, i, z: bring all", source.told()[0])
-
-
-def test_an_image_that_a_flag_names_has_numbers(tmp_path, sample):
-    for row in range(N):
-        np.savez(tmp_path / f"{sample.ids[row]}.npz", sci=np.full((5, 32, 32), "0.1"))
-    with pytest.raises(UsageError, match=r"\.npz: sci text \[5, 32, 32\] holds no numbers"):
-        opened(sample, f"{tmp_path}/{{objid}}.npz[sci]", PixelFlags(bands=tuple("ugriz")))
-
-
-@pytest.mark.parametrize(("flag", "given"), [("ivar", "weight"), ("mask", "flags")])
-def test_a_mask_that_is_asked_for_must_be_there(tmp_path, sample, flag, given):
-    for row in range(N):
-        legacy(sample.images[row], ivar=np.ones((5, 32, 32), "f4")).writeto(tmp_path / f"{sample.ids[row]}.fits")
-    with pytest.raises(UsageError, match=rf"--{flag} {given}: .*fits has no such array .*found: PRIMARY .*, INVVAR"):
-        opened(sample, tmp_path / "{objid}.fits", PixelFlags(**{flag: given}))
 
 
 def test_a_cutout_with_pixels_of_another_width_is_told(tmp_path, sample):
