@@ -19,8 +19,8 @@ from tests.faults.faulty_s3 import FaultyS3
 from tests.faults.held_rank import PHASE
 from tests.faults.worker import go_on
 from tests.integration.communicators import serving
+from tests.integration.local_endpoint import Endpoint, eventually
 from tests.integration.system import write_galaxies
-from tests.integration.test_local_endpoint import Endpoint, eventually
 
 BUCKET = "faults"
 KEY = "5e" * 32

@@ -16,8 +16,8 @@ from lambda_image.summary import message_of
 from tests.faults.bed import EACH, RANKS, Bed, Run, Worker
 from tests.faults.fault import Fault, Place
 from tests.faults.ranks import nothing_yet
+from tests.integration.local_endpoint import PATIENCE_S
 from tests.integration.test_demo_ends import demo, parts, until
-from tests.integration.test_local_endpoint import PATIENCE_S
 
 
 def without_a_lost_rank(bed: Bed, given: Mapping[str, Any]) -> Run:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.local_endpoint import PATIENCE_S, eventually, running
 from tests.integration.system import write_galaxies
-from tests.integration.test_local_endpoint import PATIENCE_S, eventually, running
 
 pytestmark = [
     pytest.mark.timeout(240),

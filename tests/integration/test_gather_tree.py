@@ -20,8 +20,8 @@ from lambda_image.data.partition import write_partition
 from lambda_image.data.predictions import Predictions
 from scripts.aws_endpoint import AwsEndpoint
 from tests.integration.communicators import ROOT, serving
+from tests.integration.local_endpoint import Endpoint, eventually
 from tests.integration.system import System
-from tests.integration.test_local_endpoint import Endpoint, eventually
 
 BUCKET = "tree"
 PARTITIONS = 300

@@ -14,8 +14,8 @@ from lambda_image.data.predictions import Predictions
 from lambda_image.data.safetensors_format import write_safetensors
 from scripts.cli import main
 from scripts.runs import place as places
+from tests.integration.local_endpoint import Endpoint
 from tests.integration.system import BUCKET, System, write_galaxies
-from tests.integration.test_local_endpoint import Endpoint
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.integration.test_local_endpoint import Endpoint, eventually
+from tests.integration.local_endpoint import Endpoint, eventually
 
 
 @pytest.fixture(scope="module")

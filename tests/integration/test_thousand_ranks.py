@@ -13,7 +13,7 @@ from lambda_image.data.partition import write_partition
 from lambda_image.data.predictions import Predictions
 from lambda_image.shares import ITEM_LIMIT, item_bytes
 from scripts.aws_endpoint import AwsEndpoint
-from tests.integration.test_local_endpoint import Endpoint, eventually
+from tests.integration.local_endpoint import Endpoint, eventually
 
 RANKS, BUCKET = 1000, "thousand"
 FUNCTIONS = {"rank": {"handler": "instant_rank.handler"}}
