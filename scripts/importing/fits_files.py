@@ -25,6 +25,7 @@ MAX_BANDS = 100  # of keywords BAND0, BAND1, ...
 ARCSEC = 3600.0
 # Keywords by which a mask of Rubin's pipelines, which are HSC's, tells the bits of pixels without good data: MP_ and
 # the name of a plane (https://dp1.lsst.io/tutorials/notebook/202/notebook-202-6.html). Detected sources have bits, too.
+BITS = range(63)  # that an integer of a mask may have
 BAD_PLANES = ("MP_BAD", "MP_SAT", "MP_NO_DATA")
 SCALE_KEYWORDS = ("PIXSCALE", "PIXSCAL", "PIXELSCL", "PIXSCAL1", "SECPIX", "SECPIX1")  # arcsec per pixel
 
@@ -136,8 +137,8 @@ def _add_image(found: Contents, hdu: Any, label: str, path: Path) -> None:
         found.units[label] = str(header["BUNIT"]).strip()
     if (scale := pixel_scale_of(header)) is not None:
         found.pixel_scales[label] = scale
-    if planes := [header[plane] for plane in BAD_PLANES if isinstance(header.get(plane), int)]:
-        found.bad_bits[label] = sum(1 << plane for plane in set(planes))
+    if planes := {header[plane] for plane in BAD_PLANES if header.get(plane) in BITS}:
+        found.bad_bits[label] = sum(1 << int(plane) for plane in planes)
 
 
 def bands_of(header: Any) -> tuple[str, ...]:

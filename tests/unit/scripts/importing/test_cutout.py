@@ -39,6 +39,7 @@ def test_pixels_without_weight_and_saturated_ones_are_missing_in_their_band(tmp_
         # As each file says, and not by habit.
         ({**PLANES, "SAT": 5, "DETECTED": 1}, None, [[0, 0], [20, 21], [24, 25]]),
         ({"DETECTED": 5}, None, [[0, 0], [20, 21], [22, 23], [24, 25], [26, 27]]),
+        ({**PLANES, "BAD": -1, "SAT": 2000, "NO_DATA": 8}, None, [[24, 25]]),  # no bits
         (PLANES, 0, [[0, 0], [20, 21], [22, 23], [24, 25], [26, 27]]),  # as --good-mask 0 says
     ],
 )
