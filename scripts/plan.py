@@ -33,7 +33,7 @@ EXAMPLE = "cosmicai plan out/demo --data-gb 100 --partition-mb 25,50,100 --memor
 
 SIZES_MB = "10,25,50,75,100,250,1000"
 MEMORIES = "1024,1769,3008,3538,5307,10240"
-FEW = 1000  # galaxies of a rank, of which fewer take longer each: by 200 costs come out a quarter too high
+FEW = 1000  # galaxies of a rank, of which fewer take longer each: by 200 costs come out a fifth too high
 QUIET = 0.5  # of the CPUs may be in use before runs are measured
 MOST_GB = 1_000_000.0
 GB = 2**30
