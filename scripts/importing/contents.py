@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lambda_image.data.file_content import Column
+from lambda_image.errors import UsageError
 
 Array = np.ndarray[Any, Any]
 
@@ -53,6 +54,18 @@ class Contents:
         """All units that arrays have by what the files say, and None where one says nothing."""
         every = [(self.units.get(name), *self.more_units.get(name, ())) for name in names]
         return tuple(dict.fromkeys(unit for units in every for unit in units))
+
+    def without_bands(self, name: str, flag: str) -> UsageError:
+        """Makes the refusal of an array whose bands nothing names.
+
+        Args:
+            name: The array.
+            flag: What names them in their order, as an example.
+        """
+        file = self.nameless.get(name, self.name)
+        return UsageError(
+            f"{file} does not name the bands of {self.listed([name])}: give them in their order, as in {flag}"
+        )
 
     def listed(self, names: Sequence[str] | None = None) -> str:
         """Lists arrays with their types and shapes, for a message."""

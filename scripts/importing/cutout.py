@@ -99,10 +99,7 @@ class CutoutPart:
         if flags.bands is not None and dimensions == 3:
             self.bands, self.source = flags.bands, "--bands"
         if dimensions == 3 and not self.bands:
-            raise UsageError(
-                f"{path} does not name the bands of {self._contents.listed([name])}: give them in their order, as in "
-                f"{flags.wanted.bands_flag}"
-            )
+            raise self._contents.without_bands(name, flags.wanted.bands_flag)
         if dimensions == 3 and column.shape[0] != len(self.bands):
             raise UsageError(f"{path}: {self._contents.listed([name])} has other bands than {', '.join(self.bands)}")
         self._ivar = self._beside(name, flags.ivar, ("ivar", "invvar"), "--ivar")

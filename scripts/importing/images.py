@@ -164,11 +164,7 @@ class ArrayImages:
             if column.shape[0] == self.rows and (first := _first_names(column)) is not None:
                 self._band_names = column
                 return first, beside_name
-        file = contents.nameless.get(name, contents.name)
-        raise UsageError(
-            f"{file} does not name the bands of {contents.listed([name])}: give them in their order, as in "
-            f"{flags.wanted.bands_flag}"
-        )
+        raise contents.without_bands(name, flags.wanted.bands_flag)
 
     def _scale(self, contents: Contents, choice: Choice) -> float | None:
         if (

@@ -107,11 +107,7 @@ class Photometry:
             told = f"{contents.listed([name])} of {contents.name} has {count} magnitudes of a galaxy"
             raise UsageError(f"{told}, and the bands are {len(known)} ({', '.join(known)}): name another array")
         else:
-            file = contents.nameless.get(name, contents.name)
-            raise UsageError(
-                f"{file} does not name the bands of {contents.listed([name])}: give them in their order, as "
-                f"in {self._flags.wanted.bands_flag}"
-            )
+            raise contents.without_bands(name, self._flags.wanted.bands_flag)
         self.notes.append(f"bands {', '.join(found)} {source}")
         return places_of(found, f"{name} of {contents.name}", self._flags.wanted)
 
